@@ -1,0 +1,61 @@
+"""HRNet for image classification."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.layers import Bottleneck, ConvNorm
+
+# Inner widths of the bottlenecks that widen the four branches to four times
+# this: HRNet-Image-Classification, `_make_head` of `cls_hrnet.py`.
+_INCREASE_WIDTHS = (32, 64, 128, 256)
+
+
+class ClassificationHRNet(HRNet):
+    """HRNet-C: the four branches merged downwards, then a linear classifier.
+
+    Attributes:
+        num_classes: number of classes.
+        upsample: nearest, as all ImageNet weights were trained.
+    """
+
+    num_classes: int = 1000
+    upsample: str = "nearest"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Maps normalised images [B, H, W, 3] to float32 [B, num_classes]."""
+        features = self.pool_features(self.represent(images, train), train)
+        pooled = jnp.mean(
+            features.astype(jnp.promote_types(features.dtype, jnp.float32)), (1, 2)
+        )
+        return nn.Dense(
+            self.num_classes,
+            dtype=pooled.dtype,
+            param_dtype=jnp.float32,
+            name="classifier",
+        )(pooled)
+
+    def pool_features(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
+        """Merges the branches into [B, ceil(H / 32), ceil(W / 32), 2048]."""
+        common = {"norm": self.norm, "dtype": self.dtype}
+        total = None
+        for index, (x, width) in enumerate(
+            zip(branches, _INCREASE_WIDTHS, strict=True)
+        ):
+            x = Bottleneck(width, **common, name=f"increase{index}")(x, train)
+            if total is not None:
+                x = x + ConvNorm(
+                    4 * width,
+                    stride=2,
+                    use_bias=True,
+                    **common,
+                    name=f"downsample{index - 1}",
+                )(total, train)
+            total = x
+        features = ConvNorm(
+            2048, kernel_size=1, use_bias=True, **common, name="final"
+        )(total, train)
+        self.sow("intermediates", "features", features)
+        return features
