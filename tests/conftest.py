@@ -1,0 +1,27 @@
+"""Eight virtual CPU devices, a kept compilation cache, real data if present."""
+
+import os
+import pathlib
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+
+import pytest
+
+from hrnet_jax import runtime
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """Folder of real data sets; tests that need it skip where it is absent."""
+    folder = pathlib.Path(
+        os.environ.get("HRNET_JAX_DATA", ROOT.parent / "shared" / "data")
+    )
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} does not exist (set HRNET_JAX_DATA)")
+    return folder
