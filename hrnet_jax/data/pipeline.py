@@ -1,0 +1,248 @@
+"""From records to batches of NumPy arrays, with Grain.
+
+Sample g of a training run (g = 0, 1, 2, ... over all epochs) is a pure function
+of (seed, g): which record it shows, and the random numbers of its augmentation.
+Batch n holds the samples n * B ... n * B + B - 1. So a run that resumes at step
+n sees exactly the batches an uninterrupted one would see, with any number of
+threads, worker processes or hosts.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import cv2
+import grain
+import numpy as np
+from absl import flags
+
+from hrnet_jax.errors import DataError
+
+Sample = Mapping[str, Any]
+Batch = dict[str, Any]
+
+# More threads than this contend for the interpreter lock between decodings.
+_MAX_THREADS = 16
+
+
+class Records(Protocol):
+    """Random access to decoded samples; picklable if workers are used."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+def train_batches(
+    records: Records,
+    transform: Callable[[Sample, np.random.Generator], Sample],
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    workers: int = 0,
+    threads: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Endless stream of training batches, shuffled anew in every epoch.
+
+    Every epoch is a permutation of all records; a batch may span two epochs.
+    Call `close()` on the stream to end its threads or worker processes early.
+
+    Args:
+        records: where samples come from.
+        transform: `(sample, rng) -> sample`; results must have equal shapes.
+        batch_size: samples per global batch, over all processes.
+        seed: of order and augmentation, 0 <= seed < 2**32.
+        start_step: number of the first batch to yield.
+        workers: worker processes; 0 uses threads of this process. Workers are
+            started afresh ("spawn"), so scripts need the `__main__` guard.
+        threads: without workers, threads that prepare one batch each; by
+            default one per core, 16 at most.
+        process_index: which of `process_count` hosts this is.
+        process_count: hosts; host p gets the samples g with g % count == p.
+
+    Returns:
+        Batches as `stack_samples` makes them, of batch_size / process_count
+        samples each, all with `example_valid` true.
+
+    Raises:
+        DataError: if there are no records, or a number does not fit.
+    """
+    _check_sizes(records, batch_size, process_index, process_count)
+    if not 0 <= seed < 2**32:
+        raise DataError(f"seed must be in [0, 2**32), got {seed}")
+    if start_step < 0:
+        raise DataError(f"start_step must not be negative, got {start_step}")
+    samples = (
+        grain.MapDataset.source(records)
+        .seed(seed)
+        .shuffle()
+        .repeat()
+        .random_map(functools.partial(_transform_train, transform))
+    )
+    first = start_step * batch_size + process_index
+    samples = samples[first::process_count]
+    return _iterate(samples, batch_size // process_count, workers, threads)
+
+
+def eval_batches(
+    records: Records,
+    transform: Callable[[Sample], Sample],
+    *,
+    batch_size: int,
+    workers: int = 0,
+    threads: int | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """Every record once, in order; the same number of batches on every host.
+
+    The last batch is filled up with repetitions of the last record, for which
+    `example_valid` is false.
+
+    Args:
+        records: where samples come from.
+        transform: `sample -> sample`; results must have equal shapes.
+        batch_size: samples per global batch, over all processes.
+        workers: as for `train_batches`.
+        threads: as for `train_batches`.
+        process_index: which of `process_count` hosts this is.
+        process_count: hosts; host p gets the samples g with g % count == p.
+
+    Returns:
+        Batches as `stack_samples` makes them.
+
+    Raises:
+        DataError: if there are no records, or a number does not fit.
+    """
+    _check_sizes(records, batch_size, process_index, process_count)
+    samples = grain.MapDataset.source(_PaddedRecords(records, transform, batch_size))
+    samples = samples[process_index::process_count]
+    return _iterate(samples, batch_size // process_count, workers, threads)
+
+
+def stack_samples(samples: Sequence[Sample]) -> Batch:
+    """Stacks each key along a new first axis; strings become a list.
+
+    Raises:
+        DataError: if samples differ in their keys, or in a key's shape or dtype.
+    """
+    first = samples[0]
+    for sample in samples:
+        if sample.keys() != first.keys():
+            raise DataError(
+                f"samples {_name(first)} and {_name(sample)} differ in their keys: "
+                f"{sorted(first)} and {sorted(sample)}"
+            )
+    return {key: _stack_key(key, samples) for key in first}
+
+
+class _PaddedRecords:
+    """Transformed records, repeated at the end up to whole batches."""
+
+    def __init__(self, records: Records, transform: Callable, batch_size: int):
+        self._records = records
+        self._transform = transform
+        self._length = -(-len(records) // batch_size) * batch_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Sample:
+        last = len(self._records) - 1
+        sample = self._transform(self._records[min(index, last)])
+        return {**sample, "example_valid": np.bool_(index <= last)}
+
+
+def _transform_train(
+    transform: Callable, sample: Sample, rng: np.random.Generator
+) -> Sample:
+    return {**transform(sample, rng), "example_valid": np.True_}
+
+
+def _iterate(
+    samples: grain.MapDataset, local_batch: int, workers: int, threads: int | None
+) -> Iterator[Batch]:
+    """Batches `samples` and reads ahead in threads or worker processes."""
+    batches = samples.batch(local_batch, batch_fn=stack_samples)
+    if workers:
+        _mark_flags_parsed()
+        # A worker takes every `workers`-th batch whole, so the order of the
+        # stream does not depend on their number.
+        one_at_a_time = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+        dataset = batches.to_iter_dataset(one_at_a_time).mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
+            worker_init_fn=_start_worker,
+        )
+    else:
+        threads = threads or min(os.cpu_count() or 1, _MAX_THREADS)
+        dataset = batches.to_iter_dataset(
+            grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads + 1)
+        )
+    return _closing(dataset)
+
+
+def _closing(dataset: grain.IterDataset) -> Iterator[Batch]:
+    """Yields from `dataset`; closing this generator ends threads and workers."""
+    iterator = iter(dataset)
+    try:
+        yield from iterator
+    finally:
+        iterator.close()
+
+
+def _start_worker(index: int, count: int) -> None:
+    """Prepares a worker process: one thread each, the cores are shared out."""
+    del index, count
+    cv2.setNumThreads(1)
+
+
+def _mark_flags_parsed() -> None:
+    """Lets Grain read its absl flags where nobody parsed the command line.
+
+    Starting workers reads them once JAX is imported, and notebooks and test runners
+    never parse flags. A later `app.run` still parses as usual.
+    """
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def _stack_key(key: str, samples: Sequence[Sample]) -> Any:
+    values = [sample[key] for sample in samples]
+    if isinstance(values[0], str):
+        return values
+    arrays = [np.asarray(value) for value in values]
+    for sample, array in zip(samples, arrays, strict=True):
+        if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:
+            raise DataError(
+                f"{key!r} cannot be batched: {_name(samples[0])} has "
+                f"{arrays[0].dtype} {list(arrays[0].shape)}, {_name(sample)} has "
+                f"{array.dtype} {list(array.shape)}; the transform must bring all "
+                "samples to one size"
+            )
+    return np.stack(arrays)
+
+
+def _name(sample: Sample) -> str:
+    return repr(sample.get("image_id", "a sample without image_id"))
+
+
+def _check_sizes(
+    records: Records, batch_size: int, process_index: int, process_count: int
+) -> None:
+    if len(records) == 0:
+        raise DataError("there are no records to make batches of")
+    if batch_size < 1:
+        raise DataError(f"batch_size must be positive, got {batch_size}")
+    if not 0 <= process_index < process_count:
+        raise DataError(
+            f"process_index must be in [0, process_count), got {process_index} "
+            f"of {process_count}"
+        )
+    if batch_size % process_count:
+        raise DataError(
+            f"batch_size {batch_size} is not divisible by the {process_count} processes"
+        )
