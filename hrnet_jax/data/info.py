@@ -1,0 +1,182 @@
+"""What is known of a prepared data set, kept beside its records."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.errors import DataError
+
+# Records always store this value for pixels without a class, whatever value
+# the source files used.
+IGNORE_LABEL = 255
+
+# TFDS writes its metadata dictionary under this name, in the same directory
+# (and the same atomic rename) as the records.
+METADATA_FILE = "metadata.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """Facts about one prepared data set.
+
+    Attributes:
+        name: the name that `open_records` knows it by.
+        num_classes: number of segmentation classes, without the ignore label.
+        class_names: their names, in label order.
+        palette: an RGB colour (0..255) for each class.
+        ignore_label: label of pixels that count neither in loss nor metrics.
+        counts: split -> number of images.
+        label_histogram: split -> pixels of each class.
+        ignored_pixels: split -> pixels with the ignore label.
+        pixels_where_present: split -> for each class, labelled pixels of the
+            images that show the class; median-frequency weights need it.
+        max_size: split -> largest (height, width), each side on its own.
+        min_size: split -> smallest (height, width), each side on its own.
+        flip_pairs: label pairs that swap when an image is mirrored.
+        default_splits: which split to train on ("train") and which to
+            evaluate on ("eval").
+        point_names: names of the key points, in order.
+        point_flip_pairs: key point pairs that swap when mirrored.
+        box_class_names: names behind `box_class`, without a background.
+        image_class_names: names behind `class`.
+        prepared_from: source folder and options of the preparation.
+    """
+
+    name: str
+    num_classes: int
+    class_names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_label: int = IGNORE_LABEL
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    label_histogram: Mapping[str, list[int]] = dataclasses.field(default_factory=dict)
+    ignored_pixels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    pixels_where_present: Mapping[str, list[int]] = dataclasses.field(
+        default_factory=dict
+    )
+    max_size: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    min_size: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    default_splits: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"train": "train", "eval": "val"}
+    )
+    point_names: tuple[str, ...] = ()
+    point_flip_pairs: tuple[tuple[int, int], ...] = ()
+    box_class_names: tuple[str, ...] = ()
+    image_class_names: tuple[str, ...] = ()
+    prepared_from: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain lists, numbers and strings."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "DatasetInfo":
+        """The inverse of `to_json`.
+
+        Raises:
+            DataError: if a key is missing or unknown.
+        """
+        values = dict(values)
+        for key in _TUPLES & values.keys():
+            values[key] = tuple(_to_tuple(item) for item in values[key])
+        for key in ("max_size", "min_size"):
+            sizes = values.get(key, {})
+            values[key] = {split: tuple(size) for split, size in sizes.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise DataError(f"metadata of another version: {error}") from None
+
+
+_TUPLES = {
+    "class_names",
+    "palette",
+    "flip_pairs",
+    "point_names",
+    "point_flip_pairs",
+    "box_class_names",
+    "image_class_names",
+}
+
+
+def _to_tuple(item: Any) -> Any:
+    return tuple(item) if isinstance(item, list) else item
+
+
+def load_info(directory: Path) -> DatasetInfo:
+    """Reads the metadata of the prepared data set in `directory`.
+
+    Raises:
+        DataError: if the directory was not written by this package.
+    """
+    path = Path(directory) / METADATA_FILE
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing: these records were not prepared by "
+            "scripts/prepare_data.py"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from None
+    try:
+        return DatasetInfo.from_json(values)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; prepare it again (--overwrite)") from None
+
+
+def median_frequency_weights(info: DatasetInfo, split: str = "train") -> np.ndarray:
+    """Class weights that make rare classes count as much as common ones.
+
+    The weight of class c is `median(f) / f(c)` with `f(c)` = pixels of c over
+    all labelled pixels of the images that show c (Eigen and Fergus, "Predicting
+    depth, surface normals and semantic labels", ICCV 2015, section 4.3.2; used
+    by SegNet). The median runs over the classes that occur; a class that never
+    occurs gets 0.
+
+    Returns:
+        float64 [num_classes].
+    """
+    pixels = np.asarray(info.label_histogram[split], np.float64)
+    support = np.asarray(info.pixels_where_present[split], np.float64)
+    occurs = pixels > 0
+    weights = np.zeros(info.num_classes)
+    if occurs.any():
+        frequency = pixels[occurs] / support[occurs]
+        weights[occurs] = np.median(frequency) / frequency
+    return weights
+
+
+def bit_palette(num_colours: int) -> tuple[tuple[int, int, int], ...]:
+    """The PASCAL VOC colour map: label bits spread over the high colour bits.
+
+    Bit 3k + j of the label becomes bit 7 - k of channel j (VOC development
+    kit, `VOClabelcolormap`).
+    """
+    colours = []
+    for label in range(num_colours):
+        colour = [0, 0, 0]
+        for bit in range(24):
+            if label >> bit & 1:
+                colour[bit % 3] |= 1 << (7 - bit // 3)
+        colours.append(tuple(colour))
+    return tuple(colours)
+
+
+def pairs_from_names(
+    pairs: Sequence[tuple[str, str]], names: Sequence[str]
+) -> tuple[tuple[int, int], ...]:
+    """Turns pairs of class names into pairs of labels.
+
+    Raises:
+        DataError: if a name is not a class.
+    """
+    labels = {name: label for label, name in enumerate(names)}
+    for name in (name for pair in pairs for name in pair):
+        if name not in labels:
+            raise DataError(f"flip pair names {name!r}, classes are {list(names)}")
+    return tuple((labels[left], labels[right]) for left, right in pairs)

@@ -1,0 +1,194 @@
+"""Random access to prepared records.
+
+Needs neither TensorFlow nor the builder that wrote them: features and metadata
+are read from the prepared directory.
+"""
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data.info import METADATA_FILE, DatasetInfo, load_info
+from hrnet_jax.errors import DataError
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
+_FEATURES_FILE = "features.json"
+
+
+class Records(Sequence):
+    """The samples of one split, by index.
+
+    A sample is a dictionary of NumPy arrays: `image` uint8 [H, W, 3] RGB,
+    `label` uint8 [H, W] (255 = ignore), whatever else the data set holds, and
+    `image_id` as str. Reading is safe from several threads; a pickled object
+    opens the files again, so worker processes can use it.
+
+    Attributes:
+        name: name of the data set.
+        split: the split, as asked for.
+        info: facts about the whole data set.
+    """
+
+    def __init__(self, name: str, data_dir: str | Path, split: str) -> None:
+        directory = prepared_directory(name, data_dir)
+        self.name = name
+        self.split = split
+        self.info: DatasetInfo = load_info(directory)
+        self._data_dir = str(data_dir)
+        builder = tfds.builder_from_directory(str(directory))
+        self._images = _image_channels(builder.info.features)
+        self._texts = _text_features(builder.info.features)
+        decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
+        try:
+            self._source = builder.as_data_source(split, decoders=decoders)
+        except (ValueError, KeyError):
+            known = ", ".join(f"{key} ({n})" for key, n in self.info.counts.items())
+            raise DataError(
+                f"data set {name!r} has no split {split!r}; it has {known}"
+            ) from None
+        _check_files(builder.info)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """The decoded sample at `index`; negative indices count from the end.
+
+        Raises:
+            IndexError: if there is no such record.
+            DataError: if an image does not decode.
+        """
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        sample = dict(self._source[position])
+        for key in self._texts:
+            sample[key] = sample[key].decode()
+        for key, channels in self._images.items():
+            sample[key] = self._decode(sample[key], channels, key, position)
+        return sample
+
+    def __reduce__(self) -> tuple:
+        return open_records, (self.name, self._data_dir, self.split)
+
+    def __repr__(self) -> str:
+        return f"Records({self.name!r}, {self.split!r}, {len(self)} samples)"
+
+    def _decode(self, data: bytes, channels: int, key: str, index: int) -> np.ndarray:
+        mode = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        if pixels is None:
+            raise DataError(
+                f"cannot decode {key!r} of record {index} in split {self.split!r} "
+                f"of {self.name!r}; prepare the data set again (--overwrite)"
+            )
+        return pixels
+
+
+def open_records(name: str, data_dir: str | Path, split: str) -> Records:
+    """Opens one split of a prepared data set.
+
+    Args:
+        name: the name it was prepared under.
+        data_dir: the folder given to the preparation.
+        split: `train`, `val`, ..., or a part in TFDS notation such as
+            `train[:64]` or `train[80%:]`.
+
+    Raises:
+        DataError: if the data set is not prepared there, or has no such split.
+    """
+    return Records(name, data_dir, split)
+
+
+def find_prepared(name: str, data_dir: str | Path) -> Path | None:
+    """The newest complete version of a data set, or None.
+
+    Directories of preparations that were killed carry other names, and one
+    without its metadata was not finished.
+    """
+    root = Path(data_dir).expanduser() / name
+    if not root.is_dir():
+        return None
+    versions = [
+        path
+        for path in root.iterdir()
+        if _VERSION.fullmatch(path.name)
+        and (path / METADATA_FILE).is_file()
+        and (path / _FEATURES_FILE).is_file()
+    ]
+    newest = [tuple(map(int, path.name.split("."))) for path in versions]
+    return versions[newest.index(max(newest))] if versions else None
+
+
+def prepared_directory(name: str, data_dir: str | Path) -> Path:
+    """Like `find_prepared`, but an absent data set is an error.
+
+    Raises:
+        DataError: with the command that prepares the data set.
+    """
+    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DataError(f"{name!r} is not a name of a data set")
+    directory = find_prepared(name, data_dir)
+    if directory is not None:
+        return directory
+    available = prepared_names(data_dir)
+    raise DataError(
+        f"data set {name!r} is not prepared in {data_dir} "
+        f"(found there: {', '.join(available) or 'none'}); run: "
+        f"python scripts/prepare_data.py --dataset={name} --data_dir={data_dir}"
+    )
+
+
+def prepared_names(data_dir: str | Path) -> list[str]:
+    """Names of all data sets that are prepared in a folder."""
+    root = Path(data_dir).expanduser()
+    if not root.is_dir():
+        return []
+    names = [path.name for path in root.iterdir() if path.is_dir()]
+    return sorted(name for name in names if find_prepared(name, root))
+
+
+def delete_prepared(name: str, data_dir: str | Path) -> None:
+    """Deletes every version of a data set and leftovers of killed preparations.
+
+    Touches nothing else in `data_dir/name`, which may be a folder of the user.
+    """
+    root = Path(data_dir).expanduser() / name
+    for path in root.iterdir() if root.is_dir() else ():
+        complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
+        if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
+            shutil.rmtree(path)
+
+
+def _image_channels(features: tfds.features.FeaturesDict) -> dict[str, int]:
+    return {
+        key: feature.shape[-1]
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
+
+
+def _text_features(features: tfds.features.FeaturesDict) -> list[str]:
+    return [
+        key
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.Text)
+    ]
+
+
+def _check_files(info: tfds.core.DatasetInfo) -> None:
+    """Names a shard that got lost, for example while copying the folder."""
+    for split in info.splits.values():
+        for path in split.filepaths:
+            if not Path(path).is_file():
+                raise DataError(
+                    f"{path} is missing: copy it again, or prepare the data set "
+                    "again (--overwrite)"
+                )

@@ -1,0 +1,188 @@
+"""Names of data sets and how they are prepared."""
+
+import dataclasses
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from hrnet_jax.data.info import DatasetInfo, load_info
+from hrnet_jax.data.records import delete_prepared, find_prepared
+from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.options import read_options
+
+# Modules are imported when their data set is asked for.
+SOURCES = {
+    "shapes": "hrnet_jax.data.shapes:Shapes",
+    "camvid": "hrnet_jax.data.camvid:CamVid",
+    "cityscapes": "hrnet_jax.data.cityscapes:Cityscapes",
+    "segmentation_folder": "hrnet_jax.data.segmentation_folder:SegmentationFolder",
+}
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def source_class(name: str) -> type:
+    """The class that knows how to prepare the data set `name`.
+
+    Raises:
+        DataError: for an unknown name; lists the known ones.
+    """
+    if name not in SOURCES:
+        raise DataError(
+            f"unknown data set {name!r}; known: {', '.join(sorted(SOURCES))}"
+        )
+    module, attribute = SOURCES[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def prepare(
+    name: str,
+    data_dir: str | Path,
+    source: str | Path | None = None,
+    overwrite: bool = False,
+    *,
+    save_as: str | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> DatasetInfo:
+    """Prepares a data set, or returns at once if that is already done.
+
+    Args:
+        name: a key of `SOURCES`.
+        data_dir: folder of all prepared data sets.
+        source: folder of the original files, for data sets that have one.
+        overwrite: prepare again and replace what is there.
+        save_as: name to store the data set under; `name` by default.
+        progress: whether to show a progress bar.
+        **options: options of the data set, see its `Options` class.
+
+    Returns:
+        What is known of the data set, counts and histograms included.
+
+    Raises:
+        DataError: naming the file, if something in `source` is not as
+            expected; or if the prepared data set has other options.
+        ConfigError: for an unknown option or one of the wrong type.
+    """
+    cls = source_class(name)
+    stored_name = _stored_name(name, save_as)
+    data_dir = Path(data_dir).expanduser()
+    chosen = read_options(cls.Options, options, name)
+    origin = {
+        "dataset": name,
+        "source": None if source is None else str(Path(source).expanduser().resolve()),
+        "options": dataclasses.asdict(chosen),
+    }
+    existing = find_prepared(stored_name, data_dir)
+    if existing is not None and not overwrite:
+        info = load_info(existing)
+        _check_same(info, origin, existing, cls)
+        logging.info("data set %r is already prepared in %s", stored_name, existing)
+        return info
+    folder = _source_folder(name, source, cls)
+    # Imported here so that reading records never loads the writing side.
+    from hrnet_jax.data import writing
+
+    reader = cls(folder, chosen)
+    if overwrite:
+        reader.splits()  # raises before anything is deleted
+        delete_prepared(stored_name, data_dir)
+    return writing.prepare_records(
+        reader,
+        stored_name,
+        data_dir,
+        description=(cls.__doc__ or name).strip().splitlines()[0],
+        prepared_from=origin,
+        progress=progress,
+    )
+
+
+def _stored_name(name: str, save_as: str | None) -> str:
+    if save_as is None or save_as == name:
+        return name
+    if not _NAME.fullmatch(save_as):
+        raise DataError(
+            f"name {save_as!r} must be lower-case letters, digits and underscores"
+        )
+    if save_as in SOURCES:
+        raise DataError(f"name {save_as!r} is the name of another data set")
+    return save_as
+
+
+def _source_folder(name: str, source: str | Path | None, cls: type) -> Path | None:
+    if not cls.needs_source:
+        if source is not None:
+            raise DataError(f"{name} is generated and takes no source folder")
+        return None
+    if source is None:
+        raise DataError(f"{name} needs the folder of its files: --source=FOLDER")
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"source folder {folder} of {name} does not exist")
+    if not any(folder.iterdir()):
+        raise DataError(f"source folder {folder} of {name} is empty")
+    return folder
+
+
+def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> None:
+    """Refuses to pass off records made with other options as these."""
+    before = dict(info.prepared_from)
+    now = json.loads(json.dumps(origin))  # lists, as in the stored one
+    keys = ["dataset", "options"]
+    if cls.source_decides and now["source"] is not None:
+        keys.append("source")
+    for key in keys:
+        if before.get(key) != now[key]:
+            raise DataError(
+                f"{existing} was prepared with {key} {before.get(key)!r}, asked for "
+                f"{now[key]!r}; use --overwrite, or --name to store a second one"
+            )
+
+
+def parse_options(name: str, assignments: list[str]) -> dict[str, Any]:
+    """Turns `key=value` strings of a command line into options of `prepare`.
+
+    Values are read by the type of the option: integers, numbers, text, and
+    comma-separated lists of them, where `0-3` in a list of integers stands for
+    `0,1,2,3`.
+
+    Raises:
+        ConfigError: for a string without `=` or a value of another type.
+        DataError: for an unknown data set.
+    """
+    types = {
+        field.name: field.type
+        for field in dataclasses.fields(source_class(name).Options)
+    }
+    values = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--option {assignment!r} is not of the form key=value")
+        kind = types.get(key, str)
+        try:
+            values[key] = _parse(text, kind)
+        except ValueError:
+            raise ConfigError(
+                f"--option {key}={text!r}: expected a value of type {kind}"
+            ) from None
+    return values
+
+
+def _parse(text: str, kind: Any) -> Any:
+    if kind in (int, float, str):
+        return kind(text)
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if kind == tuple[int, ...]:
+        return tuple(number for item in items for number in _range(item))
+    (item_kind, _) = kind.__args__
+    return tuple(item_kind(item) for item in items)
+
+
+def _range(text: str) -> range:
+    first, dash, last = text.partition("-")
+    return range(int(first), int(last) + 1) if dash else range(int(text), int(text) + 1)

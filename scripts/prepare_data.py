@@ -1,0 +1,116 @@
+"""Prepares a data set: reads the original files once, writes records.
+
+Examples:
+  python scripts/prepare_data.py --dataset=shapes --data_dir=data
+  python scripts/prepare_data.py --dataset=shapes --data_dir=data \\
+      --option image_size=64 --option train=256 --name=small_shapes
+  python scripts/prepare_data.py --dataset=camvid --source=CamVid --data_dir=data
+  python scripts/prepare_data.py --dataset=segmentation_folder \\
+      --source=my_images --name=my_set --data_dir=data \\
+      --option ratios=0.7,0.15,0.15
+
+Preparing twice is harmless: the second call finds the records and only prints
+the summary.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hrnet_jax.data import registry
+from hrnet_jax.data.records import find_prepared
+from hrnet_jax.data.summary import summarize
+from hrnet_jax.errors import HRNetError
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line of this script."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=_options_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--dataset", required=True, help=f"one of: {', '.join(registry.SOURCES)}"
+    )
+    parser.add_argument(
+        "--data_dir", required=True, help="folder of all prepared data sets"
+    )
+    parser.add_argument("--source", help="folder of the original files")
+    parser.add_argument(
+        "--name", help="store under this name instead of that of the data set"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the data set, may be repeated; see below",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="prepare again and replace"
+    )
+    return parser
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Prepares what the command line asks for and prints the summary.
+
+    Raises:
+        HRNetError: if an argument or a source file is wrong.
+    """
+    args = make_parser().parse_args(argv)
+    name = args.name or args.dataset
+    before = find_prepared(name, args.data_dir)
+    info = registry.prepare(
+        args.dataset,
+        args.data_dir,
+        args.source,
+        args.overwrite,
+        save_as=args.name,
+        progress=True,
+        **registry.parse_options(args.dataset, args.option),
+    )
+    now = find_prepared(name, args.data_dir)
+    if before is not None and not args.overwrite:
+        print(f"{name} is already prepared in {now} (--overwrite prepares it again)")
+    else:
+        print(f"{name} is prepared in {now}")
+    print()
+    print(summarize(info))
+    print()
+    print(f"in a configuration: dataset.name={name} dataset.data_dir={_shown(args)}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs; a mistake of the user becomes one line and exit code 2."""
+    try:
+        run(argv)
+    except HRNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _shown(args: argparse.Namespace) -> str:
+    return str(Path(args.data_dir).expanduser())
+
+
+def _options_help() -> str:
+    lines = ["options of the data sets (--option KEY=VALUE):"]
+    for name in registry.SOURCES:
+        fields = dataclasses.fields(registry.source_class(name).Options)
+        lines.append(f"  {name}:" + ("" if fields else " none"))
+        for field in fields:
+            default = field.default
+            if isinstance(default, tuple):
+                default = ",".join(map(str, default))
+            lines.append(f"    {field.name}={default}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
