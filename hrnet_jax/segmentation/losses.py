@@ -1,0 +1,137 @@
+"""Pixel losses over the whole (global) batch."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.resize import resize
+
+IGNORE_LABEL = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class LossOptions:
+    """Options of the segmentation loss.
+
+    Attributes:
+        name: `cross_entropy` or `ohem` (online hard example mining).
+        class_weights: one factor per class, or empty for none.
+        ohem_threshold: pixels whose true class is at least this probable are
+            easy and dropped ...
+        ohem_min_kept: ... unless fewer than about this many would remain.
+    """
+
+    name: str = "cross_entropy"
+    class_weights: tuple[float, ...] = ()
+    ohem_threshold: float = 0.9
+    ohem_min_kept: int = 131072
+
+    def __post_init__(self):
+        if self.name not in ("cross_entropy", "ohem"):
+            raise ConfigError(
+                f"unknown loss.name {self.name!r}; expected cross_entropy or ohem"
+            )
+
+
+def segmentation_loss(
+    logits: jax.Array,
+    labels: jax.Array,
+    options: LossOptions,
+    upsample: str = "bilinear",
+) -> jax.Array:
+    """Loss of logits at any resolution against labels at theirs.
+
+    Args:
+        logits: float [B, h, w, K]; resized to the labels first.
+        labels: int [B, H, W]; 255 is ignored.
+        options: which loss.
+        upsample: `bilinear` or `align_corners`.
+
+    Returns:
+        Scalar, in the type of the logits.
+    """
+    logits = resize(logits, labels.shape[1:3], upsample)
+    if options.name == "ohem":
+        return ohem_cross_entropy(logits, labels, options)
+    losses, weights = pixel_cross_entropy(logits, labels, options.class_weights)
+    return _ratio(jnp.sum(losses), jnp.sum(weights))
+
+
+def pixel_cross_entropy(
+    logits: jax.Array, labels: jax.Array, class_weights: tuple[float, ...] = ()
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted softmax cross-entropy of every pixel.
+
+    Returns:
+        (losses, weights), both [B, H, W]; zero on ignored pixels. The mean
+        PyTorch reports is sum(losses) / sum(weights).
+    """
+    labels = labels.astype(jnp.int32)
+    valid = labels != IGNORE_LABEL
+    # An out-of-range gather would clamp without a word; compare instead. This
+    # also avoids a scatter in the backward pass.
+    one_hot = labels[..., None] == jnp.arange(logits.shape[-1])
+    picked = jnp.sum(jnp.where(one_hot, logits, 0), axis=-1)
+    losses = jax.nn.logsumexp(logits, axis=-1) - picked
+    weights = valid.astype(logits.dtype)
+    if class_weights:
+        factors = jnp.asarray(class_weights, logits.dtype)
+        weights = weights * jnp.sum(jnp.where(one_hot, factors, 0), axis=-1)
+    return jnp.where(valid, losses, 0) * weights, weights
+
+
+def ohem_cross_entropy(
+    logits: jax.Array, labels: jax.Array, options: LossOptions
+) -> jax.Array:
+    """Mean weighted loss over the hard pixels of the global batch.
+
+    A pixel is hard if the probability of its true class is strictly below
+    max(threshold, k-th smallest probability); k counts from zero and stops at
+    the last pixel. Unlike the plain loss this divides by the number of kept
+    pixels even with class weights.
+
+    Source: HRNet-Semantic-Segmentation, `OhemCrossEntropy` in
+    `lib/core/criterion.py`; there per GPU, here over all devices.
+    """
+    plain, valid = pixel_cross_entropy(logits, labels)
+    losses, _ = pixel_cross_entropy(logits, labels, options.class_weights)
+    valid = valid > 0
+    probability = jax.lax.stop_gradient(
+        jnp.where(valid, jnp.exp(-plain), jnp.inf)
+    )
+    rank = jnp.minimum(options.ohem_min_kept, jnp.sum(valid) - 1)
+    threshold = jnp.maximum(
+        kth_smallest(probability, rank), jnp.asarray(options.ohem_threshold)
+    ).astype(probability.dtype)
+    kept = valid & (probability < threshold)
+    return _ratio(jnp.sum(jnp.where(kept, losses, 0)), jnp.sum(kept))
+
+
+def kth_smallest(values: jax.Array, k: jax.Array) -> jax.Array:
+    """The element of rank k (from zero) of non-negative floats, exactly.
+
+    The bits of non-negative floats order like integers, so the answer is built
+    bit by bit from counts. Counts are sums, which stay cheap on an array that
+    is sharded over devices; a sort would gather it.
+
+    Args:
+        values: float array of any shape, no negative numbers, infinities last.
+        k: integer scalar in [0, values.size).
+    """
+    integer = jnp.int64 if values.dtype == jnp.float64 else jnp.int32
+    bits = jax.lax.bitcast_convert_type(values, integer)
+    width = jnp.iinfo(integer).bits - 1
+
+    def add_bit(index, low):
+        candidate = low | (jnp.ones((), integer) << (width - 1 - index))
+        return jnp.where(jnp.sum(bits < candidate) <= k, candidate, low)
+
+    found = jax.lax.fori_loop(0, width, add_bit, jnp.zeros((), integer))
+    return jax.lax.bitcast_convert_type(found, values.dtype)
+
+
+def _ratio(total: jax.Array, count: jax.Array) -> jax.Array:
+    """total / count, and zero where nothing counts."""
+    return total / jnp.where(count > 0, count, 1).astype(total.dtype)

@@ -1,0 +1,134 @@
+"""Semantic segmentation as a task of the training loop."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.normalization import normalize_images
+from hrnet_jax.models.resize import resize
+from hrnet_jax.segmentation.drawing import draw_panels
+from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
+from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
+from hrnet_jax.segmentation.transforms import (
+    AugmentationOptions,
+    make_eval_transform,
+    make_train_transform,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceOptions:
+    """How whole images are labelled.
+
+    Attributes:
+        flip: average the logits of the image and its mirror image.
+    """
+
+    flip: bool = False
+
+
+class SegmentationTask:
+    """Labels pixels.
+
+    Args:
+        model: a segmentation model.
+        info: classes of the data set.
+        augmentation: training transforms.
+        loss: pixel loss.
+        inference: evaluation and prediction.
+        pad_to: (height, width) that evaluation images are padded to.
+    """
+
+    Augmentation = AugmentationOptions
+    Loss = LossOptions
+    Inference = InferenceOptions
+    best_metric = ("mean_iou", "max")
+
+    def __init__(
+        self,
+        model: HRNet,
+        info: DatasetInfo,
+        augmentation: AugmentationOptions = AugmentationOptions(),
+        loss: LossOptions = LossOptions(),
+        inference: InferenceOptions = InferenceOptions(),
+        pad_to: tuple[int, int] | None = None,
+    ):
+        weights = len(loss.class_weights)
+        if weights not in (0, info.num_classes):
+            raise ConfigError(
+                f"config key 'loss.class_weights' has {weights} values, expected one "
+                f"for each of the {info.num_classes} classes of {info.name}"
+            )
+        self.model = model
+        self.image_size = augmentation.crop_size
+        self._info = info
+        self._loss = loss
+        self._inference = inference
+        self.train_transform = make_train_transform(
+            augmentation, info.ignore_label, info.flip_pairs
+        )
+        self.eval_transform = make_eval_transform(pad_to)
+
+    @property
+    def _upsample(self) -> str:
+        aligned = self.model.upsample == "align_corners"
+        return "align_corners" if aligned else "bilinear"
+
+    def loss(self, variables: dict, batch: dict, rngs: dict):
+        """Mean pixel loss of a batch; see `training.task.Task`."""
+        logits, state = self.model.apply(
+            variables,
+            normalize_images(batch["image"]),
+            train=True,
+            rngs=rngs,
+            mutable=["batch_stats"],
+        )
+        value = segmentation_loss(logits, batch["label"], self._loss, self._upsample)
+        return value, (state["batch_stats"], {})
+
+    def logits(self, variables: dict, images: jax.Array) -> jax.Array:
+        """Logits float32 [B, H, W, K] of uint8 images [B, H, W, 3]."""
+        inputs = normalize_images(images)
+        logits = self.model.apply(variables, inputs)
+        if self._inference.flip:
+            mirrored = self.model.apply(variables, inputs[:, :, ::-1])[:, :, ::-1]
+            for left, right in self._info.flip_pairs:
+                order = np.arange(mirrored.shape[-1])
+                order[[left, right]] = right, left
+                mirrored = mirrored[..., order]
+            logits = (logits + mirrored) / 2
+        return resize(logits, images.shape[1:3], self._upsample)
+
+    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """Labels every pixel.
+
+        Returns:
+            `label` uint8 [B, H, W], `confidence` float32 [B, H, W] (softmax
+            probability of that label), and, where the batch has labels, their
+            `confusion` matrix, padded examples left out.
+        """
+        logits = self.logits(variables, batch["image"])
+        label = jnp.argmax(logits, -1)
+        confidence = jnp.exp(jnp.max(logits, -1) - jax.nn.logsumexp(logits, -1))
+        predictions = {"label": label.astype(jnp.uint8), "confidence": confidence}
+        if "label" in batch:
+            valid = batch["example_valid"][:, None, None]
+            target = jnp.where(valid, batch["label"], self._info.ignore_label)
+            predictions["confusion"] = confusion_matrix(
+                target, label, self._info.num_classes
+            )
+        return predictions
+
+    def evaluator(self) -> SegmentationEvaluator:
+        """Counts pixels over a data set."""
+        return SegmentationEvaluator(self._info.class_names)
+
+    def draw(self, image: np.ndarray, prediction: dict, target: dict | None = None):
+        """Image, prediction, overlay and (where known) truth side by side."""
+        label = None if target is None else target.get("label")
+        return draw_panels(image, prediction["label"], self._info, label)

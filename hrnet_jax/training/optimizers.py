@@ -1,0 +1,121 @@
+"""Optimizers, built from optax."""
+
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.training.schedules import Schedule
+
+NAMES = ("sgd", "adam", "adamw")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerOptions:
+    """Options of the optimizer.
+
+    Attributes:
+        name: `sgd`, `adam` (L2 penalty in the gradient) or `adamw` (decoupled).
+        momentum: of `sgd`.
+        nesterov: of `sgd`.
+        beta1: of `adam` and `adamw`.
+        beta2: of `adam` and `adamw`.
+        weight_decay: on the parameters that `decay_norms` selects.
+        decay_norms: whether norms and biases decay too, as in the official
+            code; otherwise only kernels do.
+        clip_norm: largest global gradient norm; 0 for no clipping.
+        accumulate: micro-batches per update; gradients are averaged.
+        multipliers: (pattern, factor) pairs; parameters whose name matches the
+            pattern learn at factor times the rate.
+        ema_decay: decay of an exponential moving average of the weights that
+            evaluation then uses; 0 for none.
+    """
+
+    name: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 5e-4
+    decay_norms: bool = True
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    multipliers: tuple[tuple[str, float], ...] = ()
+    ema_decay: float = 0.0
+
+    def __post_init__(self):
+        if self.name not in NAMES:
+            raise ConfigError(
+                f"unknown optimizer.name {self.name!r}; "
+                f"expected one of {', '.join(NAMES)}"
+            )
+        if self.accumulate < 1:
+            raise ConfigError("config key 'optimizer.accumulate' must be at least 1")
+
+
+def make_optimizer(
+    options: OptimizerOptions, schedule: Schedule
+) -> optax.GradientTransformation:
+    """One gradient transformation for all parameters.
+
+    SGD is PyTorch's: v <- momentum * v + (g + decay * w); w <- w - rate * v.
+    The rate stays outside the momentum buffer, so it acts at once when it
+    changes.
+    """
+    decay = (
+        optax.add_decayed_weights(
+            options.weight_decay, None if options.decay_norms else _kernels
+        )
+        if options.weight_decay
+        else optax.identity()
+    )
+    adam = optax.scale_by_adam(options.beta1, options.beta2)
+    steps = {
+        "sgd": (decay, optax.trace(options.momentum, options.nesterov)),
+        "adam": (decay, adam),
+        "adamw": (adam, decay),
+    }[options.name]
+    clip = (
+        optax.clip_by_global_norm(options.clip_norm)
+        if options.clip_norm
+        else optax.identity()
+    )
+    return optax.chain(
+        clip,
+        *steps,
+        _multiply(options.multipliers),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def _kernels(params):
+    return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, params)
+
+
+def _multiply(
+    multipliers: tuple[tuple[str, float], ...],
+) -> optax.GradientTransformation:
+    """Scales the updates of parameters by the first pattern that matches."""
+    if not multipliers:
+        return optax.identity()
+
+    def update(updates, state, params=None):
+        del params
+        flat = traverse_util.flatten_dict(updates, sep="/")
+        for pattern, _ in multipliers:
+            if not any(re.search(pattern, name) for name in flat):
+                raise ConfigError(
+                    f"optimizer.multipliers: no parameter matches {pattern!r}"
+                )
+        scaled = {name: value * _factor(name) for name, value in flat.items()}
+        return traverse_util.unflatten_dict(scaled, sep="/"), state
+
+    def _factor(name: str) -> float:
+        matches = (factor for pattern, factor in multipliers if re.search(pattern, name))
+        return next(matches, 1.0)
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

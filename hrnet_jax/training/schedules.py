@@ -1,0 +1,103 @@
+"""Learning-rate schedules: step -> rate."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from hrnet_jax.errors import ConfigError
+
+Schedule = Callable[[jax.Array | int], jax.Array | float]
+
+NAMES = ("poly", "cosine", "step", "constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleOptions:
+    """Options of the learning rate.
+
+    Attributes:
+        name: `poly`, `cosine`, `step` or `constant`.
+        learning_rate: base rate.
+        min_learning_rate: where `poly` and `cosine` end.
+        power: exponent of `poly`.
+        official_offset: `poly` lags one step, as in the official code.
+        warmup_steps: linear rise from `warmup_factor` times the base rate.
+        warmup_factor: relative rate at step 0 of the warm-up.
+        boundaries: `step`: fractions of the run at which the rate drops.
+        decay: `step`: factor at each boundary.
+    """
+
+    name: str = "poly"
+    learning_rate: float = 0.01
+    min_learning_rate: float = 0.0
+    power: float = 0.9
+    official_offset: bool = False
+    warmup_steps: int = 0
+    warmup_factor: float = 0.001
+    boundaries: tuple[float, ...] = (0.667, 0.917)
+    decay: float = 0.1
+
+    def __post_init__(self):
+        if self.name not in NAMES:
+            raise ConfigError(
+                f"unknown schedule.name {self.name!r}; "
+                f"expected one of {', '.join(NAMES)}"
+            )
+
+
+def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:
+    """Rate of step i, counted from 0 for the first update, of `num_steps`."""
+    rate, end = options.learning_rate, options.min_learning_rate
+    after = max(1, num_steps - options.warmup_steps)
+    if options.name == "poly":
+        schedule = poly_schedule(
+            rate, after, options.power, end, official_offset=options.official_offset
+        )
+    elif options.name == "cosine":
+        schedule = optax.cosine_decay_schedule(rate, after, alpha=end / rate)
+    elif options.name == "step":
+        schedule = optax.piecewise_constant_schedule(
+            rate,
+            {
+                round(fraction * num_steps) - options.warmup_steps: options.decay
+                for fraction in options.boundaries
+            },
+        )
+    else:
+        schedule = optax.constant_schedule(rate)
+    if not options.warmup_steps:
+        return schedule
+    warmup = optax.linear_schedule(
+        rate * options.warmup_factor, rate, options.warmup_steps
+    )
+    return optax.join_schedules([warmup, schedule], [options.warmup_steps])
+
+
+def poly_schedule(
+    rate: float,
+    num_steps: int,
+    power: float = 0.9,
+    end: float = 0.0,
+    *,
+    official_offset: bool = False,
+) -> Schedule:
+    """rate * (1 - i / T) ** power, from `rate` down to `end`.
+
+    The formula evaluated at the update's own index i = 0..T-1 never reaches
+    zero. The official code (`adjust_learning_rate` in `lib/utils/utils.py`)
+    sets the rate after each update from the index of that update, so updates 0
+    and 1 both use the base rate and every later one lags by one step;
+    `official_offset` reproduces that. Beyond T the rate stays at `end`.
+    """
+
+    def schedule(step):
+        step = jnp.asarray(step)
+        if official_offset:
+            step = jnp.maximum(step - 1, 0)
+        fraction = jnp.clip(1.0 - step / num_steps, 0.0, 1.0)
+        return end + (rate - end) * fraction**power
+
+    return schedule

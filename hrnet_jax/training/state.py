@@ -1,0 +1,56 @@
+"""Everything that a training run carries from step to step."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@flax.struct.dataclass
+class TrainState:
+    """State of a run; the next update is number `step` (from 0).
+
+    Attributes:
+        step: int32 scalar, number of updates done.
+        params: trainable parameters.
+        batch_stats: running statistics of the norms.
+        opt_state: state of the optimizer.
+        ema: {"params", "batch_stats"} averages, or an empty dict.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Any
+
+    @property
+    def variables(self) -> dict:
+        """What training applies the model to."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+    @property
+    def eval_variables(self) -> dict:
+        """What evaluation applies the model to: the averages where kept."""
+        return dict(self.ema) or self.variables
+
+
+def create_state(
+    variables: dict, optimizer: optax.GradientTransformation, *, ema: bool = False
+) -> TrainState:
+    """State before the first update."""
+    params, batch_stats = variables["params"], variables["batch_stats"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=optimizer.init(params),
+        # A copy: the train step donates its input, which must not alias.
+        ema=jax.tree.map(
+            jnp.copy, {"params": params, "batch_stats": batch_stats}
+        )
+        if ema
+        else {},
+    )

@@ -1,0 +1,116 @@
+"""The one train step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from hrnet_jax import runtime
+from hrnet_jax.training.state import TrainState
+
+LossFn = Callable[[dict, dict, dict], tuple[jax.Array, tuple[Any, dict]]]
+StepFn = Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_train_step(
+    loss_fn: LossFn,
+    optimizer: optax.GradientTransformation,
+    schedule: Callable,
+    mesh: Mesh,
+    *,
+    seed: int = 0,
+    accumulate: int = 1,
+    ema_decay: float = 0.0,
+) -> StepFn:
+    """Builds the compiled function (state, batch) -> (state, scalars).
+
+    The state is replicated and donated; batches are sharded over the mesh, so
+    every sum in the loss and every norm statistic is global. Randomness is a
+    function of (seed, step).
+
+    Args:
+        loss_fn: (variables, batch, rngs) -> (loss, (batch_stats, scalars)).
+        optimizer: from `make_optimizer`.
+        schedule: rate by step, for the log.
+        mesh: from `runtime.make_mesh`.
+        seed: of dropout and the like.
+        accumulate: micro-batches per update. Each sees its own batch statistics
+            and its own mean loss; gradients are averaged.
+        ema_decay: decay of the weight average, 0 for none.
+    """
+
+    def gradients(params, batch_stats, batch, rngs):
+        def loss(params):
+            variables = {"params": params, "batch_stats": batch_stats}
+            return loss_fn(variables, batch, rngs)
+
+        (value, (stats, scalars)), grads = jax.value_and_grad(loss, has_aux=True)(
+            params
+        )
+        return grads, stats, {"loss": value, **scalars}
+
+    def train_step(state: TrainState, batch: dict):
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        if accumulate == 1:
+            grads, stats, scalars = gradients(
+                state.params, state.batch_stats, batch, {"dropout": key}
+            )
+        else:
+            grads, stats, scalars = _accumulated(
+                gradients, state, batch, key, accumulate
+            )
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema_decay:
+            # Young averages follow faster, or they would remember the start.
+            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
+            ema = jax.tree.map(
+                lambda old, new: decay * old + (1 - decay) * new,
+                ema,
+                {"params": params, "batch_stats": stats},
+            )
+        scalars |= {
+            "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
+            "gradient_norm": optax.global_norm(grads),
+        }
+        return TrainState(state.step + 1, params, stats, opt_state, ema), scalars
+
+    whole = runtime.replicated(mesh)
+    return runtime.jit(
+        train_step,
+        donate_argnums=0,
+        in_shardings=(whole, None),
+        out_shardings=(whole, whole),
+    )
+
+
+def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):
+    """Averages gradients and scalars over `count` micro-batches.
+
+    Example b goes to micro-batch b % count, so every device keeps its share.
+    """
+    micro = jax.tree.map(
+        lambda x: jnp.moveaxis(
+            x.reshape((x.shape[0] // count, count) + x.shape[1:]), 1, 0
+        ),
+        batch,
+    )
+
+    def body(carry, inputs):
+        total, stats = carry
+        part, index = inputs
+        grads, stats, scalars = gradients(
+            state.params, stats, part, {"dropout": jax.random.fold_in(key, index)}
+        )
+        return (jax.tree.map(jnp.add, total, grads), stats), scalars
+
+    zeros = jax.tree.map(jnp.zeros_like, state.params)
+    (total, stats), scalars = jax.lax.scan(
+        body, (zeros, state.batch_stats), (micro, jnp.arange(count))
+    )
+    grads = jax.tree.map(lambda x: x / count, total)
+    return grads, stats, jax.tree.map(jnp.mean, scalars)

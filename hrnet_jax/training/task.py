@@ -1,0 +1,62 @@
+"""What the loop asks of a task; it knows tasks only through this."""
+
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from hrnet_jax.models.hrnet import HRNet
+
+
+class Evaluator(Protocol):
+    """Gathers predictions over a data set."""
+
+    def update(self, batch: dict, predictions: dict[str, jax.Array]) -> None:
+        """Takes one batch; padded examples have `example_valid` false."""
+        ...
+
+    def compute(self) -> dict[str, float]:
+        """Metrics over everything seen."""
+        ...
+
+
+class Task(Protocol):
+    """A labelling task: model, transforms, loss, predictions, metrics, drawing.
+
+    Attributes:
+        model: the network.
+        image_size: (height, width) of training images, in pixels.
+        best_metric: (name, "max" or "min").
+    """
+
+    model: HRNet
+    image_size: tuple[int, int]
+    best_metric: tuple[str, str]
+
+    def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
+        """Augments one training sample; all results have one shape."""
+        ...
+
+    def eval_transform(self, sample: dict) -> dict:
+        """Prepares one evaluation sample; all results have one shape."""
+        ...
+
+    def loss(
+        self, variables: dict, batch: dict, rngs: dict
+    ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+        """Returns loss, (batch_stats, scalars), on the device."""
+        ...
+
+    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """Predictions for a batch, on the device."""
+        ...
+
+    def evaluator(self) -> Evaluator:
+        """A fresh evaluator."""
+        ...
+
+    def draw(
+        self, image: np.ndarray, prediction: dict, target: dict | None
+    ) -> np.ndarray:
+        """A uint8 RGB picture of one prediction."""
+        ...
