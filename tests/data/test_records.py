@@ -1,0 +1,247 @@
+"""Prepared records: what they hold, how they are found, what goes wrong."""
+
+import concurrent.futures
+import json
+import multiprocessing
+import pickle
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from hrnet_jax.data import registry
+from hrnet_jax.data.info import (
+    DatasetInfo,
+    bit_palette,
+    load_info,
+    median_frequency_weights,
+)
+from hrnet_jax.data.records import (
+    delete_prepared,
+    find_prepared,
+    open_records,
+    prepared_names,
+)
+from hrnet_jax.data.shapes import draw_scene
+from hrnet_jax.errors import DataError
+
+OPTIONS = {"image_size": 32, "train": 6, "val": 2}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("records")
+    registry.prepare("shapes", folder, **OPTIONS)
+    return folder
+
+
+def test_records_hold_what_was_written(data_dir):
+    records = open_records("shapes", data_dir, "train")
+    assert len(records) == 6
+    for index in (0, 5):
+        sample, scene = records[index], draw_scene(0, "train", index, size=32)
+        for key in ("image", "label", "boxes", "box_class", "points", "visible"):
+            expected = getattr(scene, key)
+            np.testing.assert_array_equal(sample[key], expected)
+            assert sample[key].dtype == expected.dtype
+        assert sample["class"] == scene.image_class
+        assert sample["image_id"] == f"train_{index:05d}"
+
+
+def test_negative_indices_and_the_end(data_dir):
+    records = open_records("shapes", data_dir, "val")
+    assert records[-1]["image_id"] == records[1]["image_id"]
+    assert [sample["image_id"] for sample in records] == ["val_00000", "val_00001"]
+    with pytest.raises(IndexError, match="record 2 of 2"):
+        records[2]
+
+
+def test_parts_of_a_split(data_dir):
+    part = open_records("shapes", data_dir, "train[2:4]")
+    assert [sample["image_id"] for sample in part] == ["train_00002", "train_00003"]
+
+
+def test_info_is_read_back_as_it_was_returned(data_dir, tmp_path):
+    info = registry.prepare("shapes", tmp_path, **OPTIONS)
+    assert open_records("shapes", tmp_path, "val").info.to_json() == info.to_json()
+    assert isinstance(info.max_size["train"], tuple)
+    loaded = load_info(find_prepared("shapes", data_dir))
+    assert loaded.palette == info.palette and loaded.max_size == info.max_size
+
+
+def test_info_counts_images_and_pixels(data_dir):
+    info = open_records("shapes", data_dir, "train").info
+    assert info.counts == {"train": 6, "val": 2}
+    for split in info.counts:
+        labels = np.stack([s["label"] for s in open_records("shapes", data_dir, split)])
+        np.testing.assert_array_equal(
+            info.label_histogram[split], np.bincount(labels.ravel(), minlength=7)
+        )
+        shows = [(labels == label).any((1, 2)).sum() for label in range(7)]
+        assert info.pixels_where_present[split] == [32 * 32 * n for n in shows]
+        assert info.ignored_pixels[split] == 0
+        assert info.max_size[split] == info.min_size[split] == (32, 32)
+
+
+def test_pickled_records_read_in_another_process(data_dir):
+    records = open_records("shapes", data_dir, "train")
+    copy = pickle.loads(pickle.dumps(records))
+    np.testing.assert_array_equal(copy[3]["image"], records[3]["image"])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (image_id,) = pool.map(_image_id, [(records, 4)])
+    assert image_id == "train_00004"
+
+
+def _image_id(task):
+    records, index = task
+    return records[index]["image_id"]
+
+
+def test_threads_read_the_same_as_one(data_dir):
+    records = open_records("shapes", data_dir, "train")
+    order = list(range(6)) * 20
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda i: records[i]["image"].sum(), order))
+    assert together == [records[i]["image"].sum() for i in order]
+
+
+@pytest.mark.parametrize("work", ["prepare", "read"])
+def test_needs_no_tensorflow(work, data_dir, tmp_path):
+    """Hides TensorFlow from a fresh interpreter, as if it were not installed."""
+    code = f"""
+        import sys
+
+        class Hidden:
+            def __init__(self, finder):
+                self.finder = finder
+            def find_spec(self, name, path=None, target=None):
+                if name.split(".")[0] == "tensorflow":
+                    return None
+                return self.finder.find_spec(name, path, target)
+
+        sys.meta_path[:] = [Hidden(finder) for finder in sys.meta_path]
+        from hrnet_jax.data import registry
+        from hrnet_jax.data.records import open_records
+        if {work!r} == "prepare":
+            registry.prepare("shapes", {str(tmp_path)!r}, train=2, val=1)
+            print(len(open_records("shapes", {str(tmp_path)!r}, "train")))
+        else:
+            print(open_records("shapes", {str(data_dir)!r}, "train")[1]["label"].shape)
+        assert "hrnet_jax.data.writing" in sys.modules or {work!r} == "read"
+        assert "tensorflow" not in sys.modules
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == {"prepare": "2", "read": "(32, 32)"}[work]
+
+
+def test_reading_in_this_process_imports_no_tensorflow_either(data_dir):
+    code = f"""
+        import sys
+        from hrnet_jax.data.records import open_records
+        open_records("shapes", {str(data_dir)!r}, "train")[0]
+        assert "tensorflow" not in sys.modules
+        """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+def test_names_the_command_where_nothing_is_prepared(data_dir, tmp_path):
+    with pytest.raises(DataError) as caught:
+        open_records("camvid", data_dir, "train")
+    message = str(caught.value)
+    assert "'camvid' is not prepared" in message and "found there: shapes" in message
+    assert f"scripts/prepare_data.py --dataset=camvid --data_dir={data_dir}" in message
+    with pytest.raises(DataError, match="found there: none"):
+        open_records("shapes", tmp_path / "absent", "train")
+
+
+@pytest.mark.parametrize("name", ["", "../elsewhere", "/absolute"])
+def test_refuses_names_that_leave_the_folder(name, data_dir):
+    with pytest.raises(DataError, match="is not a name of a data set"):
+        open_records(name, data_dir, "train")
+
+
+def test_names_the_splits_where_one_does_not_exist(data_dir):
+    with pytest.raises(DataError, match=r"no split 'test'; it has train \(6\), val"):
+        open_records("shapes", data_dir, "test")
+
+
+def test_names_a_lost_shard(data_dir, tmp_path):
+    copy = tmp_path / "shapes"
+    shutil.copytree(data_dir / "shapes", copy)
+    lost = next(copy.glob("1.0.0/*val*"))
+    lost.unlink()
+    with pytest.raises(DataError, match=f"{lost.name} is missing"):
+        open_records("shapes", tmp_path, "train")
+
+
+def test_names_broken_metadata(data_dir, tmp_path):
+    shutil.copytree(data_dir / "shapes", tmp_path / "shapes")
+    path = tmp_path / "shapes" / "1.0.0" / "metadata.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"colour": 1}))
+    with pytest.raises(DataError, match="metadata.json: .*'colour'.*--overwrite"):
+        open_records("shapes", tmp_path, "train")
+    path.write_text("{")
+    with pytest.raises(DataError, match="metadata.json is not valid JSON"):
+        open_records("shapes", tmp_path, "train")
+
+
+def test_an_unfinished_preparation_is_not_found(tmp_path):
+    unfinished = tmp_path / "shapes" / "incomplete.ABC123_1.0.0"
+    unfinished.mkdir(parents=True)
+    (unfinished / "metadata.json").write_text("{}")
+    (unfinished / "features.json").write_text("{}")
+    # A version directory without metadata cannot come from a finished run.
+    (tmp_path / "shapes" / "1.0.0").mkdir()
+    (tmp_path / "shapes" / "1.0.0" / "features.json").write_text("{}")
+    assert find_prepared("shapes", tmp_path) is None
+    assert prepared_names(tmp_path) == []
+
+
+def test_the_newest_version_is_opened(data_dir, tmp_path):
+    for version in ("1.0.0", "1.10.0", "1.9.0"):
+        shutil.copytree(data_dir / "shapes" / "1.0.0", tmp_path / "shapes" / version)
+    assert find_prepared("shapes", tmp_path).name == "1.10.0"
+
+
+def test_deleting_leaves_files_of_the_user(data_dir, tmp_path):
+    shutil.copytree(data_dir / "shapes" / "1.0.0", tmp_path / "shapes" / "1.0.0")
+    (tmp_path / "shapes" / "incomplete.ABC123_1.0.0").mkdir()
+    (tmp_path / "shapes" / "images").mkdir()
+    delete_prepared("shapes", tmp_path)
+    assert [path.name for path in (tmp_path / "shapes").iterdir()] == ["images"]
+
+
+def test_median_frequency_weights_by_hand():
+    # Class 0 fills half of all 100 pixels; class 1 a quarter of the only image
+    # that shows it (40 labelled pixels); class 2 occurs nowhere; class 3 has
+    # 40 of 100.
+    info = DatasetInfo(
+        name="",
+        num_classes=4,
+        class_names=("a", "b", "c", "d"),
+        palette=bit_palette(4),
+        label_histogram={"train": [50, 10, 0, 40]},
+        pixels_where_present={"train": [100, 40, 0, 100]},
+    )
+    frequencies = np.array([0.5, 0.25, 0.4])
+    expected = np.median(frequencies) / frequencies
+    np.testing.assert_allclose(
+        median_frequency_weights(info), [expected[0], expected[1], 0, expected[2]]
+    )
+
+
+def test_bit_palette_is_that_of_pascal_voc():
+    colours = bit_palette(22)
+    assert colours[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+    assert colours[15] == (192, 128, 128)  # person
+    assert colours[20] == (0, 64, 128)  # tv monitor
