@@ -1,0 +1,118 @@
+"""Initial variables: a function of seed and name, with the published spread."""
+
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.initialization import initial_variables, variable_shapes
+from hrnet_jax.registry import create_model
+
+NAME = "segmentation/w18_small_v1"
+
+
+def flat(variables):
+    return traverse_util.flatten_dict(variables, sep="/")
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Leaves of the default initial variables."""
+    return flat(initial_variables(create_model(NAME)))
+
+
+@pytest.mark.parametrize("name", [NAME, "classification/w18_small_v1"])
+def test_tree_is_that_of_init(name):
+    model = create_model(name)
+    variables = initial_variables(model)
+    expected = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, 64, 64, 3)))
+    assert jax.tree.structure(variables) == jax.tree.structure(dict(expected))
+    for leaf, other in zip(
+        jax.tree.leaves(variables), jax.tree.leaves(expected), strict=True
+    ):
+        assert isinstance(leaf, np.ndarray)
+        assert (leaf.shape, leaf.dtype) == (other.shape, other.dtype)
+
+
+def test_the_same_seed_gives_the_same_values_and_another_seed_others(drawn):
+    again = flat(initial_variables(create_model(NAME)))
+    other = flat(initial_variables(create_model(NAME), seed=1))
+    for name, value in drawn.items():
+        np.testing.assert_array_equal(again[name], value)
+        if name.endswith("kernel"):
+            assert not np.array_equal(other[name], value), name
+
+
+def test_a_leaf_depends_on_its_name_and_shape_only(drawn):
+    # The body of another family, and with other options, has the same values.
+    others = flat(initial_variables(create_model("classification/w18_small_v1")))
+    shared = [name for name in drawn if name in others]
+    assert len(shared) > 300
+    for name in shared:
+        np.testing.assert_array_equal(others[name], drawn[name])
+
+
+def test_a_kernel_is_drawn_from_the_stream_of_its_name(drawn):
+    name = "params/stem/conv1/kernel"
+    stream = np.random.Philox(key=(zlib.crc32(name.encode()), 0))
+    normal = np.random.Generator(stream).standard_normal((3, 3, 3, 64), np.float32)
+    std = np.sqrt(2 / (3 * 3 * 64))
+    np.testing.assert_allclose(drawn[name], normal * std, rtol=1e-6)
+
+
+def check_standardized(values, std):
+    """Mean 0 and the given std, within five standard errors."""
+    count = values.size
+    assert abs(values.mean()) < 5 * std / np.sqrt(count)
+    assert abs(values.std() / std - 1) < 5 / np.sqrt(2 * count)
+
+
+def test_kernels_have_the_spread_of_he_with_fan_out(drawn):
+    kernels = [(name, k) for name, k in drawn.items() if k.ndim == 4]
+    assert len(kernels) == 73
+    for _, kernel in kernels:
+        height, width, _, outputs = kernel.shape
+        check_standardized(kernel, np.sqrt(2 / (height * width * outputs)))
+
+
+def test_official_kernels_have_standard_deviation_one_thousandth():
+    leaves = flat(initial_variables(create_model(NAME), initializer="official"))
+    for kernel in leaves.values():
+        if kernel.ndim == 4:
+            check_standardized(kernel, 0.001)
+
+
+def test_norms_start_as_the_identity(drawn):
+    for name, value in drawn.items():
+        if name.endswith(("/scale", "/var")):
+            assert (value == 1).all(), name
+        is_norm_bias = name.endswith("/bias") and "/norm" in name
+        if name.endswith("/mean") or is_norm_bias:
+            assert (value == 0).all(), name
+
+
+def test_biases_and_linear_layers_follow_the_default_of_pytorch():
+    leaves = flat(initial_variables(create_model("classification/w18_small_v1")))
+    for name, fan_in in [
+        ("params/classifier/kernel", 2048),
+        ("params/classifier/bias", 2048),
+        ("params/final/conv/bias", 1024),
+        ("params/downsample0/conv/bias", 9 * 128),
+    ]:
+        value, bound = leaves[name], 1 / np.sqrt(fan_in)
+        assert 0.9 * bound < np.abs(value).max() <= bound * (1 + 1e-6), name
+        assert abs(value.mean()) < 5 * bound / np.sqrt(3 * value.size), name
+
+
+def test_unknown_initializer_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="'xavier'.*he, official"):
+        initial_variables(create_model(NAME), initializer="xavier")
+
+
+def test_shapes_are_traced_without_computing():
+    for leaf in jax.tree.leaves(variable_shapes(create_model(NAME))):
+        assert isinstance(leaf, jax.ShapeDtypeStruct)

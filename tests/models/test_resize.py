@@ -1,0 +1,135 @@
+"""Resizing equals PyTorch's `interpolate` and a formula written out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.resize import METHODS, interpolation_matrix, resize
+
+# (height, width) before and after: up, down, odd, mixed, to and from one pixel.
+SIZES = [
+    ((4, 6), (8, 12)),
+    ((4, 6), (32, 48)),
+    ((5, 7), (9, 13)),
+    ((17, 25), (33, 49)),
+    ((15, 15), (119, 119)),
+    ((9, 13), (5, 7)),
+    ((12, 8), (6, 4)),
+    ((7, 5), (3, 11)),
+    ((1, 3), (4, 1)),
+]
+TORCH_MODES = {
+    "bilinear": {"mode": "bilinear", "align_corners": False},
+    "align_corners": {"mode": "bilinear", "align_corners": True},
+    "nearest": {"mode": "nearest"},
+}
+
+
+def random_maps(size, channels=3):
+    rng = np.random.default_rng(7)
+    return rng.standard_normal((2, *size, channels)).astype(np.float32)
+
+
+def source_position(index: int, n: int, m: int, align_corners: bool) -> float:
+    """Where output pixel `index` of m reads on an axis of n pixels."""
+    if align_corners:
+        return index * (n - 1) / (m - 1) if m > 1 else 0.0
+    return max((index + 0.5) * n / m - 0.5, 0.0)
+
+
+def bilinear_by_hand(x: np.ndarray, size, align_corners: bool) -> np.ndarray:
+    """Pixel by pixel from the four neighbours."""
+    height, width = x.shape[1:3]
+    result = np.zeros((x.shape[0], *size, x.shape[3]))
+    for i in range(size[0]):
+        y = source_position(i, height, size[0], align_corners)
+        top, bottom = int(y), min(int(y) + 1, height - 1)
+        for j in range(size[1]):
+            z = source_position(j, width, size[1], align_corners)
+            left, right = int(z), min(int(z) + 1, width - 1)
+            a, b = y - top, z - left
+            result[:, i, j] = (1 - a) * (
+                (1 - b) * x[:, top, left] + b * x[:, top, right]
+            ) + a * ((1 - b) * x[:, bottom, left] + b * x[:, bottom, right])
+    return result
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_equals_interpolate_of_pytorch(method, before, after):
+    x = random_maps(before)
+    expected = torch.nn.functional.interpolate(
+        # Double: PyTorch's single-precision source positions round more than ours.
+        torch.from_numpy(x.transpose(0, 3, 1, 2)).double(),
+        size=after,
+        **TORCH_MODES[method],
+    )
+    got = resize(jnp.asarray(x), after, method)
+    np.testing.assert_allclose(
+        got, expected.numpy().transpose(0, 2, 3, 1), atol=3e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize("method", ["bilinear", "align_corners"])
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_bilinear_equals_the_formula_of_four_neighbours(method, before, after):
+    x = random_maps(before)
+    expected = bilinear_by_hand(x.astype(np.float64), after, method == "align_corners")
+    np.testing.assert_allclose(
+        resize(jnp.asarray(x), after, method), expected, atol=3e-6, rtol=0
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), SIZES)
+def test_nearest_copies_the_pixel_at_the_floor(before, after):
+    x = random_maps(before)
+    rows = [i * before[0] // after[0] for i in range(after[0])]
+    columns = [j * before[1] // after[1] for j in range(after[1])]
+    np.testing.assert_array_equal(
+        resize(jnp.asarray(x), after, "nearest"), x[:, rows][:, :, columns]
+    )
+
+
+def test_aligned_corners_keep_the_corner_pixels():
+    x = random_maps((5, 9))
+    y = resize(jnp.asarray(x), (13, 17), "align_corners")
+    np.testing.assert_allclose(y[:, ::12, ::16], x[:, ::4, ::8], atol=1e-6)
+
+
+def test_shrinking_does_not_antialias():
+    x = np.zeros((1, 4, 4, 1), np.float32)
+    x[0, 0, 0, 0] = 1.0  # Half-pixel centres at a quarter of 4 read rows 1 and 2.
+    assert resize(jnp.asarray(x), (1, 1), "bilinear").item() == 0.0
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_rows_of_the_matrix_sum_to_one(align_corners):
+    for n, m in [(4, 8), (7, 3), (1, 5), (5, 1), (119, 473)]:
+        matrix = interpolation_matrix(n, m, align_corners)
+        assert matrix.shape == (m, n)
+        np.testing.assert_allclose(matrix.sum(1), 1.0, atol=1e-12)
+        assert (matrix >= 0).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_keeps_the_type_and_the_identity(method):
+    x = jnp.asarray(random_maps((6, 4)), jnp.bfloat16)
+    assert resize(x, (6, 4), method) is x
+    assert resize(x, (12, 8), method).dtype == jnp.bfloat16
+
+
+def test_backward_pass_needs_no_scatter():
+    def loss(x):
+        return jnp.sum(jnp.square(resize(x, (8, 12), "bilinear")))
+
+    assert "scatter" not in str(jax.make_jaxpr(jax.grad(loss))(jnp.ones((1, 4, 6, 2))))
+
+
+def test_unknown_method_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(
+        ConfigError, match="'cubic'.*bilinear, align_corners, nearest"
+    ):
+        resize(jnp.ones((1, 2, 2, 1)), (4, 4), "cubic")
