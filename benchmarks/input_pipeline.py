@@ -1,0 +1,313 @@
+"""Images per second of our input pipeline and of a PyTorch DataLoader.
+
+    python benchmarks/input_pipeline.py --workers=2 --out=input_pipeline.json
+
+Both sides run the Cityscapes recipe (2048x1024 PNG images with label PNGs,
+scale 0.5 to 2.1, crop 512x1024, flip) on the same generated files, decode the
+same bytes with the same OpenCV, one OpenCV thread in each of the same number of
+worker processes. Ours: records, pipeline and transforms of this package, uint8
+batches. The peer: the operations of the official PyTorch code in a DataLoader,
+that is, resize the whole image, pad, crop, normalise to float32, flip. They
+take turns within one call, each turn with fresh workers whose first batches are
+not timed. Run it on an idle machine with at least as many cores as workers.
+"""
+
+import argparse
+import functools
+import itertools
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hrnet_jax.data import pipeline, records, registry
+from hrnet_jax.segmentation import transforms
+
+HEIGHT, WIDTH = 1024, 2048
+BASE_SIZE = 2048
+CROP = (512, 1024)
+NUM_CLASSES = 19
+IGNORE_LABEL = 255
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+# What PNG writers do by default; OpenCV's own default is quicker and larger.
+PNG_ENCODING = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 6),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
+]
+# Batches per worker that pass before the clock starts.
+WARM_UP = 2
+# Batches per worker that a DataLoader prepares ahead (its own default).
+TORCH_READ_AHEAD = 2
+
+
+def write_images(folder: Path, count: int) -> None:
+    """Writes a folder data set of textured street-like scenes.
+
+    Smooth shading, sharp-edged regions and a little grain give PNG files of
+    about 2 MB, which decode like those of Cityscapes, and labels of 50 kB.
+    """
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    names = [f"scene_{index:03d}" for index in range(count)]
+    for index, name in enumerate(names):
+        image, label = _scene(np.random.default_rng(index))
+        cv2.imwrite(str(folder / "images" / f"{name}.png"), image, PNG_ENCODING)
+        cv2.imwrite(str(folder / "masks" / f"{name}.png"), label, PNG_ENCODING)
+    classes = [f"class {index}" for index in range(NUM_CLASSES)]
+    (folder / "classes.txt").write_text("\n".join(classes))
+    (folder / "train.txt").write_text("\n".join(names))
+
+
+def _scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    coarse = rng.integers(0, 160, (9, 17, 3)).astype(np.uint8)
+    image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    label = np.full((HEIGHT, WIDTH), 0, np.uint8)
+    for _ in range(150):
+        centre = rng.integers(0, (WIDTH, HEIGHT))
+        corners = cv2.convexHull((centre + rng.normal(0, 60, (7, 2))).astype(np.int32))
+        colour = rng.integers(-40, 60, 3)
+        left, top, width, height = cv2.boundingRect(corners)
+        left, top = max(left, 0), max(top, 0)
+        box = np.s_[top : top + height, left : left + width]
+        mask = np.zeros(label[box].shape, np.uint8)
+        cv2.fillPoly(mask, [corners - (left, top)], 1)
+        inside = mask.astype(bool)
+        image[box][inside] = np.clip(image[box][inside] + colour, 0, 255)
+        label[box][inside] = rng.choice([*range(NUM_CLASSES), IGNORE_LABEL])
+    grain = rng.normal(0, 0.45, (HEIGHT, WIDTH, 1))
+    return np.clip(np.rint(image + grain), 0, 255).astype(np.uint8), label
+
+
+class OfficialRecipe:
+    """The peer's data set: official operations, one sample at a time.
+
+    Reads what the package's records were made of. No faster and no slower than
+    it has to be: labels need no id table, and everything is OpenCV or NumPy.
+    """
+
+    def __init__(self, folder: Path):
+        self._images = sorted((folder / "images").iterdir())
+        self._labels = sorted((folder / "masks").iterdir())
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        image = _decode(self._images[index].read_bytes(), cv2.IMREAD_COLOR)
+        label = _decode(self._labels[index].read_bytes(), cv2.IMREAD_GRAYSCALE)
+        image, label = official_scale(image, label)
+        image, label = official_crop(image, label)
+        image = official_normalise(image).transpose(2, 0, 1)
+        flip = random.choice([1, -1])
+        return image[:, :, ::flip].copy(), label[:, ::flip].astype(np.int32)
+
+
+def _decode(data: bytes, mode: int) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+
+
+def official_scale(image: np.ndarray, label: np.ndarray) -> tuple:
+    """Resizes the whole image and label by 0.5, 0.6, ... or 2.1."""
+    scale = 0.5 + random.randint(0, 16) / 10
+    width = int(BASE_SIZE * scale + 0.5)
+    size = (width, int(HEIGHT * width / WIDTH + 0.5))
+    image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return image, cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
+
+
+def official_crop(image: np.ndarray, label: np.ndarray) -> tuple:
+    """Pads up to the crop size where needed, and cuts a random crop."""
+    bottom = max(CROP[0] - image.shape[0], 0)
+    right = max(CROP[1] - image.shape[1], 0)
+    if bottom or right:
+        border = (0, bottom, 0, right, cv2.BORDER_CONSTANT)
+        image = cv2.copyMakeBorder(image, *border, value=(0, 0, 0))
+        label = cv2.copyMakeBorder(label, *border, value=(IGNORE_LABEL,))
+    left = random.randint(0, image.shape[1] - CROP[1])
+    top = random.randint(0, image.shape[0] - CROP[0])
+    kept = np.s_[top : top + CROP[0], left : left + CROP[1]]
+    return image[kept], label[kept]
+
+
+def official_normalise(image: np.ndarray) -> np.ndarray:
+    """BGR uint8 to normalised RGB float32."""
+    image = image.astype(np.float32)[:, :, ::-1]
+    image = image / 255.0
+    image -= MEAN
+    image /= STD
+    return image
+
+
+def _start_peer_worker(index: int) -> None:
+    cv2.setNumThreads(1)
+    random.seed(index)
+
+
+def peer_stream(folder: Path, args: argparse.Namespace) -> Iterator:
+    """Batches of a PyTorch DataLoader, more than are taken by the read-ahead."""
+    import torch.utils.data
+
+    dataset = OfficialRecipe(folder)
+    batches = args.batches + (WARM_UP + TORCH_READ_AHEAD) * args.workers
+    sampler = torch.utils.data.RandomSampler(
+        dataset, num_samples=batches * args.batch_size
+    )
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        args.batch_size,
+        sampler=sampler,
+        num_workers=args.workers,
+        prefetch_factor=TORCH_READ_AHEAD,
+        worker_init_fn=_start_peer_worker,
+        multiprocessing_context="spawn",
+    )
+    return iter(loader)
+
+
+def our_transform() -> Callable:
+    """The same recipe in this package."""
+    options = transforms.AugmentationOptions(crop_size=CROP, base_size=BASE_SIZE)
+    return transforms.make_train_transform(options)
+
+
+def our_stream(opened: records.Records, args: argparse.Namespace) -> Iterator:
+    """Endless batches of this package."""
+    return pipeline.train_batches(
+        opened,
+        our_transform(),
+        batch_size=args.batch_size,
+        seed=0,
+        workers=args.workers,
+    )
+
+
+def images_per_second(start_stream: Callable, args: argparse.Namespace) -> float:
+    """Rate of a fresh stream while nothing else runs.
+
+    Batches are taken as fast as they come, so none wait in a queue when the
+    clock starts.
+    """
+    stream = start_stream(args)
+    _skip(stream, WARM_UP * args.workers)
+    start = time.perf_counter()
+    _skip(stream, args.batches)
+    seconds = time.perf_counter() - start
+    if hasattr(stream, "close"):
+        stream.close()
+    else:
+        _skip(stream, None)  # a DataLoader stops its workers quietly at the end
+    return args.batches * args.batch_size / seconds
+
+
+def _skip(stream: Iterator, count: int | None) -> None:
+    for _ in itertools.islice(stream, count):
+        pass
+
+
+def stage_times(folder: Path, opened: records.Records, repeats: int) -> dict:
+    """Mean milliseconds of each step of one sample, in this process."""
+    cv2.setNumThreads(1)
+    random.seed(0)
+    peer = OfficialRecipe(folder)
+    image_file = peer._images[0].read_bytes()
+    label_file = peer._labels[0].read_bytes()
+    image = _decode(image_file, cv2.IMREAD_COLOR)
+    label = _decode(label_file, cv2.IMREAD_GRAYSCALE)
+    crop, _ = official_crop(image, label)
+    sample = opened[0]
+    rng = np.random.default_rng(0)
+    transform = our_transform()
+    steps = {
+        "decode image": lambda: _decode(image_file, cv2.IMREAD_COLOR),
+        "decode label": lambda: _decode(label_file, cv2.IMREAD_GRAYSCALE),
+        "peer: resize, pad, crop": lambda: official_crop(*official_scale(image, label)),
+        "peer: normalise, flip": lambda: (
+            official_normalise(crop).transpose(2, 0, 1)[:, :, ::-1].copy()
+        ),
+        "ours: read record and decode": lambda: opened[0],
+        "ours: transform": lambda: transform(sample, rng),
+    }
+    return {name: _mean_milliseconds(step, repeats) for name, step in steps.items()}
+
+
+def _mean_milliseconds(step: Callable, repeats: int) -> float:
+    step()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    return 1e3 * (time.perf_counter() - start) / repeats
+
+
+def measure(args: argparse.Namespace, work: Path) -> dict:
+    """Generates the data, runs both sides in turn, returns all figures."""
+    folder = work / "scenes"
+    write_images(folder, args.images)
+    registry.prepare("segmentation_folder", work / "prepared", folder)
+    opened = records.open_records("segmentation_folder", work / "prepared", "train")
+    sizes = [path.stat().st_size for path in (folder / "images").iterdir()]
+    result = {
+        "arguments": {key: str(value) for key, value in vars(args).items()},
+        "cores": os.cpu_count(),
+        "opencv": cv2.__version__,
+        "mean_png_bytes": round(statistics.mean(sizes)),
+        "milliseconds_per_sample": stage_times(folder, opened, args.stage_repeats),
+    }
+    sides = {
+        "ours": functools.partial(our_stream, opened),
+        "peer": functools.partial(peer_stream, folder),
+    }
+    rates = {name: [] for name in sides}
+    for _ in range(args.repetitions):
+        for name, start_stream in sides.items():
+            rates[name].append(images_per_second(start_stream, args))
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    return result | {
+        "images_per_second": rates,
+        "images_per_second_per_worker": {
+            name: value / args.workers for name, value in median.items()
+        },
+        "ratio": median["ours"] / median["peer"],
+    }
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = functools.partial(parser.add_argument, type=int)
+    add("--images", default=24, help="number of generated images")
+    add("--workers", default=2, help="worker processes of each side")
+    add("--batch_size", default=12, help="images per batch")
+    add("--batches", default=12, help="timed batches of one repetition")
+    add("--repetitions", default=3, help="turns of each side; medians are compared")
+    add("--stage_repeats", default=20, help="samples timed step by step")
+    add("--out", default=None, type=Path, help="JSON file for all figures")
+    args = parser.parse_args()
+    for name in ("images", "workers", "batch_size", "batches", "repetitions"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    return args
+
+
+def main() -> None:
+    """Measures and prints."""
+    args = parse_arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(args, Path(folder))
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
