@@ -275,7 +275,7 @@ def _draw_size(
     """Draws a scale and returns height and width of the resized image."""
     if options.scale_step:
         span = (options.scale_max - options.scale_min) / options.scale_step
-        # Rounded, because 1.6 / 0.1 falls just below 16.
+        # Rounded, because (1.7 - 0.5) / 0.1 falls just below 12.
         steps = math.floor(round(span, 6))
         step = int(rng.integers(steps + 1))
         scale = round(options.scale_min + step * options.scale_step, 9)

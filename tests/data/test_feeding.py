@@ -103,7 +103,8 @@ def test_closing_ends_the_thread_and_closes_the_source():
         finally:
             closed.append(True)
 
-    fed = feeding.feed(batches(), runtime.make_mesh())
+    source = batches()
+    fed = feeding.feed(source, runtime.make_mesh())
     next(fed)
     assert len(feed_threads()) == 1
     fed.close()

@@ -108,12 +108,11 @@ def test_worker_processes_do_not_change_the_stream(workers):
 
 
 @pytest.mark.parametrize("process_count", [2, 4])
-def test_processes_share_out_the_batches_of_one(process_count):
-    whole = take(6)
-    parts = [
-        take(6, process_index=index, process_count=process_count)
-        for index in range(process_count)
-    ]
+@pytest.mark.parametrize("start_step", [0, 3])
+def test_processes_share_out_the_batches_of_one(process_count, start_step):
+    whole = take(6 + start_step)[start_step:]
+    divided = {"process_count": process_count, "start_step": start_step}
+    parts = [take(6, process_index=index, **divided) for index in range(process_count)]
     for step, batch in enumerate(whole):
         for index, part in enumerate(parts):
             for key, value in part[step].items():

@@ -190,6 +190,11 @@ def test_seventeen_scales_from_half_to_two_point_one():
         transforms._draw_size((100, 200), options(), Scripted(17))
 
 
+def test_largest_scale_is_included_despite_rounding():
+    upto = options(scale_max=1.7)  # (1.7 - 0.5) / 0.1 is 11.999999999999998
+    assert transforms._draw_size((100, 200), upto, Scripted(12)) == (170, 340)
+
+
 def test_scale_step_zero_draws_every_scale():
     rng = np.random.default_rng(0)
     continuous = options(scale_step=0.0, scale_min=0.5, scale_max=2.0)
