@@ -1,0 +1,145 @@
+"""Official state dicts in and out: strict, total, unwrapped."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from hrnet_jax.errors import HRNetError, WeightsError
+from hrnet_jax.pretrained import from_torch, to_torch
+from hrnet_jax.pretrained.convert import convert_names, unwrap
+from hrnet_jax.registry import create_model
+from tests.goldens import official
+
+GOLDEN = "segmentation/hrnet_w18_small_v1_cityscapes19_v11"
+
+
+@functools.cache
+def model():
+    return create_model("segmentation/w18_small_v1", num_classes=19)
+
+
+@functools.cache
+def plain_variables():
+    return from_torch(official.state_dict(GOLDEN), model())
+
+
+@pytest.fixture
+def state_dict():
+    """A fresh copy of official weights of the model."""
+    return dict(official.state_dict(GOLDEN))
+
+
+def assert_same_variables(variables):
+    assert jax.tree.structure(variables) == jax.tree.structure(plain_variables())
+    jax.tree.map(np.testing.assert_array_equal, variables, plain_variables())
+
+
+def test_layouts_are_transposed(state_dict):
+    params, stats = plain_variables()["params"], plain_variables()["batch_stats"]
+    kernel = params["stem"]["conv1"]["kernel"]
+    assert kernel.shape == (3, 3, 3, 64)
+    assert kernel[2, 0, 1, 5] == state_dict["conv1.weight"][5, 1, 2, 0]
+    np.testing.assert_array_equal(
+        stats["stem"]["norm1"]["var"], state_dict["bn1.running_var"]
+    )
+    for leaf in jax.tree.leaves(plain_variables()):
+        assert leaf.dtype == np.float32
+
+
+def test_linear_layers_are_transposed():
+    arrays = convert_names({"classifier.weight": np.arange(6.0).reshape(2, 3)})
+    np.testing.assert_array_equal(
+        arrays["params/classifier/kernel"], [[0, 3], [1, 4], [2, 5]]
+    )
+
+
+def test_there_and_back_is_exact(state_dict):
+    back = to_torch(plain_variables(), model())
+    assert back.keys() == state_dict.keys()
+    for name, value in state_dict.items():
+        np.testing.assert_array_equal(back[name], value)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model."])
+def test_prefixes_and_loss_buffers_are_undone(state_dict, prefix):
+    wrapped = {prefix + name: value for name, value in state_dict.items()}
+    wrapped[prefix.replace("model.", "") + "loss.criterion.weight"] = np.ones(19)
+    assert_same_variables(from_torch(wrapped, model()))
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_nested_state_dicts_are_undone(state_dict, key):
+    nested = {"epoch": 3, "best_mIoU": 0.7, key: state_dict, "optimizer": {"lr": 0.1}}
+    assert_same_variables(from_torch(nested, model()))
+
+
+def test_old_files_without_batch_counters_are_accepted(state_dict):
+    old = {k: v for k, v in state_dict.items() if "num_batches_tracked" not in k}
+    assert len(old) < len(state_dict)
+    assert_same_variables(from_torch(old, model()))
+
+
+def test_inplace_abn_scales_are_positive(state_dict):
+    state_dict["bn1.weight"] = -state_dict["bn1.weight"]
+    params = from_torch(state_dict, model(), inplace_abn=True)["params"]
+    np.testing.assert_array_equal(
+        params["stem"]["norm1"]["scale"],
+        np.abs(state_dict["bn1.weight"]) + np.float32(1e-5),
+    )
+    np.testing.assert_array_equal(
+        params["stem"]["norm1"]["bias"], state_dict["bn1.bias"]
+    )
+
+
+def test_missing_extra_and_misshapen_tensors_are_all_listed(state_dict):
+    del state_dict["conv2.weight"]
+    state_dict["classifier.bias"] = np.zeros(1000, np.float32)
+    state_dict["last_layer.3.weight"] = np.zeros((150, 240, 1, 1), np.float32)
+    with pytest.raises(WeightsError) as caught:
+        from_torch(state_dict, model())
+    message = str(caught.value)
+    assert "1 missing: params/stem/conv2/kernel" in message
+    assert "1 extra: params/classifier/bias" in message
+    assert "1 of another shape: params/head/classifier/kernel" in message
+    assert "expected (1, 1, 240, 19), got (1, 1, 240, 150)" in message
+    assert isinstance(caught.value, HRNetError)
+
+
+def test_weights_of_another_model_do_not_fit():
+    with pytest.raises(
+        WeightsError,
+        match=r"; 8 missing: .*params/head/project/bias.*; \d+ extra: .* and \d+ more$",
+    ):
+        from_torch(official.state_dict("classification/w18_small_v1"), model())
+
+
+def test_names_that_no_hrnet_has_are_an_error(state_dict):
+    state_dict["layer4.0.conv1.weight"] = np.zeros((1, 1, 1, 1))
+    with pytest.raises(WeightsError, match=r"official HRNet: layer4\.0\.conv1\.weight"):
+        from_torch(state_dict, model())
+
+
+def test_two_tensors_for_one_name_are_an_error(state_dict):
+    state_dict["module.conv1.weight"] = np.zeros_like(state_dict["conv1.weight"])
+    with pytest.raises(WeightsError, match=r"conv1\.weight"):
+        from_torch(state_dict, model())
+
+
+@pytest.mark.parametrize("key", ["epoch", 0])
+def test_an_entry_that_is_no_tensor_is_an_error(key):
+    with pytest.raises(WeightsError, match=f"{key!r} is a int, expected a tensor"):
+        unwrap({key: 3})
+
+
+@pytest.mark.parametrize("content", [{}, {"state_dict": {}}])
+def test_a_state_dict_without_tensors_is_an_error(content):
+    with pytest.raises(WeightsError, match="holds no tensors"):
+        unwrap(content)
+
+
+def test_variables_of_another_model_are_not_written():
+    other = create_model("segmentation/w18_small_v1", num_classes=3)
+    with pytest.raises(WeightsError, match="2 of another shape"):
+        to_torch(plain_variables(), other)
