@@ -12,11 +12,25 @@ from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.layers import NormOptions
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.segmentation.heads import SegmentationHRNet
+from hrnet_jax.segmentation.task import SegmentationTask
 
 FAMILIES: dict[str, type[HRNet]] = {
     "classification": ClassificationHRNet,
     "segmentation": SegmentationHRNet,
 }
+
+TASKS = {"segmentation": SegmentationTask}
+
+
+def get_task(name: str) -> type:
+    """The class of a task, which carries its option classes.
+
+    Raises:
+        ConfigError: for an unknown task.
+    """
+    if name not in TASKS:
+        raise ConfigError(f"unknown task {name!r}; expected one of {', '.join(TASKS)}")
+    return TASKS[name]
 
 
 def model_names() -> list[str]:

@@ -17,10 +17,11 @@ def multiply_adds(function: Callable, *args: Any) -> int:
     Returns:
         The exact count; loops count as often as they run.
     """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+    return jaxpr_multiply_adds(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _count(jaxpr: core.Jaxpr) -> int:
+def jaxpr_multiply_adds(jaxpr: core.Jaxpr) -> int:
+    """Multiply-adds of a traced function; see `multiply_adds`."""
     total = 0
     for equation in jaxpr.eqns:
         repeat = equation.params.get("length", 1)
@@ -30,7 +31,7 @@ def _count(jaxpr: core.Jaxpr) -> int:
             total += _matrix_product(equation)
         for value in equation.params.values():
             for inner in _inner(value):
-                total += repeat * _count(inner)
+                total += repeat * jaxpr_multiply_adds(inner)
     return total
 
 

@@ -48,6 +48,7 @@ class SegmentationTask:
     Loss = LossOptions
     Inference = InferenceOptions
     best_metric = ("mean_iou", "max")
+    totals = ("confusion",)
 
     def __init__(
         self,
@@ -69,10 +70,18 @@ class SegmentationTask:
         self._info = info
         self._loss = loss
         self._inference = inference
-        self.train_transform = make_train_transform(
+        self._augment = make_train_transform(
             augmentation, info.ignore_label, info.flip_pairs
         )
-        self.eval_transform = make_eval_transform(pad_to)
+        self._pad = make_eval_transform(pad_to)
+
+    def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
+        """Scales, crops and flips one sample to the crop size."""
+        return self._augment(_pixels(sample), rng)
+
+    def eval_transform(self, sample: dict) -> dict:
+        """Pads one sample to the common size of its split."""
+        return self._pad(_pixels(sample))
 
     @property
     def _upsample(self) -> str:
@@ -132,3 +141,8 @@ class SegmentationTask:
         """Image, prediction, overlay and (where known) truth side by side."""
         label = None if target is None else target.get("label")
         return draw_panels(image, prediction["label"], self._info, label)
+
+
+def _pixels(sample: dict) -> dict:
+    """What labelling pixels needs; boxes and points are other tasks'."""
+    return {key: sample[key] for key in ("image", "label", "image_id")}

@@ -27,11 +27,14 @@ class Task(Protocol):
         model: the network.
         image_size: (height, width) of training images, in pixels.
         best_metric: (name, "max" or "min").
+        totals: keys of `predict` that are sums over the batch; all others have
+            one entry per example.
     """
 
     model: HRNet
     image_size: tuple[int, int]
     best_metric: tuple[str, str]
+    totals: tuple[str, ...]
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
         """Augments one training sample; all results have one shape."""

@@ -1,0 +1,80 @@
+"""CamVid, 11 classes, 480x360, from random weights.
+
+    python scripts/prepare_data.py --dataset=camvid --source=CamVid --data_dir=data
+    python scripts/train.py \
+        --config=experiments/segmentation/camvid.py:variant=w18_small_v1 \
+        --config.dataset.data_dir=data --workdir=runs/camvid
+
+Trains on the 367 training images, picks the checkpoint by the 101 validation
+images and reports on the 233 test images. `w18_small_v1` is sized for 40
+minutes on two CPU cores; larger variants run long enough for an accelerator.
+
+Expected test `mean_iou`: see the table in README.md. For comparison, from
+scratch at this resolution: FC-DenseNet103 66.9 (Jegou et al. 2017).
+
+Options: `variant`, `debug` (seconds instead of hours).
+"""
+
+import ml_collections
+
+from hrnet_jax.segmentation.losses import LossOptions
+from hrnet_jax.segmentation.task import InferenceOptions
+from hrnet_jax.segmentation.transforms import AugmentationOptions
+from hrnet_jax.training.config import default_config, parse_options
+
+# Square roots of the median-frequency weights of SegNet (Badrinarayanan et al.
+# 2017): rare classes count more, but less than in proportion.
+CLASS_WEIGHTS = (
+    0.51,  # Sky
+    0.43,  # Building
+    2.14,  # Pole
+    0.38,  # Road
+    0.95,  # Pavement
+    0.62,  # Tree
+    3.11,  # SignSymbol
+    1.36,  # Fence
+    0.83,  # Car
+    2.50,  # Pedestrian
+    2.71,  # Bicyclist
+)
+
+
+def get_config(options: str = "") -> ml_collections.ConfigDict:
+    """The experiment; see the module's docstring for the options."""
+    choice = parse_options(options, variant="w18_small_v1", debug=False)
+    config = default_config(
+        "segmentation",
+        loss=LossOptions(class_weights=CLASS_WEIGHTS),
+        augmentation=AugmentationOptions(
+            crop_size=(240, 320), scale_min=0.5, scale_max=1.5, scale_step=0.0
+        ),
+        inference=InferenceOptions(),
+    )
+    config.model.name = f"segmentation/{choice.variant}"
+    config.dataset.name = "camvid"
+    config.dataset.test_split = "test"
+    config.optimizer.name = "adamw"
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.decay_norms = False
+    config.schedule.name = "poly"
+    config.schedule.learning_rate = 2e-3
+    config.schedule.warmup_steps = 100
+    config.batch_size = 8
+    config.num_steps = 2000
+    config.eval.every_steps = 500
+    config.checkpoint.every_steps = 250
+    if choice.variant != "w18_small_v1":
+        config.num_steps = 20_000
+        config.dataset.augmentation.crop_size = (360, 480)
+        config.eval.every_steps = 1000
+        config.checkpoint.every_steps = 1000
+    if choice.debug:
+        config.num_steps = 4
+        config.schedule.warmup_steps = 1
+        config.batch_size = 2
+        config.eval.batch_size = 2
+        config.eval.every_steps = 2
+        config.eval.pictures = 1
+        config.dataset.augmentation.crop_size = (64, 64)
+        config.logging.every_steps = 1
+    return config

@@ -1,0 +1,249 @@
+"""Checkpoints of a run: whole or absent, latest N and best N, asynchronous."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from hrnet_jax.errors import CheckpointError, ConfigError
+
+FOLDER = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointOptions:
+    """Options of the checkpoints.
+
+    Attributes:
+        every_steps: distance between saves; evaluated steps and the last step
+            are saved as well.
+        keep_latest: number of newest checkpoints kept.
+        keep_best: number of best evaluated checkpoints kept besides.
+        asynchronous: write in the background while training goes on.
+    """
+
+    every_steps: int = 1000
+    keep_latest: int = 2
+    keep_best: int = 1
+    asynchronous: bool = True
+
+    def __post_init__(self):
+        if self.every_steps < 1 or self.keep_latest < 1:
+            raise ConfigError(
+                "checkpoint.every_steps and checkpoint.keep_latest must be at least 1"
+            )
+
+
+class Checkpoints:
+    """The checkpoints of one work directory.
+
+    Each step is a folder `checkpoints/<step>` with `state` (the train state),
+    `meta` (JSON) and, where evaluated, `metrics`. Orbax writes under a temporary
+    name and renames when complete, so a step is whole or absent.
+
+    Args:
+        workdir: the work directory.
+        options: what to keep; None opens for reading.
+        best_metric: (name, "max" or "min") that ranks checkpoints.
+    """
+
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        options: CheckpointOptions | None = None,
+        best_metric: tuple[str, str] = ("loss", "min"),
+    ):
+        # Orbax rejects relative paths.
+        self.workdir = pathlib.Path(workdir).absolute()
+        self._folder = self.workdir / FOLDER
+        self._metric, direction = best_metric
+        self._reverse = direction == "min"
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=self._manager_options(options),
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "meta": ocp.JsonCheckpointHandler(),
+            },
+        )
+
+    def _manager_options(self, options: CheckpointOptions | None):
+        # Metrics are only written and read where there is a `best_fn`.
+        ranking = {
+            "best_fn": lambda metrics: metrics[self._metric],
+            "best_mode": "min" if self._reverse else "max",
+        }
+        if options is None:
+            return ocp.CheckpointManagerOptions(read_only=True, **ranking)
+        # `best_fn` with `max_to_keep` would delete the newest steps and break
+        # resuming; a union of two policies keeps both.
+        policies = [checkpoint_managers.LatestN(options.keep_latest)]
+        if options.keep_best:
+            policies.append(
+                checkpoint_managers.BestN(
+                    get_metric_fn=ranking["best_fn"],
+                    reverse=self._reverse,
+                    n=options.keep_best,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        return ocp.CheckpointManagerOptions(
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+            enable_async_checkpointing=options.asynchronous,
+            **ranking,
+        )
+
+    def steps(self) -> list[int]:
+        """Complete checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def latest(self) -> int | None:
+        """Newest complete checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def best(self) -> int | None:
+        """The best evaluated checkpoint, or None; the earliest of equals."""
+        scored = []
+        for step in self.steps():
+            value = self.metrics(step).get(self._metric)
+            if value is not None:
+                scored.append((value if self._reverse else -value, step))
+        return min(scored)[1] if scored else None
+
+    def metrics(self, step: int) -> dict[str, float]:
+        """Evaluation metrics saved with a step; empty where not evaluated."""
+        return dict(self._manager.metrics(step) or {})
+
+    def resolve(self, step: int | str) -> int:
+        """The number behind `latest`, `best` or a number.
+
+        Raises:
+            CheckpointError: if there is no such checkpoint; lists those there are.
+        """
+        found: int | None
+        if step == "latest":
+            found = self.latest()
+        elif step == "best":
+            found = self.best()
+            if found is None:
+                found = self.latest()
+        else:
+            try:
+                found = int(step)
+            except ValueError:
+                found = None
+        if found is None or found not in self.steps():
+            steps = ", ".join(map(str, self.steps())) or "none"
+            raise CheckpointError(
+                f"{self._folder}: no checkpoint {step!r}; complete ones: {steps}"
+            )
+        return found
+
+    def save(
+        self, step: int, state: Any, meta: dict, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Starts saving a step, once; waits for an earlier save first.
+
+        Raises:
+            CheckpointError: if an earlier or this save failed (a full disk, say).
+        """
+        if step in self._manager.all_steps():
+            return
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    meta=ocp.args.JsonSave(meta),
+                ),
+                metrics=metrics,
+                force=True,
+            )
+        except (OSError, ValueError, jax.errors.JaxRuntimeError) as error:
+            raise self._failed(f"saving step {step}", error) from error
+
+    def wait(self) -> None:
+        """Blocks until every save is complete.
+
+        Raises:
+            CheckpointError: if a save failed.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError, jax.errors.JaxRuntimeError) as error:
+            raise self._failed("saving", error) from error
+
+    def _failed(self, what: str, error: Exception) -> CheckpointError:
+        kept = ", ".join(map(str, self.steps())) or "none"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "?"
+        return CheckpointError(
+            f"{self._folder}: {what} failed ({reason}); "
+            f"complete checkpoints kept: {kept}"
+        )
+
+    def restore(self, step: int, target: Any) -> Any:
+        """Restores a state with the structure, types and shardings of `target`.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged or of another model.
+        """
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
+        return self._read(step, ocp.args.StandardRestore(abstract))
+
+    def restore_arrays(self, step: int) -> dict:
+        """Restores a state as NumPy arrays, whatever devices saved it.
+
+        Returns:
+            The fields of the state as nested dictionaries.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged.
+        """
+        path = self._folder / str(step) / "state"
+        try:
+            with ocp.PyTreeCheckpointer() as reader:
+                tree = reader.metadata(path).item_metadata.tree
+                return reader.restore(
+                    path,
+                    ocp.args.PyTreeRestore(
+                        restore_args=jax.tree.map(
+                            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
+                        )
+                    ),
+                )
+        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+            raise self._damaged(step, error) from error
+
+    def meta(self, step: int) -> dict:
+        """The JSON saved with a step."""
+        try:
+            return self._manager.restore(
+                step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+            )["meta"]
+        except (OSError, ValueError, KeyError) as error:
+            raise self._damaged(step, error) from error
+
+    def _read(self, step: int, args: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=ocp.args.Composite(state=args))[
+                "state"
+            ]
+        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+            raise self._damaged(step, error) from error
+
+    def _damaged(self, step: int, error: Exception) -> CheckpointError:
+        others = ", ".join(str(s) for s in self.steps() if s != step) or "none"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "?"
+        return CheckpointError(
+            f"{self._folder / str(step)}: cannot be read ({reason}); "
+            f"delete this folder to go on from another checkpoint (others: {others})"
+        )
+
+    def close(self) -> None:
+        """Waits and releases resources."""
+        self.wait()
+        self._manager.close()

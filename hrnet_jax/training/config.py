@@ -1,0 +1,258 @@
+"""The configuration of a run, and how experiment files make one."""
+
+import copy
+import dataclasses
+import json
+from typing import Any
+
+import ml_collections
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.options import read_options
+from hrnet_jax.training.checkpoints import CheckpointOptions
+from hrnet_jax.training.optimizers import OptimizerOptions
+from hrnet_jax.training.schedules import ScheduleOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """The network and where its first weights come from.
+
+    Attributes:
+        name: for `create_model`, for example `segmentation/w18`.
+        align_corners: of bilinear upsampling; None keeps the family's default.
+        norm: batch-norm mode, `batch` or `frozen`.
+        norm_momentum: weight of the new batch in the running statistics.
+        norm_epsilon: added to the variance.
+        remat: recompute modules in the backward pass to save memory.
+        initializer: `he` or `official` (normal, standard deviation 0.001).
+        init_from: an official `.pth` file, one of our work directories, or
+            nothing.
+        init_skip: patterns of parameter names to leave at their initial values.
+        init_inplace_abn: `init_from` was trained with InPlaceABN.
+    """
+
+    name: str = ""
+    align_corners: bool | None = None
+    norm: str = "batch"
+    norm_momentum: float = 0.1
+    norm_epsilon: float = 1e-5
+    remat: bool = False
+    initializer: str = "he"
+    init_from: str = ""
+    init_skip: tuple[str, ...] = ()
+    init_inplace_abn: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetOptions:
+    """Where samples come from.
+
+    Attributes:
+        name: a prepared data set.
+        data_dir: folder of all prepared data sets.
+        train_split: split to train on.
+        eval_split: split that ranks checkpoints during training.
+        test_split: split reported once at the end; empty for `eval_split`.
+        workers: worker processes; 0 reads in threads.
+        threads: reading threads where `workers` is 0.
+        augmentation: training transforms, a section of the task.
+    """
+
+    name: str = ""
+    data_dir: str = "data"
+    train_split: str = "train"
+    eval_split: str = "val"
+    test_split: str = ""
+    workers: int = 0
+    threads: int = 4
+    augmentation: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalOptions:
+    """Evaluation during and after training.
+
+    Attributes:
+        every_steps: distance between evaluations; 0 evaluates only at the end.
+        batch_size: images per evaluation batch.
+        pictures: predictions drawn at the end of training.
+        inference: a section of the task.
+    """
+
+    every_steps: int = 1000
+    batch_size: int = 4
+    pictures: int = 8
+    inference: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshOptions:
+    """How devices divide the batch; see `runtime.make_mesh`."""
+
+    data: int = -1
+    space: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggingOptions:
+    """What a run tells while it goes on.
+
+    Attributes:
+        every_steps: distance between lines of `metrics.jsonl`.
+        progress: show a progress bar.
+        tensorboard: write TensorBoard events (needs TensorFlow).
+        tensorboard_pictures: predictions drawn into the events per evaluation.
+        profile_start: first step of a profile; 0 for none.
+        profile_steps: number of profiled steps.
+    """
+
+    every_steps: int = 50
+    progress: bool = True
+    tensorboard: bool = True
+    tensorboard_pictures: int = 2
+    profile_start: int = 0
+    profile_steps: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A whole run, read from a ConfigDict by `read_config`.
+
+    Attributes:
+        seed: of initial weights, order, augmentation and dropout.
+        task: a name in `registry.TASKS`.
+        loss: a section of the task.
+        batch_size: global, over all devices and micro-batches.
+        num_epochs: passes over the training set, whole batches only.
+        num_steps: updates; wins over `num_epochs` when positive.
+        precision: compute type, `float32` or `bfloat16`.
+    """
+
+    seed: int = 0
+    task: str = "segmentation"
+    model: ModelOptions = ModelOptions()
+    dataset: DatasetOptions = DatasetOptions()
+    loss: dict = dataclasses.field(default_factory=dict)
+    optimizer: OptimizerOptions = OptimizerOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    batch_size: int = 8
+    num_epochs: int = 0
+    num_steps: int = 0
+    eval: EvalOptions = EvalOptions()
+    checkpoint: CheckpointOptions = CheckpointOptions()
+    mesh: MeshOptions = MeshOptions()
+    precision: str = "float32"
+    logging: LoggingOptions = LoggingOptions()
+
+    def __post_init__(self):
+        if self.precision not in ("float32", "bfloat16"):
+            raise ConfigError(
+                f"config key 'precision' must be float32 or bfloat16, "
+                f"got {self.precision!r}"
+            )
+        if self.batch_size < 1 or self.batch_size % self.optimizer.accumulate:
+            raise ConfigError(
+                f"config key 'batch_size' must be a positive multiple of "
+                f"optimizer.accumulate={self.optimizer.accumulate}, "
+                f"got {self.batch_size}"
+            )
+
+
+# What may differ between the run that made a work directory and the one that
+# goes on in it: places and reporting, nothing that changes the weights.
+CHANGEABLE = (
+    "checkpoint",
+    "dataset.data_dir",
+    "dataset.threads",
+    "dataset.workers",
+    "eval",
+    "logging",
+    "mesh",
+    "model.remat",
+)
+
+
+def read_config(config: Any) -> TrainConfig:
+    """Checks a configuration.
+
+    Args:
+        config: a ConfigDict or nested dict with keys of `TrainConfig`.
+
+    Raises:
+        ConfigError: for a key that nobody reads or a value of the wrong type.
+    """
+    return read_options(TrainConfig, config)
+
+
+def default_config(
+    task: str, **sections: dict[str, Any]
+) -> ml_collections.ConfigDict:
+    """A complete, locked ConfigDict for an experiment file.
+
+    Every key is there, so every key can be set from the command line.
+
+    Args:
+        task: name of the task.
+        **sections: `loss`, `augmentation` and `inference` options of the task
+            as dataclass instances.
+    """
+    config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
+    config.loss = dataclasses.asdict(sections["loss"])
+    config.dataset.augmentation = dataclasses.asdict(sections["augmentation"])
+    config.eval.inference = dataclasses.asdict(sections["inference"])
+    # None would fix the type of the key to "nothing".
+    config.model.align_corners = ml_collections.config_dict.placeholder(bool)
+    return config.lock()
+
+
+def parse_options(text: str, **defaults: Any) -> ml_collections.ConfigDict:
+    """Reads the options after the colon of `--config=file.py:variant=w48,debug`.
+
+    Args:
+        text: comma-separated `key=value` or bare `key` (true).
+        **defaults: the options there are; values give the types.
+
+    Raises:
+        ConfigError: for an unknown option or a value of the wrong type.
+    """
+    options = dict(defaults)
+    for part in filter(None, (text or "").split(",")):
+        key, _, value = part.partition("=")
+        if key not in defaults:
+            raise ConfigError(
+                f"unknown experiment option {key!r}; "
+                f"expected one of {', '.join(defaults)}"
+            )
+        kind = type(defaults[key])
+        try:
+            if kind is bool:
+                options[key] = {"": True, "true": True, "false": False}[value.lower()]
+            else:
+                options[key] = kind(value)
+        except (KeyError, ValueError) as error:
+            raise ConfigError(
+                f"experiment option {key}={value!r} is not a {kind.__name__}"
+            ) from error
+    return ml_collections.ConfigDict(options)
+
+
+def to_json(config: Any) -> dict:
+    """A configuration as plain JSON values (tuples become lists)."""
+    plain = config.to_dict() if hasattr(config, "to_dict") else copy.deepcopy(config)
+    return json.loads(json.dumps(plain))
+
+
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+    """Keys, outside `CHANGEABLE`, in which two JSON configurations differ."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        dotted = prefix + key
+        if dotted in CHANGEABLE:
+            continue
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, dotted + ".")
+        elif a != b:
+            found.append(f"{dotted}: {a!r} there, {b!r} here")
+    return found

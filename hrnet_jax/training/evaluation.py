@@ -1,0 +1,133 @@
+"""The one evaluation loop."""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from hrnet_jax import runtime
+from hrnet_jax.data.feeding import feed
+from hrnet_jax.data.pipeline import eval_batches
+from hrnet_jax.data.records import Records
+from hrnet_jax.training.task import Task
+
+PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
+
+
+def make_predict_step(task: Task, mesh: Mesh) -> PredictFn:
+    """Builds the compiled function (variables, batch) -> predictions."""
+
+    def predict(variables: dict, batch: dict) -> dict[str, jax.Array]:
+        predictions = task.predict(variables, batch)
+        return {
+            name: jax.lax.with_sharding_constraint(
+                value,
+                runtime.replicated(mesh)
+                if name in task.totals
+                else runtime.batch_sharding(mesh, value.ndim),
+            )
+            for name, value in predictions.items()
+        }
+
+    return runtime.jit(predict)
+
+
+def predictions_over(
+    predict: PredictFn,
+    task: Task,
+    variables: dict,
+    records: Records,
+    mesh: Mesh,
+    *,
+    batch_size: int,
+    workers: int = 0,
+    threads: int = 4,
+    progress: str = "",
+) -> Iterator[tuple[dict, dict[str, jax.Array]]]:
+    """Yields (batch, predictions) over a split, in record order.
+
+    Args:
+        progress: label of a progress bar; empty for none.
+    """
+    batches = eval_batches(
+        records,
+        task.eval_transform,
+        batch_size=batch_size,
+        workers=workers,
+        threads=threads,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    bar = tqdm(
+        total=-(-len(records) // batch_size),
+        desc=progress,
+        unit="batch",
+        leave=False,
+        disable=not progress,
+    )
+    with bar:
+        for batch in feed(batches, mesh):
+            yield batch, predict(variables, device_part(batch))
+            bar.update()
+
+
+def evaluate_split(
+    predict: PredictFn, task: Task, variables: dict, records: Records, mesh, **kwargs
+) -> dict[str, float]:
+    """Metrics over a whole split; arguments as for `predictions_over`."""
+    evaluator = task.evaluator()
+    for batch, predictions in predictions_over(
+        predict, task, variables, records, mesh, **kwargs
+    ):
+        evaluator.update(batch, predictions)
+    return evaluator.compute()
+
+
+def draw_split(
+    predict: PredictFn,
+    task: Task,
+    variables: dict,
+    records: Records,
+    mesh: Mesh,
+    count: int,
+    **kwargs,
+) -> dict[str, np.ndarray]:
+    """Pictures of up to `count` examples spread evenly over a split."""
+    count = min(count, len(records))
+    chosen = _Subset(records, np.linspace(0, len(records) - 1, count, dtype=int))
+    pictures: dict[str, np.ndarray] = {}
+    if not count:
+        return pictures
+    for batch, predictions in predictions_over(
+        predict, task, variables, chosen, mesh, **kwargs
+    ):
+        per_example = {k: v for k, v in predictions.items() if k not in task.totals}
+        rows = jax.device_get((device_part(batch), per_example))
+        for index, name in enumerate(batch["image_id"]):
+            if not rows[0]["example_valid"][index]:
+                continue
+            target, prediction = jax.tree.map(lambda x, i=index: x[i], rows)
+            picture = task.draw(target["image"], prediction, target)
+            pictures[str(name).replace("/", "_")] = picture
+    return pictures
+
+
+class _Subset:
+    """Chosen records of a split."""
+
+    def __init__(self, records: Records, indices: np.ndarray):
+        self._records = records
+        self._indices = [int(index) for index in indices]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> dict:
+        return self._records[self._indices[index]]
+
+
+def device_part(batch: dict) -> dict[str, jax.Array]:
+    """The arrays of a batch, without names and the like."""
+    return {key: value for key, value in batch.items() if isinstance(value, jax.Array)}

@@ -1,0 +1,51 @@
+"""Stopping in good order when the machine is taken away."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import jax
+from jax.experimental import multihost_utils
+
+# What `scripts/train.py` exits with after a signal, once everything is saved:
+# EX_TEMPFAIL, "run the same command again".
+EXIT_CODE = 75
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has saved its state.
+
+    Attributes:
+        step: the step that was saved.
+    """
+
+    def __init__(self, step: int):
+        super().__init__(
+            f"stopped by a signal after step {step}, everything is saved; "
+            "run the same command again to go on"
+        )
+        self.step = step
+
+
+@contextlib.contextmanager
+def watch_for_signals() -> Iterator[Callable[[int], bool]]:
+    """Within this context SIGTERM asks training to stop instead of killing it.
+
+    Yields:
+        A function of the step that tells whether to stop now. With several
+        processes all of them answer alike, so they save the same step.
+    """
+    asked = threading.Event()
+    if jax.process_count() > 1:
+        # JAX's preemption service relays the signal to every process.
+        yield multihost_utils.reached_preemption_sync_point
+        return
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda step: False
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield lambda step: asked.is_set()
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,119 @@
+"""What a run leaves in its work directory besides checkpoints."""
+
+import importlib.util
+import json
+import logging
+import math
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+
+METRICS_FILE = "metrics.jsonl"
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Writes JSON whole or not at all: to a temporary file, then renamed."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w") as file:
+        json.dump(content, file, indent=2, allow_nan=True)
+        file.write("\n")
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+class Reporter:
+    """Writes scalars and pictures as `metrics.jsonl` and TensorBoard events.
+
+    Args:
+        workdir: the work directory.
+        first_step: lines of later steps, written by a run that was killed, are
+            removed so that every step is reported once.
+        tensorboard: whether to write events, if TensorFlow is installed.
+        active: False on all processes but the first.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        first_step: int = 0,
+        *,
+        tensorboard: bool = True,
+        active: bool = True,
+    ):
+        self._path = pathlib.Path(workdir) / METRICS_FILE
+        self._events = None
+        self._active = active
+        if not active:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_later_lines(self._path, first_step)
+        if tensorboard and _have("tensorflow") and _have("tensorboard"):
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            from clu import metric_writers
+
+            self._events = metric_writers.AsyncMultiWriter(
+                [metric_writers.SummaryWriter(os.fspath(workdir))]
+            )
+        elif tensorboard:
+            logging.warning(
+                "TensorFlow is not installed: no TensorBoard events, "
+                "all figures are in %s",
+                self._path,
+            )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Appends one line; numbers that are not finite are kept as text."""
+        if not self._active:
+            return
+        line = {"step": step} | {
+            name: value if math.isfinite(value) else str(value)
+            for name, value in values.items()
+        }
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self._events:
+            self._events.write_scalars(step, values)
+
+    def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
+        """Writes uint8 RGB pictures [h, w, 3] as TensorBoard images."""
+        if self._events:
+            self._events.write_images(
+                step, {name: picture[None] for name, picture in pictures.items()}
+            )
+
+    def close(self) -> None:
+        """Writes out everything pending."""
+        if self._events:
+            self._events.flush()
+            self._events.close()
+
+
+def read_metrics(workdir: str | os.PathLike) -> list[dict]:
+    """The lines of a work directory's `metrics.jsonl`, in order."""
+    return _read_lines(pathlib.Path(workdir) / METRICS_FILE)
+
+
+def _read_lines(path: pathlib.Path) -> list[dict]:
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    # A killed run may leave half a line at the end.
+    return [json.loads(line) for line in lines if line.endswith("}\n")]
+
+
+def _drop_later_lines(path: pathlib.Path, step: int) -> None:
+    kept = [line for line in _read_lines(path) if line["step"] <= step]
+    if not path.exists():
+        return
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.replace(temporary, path)
+
+
+def _have(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None

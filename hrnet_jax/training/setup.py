@@ -1,0 +1,168 @@
+"""From a configuration to the parts of a run."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jax.sharding import Mesh
+
+from hrnet_jax import runtime
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.records import Records, open_records
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.layers import NormOptions
+from hrnet_jax.options import read_options
+from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
+from hrnet_jax.training.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The parts of one run, before any weights."""
+
+    config: TrainConfig
+    mesh: Mesh
+    task: Task
+    train_records: Records
+    num_steps: int
+    schedule: Callable
+    optimizer: optax.GradientTransformation
+
+
+def build_run(config: TrainConfig) -> Run:
+    """Opens the training data and builds task, schedule and optimizer.
+
+    Raises:
+        ConfigError: for values that do not fit together.
+        DataError: if the data set is not prepared.
+    """
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.space)
+    check_batch(config, mesh)
+    records = open_split(config, config.dataset.train_split)
+    steps = total_steps(config, len(records))
+    schedule = make_schedule(config.schedule, steps)
+    return Run(
+        config=config,
+        mesh=mesh,
+        task=build_task(config, records.info),
+        train_records=records,
+        num_steps=steps,
+        schedule=schedule,
+        optimizer=make_optimizer(config.optimizer, schedule),
+    )
+
+
+def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
+    """The network of a configuration, for a data set's classes."""
+    options = config.model
+    return create_model(
+        options.name,
+        num_classes=info.num_classes,
+        align_corners=options.align_corners,
+        norm=NormOptions(
+            mode=options.norm,
+            momentum=options.norm_momentum,
+            epsilon=options.norm_epsilon,
+        ),
+        dtype=config.precision,
+        remat=options.remat,
+    )
+
+
+def build_task(config: TrainConfig, info: DatasetInfo, split: str = "") -> Task:
+    """The task of a configuration.
+
+    Args:
+        info: the data set's classes and image sizes.
+        split: the split whose largest image evaluation pads to; by default the
+            largest over all splits that the configuration evaluates.
+    """
+    kind = get_task(config.task)
+    if not config.model.name.startswith(f"{config.task}/"):
+        raise ConfigError(
+            f"config key 'model.name' must be a {config.task} model, "
+            f"got {config.model.name!r}"
+        )
+    return kind(
+        build_model(config, info),
+        info,
+        read_options(
+            kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
+        ),
+        read_options(kind.Loss, config.loss, "loss"),
+        read_options(kind.Inference, config.eval.inference, "eval.inference"),
+        pad_to=_common_size(info, [split] if split else evaluated_splits(config)),
+    )
+
+
+def evaluated_splits(config: TrainConfig) -> list[str]:
+    """Names of the splits that a run evaluates, without repeats."""
+    splits = (config.dataset.eval_split, config.dataset.test_split)
+    return list(dict.fromkeys(filter(None, splits)))
+
+
+def _common_size(info: DatasetInfo, splits: list[str]) -> tuple[int, int] | None:
+    sizes = [tuple(info.max_size[split]) for split in splits if split in info.max_size]
+    if not sizes:
+        return None
+    return max(h for h, _ in sizes), max(w for _, w in sizes)
+
+
+def open_split(config: TrainConfig, split: str) -> Records:
+    """Opens one split of the configured data set."""
+    if not config.dataset.name:
+        raise ConfigError("config key 'dataset.name' is empty; name a data set")
+    return open_records(config.dataset.name, config.dataset.data_dir, split)
+
+
+def check_batch(config: TrainConfig, mesh: Mesh) -> None:
+    """Checks that training and evaluation batches divide over the devices.
+
+    Raises:
+        ConfigError: naming the key and the number of devices.
+    """
+    devices = mesh.shape["data"]
+    parts = devices * config.optimizer.accumulate
+    for key, size, count in (
+        ("batch_size", config.batch_size, parts),
+        ("eval.batch_size", config.eval.batch_size, devices),
+        ("batch_size", config.batch_size, jax.process_count()),
+    ):
+        if size < 1 or size % count:
+            micro = "" if count == devices else " times micro-batches"
+            raise ConfigError(
+                f"config key {key!r} is {size}, which is not a multiple of {count} "
+                f"(devices along mesh.data{micro})"
+            )
+
+
+def total_steps(config: TrainConfig, examples: int) -> int:
+    """Number of updates of a run.
+
+    `num_steps` where positive; otherwise `num_epochs` times the number of
+    whole batches in an epoch, as the official code counts.
+
+    Raises:
+        ConfigError: if both are zero, or the set is smaller than a batch.
+    """
+    if config.num_steps > 0:
+        return config.num_steps
+    if config.num_epochs < 1:
+        raise ConfigError("one of 'num_steps' and 'num_epochs' must be positive")
+    if examples < config.batch_size:
+        raise ConfigError(
+            f"config key 'batch_size' is {config.batch_size}, but the training split "
+            f"has only {examples} examples; set num_steps or a smaller batch"
+        )
+    return config.num_epochs * (examples // config.batch_size)
+
+
+def replicate(tree: Any, mesh: Mesh) -> Any:
+    """Puts a tree whole onto every device of a mesh."""
+    return jax.device_put(tree, runtime.replicated(mesh))

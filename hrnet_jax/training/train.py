@@ -1,0 +1,290 @@
+"""`train` and `evaluate`: whole runs as plain functions."""
+
+import json
+import logging
+import pathlib
+import time
+from typing import Any
+
+import cv2
+import jax
+import numpy as np
+
+from hrnet_jax import runtime
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import CheckpointError
+from hrnet_jax.training import evaluation
+from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.config import TrainConfig, differences, read_config, to_json
+from hrnet_jax.training.loop import Loop
+from hrnet_jax.training.reporting import Reporter, write_json
+from hrnet_jax.training.setup import (
+    Run,
+    build_run,
+    build_task,
+    check_batch,
+    evaluated_splits,
+    open_split,
+    replicate,
+)
+from hrnet_jax.training.state import TrainState, create_state
+from hrnet_jax.training.weights import first_variables, saved_variables
+
+_log = logging.getLogger(__name__)
+
+CONFIG_FILE = "config.json"
+RESULT_FILE = "result.json"
+PICTURES_FOLDER = "predictions"
+
+
+def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
+    """Trains, evaluates, and leaves everything in a work directory.
+
+    The same call goes on after a kill at any point and reaches the same
+    parameters bit for bit; on a finished run it returns the result at once.
+
+    Args:
+        config: a ConfigDict, see `TrainConfig`.
+        workdir: made if missing.
+
+    Returns:
+        Metrics of the best checkpoint on the test split (the evaluation split
+        where there is none), also in `result.json`.
+
+    Raises:
+        HRNetError: for wrong configurations, data, weights or checkpoints, and
+            for a loss that is not finite.
+        Interrupted: after SIGTERM, once the state is saved.
+    """
+    options = read_config(config)
+    workdir = pathlib.Path(workdir).absolute()
+    runtime.enable_compilation_cache()
+    result_file = workdir / RESULT_FILE
+    claim_workdir(workdir, to_json(config))
+    if result_file.exists():
+        _log.info("%s: already finished", workdir)
+        return json.loads(result_file.read_text())["metrics"]
+    run = build_run(options)
+    checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
+    state = start_state(run, checkpoints)
+    reporter = Reporter(
+        workdir,
+        int(state.step),
+        tensorboard=options.logging.tensorboard,
+        active=jax.process_index() == 0,
+    )
+    started, first = time.perf_counter(), int(state.step)
+    try:
+        inspection = _Inspection(run, reporter)
+        meta = {"dataset_info": run.train_records.info.to_json()}
+        Loop(run, checkpoints, reporter, meta, inspection)(state)
+        checkpoints.wait()
+        seconds = time.perf_counter() - started
+        steps = run.num_steps - first
+        _log.info("%d steps in %.0f s", steps, seconds)
+        return _finish(run, workdir, checkpoints, inspection, seconds)
+    finally:
+        reporter.close()
+        checkpoints.close()
+
+
+def evaluate(
+    config: Any, workdir: str | pathlib.Path, step: int | str = "best"
+) -> dict[str, float]:
+    """Evaluates a checkpoint of a run on the test split of a configuration.
+
+    Args:
+        config: a ConfigDict; its data set and batch size may differ from the
+            run's, its model must fit.
+        workdir: of a run.
+        step: `best`, `latest` or a number.
+
+    Returns:
+        Metrics of the task.
+    """
+    options = read_config(config)
+    runtime.enable_compilation_cache()
+    mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
+    check_batch(options, mesh)
+    split = evaluated_splits(options)[-1]
+    records = open_split(options, split)
+    task = build_task(options, records.info, split)
+    variables = replicate(saved_variables(workdir, step), mesh)
+    return evaluation.evaluate_split(
+        evaluation.make_predict_step(task, mesh),
+        task,
+        variables,
+        records,
+        mesh,
+        **_reading(options, f"evaluate {split}"),
+    )
+
+
+def claim_workdir(workdir: pathlib.Path, config: dict) -> None:
+    """Writes `config.json`, or checks it against an earlier one.
+
+    Raises:
+        CheckpointError: if the directory belongs to another configuration.
+    """
+    path = workdir / CONFIG_FILE
+    if path.exists():
+        changed = differences(read_json(path), config)
+        if changed:
+            raise CheckpointError(
+                f"{workdir} belongs to a run of another configuration "
+                f"({'; '.join(changed)}); choose another work directory"
+            )
+    elif (workdir / "checkpoints").exists():
+        raise CheckpointError(
+            f"{workdir} has checkpoints but no {CONFIG_FILE}; "
+            "choose another work directory"
+        )
+    if jax.process_index() == 0:
+        write_json(path, config)
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """Reads a JSON file of a work directory.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: no such file; expected a work directory of a run"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
+
+
+def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
+    """The newest checkpoint, or first weights where there is none."""
+    options = run.config
+    variables, loaded = first_variables(run.task.model, options.model, options.seed)
+    state = replicate(
+        create_state(variables, run.optimizer, ema=options.optimizer.ema_decay > 0),
+        run.mesh,
+    )
+    latest = checkpoints.latest()
+    if latest is None:
+        if options.model.init_from:
+            _log.info("%s: %s", options.model.init_from, loaded)
+        return state
+    _log.info("going on from step %d of %d", latest, run.num_steps)
+    return checkpoints.restore(latest, state)
+
+
+class _Inspection:
+    """Evaluates states and draws predictions, with one compiled program."""
+
+    def __init__(self, run: Run, reporter: Reporter):
+        self._run = run
+        self._reporter = reporter
+        self._predict = evaluation.make_predict_step(run.task, run.mesh)
+
+    def __call__(self, state: TrainState, step: int) -> dict[str, float]:
+        """Metrics on the evaluation split, reported under `eval/`."""
+        split = self._run.config.dataset.eval_split
+        start = time.perf_counter()
+        metrics = self.metrics(state.eval_variables, split)
+        name = self._run.task.best_metric[0]
+        _log.info(
+            "step %d: %s %s %.4f (%.0f s)",
+            step,
+            split,
+            name,
+            metrics[name],
+            time.perf_counter() - start,
+        )
+        self._reporter.scalars(step, {f"eval/{k}": v for k, v in metrics.items()})
+        count = self._run.config.logging.tensorboard_pictures
+        if count and self._run.config.logging.tensorboard:
+            self._reporter.pictures(
+                step, self.pictures(state.eval_variables, split, count)
+            )
+        return metrics
+
+    def metrics(self, variables: dict, split: str) -> dict[str, float]:
+        """Metrics of given variables on a split."""
+        return evaluation.evaluate_split(
+            self._predict,
+            self._run.task,
+            variables,
+            open_split(self._run.config, split),
+            self._run.mesh,
+            **_reading(self._run.config, f"evaluate {split}"),
+        )
+
+    def pictures(self, variables: dict, split: str, count: int) -> dict:
+        """Drawn predictions of given variables on a split."""
+        return evaluation.draw_split(
+            self._predict,
+            self._run.task,
+            variables,
+            open_split(self._run.config, split),
+            self._run.mesh,
+            count,
+            **_reading(self._run.config, ""),
+        )
+
+
+def _reading(config: TrainConfig, progress: str) -> dict[str, Any]:
+    """Arguments of `evaluation.predictions_over` from a configuration."""
+    show = config.logging.progress and jax.process_index() == 0
+    return {
+        "batch_size": config.eval.batch_size,
+        "workers": config.dataset.workers,
+        "threads": config.dataset.threads,
+        "progress": progress if show else "",
+    }
+
+
+def _finish(
+    run: Run,
+    workdir: pathlib.Path,
+    checkpoints: Checkpoints,
+    inspection: _Inspection,
+    seconds: float,
+) -> dict[str, float]:
+    """Evaluates and draws the best checkpoint; writes `result.json`."""
+    step = checkpoints.resolve("best")
+    split = evaluated_splits(run.config)[-1]
+    variables = replicate(saved_variables(workdir, step), run.mesh)
+    if split == run.config.dataset.eval_split:
+        metrics = checkpoints.metrics(step)
+    else:
+        metrics = inspection.metrics(variables, split)
+    if run.config.eval.pictures:
+        pictures = inspection.pictures(variables, split, run.config.eval.pictures)
+        save_pictures(workdir / PICTURES_FOLDER, pictures)
+    result = {
+        **metrics,
+        "metrics": metrics,
+        "split": split,
+        "step": step,
+        "num_steps": run.num_steps,
+        "seed": run.config.seed,
+        "device": f"{run.mesh.size} x {jax.devices()[0].device_kind}",
+        "seconds_of_last_session": round(seconds, 1),
+    }
+    if jax.process_index() == 0:
+        write_json(workdir / RESULT_FILE, result)
+    name = run.task.best_metric[0]
+    _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])
+    return metrics
+
+
+def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None:
+    """Writes uint8 RGB pictures as `<name>.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        path = folder / f"{name}.png"
+        if not cv2.imwrite(str(path), picture[..., ::-1]):
+            raise OSError(f"{path}: cannot be written")
+
+
+def load_dataset_info(checkpoints: Checkpoints, step: int) -> DatasetInfo:
+    """Classes and colours of the data set that a checkpoint was trained on."""
+    return DatasetInfo.from_json(checkpoints.meta(step)["dataset_info"])
