@@ -1,0 +1,143 @@
+"""The programs of this project that are timed: inference and the train step."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.timing import Case
+from hrnet_jax import runtime
+from hrnet_jax.models.cost import multiply_adds
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.registry import create_model
+from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
+from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.state import create_state
+from hrnet_jax.training.step import make_train_step
+
+OPTIMIZER = OptimizerOptions(name="sgd", momentum=0.9, weight_decay=5e-4)
+LEARNING_RATE = 0.01
+
+
+@dataclasses.dataclass
+class Program:
+    """A function with the arguments it is timed on.
+
+    Attributes:
+        function: jitted; `train` takes (state, batch), `infer` (variables, images).
+        arguments: on the device. A train step donates its state.
+        variables: host copy of the model's variables.
+        batch: host copy: `image` float32 [B, H, W, 3] and the target.
+        model: the module.
+        compiled: set by `compile`.
+    """
+
+    function: Callable
+    arguments: tuple
+    variables: dict
+    batch: dict[str, np.ndarray]
+    model: object
+    compiled: object = None
+
+    def compile(self) -> float:
+        """Traces and compiles; returns the seconds that took."""
+        start = time.perf_counter()
+        self.compiled = self.function.lower(*self.arguments).compile()
+        return time.perf_counter() - start
+
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the convolutions and matrix products of one call."""
+        # Unwrapped: a jitted function with compiler options cannot be nested.
+        return multiply_adds(self.function.__wrapped__, *self.arguments)
+
+    def memory_bytes(self) -> int:
+        """Memory the compiled program needs: arguments, results, temporaries."""
+        memory = self.compiled.memory_analysis()
+        return (
+            memory.temp_size_in_bytes
+            + memory.argument_size_in_bytes
+            + memory.output_size_in_bytes
+            - memory.alias_size_in_bytes
+        )
+
+
+class InferProgram(Program):
+    """The forward pass with the running statistics."""
+
+    def __call__(self) -> jax.Array:
+        """Runs once and waits; returns the outputs."""
+        return jax.block_until_ready(self.compiled(*self.arguments))
+
+
+class TrainProgram(Program):
+    """One update; every call continues from the last."""
+
+    def __call__(self) -> dict[str, jax.Array]:
+        """Runs once and waits; returns the scalars of the step."""
+        state, batch = self.arguments
+        state, scalars = jax.block_until_ready(self.compiled(state, batch))
+        self.arguments = (state, batch)
+        return scalars
+
+
+def make_batch(case: Case, num_classes: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random normalised images and targets; one label in 50 is ignored."""
+    rng = np.random.default_rng(seed)
+    shape = (case.batch, case.height, case.width)
+    image = rng.standard_normal((*shape, 3), np.float32)
+    if case.family == "classification":
+        return {"image": image, "class": rng.integers(0, num_classes, case.batch)}
+    label = rng.integers(0, num_classes, shape).astype(np.uint8)
+    label[rng.random(shape) < 0.02] = 255
+    return {"image": image, "label": label}
+
+
+def make_program(case: Case, dtype: str = "float32") -> Program:
+    """Builds the program of a case, not yet compiled.
+
+    Args:
+        case: model, mode, batch and size.
+        dtype: compute type of the model, `float32` or `bfloat16`.
+    """
+    model = create_model(case.model, dtype=dtype)
+    variables = initial_variables(model)
+    batch = make_batch(case, model.num_classes)
+    if case.mode == "infer":
+        function = runtime.jit(lambda variables, x: model.apply(variables, x))
+        arguments = jax.device_put((variables, batch["image"]))
+        return InferProgram(function, arguments, variables, batch, model)
+    # One device: the benchmarks compare programs, not meshes.
+    mesh = runtime.make_mesh(data=1)
+    schedule = make_schedule(
+        ScheduleOptions(name="constant", learning_rate=LEARNING_RATE), num_steps=1000
+    )
+    optimizer = make_optimizer(OPTIMIZER, schedule)
+    step = make_train_step(_loss(model, case.family), optimizer, schedule, mesh)
+    state = jax.device_put(create_state(variables, optimizer), runtime.replicated(mesh))
+    return TrainProgram(step, (state, jax.device_put(batch)), variables, batch, model)
+
+
+def _loss(model, family: str) -> Callable:
+    """Cross-entropy in training mode, as `make_train_step` wants it."""
+
+    def loss(variables, batch, rngs):
+        logits, state = model.apply(
+            variables, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs
+        )
+        if family == "segmentation":
+            value = segmentation_loss(
+                logits, batch["label"], LossOptions(), model.upsample
+            )
+        else:
+            losses = optax.softmax_cross_entropy_with_integer_labels(
+                logits, batch["class"].astype(jnp.int32)
+            )
+            value = jnp.mean(losses)
+        return value, (state["batch_stats"], {})
+
+    return loss

@@ -1,0 +1,121 @@
+"""Times one model: compilation, first step, median step, memory.
+
+    python -m benchmarks.throughput --model segmentation/w18 --size 256x512
+    python -m benchmarks.throughput --model segmentation/w48 --mode train \\
+        --batch 8 --size 512x1024 --dtype bfloat16 --cache /tmp/cache --json w48.json
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import statistics
+import sys
+import tempfile
+import time
+
+import jax
+
+from benchmarks.jax_program import Program, make_program
+from benchmarks.timing import MODES, Case, environment, parse_case, seconds
+from hrnet_jax import runtime
+from hrnet_jax.errors import HRNetError
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Measures what the command line asks for, prints it and returns it."""
+    options = _parse(argv)
+    try:
+        case = parse_case(
+            f"{options.model}:{options.mode}:{options.batch}x{options.size}"
+        )
+        result = measure(case, options.dtype, options.steps, options.cache)
+    except (HRNetError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    text = json.dumps(result, indent=2)
+    print(text)
+    if options.json:
+        pathlib.Path(options.json).write_text(text + "\n")
+    return result
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Times one model: compilation, steps, memory."
+    )
+    parser.add_argument("--model", default="segmentation/w18")
+    parser.add_argument("--mode", choices=MODES, default="infer")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--size", default="256x512", help="HxW in pixels")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--steps", type=int, default=10, help="calls that count")
+    parser.add_argument(
+        "--cache",
+        help="existing folder: also compile from a persistent cache made in there",
+    )
+    parser.add_argument("--json", help="file to write the result to")
+    return parser.parse_args(argv)
+
+
+def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dict:
+    """Measures one case.
+
+    Args:
+        case: model, mode, batch and size.
+        dtype: compute type of the model.
+        steps: timed calls after the first.
+        cache: folder in which a fresh persistent cache is made and removed
+            again: the first compilation is cold, the second comes from it.
+
+    Returns:
+        Everything measured; times in seconds, memory in bytes. `flops` counts
+        two per multiply-add of convolutions and matrix products alone.
+    """
+    result = {"case": str(case), "dtype": dtype, "environment": environment()}
+    start = time.perf_counter()
+    program = make_program(case, dtype)
+    result["build_s"] = time.perf_counter() - start
+    if cache is None:
+        result["compile_s"] = program.compile()
+    else:
+        result |= _compile_twice(program, cache)
+    result["first_step_s"] = seconds(program)
+    times = [seconds(program) for _ in range(steps)]
+    median = statistics.median(times)
+    flops = 2 * program.multiply_adds()
+    return result | {
+        "step_median_s": median,
+        "step_min_s": min(times),
+        "images_per_s": case.batch / median,
+        "flops": flops,
+        "flops_per_s": flops / median,
+        "memory": memory(program),
+    }
+
+
+def _compile_twice(program: Program, cache: str) -> dict[str, float]:
+    """Compiles into a fresh cache, then from it as a new process would."""
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        runtime.enable_compilation_cache(folder)
+        cold = program.compile()
+        jax.clear_caches()
+        cached = program.compile()
+        jax.config.update("jax_compilation_cache_dir", None)
+    return {"compile_s": cold, "compile_from_cache_s": cached}
+
+
+def memory(program: Program) -> dict[str, int]:
+    """Bytes: of the compiled program, at most in use on the device, resident."""
+    result = {"program": program.memory_bytes()}
+    statistics_ = jax.devices()[0].memory_stats()
+    if statistics_:
+        result["device_peak"] = statistics_["peak_bytes_in_use"]
+    scale = 1 if sys.platform == "darwin" else 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    result["process_max_resident"] = usage.ru_maxrss * scale
+    return result
+
+
+if __name__ == "__main__":
+    main()
