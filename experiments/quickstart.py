@@ -14,23 +14,16 @@ Options: `:debug` runs seconds instead of minutes.
 
 import ml_collections
 
-from hrnet_jax.segmentation.losses import LossOptions
-from hrnet_jax.segmentation.task import InferenceOptions
-from hrnet_jax.segmentation.transforms import AugmentationOptions
 from hrnet_jax.training.config import default_config, parse_options
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="w18_small_v1", debug=False)
-    config = default_config(
-        "segmentation",
-        loss=LossOptions(),
-        augmentation=AugmentationOptions(
-            crop_size=(96, 96), scale_min=0.75, scale_max=1.5
-        ),
-        inference=InferenceOptions(),
-    )
+    config = default_config("segmentation")
+    config.dataset.augmentation.crop_size = (96, 96)
+    config.dataset.augmentation.scale_min = 0.75
+    config.dataset.augmentation.scale_max = 1.5
     config.model.name = f"segmentation/{choice.variant}"
     config.dataset.name = "shapes"
     config.optimizer.name = "adamw"

@@ -17,9 +17,6 @@ Options: `variant`, `debug` (seconds instead of hours).
 
 import ml_collections
 
-from hrnet_jax.segmentation.losses import LossOptions
-from hrnet_jax.segmentation.task import InferenceOptions
-from hrnet_jax.segmentation.transforms import AugmentationOptions
 from hrnet_jax.training.config import default_config, parse_options
 
 # Square roots of the median-frequency weights of SegNet (Badrinarayanan et al.
@@ -42,14 +39,12 @@ CLASS_WEIGHTS = (
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="w18_small_v1", debug=False)
-    config = default_config(
-        "segmentation",
-        loss=LossOptions(class_weights=CLASS_WEIGHTS),
-        augmentation=AugmentationOptions(
-            crop_size=(240, 320), scale_min=0.5, scale_max=1.5, scale_step=0.0
-        ),
-        inference=InferenceOptions(),
-    )
+    config = default_config("segmentation")
+    config.loss.class_weights = CLASS_WEIGHTS
+    config.dataset.augmentation.crop_size = (240, 320)
+    config.dataset.augmentation.scale_min = 0.5
+    config.dataset.augmentation.scale_max = 1.5
+    config.dataset.augmentation.scale_step = 0.0
     config.model.name = f"segmentation/{choice.variant}"
     config.dataset.name = "camvid"
     config.dataset.test_split = "test"

@@ -23,6 +23,9 @@ INITIALIZERS = ("he", "official")
 # HRNet-Facial-Landmark-Detection (`init_weights`).
 _OFFICIAL_STD = 0.001
 
+# Std of the last convolution of a head (mmsegmentation, `init_cfg` of heads).
+_CLASSIFIER_STD = 0.01
+
 
 def variable_shapes(model: nn.Module) -> dict:
     """Shapes and dtypes of a model's variables, without computing anything.
@@ -85,6 +88,10 @@ def _draw(
         return rng.uniform(-bound, bound, shape).astype(np.float32)
     if initializer == "official":
         std = _OFFICIAL_STD
+    elif parent.endswith("/classifier"):
+        # Nothing normalises these outputs; He's would start at a loss far above
+        # that of a uniform guess.
+        std = _CLASSIFIER_STD
     else:
         std = math.sqrt(2.0 / (shape[0] * shape[1] * shape[3]))
     return rng.standard_normal(shape, np.float32) * np.float32(std)

@@ -1,6 +1,7 @@
 """Semantic segmentation as a task of the training loop."""
 
 import dataclasses
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from hrnet_jax.models.resize import resize
 from hrnet_jax.segmentation.drawing import draw_panels
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
+from hrnet_jax.segmentation.outputs import save_prediction
 from hrnet_jax.segmentation.transforms import (
     AugmentationOptions,
     make_eval_transform,
@@ -141,6 +143,12 @@ class SegmentationTask:
         """Image, prediction, overlay and (where known) truth side by side."""
         label = None if target is None else target.get("label")
         return draw_panels(image, prediction["label"], self._info, label)
+
+    def save(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
+    ) -> dict:
+        """Writes label map, colour map, overlay and panels of one image."""
+        return save_prediction(folder, name, image, prediction, self._info)
 
 
 def _pixels(sample: dict) -> dict:

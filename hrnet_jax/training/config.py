@@ -9,6 +9,7 @@ import ml_collections
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.options import read_options
+from hrnet_jax.registry import get_task
 from hrnet_jax.training.checkpoints import CheckpointOptions
 from hrnet_jax.training.optimizers import OptimizerOptions
 from hrnet_jax.training.schedules import ScheduleOptions
@@ -185,22 +186,17 @@ def read_config(config: Any) -> TrainConfig:
     return read_options(TrainConfig, config)
 
 
-def default_config(
-    task: str, **sections: dict[str, Any]
-) -> ml_collections.ConfigDict:
+def default_config(task: str) -> ml_collections.ConfigDict:
     """A complete, locked ConfigDict for an experiment file.
 
-    Every key is there, so every key can be set from the command line.
-
-    Args:
-        task: name of the task.
-        **sections: `loss`, `augmentation` and `inference` options of the task
-            as dataclass instances.
+    Every key is there, the task's own sections included, so every key can be
+    set from the command line.
     """
+    kind = get_task(task)
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
-    config.loss = dataclasses.asdict(sections["loss"])
-    config.dataset.augmentation = dataclasses.asdict(sections["augmentation"])
-    config.eval.inference = dataclasses.asdict(sections["inference"])
+    config.loss = dataclasses.asdict(kind.Loss())
+    config.dataset.augmentation = dataclasses.asdict(kind.Augmentation())
+    config.eval.inference = dataclasses.asdict(kind.Inference())
     # None would fix the type of the key to "nothing".
     config.model.align_corners = ml_collections.config_dict.placeholder(bool)
     return config.lock()
@@ -256,3 +252,30 @@ def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         elif a != b:
             found.append(f"{dotted}: {a!r} there, {b!r} here")
     return found
+
+
+def override(config: dict, assignments: list[str]) -> dict:
+    """Sets dotted keys of a JSON configuration, `eval.batch_size=1`.
+
+    Values are JSON where they parse as JSON and text otherwise.
+
+    Raises:
+        ConfigError: for an assignment without `=` or a key that is not there.
+    """
+    config = copy.deepcopy(config)
+    for assignment in assignments:
+        dotted, equals, text = assignment.partition("=")
+        *parents, key = dotted.split(".")
+        section = config
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, dict) else None
+        if not equals or not isinstance(section, dict) or key not in section:
+            raise ConfigError(
+                f"cannot set {assignment!r}: expected KEY=VALUE with a key of the "
+                "configuration, for example eval.batch_size=1"
+            )
+        try:
+            section[key] = json.loads(text)
+        except json.JSONDecodeError:
+            section[key] = text
+    return config

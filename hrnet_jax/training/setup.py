@@ -50,7 +50,7 @@ def build_run(config: TrainConfig) -> Run:
     return Run(
         config=config,
         mesh=mesh,
-        task=build_task(config, records.info),
+        task=build_task(config, records.info, evaluated_splits(config)),
         train_records=records,
         num_steps=steps,
         schedule=schedule,
@@ -75,13 +75,14 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
     )
 
 
-def build_task(config: TrainConfig, info: DatasetInfo, split: str = "") -> Task:
+def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Task:
     """The task of a configuration.
 
     Args:
+        config: of the run.
         info: the data set's classes and image sizes.
-        split: the split whose largest image evaluation pads to; by default the
-            largest over all splits that the configuration evaluates.
+        splits: splits that will be evaluated; their images are padded to the
+            largest among them. Empty where single images are labelled.
     """
     kind = get_task(config.task)
     if not config.model.name.startswith(f"{config.task}/"):
@@ -97,7 +98,7 @@ def build_task(config: TrainConfig, info: DatasetInfo, split: str = "") -> Task:
         ),
         read_options(kind.Loss, config.loss, "loss"),
         read_options(kind.Inference, config.eval.inference, "eval.inference"),
-        pad_to=_common_size(info, [split] if split else evaluated_splits(config)),
+        pad_to=_common_size(info, splits),
     )
 
 

@@ -38,15 +38,18 @@ class TrainState:
 
 
 def create_state(
-    variables: dict, optimizer: optax.GradientTransformation, *, ema: bool = False
+    variables: dict,
+    optimizer: optax.GradientTransformation | None = None,
+    *,
+    ema: bool = False,
 ) -> TrainState:
-    """State before the first update."""
+    """State before the first update; without an optimizer, for inference."""
     params, batch_stats = variables["params"], variables["batch_stats"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         batch_stats=batch_stats,
-        opt_state=optimizer.init(params),
+        opt_state=optimizer.init(params) if optimizer else {},
         # A copy: the train step donates its input, which must not alias.
         ema=jax.tree.map(
             jnp.copy, {"params": params, "batch_stats": batch_stats}

@@ -1,5 +1,6 @@
 """What the loop asks of a task; it knows tasks only through this."""
 
+import pathlib
 from typing import Any, Protocol
 
 import jax
@@ -62,4 +63,10 @@ class Task(Protocol):
         self, image: np.ndarray, prediction: dict, target: dict | None
     ) -> np.ndarray:
         """A uint8 RGB picture of one prediction."""
+        ...
+
+    def save(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
+    ) -> dict:
+        """Writes the files of one prediction and returns its JSON summary."""
         ...

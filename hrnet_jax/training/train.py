@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from hrnet_jax import runtime
-from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.checkpoints import Checkpoints
@@ -108,7 +107,7 @@ def evaluate(
     check_batch(options, mesh)
     split = evaluated_splits(options)[-1]
     records = open_split(options, split)
-    task = build_task(options, records.info, split)
+    task = build_task(options, records.info, [split])
     variables = replicate(saved_variables(workdir, step), mesh)
     return evaluation.evaluate_split(
         evaluation.make_predict_step(task, mesh),
@@ -283,8 +282,3 @@ def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None
         path = folder / f"{name}.png"
         if not cv2.imwrite(str(path), picture[..., ::-1]):
             raise OSError(f"{path}: cannot be written")
-
-
-def load_dataset_info(checkpoints: Checkpoints, step: int) -> DatasetInfo:
-    """Classes and colours of the data set that a checkpoint was trained on."""
-    return DatasetInfo.from_json(checkpoints.meta(step)["dataset_info"])

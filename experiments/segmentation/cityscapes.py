@@ -1,0 +1,56 @@
+"""Cityscapes, 19 classes, the official recipe.
+
+    python scripts/prepare_data.py --dataset=cityscapes --source=CITYSCAPES \
+        --data_dir=data
+    python scripts/train.py \
+        --config=experiments/segmentation/cityscapes.py:variant=w48 \
+        --config.model.init_from=hrnetv2_w48_imagenet_pretrained.pth \
+        --workdir=runs/cityscapes_w48
+
+Expected `mean_iou` on the 500 validation images, single scale, from ImageNet
+weights (published, not run here): w48 81.1, w18_small_v2 76.2, w18_small_v1
+70.3 (HRNet-Semantic-Segmentation, README of pytorch-v1.1).
+
+Settings: crops of 512x1024, scale 0.5 to 2.1, batch 12, SGD 0.01, momentum 0.9,
+weight decay 5e-4 on everything, poly 0.9, 484 epochs, class weights, norm
+momentum 0.01. Where devices do not divide 12, set batch_size and the learning
+rate in proportion.
+
+Options: `variant`, `ohem` (hard example mining), `debug`.
+"""
+
+import ml_collections
+
+from hrnet_jax.data.cityscapes import CLASS_WEIGHTS
+from hrnet_jax.pretrained import HEAD_PATTERNS
+from hrnet_jax.training.config import default_config, parse_options
+
+
+def get_config(options: str = "") -> ml_collections.ConfigDict:
+    """The experiment; see the module's docstring for the options."""
+    choice = parse_options(options, variant="w48", ohem=False, debug=False)
+    config = default_config("segmentation")
+    config.model.name = f"segmentation/{choice.variant}"
+    config.model.norm_momentum = 0.01
+    config.model.init_skip = HEAD_PATTERNS
+    config.dataset.name = "cityscapes"
+    config.dataset.augmentation.crop_size = (512, 1024)
+    config.dataset.augmentation.base_size = 2048
+    config.loss.name = "ohem" if choice.ohem else "cross_entropy"
+    config.loss.class_weights = CLASS_WEIGHTS
+    config.schedule.learning_rate = 0.01
+    config.schedule.official_offset = True
+    config.batch_size = 12
+    config.num_epochs = 484
+    config.eval.every_steps = 2000
+    config.checkpoint.every_steps = 1000
+    if choice.debug:
+        config.num_steps = 4
+        config.batch_size = 2
+        config.eval.batch_size = 2
+        config.eval.every_steps = 2
+        config.eval.pictures = 1
+        config.dataset.augmentation.crop_size = (64, 128)
+        config.dataset.augmentation.base_size = 256
+        config.logging.every_steps = 1
+    return config

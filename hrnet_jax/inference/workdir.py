@@ -1,0 +1,115 @@
+"""Opens work directories, without a mesh, flags or the data set."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.inference.predictor import Predictor
+from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.config import (
+    TrainConfig,
+    default_config,
+    read_config,
+    to_json,
+)
+from hrnet_jax.training.reporting import write_json
+from hrnet_jax.training.setup import build_task
+from hrnet_jax.training.state import create_state
+from hrnet_jax.training.task import Task
+from hrnet_jax.training.train import CONFIG_FILE, read_json
+from hrnet_jax.training.weights import saved_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedRun:
+    """A trained model, ready to use.
+
+    Attributes:
+        config: of the run.
+        info: classes and colours it was trained on.
+        step: the checkpoint.
+        metrics: evaluation metrics saved with it; empty where not evaluated.
+        variables: {"params", "batch_stats"}, NumPy arrays.
+        predictor: applies it to images.
+    """
+
+    config: TrainConfig
+    info: DatasetInfo
+    step: int
+    metrics: dict[str, float]
+    variables: dict
+    predictor: Predictor
+
+    @property
+    def task(self) -> Task:
+        """The task, with `model` and `draw`."""
+        return self.predictor.task
+
+    def predict(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor`."""
+        return self.predictor.predict(image)
+
+    def draw(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """A uint8 RGB picture of a prediction."""
+        return self.task.draw(image, prediction, None)
+
+
+def load_run(
+    workdir: str | pathlib.Path, step: int | str = "best", *, pad_multiple: int = 1
+) -> LoadedRun:
+    """Opens a run of any number of devices on this machine.
+
+    Args:
+        workdir: of a run, or what `scripts/convert.py` made.
+        step: `best` (the newest where none was evaluated), `latest` or a number.
+        pad_multiple: see `Predictor`.
+
+    Raises:
+        CheckpointError: if the directory or the checkpoint cannot be read.
+    """
+    workdir = pathlib.Path(workdir).absolute()
+    config = read_config(read_json(workdir / CONFIG_FILE))
+    checkpoints = Checkpoints(workdir)
+    number = checkpoints.resolve(step)
+    info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
+    metrics = checkpoints.metrics(number)
+    checkpoints.close()
+    variables = saved_variables(workdir, number)
+    task = build_task(config, info, [])
+    predictor = Predictor(task, variables, pad_multiple)
+    return LoadedRun(config, info, number, metrics, variables, predictor)
+
+
+def save_converted(
+    workdir: str | pathlib.Path,
+    task: str,
+    model: str,
+    variables: dict,
+    info: DatasetInfo,
+    *,
+    align_corners: bool | None = None,
+    momentum: float = 0.1,
+) -> None:
+    """Makes a work directory out of weights, for `load_run` and `init_from`.
+
+    Args:
+        workdir: a new directory.
+        task: name of the task.
+        model: name of the model.
+        variables: {"params", "batch_stats"}.
+        info: classes and colours of the weights.
+        align_corners: as the weights were trained.
+        momentum: of the batch norms, should training go on.
+    """
+    workdir = pathlib.Path(workdir).absolute()
+    config = default_config(task)
+    config.model.name = model
+    config.model.align_corners = align_corners
+    config.model.norm_momentum = momentum
+    write_json(workdir / CONFIG_FILE, to_json(config))
+    checkpoints = Checkpoints(workdir, read_config(config).checkpoint)
+    state = create_state(variables)
+    checkpoints.save(0, state, {"dataset_info": info.to_json()})
+    checkpoints.close()

@@ -1,0 +1,73 @@
+"""Files that a labelled image leaves behind."""
+
+import pathlib
+
+import cv2
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import DataError
+from hrnet_jax.segmentation.drawing import color_map, draw_panels, overlay
+
+
+def save_prediction(
+    folder: pathlib.Path,
+    name: str,
+    image: np.ndarray,
+    prediction: dict[str, np.ndarray],
+    info: DatasetInfo,
+) -> dict:
+    """Writes the pictures of one labelled image.
+
+    `<name>_label.png` holds the raw class numbers, `_color.png` the class
+    colours, `_overlay.png` the colours over the image and `_panels.png` all of
+    it side by side with a legend.
+
+    Args:
+        folder: where to; made if missing.
+        name: start of the file names.
+        image: uint8 [H, W, 3] RGB.
+        prediction: `label` uint8 [H, W] and `confidence` float32 [H, W].
+        info: class names and colours.
+
+    Returns:
+        Size, share of each class present, and mean confidence, for JSON.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    label = prediction["label"]
+    pictures = {
+        "label": label,
+        "color": color_map(label, info.palette),
+        "overlay": overlay(image, label, info.palette),
+        "panels": draw_panels(image, label, info),
+    }
+    for kind, picture in pictures.items():
+        path = folder / f"{name}_{kind}.png"
+        pixels = picture if picture.ndim == 2 else picture[..., ::-1]
+        if not cv2.imwrite(str(path), pixels):
+            raise DataError(f"{path}: cannot be written")
+    return summarize_prediction(prediction, info)
+
+
+def summarize_prediction(
+    prediction: dict[str, np.ndarray], info: DatasetInfo
+) -> dict:
+    """What is in an image, largest class first."""
+    label, confidence = prediction["label"], prediction["confidence"]
+    counts = np.bincount(label.ravel(), minlength=info.num_classes)
+    order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]
+    return {
+        "height": int(label.shape[0]),
+        "width": int(label.shape[1]),
+        "mean_confidence": round(float(confidence.mean()), 4),
+        "classes": [
+            {
+                "id": int(index),
+                "name": info.class_names[index],
+                "pixels": int(counts[index]),
+                "share": round(float(counts[index] / label.size), 6),
+                "mean_confidence": round(float(confidence[label == index].mean()), 4),
+            }
+            for index in order
+        ],
+    }
