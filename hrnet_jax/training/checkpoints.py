@@ -78,7 +78,7 @@ class Checkpoints:
             "best_mode": "min" if self._reverse else "max",
         }
         if options is None:
-            return ocp.CheckpointManagerOptions(read_only=True, **ranking)
+            return ocp.CheckpointManagerOptions(create=False, **ranking)
         # `best_fn` with `max_to_keep` would delete the newest steps and break
         # resuming; a union of two policies keeps both.
         policies = [checkpoint_managers.LatestN(options.keep_latest)]
@@ -204,19 +204,19 @@ class Checkpoints:
             CheckpointError: if the checkpoint is damaged.
         """
         path = self._folder / str(step) / "state"
+        handler = ocp.PyTreeCheckpointHandler()
         try:
-            with ocp.PyTreeCheckpointer() as reader:
-                tree = reader.metadata(path).item_metadata.tree
-                return reader.restore(
-                    path,
-                    ocp.args.PyTreeRestore(
-                        restore_args=jax.tree.map(
-                            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
-                        )
-                    ),
-                )
+            tree = handler.metadata(path).tree
+            as_arrays = jax.tree.map(
+                lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree
+            )
+            return handler.restore(
+                path, args=ocp.args.PyTreeRestore(restore_args=as_arrays)
+            )
         except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
             raise self._damaged(step, error) from error
+        finally:
+            handler.close()
 
     def meta(self, step: int) -> dict:
         """The JSON saved with a step."""
