@@ -21,8 +21,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 # Marks values of a label table that no file may contain.
 NOT_A_LABEL = -1
 
-_STORED_AS_IS = ("JPEG", "PNG")
-_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+# MPO is what phones call a JPEG with a second picture behind it.
+_STORED_AS_IS = ("JPEG", "MPO", "PNG")
+_PNG_END = b"IEND\xaeB`\x82"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,11 +220,10 @@ def _open_completely(data: bytes, path: Path) -> Image.Image:
         opened.load()
     except UnidentifiedImageError:
         raise DataError(f"{path} is not an image file") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is too large, cut it into tiles: {error}") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path} is truncated or damaged: {error}") from None
-    marker = _END_MARKERS.get(opened.format)
-    if marker is not None and marker not in data[-1024:]:
-        raise DataError(
-            f"{path} is truncated: its {opened.format} end marker is missing"
-        )
+    if opened.format == "PNG" and _PNG_END not in data:
+        raise DataError(f"{path} is truncated: its PNG end marker is missing")
     return opened

@@ -10,7 +10,12 @@ from typing import Any
 from absl import logging
 
 from hrnet_jax.data.info import DatasetInfo, load_info
-from hrnet_jax.data.records import delete_prepared, find_prepared
+from hrnet_jax.data.records import (
+    delete_prepared,
+    find_prepared,
+    prepared_directory,
+)
+from hrnet_jax.data.writing import prepare_records
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.options import read_options
 
@@ -84,14 +89,11 @@ def prepare(
         logging.info("data set %r is already prepared in %s", stored_name, existing)
         return info
     folder = _source_folder(name, source, cls)
-    # Imported here so that reading records never loads the writing side.
-    from hrnet_jax.data import writing
-
     reader = cls(folder, chosen)
     if overwrite:
         reader.splits()  # raises before anything is deleted
         delete_prepared(stored_name, data_dir)
-    return writing.prepare_records(
+    prepare_records(
         reader,
         stored_name,
         data_dir,
@@ -99,6 +101,7 @@ def prepare(
         prepared_from=origin,
         progress=progress,
     )
+    return load_info(prepared_directory(stored_name, data_dir))
 
 
 def _stored_name(name: str, save_as: str | None) -> str:

@@ -27,8 +27,9 @@ CLASSES = {
 }
 
 # Every object keeps at least this share of its area in sight.
-_VISIBLE_SHARE = 0.55
+_VISIBLE_SHARE = 0.7
 _PLACING_ATTEMPTS = 30
+_TIP_DEPTH = 2.0  # pixels
 _MAX_STAR_ANGLE = math.radians(25)
 
 
@@ -49,7 +50,7 @@ class ShapesOptions:
     train: int = 512
     val: int = 128
     test: int = 0
-    max_objects: int = 4
+    max_objects: int = 3
     seed: int = 0
 
 
@@ -78,7 +79,7 @@ class Scene:
 
 
 def draw_scene(
-    seed: int, split: str, index: int, size: int = 96, max_objects: int = 4
+    seed: int, split: str, index: int, size: int = 96, max_objects: int = 3
 ) -> Scene:
     """Draws a scene; a function of its arguments alone.
 
@@ -97,8 +98,9 @@ def draw_scene(
     star = next(k for k, thing in enumerate(things) if thing.kind == STAR)
     points = drawing.star_tips(things[star]) - 0.5
     # The tip itself is thinner than a pixel, so look a little further inside.
-    centre = np.array(things[star].centre) - 0.5
-    inside = np.rint(points + 0.2 * (centre - points)).astype(int)
+    inwards = np.array(things[star].centre) - 0.5 - points
+    inwards /= np.linalg.norm(inwards, axis=1, keepdims=True)
+    inside = np.rint(points + _TIP_DEPTH * inwards).astype(int)
     return Scene(
         image=drawing.finish(image, rng),
         label=label,
@@ -119,13 +121,13 @@ def _arrange(
         The objects from the bottom to the top, and int [size, size] with the index of the object that
         each pixel shows, -1 for the background.
     """
-    wanted = [(main, 0.20, 0.30)]
+    wanted = [(main, 0.30, 0.38)]
     if main != STAR:
-        wanted.append((STAR, 0.13, 0.19))
+        wanted.append((STAR, 0.21, 0.27))
     extra = int(rng.integers(max_objects - len(wanted) + 1))
     # Only one star, so that the key points are unambiguous.
     others = [kind for kind in range(len(OBJECTS)) if kind != STAR]
-    wanted += [(int(rng.choice(others)), 0.11, 0.18) for _ in range(extra)]
+    wanted += [(int(rng.choice(others)), 0.17, 0.23) for _ in range(extra)]
     things: list[Thing] = []
     owner = np.full((size, size), -1)
     for position, (kind, smallest, largest) in enumerate(wanted):

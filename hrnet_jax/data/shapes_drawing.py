@@ -17,10 +17,10 @@ STAR = OBJECTS.index("star")
 POINT_NAMES = ("top", "right", "bottom_right", "bottom_left", "left")
 POINT_FLIP_PAIRS = ((1, 4), (2, 3))
 
-_HUES = (0.02, 0.58, 0.30, 0.13, 0.80, 0.47)
-_STAR_INNER = 0.45
-_RING_INNER = 0.55
-_CROSS_ARM = 0.36
+_HUES = (0.99, 0.63, 0.32, 0.14, 0.82, 0.48)
+_STAR_INNER = 0.5
+_RING_INNER = 0.5
+_CROSS_ARM = 0.4
 _OVERSAMPLING = 4
 
 
@@ -97,16 +97,16 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
     first, second = (
         np.array(
             colorsys.hsv_to_rgb(
-                rng.random(), rng.uniform(0.05, 0.45), rng.uniform(0.3, 0.85)
+                rng.random(), rng.uniform(0.02, 0.2), rng.uniform(0.3, 0.85)
             )
         )
         for _ in range(2)
     )
     mix = _ramp(rng, size)[..., None]
     image = first * (1 - mix) + second * mix
-    image = image + 0.16 * _clouds(rng, size, size / 6)[..., None]
+    image = image + 0.12 * _clouds(rng, size, size / 6)[..., None]
     if rng.random() < 0.6:
-        image = image + rng.uniform(0.03, 0.10) * _stripes(rng, size)[..., None]
+        image = image + rng.uniform(0.03, 0.08) * _stripes(rng, size)[..., None]
     return image.astype(np.float32)
 
 
@@ -114,17 +114,19 @@ def surface(rng: np.random.Generator, kind: int, size: int) -> np.ndarray:
     """Colour and texture of one object over the whole image, float32 0..1.
 
     The hue hints at the class without deciding it: it scatters around that of
-    the class, and one object in six has any hue.
+    the class, and one object in fifteen has any hue.
     """
-    hue = _HUES[kind] + rng.normal(0, 0.045)
-    if rng.random() < 1 / 6:
+    hue = _HUES[kind] + rng.normal(0, 0.02)
+    if rng.random() < 0.07:
         hue = rng.random()
-    saturation, value = rng.uniform(0.5, 0.95), rng.uniform(0.55, 0.95)
+    saturation, value = rng.uniform(0.6, 0.95), rng.uniform(0.6, 0.95)
     light = np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value))
-    dark = np.array(colorsys.hsv_to_rgb(hue % 1, min(1, saturation + 0.1), value * 0.6))
+    dark = np.array(
+        colorsys.hsv_to_rgb(hue % 1, min(1, saturation + 0.1), value * 0.65)
+    )
     patterns = (_stripes, _checks, lambda rng, size: _clouds(rng, size, size / 24))
     pattern = patterns[rng.integers(len(patterns))](rng, size)
-    mix = 0.5 + rng.uniform(0.2, 0.5) * pattern[..., None]
+    mix = 0.6 + rng.uniform(0.15, 0.4) * pattern[..., None]
     shade = 1 + 0.12 * (_ramp(rng, size)[..., None] - 0.5)
     return ((light * mix + dark * (1 - mix)) * shade).astype(np.float32)
 
@@ -138,14 +140,14 @@ def paint(
     move = np.array([[1, 0, shift], [0, 1, shift]], np.float32)
     shadow = cv2.warpAffine(cover, move, (size, size))
     shadow = cv2.GaussianBlur(shadow, (0, 0), shift)[..., None]
-    image = image * (1 - 0.45 * shadow)
+    image = image * (1 - 0.35 * shadow)
     alpha = cover[..., None]
     return image * (1 - alpha) + surface(rng, thing.kind, size) * alpha
 
 
 def finish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure and sensor noise, then uint8."""
-    image = image * rng.uniform(0.85, 1.15) + rng.normal(0, 0.02, image.shape)
+    image = image * rng.uniform(0.9, 1.1) + rng.normal(0, 0.015, image.shape)
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 

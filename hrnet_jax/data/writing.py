@@ -88,7 +88,7 @@ def prepare_records(
     description: str,
     prepared_from: Mapping[str, Any],
     progress: bool,
-) -> DatasetInfo:
+) -> None:
     """Writes `data_dir/name/VERSION`, which must not exist yet.
 
     TFDS writes into a directory named `incomplete...` and renames it at the
@@ -133,7 +133,6 @@ def prepare_records(
             seen=seen,
         )
         builder.write()
-    return statistics.complete(facts)
 
 
 class Statistics:

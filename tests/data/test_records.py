@@ -66,7 +66,7 @@ def test_parts_of_a_split(data_dir):
 
 def test_info_is_read_back_as_it_was_returned(data_dir, tmp_path):
     info = registry.prepare("shapes", tmp_path, **OPTIONS)
-    assert open_records("shapes", tmp_path, "val").info.to_json() == info.to_json()
+    assert open_records("shapes", tmp_path, "val").info == info
     assert isinstance(info.max_size["train"], tuple)
     loaded = load_info(find_prepared("shapes", data_dir))
     assert loaded.palette == info.palette and loaded.max_size == info.max_size
@@ -130,7 +130,6 @@ def test_needs_no_tensorflow(work, data_dir, tmp_path):
             print(len(open_records("shapes", {str(tmp_path)!r}, "train")))
         else:
             print(open_records("shapes", {str(data_dir)!r}, "train")[1]["label"].shape)
-        assert "hrnet_jax.data.writing" in sys.modules or {work!r} == "read"
         assert "tensorflow" not in sys.modules
         """
     done = subprocess.run(

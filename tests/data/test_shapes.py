@@ -34,7 +34,7 @@ def test_labels_do_not_change_between_releases():
     """Published numbers on `shapes` hold as long as the scenes stay the same."""
     labels = np.stack([scene.label for scene in SCENES])
     pixels = np.bincount(labels.ravel())
-    expected = [197926, 8674, 6595, 5848, 10094, 8640, 7983]
+    expected = [164531, 11567, 9901, 9513, 24347, 12570, 13331]
     np.testing.assert_allclose(pixels, expected, rtol=0.01)
 
 
@@ -48,7 +48,7 @@ def test_every_class_occurs_and_background_dominates():
 
 def test_boxes_touch_the_pixels_of_their_object():
     for scene in SCENES:
-        assert 1 <= len(scene.boxes) <= 4
+        assert 1 <= len(scene.boxes) <= 3
         inside = np.zeros(scene.label.shape, bool)
         for box, kind in zip(scene.boxes, scene.box_class, strict=True):
             x1, y1, x2, y2 = box.astype(int)
@@ -98,9 +98,9 @@ def test_coverage_is_the_area_of_the_outline():
         "disc": 48 / 2 * np.sin(2 * np.pi / 48) * radius**2,
         "square": 2 * radius**2,
         "triangle": 3 * np.sqrt(3) / 4 * radius**2,
-        "star": 5 * 0.45 * np.sin(np.pi / 5) * radius**2,
-        "ring": 48 / 2 * np.sin(2 * np.pi / 48) * (1 - 0.55**2) * radius**2,
-        "cross": (8 * 0.36 - 4 * 0.36**2) * radius**2,
+        "star": 5 * 0.5 * np.sin(np.pi / 5) * radius**2,
+        "ring": 48 / 2 * np.sin(2 * np.pi / 48) * (1 - 0.5**2) * radius**2,
+        "cross": (8 * 0.4 - 4 * 0.4**2) * radius**2,
     }
     for kind, name in enumerate(OBJECTS):
         cover = coverage(Thing(kind, (31.7, 32.4), radius, 0.3), size)
