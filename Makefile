@@ -1,0 +1,88 @@
+# Every target makes the virtual environment it needs; only Python 3.11 or newer
+# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS.
+
+VENV ?= .venv
+WORKERS ?= 2
+ARGS ?=
+
+PY := $(VENV)/bin/python
+# Compiling every installed module would take as long as all the rest; Python
+# compiles those it needs when it first imports them, and has to keep them then.
+unexport PYTHONDONTWRITEBYTECODE
+PIP := $(PY) -m pip --disable-pip-version-check install -q --no-compile
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+
+# The first Python that really starts (version managers leave stubs that do
+# not) and can make environments; releases that TensorFlow has no wheels for
+# come last.
+PYTHON ?= $(shell for below in 14 99; do \
+	for python in python3 python3.13 python3.12 python3.11 python python3.14; do \
+	$$python -c "import sys, venv, ensurepip; \
+	sys.exit(not (3, 11) <= sys.version_info[:2] < (3, $$below))" \
+	2>/dev/null && echo $$python && exit; done; done)
+
+# TensorFlow, where it is used at all, only prints what matters.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## show this list
+	@echo "usage: make TARGET [ARGS='more arguments']"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | \
+		while read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
+
+.PHONY: quickstart
+quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes on a CPU
+	$(PY) scripts/prepare_data.py --dataset=shapes --data_dir=data
+	$(PY) scripts/train.py --config=experiments/quickstart.py --workdir=runs/quickstart
+	$(PY) scripts/predict.py --workdir=runs/quickstart --draw
+
+.PHONY: test
+test: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
+test: $(DEV_READY) ## run the tests (ARGS=tests/data, ARGS='-m slow', ...)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+.PHONY: lint
+lint: $(DEV_READY) ## check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+.PHONY: format
+format: $(DEV_READY) ## mend style and formatting
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+.PHONY: hooks
+hooks: $(DEV_READY) ## let git check style before each commit
+	$(PY) -m pre_commit install
+
+.PHONY: venv
+venv: $(RUN_READY) ## set up what quickstart needs, nothing else
+
+.PHONY: venv-dev
+venv-dev: $(DEV_READY) ## set up what the tests need, nothing else
+
+.PHONY: clean
+clean: ## remove the environment and all caches; data/ and runs/ stay
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer that can make" \
+		"virtual environments; install one (Debian: also python3-venv) or name" \
+		"it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(RUN_READY): requirements.txt pyproject.toml | $(PY)
+	@echo "installing requirements.txt into $(VENV): a minute or two, once"
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(RUN_READY)
+	@echo "installing requirements-dev.txt into $(VENV), once"
+	$(PIP) -r requirements-dev.txt
+	@touch $@
