@@ -100,7 +100,8 @@ def batch_sharding(mesh: Mesh, ndim: int = 1) -> NamedSharding:
 
     Args:
         mesh: from `make_mesh`.
-        ndim: rank of the array; rank 3 and more are maps [B, H, W, ...].
+        ndim: rank of maps [B, H, W, ...], whose rows are divided too; leave it
+            out for everything else (boxes have three axes as well).
     """
     rows = ("space",) if ndim >= 3 and mesh.shape["space"] > 1 else ()
     return NamedSharding(mesh, PartitionSpec("data", *rows))

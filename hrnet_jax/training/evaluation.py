@@ -26,7 +26,7 @@ def make_predict_step(task: Task, mesh: Mesh) -> PredictFn:
                 value,
                 runtime.replicated(mesh)
                 if name in task.totals
-                else runtime.batch_sharding(mesh, value.ndim),
+                else runtime.batch_sharding(mesh),
             )
             for name, value in predictions.items()
         }

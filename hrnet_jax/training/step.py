@@ -75,7 +75,7 @@ def make_train_step(
             )
         scalars |= {
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
-            "gradient_norm": optax.global_norm(grads),
+            "gradient_norm": optax.tree.norm(grads),
         }
         return TrainState(state.step + 1, params, stats, opt_state, ema), scalars
 
