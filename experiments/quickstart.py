@@ -33,10 +33,10 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.schedule.learning_rate = 3e-3
     config.schedule.warmup_steps = 20
     config.batch_size = 16
-    config.num_steps = 400
-    config.eval.every_steps = 100
+    config.num_steps = 320
+    config.eval.every_steps = 80
     config.eval.batch_size = 16
-    config.checkpoint.every_steps = 100
+    config.checkpoint.every_steps = 80
     config.logging.every_steps = 20
     if choice.debug:
         config.num_steps = 4

@@ -45,12 +45,15 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.dataset.augmentation.scale_min = 0.5
     config.dataset.augmentation.scale_max = 1.5
     config.dataset.augmentation.scale_step = 0.0
+    # The test set has a sequence at dusk, the training set has little of that.
+    config.dataset.augmentation.photometric = True
     config.model.name = f"segmentation/{choice.variant}"
     config.dataset.name = "camvid"
     config.dataset.test_split = "test"
     config.optimizer.name = "adamw"
     config.optimizer.weight_decay = 0.05
     config.optimizer.decay_norms = False
+    config.optimizer.ema_decay = 0.99
     config.schedule.name = "poly"
     config.schedule.learning_rate = 2e-3
     config.schedule.warmup_steps = 100
