@@ -9,9 +9,7 @@ from hrnet_jax.pretrained.names import HEAD_PATTERNS, from_official, to_official
 from tests.models.shapes import leaf_shapes, parameter_names
 
 NAMES_FILE = (
-    pathlib.Path(__file__).parents[1]
-    / "goldens"
-    / "parameter_names_w18_small_v1.txt"
+    pathlib.Path(__file__).parents[1] / "goldens" / "parameter_names_w18_small_v1.txt"
 )
 # Wider variants have the names of w18; test_registry says so.
 STRUCTURES = [

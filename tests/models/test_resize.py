@@ -129,7 +129,5 @@ def test_backward_pass_needs_no_scatter():
 
 
 def test_unknown_method_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(
-        ConfigError, match="'cubic'.*bilinear, align_corners, nearest"
-    ):
+    with pytest.raises(ConfigError, match="'cubic'.*bilinear, align_corners, nearest"):
         resize(jnp.ones((1, 2, 2, 1)), (4, 4), "cubic")

@@ -132,9 +132,7 @@ def test_kth_smallest_equals_sorting(dtype):
 def test_a_batch_without_labels_costs_nothing(name, class_weights):
     logits, labels = random_case()
     options = LossOptions(name, class_weights)
-    value, gradient = value_and_gradient(
-        logits, np.full_like(labels, 255), options
-    )
+    value, gradient = value_and_gradient(logits, np.full_like(labels, 255), options)
     assert value == 0
     assert (np.asarray(gradient) == 0).all()
 
