@@ -1,0 +1,149 @@
+"""Devices, mesh, compiler options and the compilation cache."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, PartitionSpec
+
+from hrnet_jax import runtime
+from hrnet_jax.errors import ConfigError
+
+
+def test_there_are_eight_virtual_devices():
+    # Tests of sharding would mean nothing on one device.
+    assert jax.device_count() == 8
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({}, (8, 1)),
+        ({"space": 2}, (4, 2)),
+        ({"data": 2, "space": 4}, (2, 4)),
+        ({"data": 1}, (1, 1)),
+        ({"data": 3}, (3, 1)),
+        ({"data": 1, "space": 8}, (1, 8)),
+    ],
+)
+def test_the_mesh_divides_the_devices(sizes, expected):
+    mesh = runtime.make_mesh(**sizes)
+    assert mesh.axis_names == ("data", "space")
+    assert mesh.devices.shape == expected
+    assert mesh.axis_types == (AxisType.Auto, AxisType.Auto)
+    assert list(mesh.devices.flat) == jax.devices()[: expected[0] * expected[1]]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"space": 3}, "mesh.space=3 does not divide the 8 devices"),
+        ({"space": 0}, "mesh.space=0"),
+        ({"space": -1}, "mesh.space=-1"),
+        ({"data": 16}, "mesh.data=16 times mesh.space=1 needs 16 devices, there are 8"),
+        ({"data": 8, "space": 2}, "needs 16 devices, there are 8"),
+        ({"data": 0}, "mesh.data=0"),
+        ({"data": -2}, "mesh.data=-2"),
+    ],
+)
+def test_a_mesh_that_the_devices_cannot_form_is_an_error(sizes, message):
+    with pytest.raises(ConfigError, match=message):
+        runtime.make_mesh(**sizes)
+
+
+@pytest.mark.parametrize(
+    ("space", "ndim", "expected"),
+    [
+        (1, 1, PartitionSpec("data")),
+        (1, 4, PartitionSpec("data")),
+        (2, 1, PartitionSpec("data")),
+        (2, 2, PartitionSpec("data")),
+        (2, 3, PartitionSpec("data", "space")),
+        (2, 4, PartitionSpec("data", "space")),
+    ],
+)
+def test_examples_lie_over_data_and_rows_over_space(space, ndim, expected):
+    mesh = runtime.make_mesh(space=space)
+    assert runtime.batch_sharding(mesh, ndim).spec == expected
+
+
+def test_replicated_values_are_whole_everywhere():
+    value = jax.device_put(np.ones(3), runtime.replicated(runtime.make_mesh()))
+    assert value.is_fully_replicated
+    assert len(value.sharding.device_set) == 8
+
+
+def test_sorts_and_counts_over_a_sharded_batch_trace():
+    mesh = runtime.make_mesh()
+    values = np.arange(16)[::-1].copy()
+    sharded = jax.device_put(values, runtime.batch_sharding(mesh))
+
+    @runtime.jit
+    def compute(x):
+        return jnp.sort(x), jnp.bincount(x % 4, length=4), jax.lax.top_k(x, 2)[0]
+
+    ordered, counts, largest = compute(sharded)
+    np.testing.assert_array_equal(ordered, np.arange(16))
+    np.testing.assert_array_equal(counts, [4, 4, 4, 4])
+    np.testing.assert_array_equal(largest, [15, 14])
+
+
+@pytest.fixture
+def forget_probe():
+    """Lets the probe of the compiler options run anew, before and after."""
+    runtime._accepted.cache_clear()
+    yield
+    runtime._accepted.cache_clear()
+
+
+def test_compiler_options_do_not_change_results():
+    x = np.random.default_rng(0).standard_normal((1, 9, 9, 4)).astype(np.float32)
+    kernel = np.random.default_rng(1).standard_normal((3, 3, 4, 5)).astype(np.float32)
+
+    def compute(x, kernel):
+        y = jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jax.nn.relu(y * 2 + 1)
+
+    np.testing.assert_allclose(
+        runtime.jit(compute)(x, kernel), jax.jit(compute)(x, kernel), atol=1e-4
+    )
+
+
+def test_options_that_this_compiler_refuses_are_left_out(
+    forget_probe, monkeypatch, caplog
+):
+    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
+    assert runtime.compiler_options() == {}
+    assert "not accepted" in caplog.text
+    assert runtime.jit(lambda x: x + 1)(jnp.ones(())) == 2
+
+
+def test_options_are_for_cpu_only(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert runtime.compiler_options() == {}
+
+
+@pytest.fixture
+def restore_cache():
+    folder = jax.config.jax_compilation_cache_dir
+    yield
+    jax.config.update("jax_compilation_cache_dir", folder)
+
+
+def test_the_compilation_cache_lies_where_it_is_asked_for(
+    restore_cache, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HRNET_JAX_CACHE", str(tmp_path / "variable"))
+    assert runtime.enable_compilation_cache() == str(tmp_path / "variable")
+    assert runtime.enable_compilation_cache(tmp_path / "given") == str(
+        tmp_path / "given"
+    )
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "given")
+    monkeypatch.delenv("HRNET_JAX_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    default = pathlib.Path(runtime.enable_compilation_cache())
+    assert default.is_relative_to(tmp_path / ".cache" / "hrnet_jax")
