@@ -118,8 +118,8 @@ def _arrange(
     """Places objects where all stay in sight.
 
     Returns:
-        The objects from the bottom to the top, and int [size, size] with the index of the object that
-        each pixel shows, -1 for the background.
+        The objects from the bottom to the top, and int [size, size] with the
+        index of the object that each pixel shows, -1 for the background.
     """
     wanted = [(main, 0.30, 0.38)]
     if main != STAR:

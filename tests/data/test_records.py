@@ -12,7 +12,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from hrnet_jax.data import registry
+from hrnet_jax.data import registry, writing
 from hrnet_jax.data.info import (
     DatasetInfo,
     bit_palette,
@@ -62,6 +62,15 @@ def test_negative_indices_and_the_end(data_dir):
 def test_parts_of_a_split(data_dir):
     part = open_records("shapes", data_dir, "train[2:4]")
     assert [sample["image_id"] for sample in part] == ["train_00002", "train_00003"]
+
+
+def test_many_shards_keep_the_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
+    registry.prepare("shapes", tmp_path, image_size=32, train=7, val=1)
+    folder = find_prepared("shapes", tmp_path)
+    assert len(list(folder.glob("*train*"))) == 4
+    names = [sample["image_id"] for sample in open_records("shapes", tmp_path, "train")]
+    assert names == [f"train_{index:05d}" for index in range(7)]
 
 
 def test_info_is_read_back_as_it_was_returned(data_dir, tmp_path):
@@ -123,7 +132,7 @@ def test_needs_no_tensorflow(work, data_dir, tmp_path):
                 return self.finder.find_spec(name, path, target)
 
         sys.meta_path[:] = [Hidden(finder) for finder in sys.meta_path]
-        from hrnet_jax.data import registry
+        from hrnet_jax.data import registry, writing
         from hrnet_jax.data.records import open_records
         if {work!r} == "prepare":
             registry.prepare("shapes", {str(tmp_path)!r}, train=2, val=1)
