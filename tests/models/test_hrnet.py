@@ -1,0 +1,92 @@
+"""The body of the network: recomputation and the number of outputs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from hrnet_jax.models.hrnet import Exchange, Stage
+from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.layers import NormOptions
+from hrnet_jax.registry import create_model
+from tests.models.shapes import leaf_shapes
+
+COMMON = {"upsample": "bilinear", "norm": NormOptions(), "dtype": jnp.float32}
+
+
+def branches():
+    rng = np.random.default_rng(0)
+    return tuple(
+        rng.standard_normal((2, *size, width)).astype(np.float32)
+        for size, width in [((9, 7), 4), ((5, 4), 8)]
+    )
+
+
+def test_recomputation_changes_neither_results_nor_gradients():
+    results = {}
+    for remat in (False, True):
+        stage = Stage(modules=2, blocks=1, outputs=2, remat=remat, **COMMON)
+        key = jax.random.key(0)
+        variables = jax.jit(stage.init, static_argnums=2)(key, branches(), False)
+
+        def loss(params, x, stage=stage, stats=variables["batch_stats"]):
+            outputs, state = stage.apply(
+                {"params": params, "batch_stats": stats},
+                x,
+                True,
+                mutable=["batch_stats"],
+            )
+            return sum(jnp.sum(jnp.sin(output)) for output in outputs), state
+
+        compute = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+        results[remat] = compute(variables["params"], branches())
+        traced = str(jax.make_jaxpr(compute)(variables["params"], branches()))
+        assert ("remat" in traced or "checkpoint" in traced) == remat
+    assert jax.tree.structure(results[True]) == jax.tree.structure(results[False])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        results[True],
+        results[False],
+    )
+
+
+def test_recomputation_keeps_the_parameter_names():
+    name = "segmentation/w18_small_v1"
+    recomputing = create_model(name, remat=True)
+    names = traverse_util.flatten_dict(variable_shapes(recomputing), sep="/")
+    assert names.keys() == leaf_shapes(name).keys()
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_an_exchange_makes_only_the_resolutions_asked_for(outputs):
+    exchange = Exchange(outputs, **COMMON)
+    variables = jax.eval_shape(
+        lambda x: exchange.init(jax.random.key(0), x, False), branches()
+    )
+    maps = jax.eval_shape(
+        lambda v, x: exchange.apply(v, x, False), variables, branches()
+    )
+    assert [x.shape for x in maps] == [x.shape for x in branches()[:outputs]]
+    paths = {"from1_to0", "from0_to1"} if outputs == 2 else {"from1_to0"}
+    assert set(variables["params"]) == paths
+
+
+def test_an_exchange_is_the_sum_of_its_paths():
+    # One new map of weights each: 1x1 up, 3x3 stride 2 down, identity norms.
+    exchange = Exchange(2, **COMMON)
+    high, low = branches()
+    rng = np.random.default_rng(1)
+    up = rng.standard_normal((1, 1, 8, 4)).astype(np.float32)
+    down = np.zeros((3, 3, 4, 8), np.float32)
+    down[1, 1] = rng.standard_normal((4, 8))  # Only the centre: every other pixel.
+    variables = exchange.init(jax.random.key(0), (high, low), False)
+    params = variables["params"]
+    params["from1_to0"]["conv"]["kernel"] = up
+    params["from0_to1"]["step0"]["conv"]["kernel"] = down
+    norm = 1 / np.sqrt(1 + 1e-5)
+    got = exchange.apply(variables, (high, low), False)
+    upsampled = jax.image.resize(low @ up[0, 0] * norm, (2, 9, 7, 4), "linear")
+    np.testing.assert_allclose(got[0], np.maximum(high + upsampled, 0), atol=1e-4)
+    strided = high[:, ::2, ::2] @ down[1, 1] * norm
+    np.testing.assert_allclose(got[1], np.maximum(strided + low, 0), atol=1e-4)
