@@ -1,0 +1,156 @@
+"""A tiny data set and run, and the scripts started as a user starts them.
+
+This file is an experiment file as well: `--config=tests/tiny.py`.
+"""
+
+import atexit
+import functools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import jax
+import ml_collections
+import numpy as np
+
+from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.config import default_config
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Read by `train` in this process and in every process started from here, so
+# that a program is compiled once.
+os.environ["HRNET_JAX_CACHE"] = str(ROOT / ".cache" / "xla-tests")
+
+TRAIN_IMAGES = 12
+VAL_IMAGES = 6
+SIZE = 64
+
+# Loop, checkpoints and evaluation do the same with any network; this one is
+# traced in a second. Tests that use it add it to the table while they run.
+VARIANT_NAME = "tiny"
+VARIANT = Variant(8, stage1_blocks=0, modules=(1, 0, 0), blocks=1)
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """The tiny run for a process of its own."""
+    VARIANTS[VARIANT_NAME] = VARIANT
+    return _tiny_config()
+
+
+def _tiny_config() -> ml_collections.ConfigDict:
+    """Eight steps, evaluated at 4 and 8, saved every second one."""
+    config = default_config("segmentation")
+    config.model.name = f"segmentation/{VARIANT_NAME}"
+    config.dataset.name = "shapes"
+    config.dataset.augmentation.crop_size = (32, 32)
+    config.optimizer.ema_decay = 0.9
+    config.schedule.learning_rate = 0.05
+    config.batch_size = 8
+    config.num_steps = 8
+    config.eval.every_steps = 4
+    config.eval.batch_size = 2
+    config.eval.pictures = 0
+    config.checkpoint.every_steps = 2
+    config.mesh.data = 1
+    config.logging.every_steps = 1
+    config.logging.progress = False
+    config.logging.tensorboard = False
+    return config
+
+
+def config(**changes) -> ml_collections.ConfigDict:
+    """The tiny run on the tiny data; changes are `section__key=value`."""
+    result = _tiny_config()
+    result.dataset.data_dir = str(data_dir())
+    for key, value in changes.items():
+        result.update_from_flattened_dict({key.replace("__", "."): value})
+    return result
+
+
+@functools.cache
+def session_dir() -> pathlib.Path:
+    """A folder that lives as long as this process."""
+    folder = tempfile.mkdtemp(prefix="hrnet-jax-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return pathlib.Path(folder)
+
+
+@functools.cache
+def data_dir() -> pathlib.Path:
+    """Folder with the prepared `shapes`, small."""
+    from hrnet_jax.data.registry import prepare
+
+    folder = session_dir() / "data"
+    prepare("shapes", folder, image_size=SIZE, train=TRAIN_IMAGES, val=VAL_IMAGES)
+    return folder
+
+
+@functools.cache
+def finished_run() -> pathlib.Path:
+    """Work directory of the tiny run, never interrupted; read only."""
+    from hrnet_jax.training.train import train
+
+    workdir = session_dir() / "finished"
+    train(config(), workdir)
+    return workdir
+
+
+def copy_of_finished_run(folder: pathlib.Path) -> pathlib.Path:
+    """A copy that a test may damage."""
+    return pathlib.Path(shutil.copytree(finished_run(), folder / "copy"))
+
+
+def state(workdir: pathlib.Path, step: int | str = "latest") -> dict[str, np.ndarray]:
+    """Every array of a checkpoint by its path."""
+    checkpoints = Checkpoints(workdir)
+    tree = checkpoints.restore_arrays(checkpoints.resolve(step))
+    checkpoints.close()
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def result(workdir: pathlib.Path) -> dict:
+    """`result.json`."""
+    return json.loads((workdir / "result.json").read_text())
+
+
+def assert_equal_bits(left: dict, right: dict) -> None:
+    """Fails at the first array that differs in any bit."""
+    assert left.keys() == right.keys()
+    for name, array in left.items():
+        np.testing.assert_array_equal(array, right[name], err_msg=name, strict=True)
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Variables of a process that imports from this checkout."""
+    return os.environ | {"PYTHONPATH": str(ROOT)} | changes
+
+
+def train_command(workdir: pathlib.Path, *arguments: str) -> list[str]:
+    """The command line that trains the tiny run."""
+    return [
+        sys.executable,
+        str(ROOT / "scripts" / "train.py"),
+        f"--config={__file__}",
+        f"--config.dataset.data_dir={data_dir()}",
+        f"--workdir={workdir}",
+        *arguments,
+    ]
+
+
+def run_python(code: str, *arguments: str, **variables: str):
+    """Runs Python source in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

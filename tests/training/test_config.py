@@ -1,0 +1,223 @@
+"""Configurations: every key is read, every wrong one is named."""
+
+import ast
+import dataclasses
+import json
+import pathlib
+
+import ml_collections
+import pytest
+
+import hrnet_jax
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.registry import TASKS
+from hrnet_jax.training.config import (
+    CHANGEABLE,
+    TrainConfig,
+    default_config,
+    differences,
+    override,
+    parse_options,
+    read_config,
+    to_json,
+)
+
+# Where a section of a task sits in the configuration.
+TASK_SECTIONS = {
+    "loss": "Loss",
+    "dataset.augmentation": "Augmentation",
+    "eval.inference": "Inference",
+}
+
+
+def option_classes():
+    """Every options dataclass of the configuration."""
+    found, todo = [], [TrainConfig]
+    for task in TASKS.values():
+        todo += [getattr(task, name) for name in TASK_SECTIONS.values()]
+    while todo:
+        cls = todo.pop()
+        if cls not in found:
+            found.append(cls)
+            types = (field.type for field in dataclasses.fields(cls))
+            todo += [kind for kind in types if dataclasses.is_dataclass(kind)]
+    return sorted(found, key=lambda cls: cls.__name__)
+
+
+def attributes_read():
+    """Names read as attributes, outside the `__post_init__` that checks them."""
+    names = set()
+    for path in pathlib.Path(hrnet_jax.__file__).parent.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.name == "__post_init__":
+                node.body = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                names.add(node.attr)
+    return names
+
+
+def test_the_scan_finds_the_nested_options():
+    names = {cls.__name__ for cls in option_classes()}
+    assert {"TrainConfig", "ModelOptions", "LossOptions", "InferenceOptions"} <= names
+
+
+@pytest.mark.parametrize("cls", option_classes(), ids=lambda cls: cls.__name__)
+def test_every_key_is_read_somewhere(cls):
+    keys = {field.name for field in dataclasses.fields(cls)}
+    assert keys - attributes_read() == set()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_defaults_are_complete_and_readable(task):
+    config = default_config(task)
+    options = read_config(config)
+    assert options == read_config(to_json(config))
+    for dotted, name in TASK_SECTIONS.items():
+        section = config
+        for key in dotted.split("."):
+            section = section[key]
+        expected = {field.name for field in dataclasses.fields(getattr(TASKS[task], name))}
+        assert set(section) == expected
+    for field in dataclasses.fields(TrainConfig):
+        assert field.name in config
+
+
+def test_the_defaults_have_every_fixed_key():
+    config = default_config("segmentation")
+    for dotted in (
+        "seed task loss.name optimizer.name schedule.name dataset.name "
+        "dataset.data_dir model.name model.init_from batch_size num_epochs num_steps "
+        "eval.every_steps checkpoint.every_steps mesh.data mesh.space precision "
+        "logging.every_steps"
+    ).split():
+        section = config
+        for key in dotted.split("."):
+            assert key in section, dotted
+            section = section[key]
+
+
+def test_an_experiment_cannot_invent_a_key():
+    config = default_config("segmentation")
+    with pytest.raises(AttributeError, match="batchsize"):
+        config.batchsize = 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batchsize": 4}, "'batchsize' is not read.*did you mean 'batch_size'"),
+        ({"model": {"nam": "x"}}, "'model.nam' is not read.*did you mean 'name'"),
+        ({"eval": {"batch": 1}}, "'eval.batch' is not read by anything"),
+        ({"batch_size": "8"}, "'batch_size' must be a value of type int, got '8'"),
+        ({"batch_size": 8.0}, "'batch_size' must be a value of type int, got 8.0"),
+        ({"seed": True}, "'seed' must be a value of type int, got True"),
+        ({"model": "w18"}, "'model' must be a section of keys, got 'w18'"),
+        ({"model": {"remat": 1}}, "'model.remat' must be a value of type bool, got 1"),
+        ({"model": {"init_skip": "head"}}, "'model.init_skip' must be a tuple or list"),
+        ({"precision": "float16"}, "'precision' must be float32 or bfloat16"),
+        ({"batch_size": 0}, "'batch_size' must be a positive multiple"),
+        (
+            {"batch_size": 6, "optimizer": {"accumulate": 4}},
+            "'batch_size' must be a positive multiple of optimizer.accumulate=4, got 6",
+        ),
+        ({"optimizer": {"name": "lion"}}, "optimizer.name 'lion'; expected one of sgd"),
+        ({"schedule": {"name": "exp"}}, "schedule.name 'exp'; expected one of poly"),
+    ],
+)
+def test_names_the_key_at_fault(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        read_config(changes)
+
+
+def test_unknown_task():
+    with pytest.raises(ConfigError, match="unknown task 'depth'; expected one of seg"):
+        default_config("depth")
+
+
+def test_options_after_the_colon():
+    defaults = {"variant": "w18", "debug": False, "steps": 4}
+    choice = parse_options("variant=w48,debug,steps=9", **defaults)
+    assert choice.to_dict() == {"variant": "w48", "debug": True, "steps": 9}
+    assert parse_options("debug=false", **defaults).to_dict() == defaults
+    assert parse_options("", **defaults).to_dict() == defaults
+    assert parse_options(None, **defaults).to_dict() == defaults
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fast", "unknown experiment option 'fast'; expected one of variant, debug"),
+        ("debug=maybe", "option debug='maybe' is not a bool"),
+        ("steps=few", "option steps='few' is not a int"),
+        ("steps", "option steps='' is not a int"),
+    ],
+)
+def test_wrong_options_after_the_colon(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_options(text, variant="w18", debug=False, steps=4)
+
+
+def test_differences_names_keys_and_values():
+    old = to_json(default_config("segmentation"))
+    new = json.loads(json.dumps(old))
+    assert differences(old, new) == []
+    new["batch_size"] = 3
+    new["model"]["name"] = "segmentation/w48"
+    del new["seed"]
+    assert differences(old, new) == [
+        "batch_size: 8 there, 3 here",
+        "model.name: '' there, 'segmentation/w48' here",
+        "seed: 0 there, None here",
+    ]
+
+
+def test_places_and_reporting_may_change():
+    old = to_json(default_config("segmentation"))
+    new = override(
+        old,
+        [
+            "dataset.data_dir=elsewhere",
+            "dataset.workers=3",
+            "eval.every_steps=7",
+            "logging.every_steps=7",
+            "mesh.data=2",
+            "checkpoint.keep_best=3",
+            "model.remat=true",
+        ],
+    )
+    assert new != old and differences(old, new) == []
+    for dotted in CHANGEABLE:
+        section = old
+        for key in dotted.split("."):
+            section = section[key]
+
+
+def test_override_sets_values_of_any_type():
+    config = to_json(default_config("segmentation"))
+    changed = override(
+        config,
+        ["eval.batch_size=1", "model.name=segmentation/w18", "mesh.data=-1"]
+        + ["dataset.augmentation.crop_size=[64, 32]", "eval.inference.flip=true"],
+    )
+    assert changed["eval"]["batch_size"] == 1
+    assert changed["model"]["name"] == "segmentation/w18"
+    assert changed["dataset"]["augmentation"]["crop_size"] == [64, 32]
+    assert changed["eval"]["inference"]["flip"] is True
+    assert config == to_json(default_config("segmentation"))
+
+
+@pytest.mark.parametrize(
+    "assignment", ["batch_size", "nothing=1", "eval.nothing=1", "batch_size.x=1", "=1"]
+)
+def test_override_refuses_what_is_not_there(assignment):
+    config = to_json(default_config("segmentation"))
+    with pytest.raises(ConfigError, match="cannot set .* expected KEY=VALUE"):
+        override(config, [assignment])
+
+
+def test_to_json_copies_plain_dictionaries_and_configs_alike():
+    config = ml_collections.ConfigDict({"a": (1, 2), "b": {"c": None}})
+    expected = {"a": [1, 2], "b": {"c": None}}
+    assert to_json(config) == to_json(config.to_dict()) == expected

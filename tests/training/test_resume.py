@@ -1,0 +1,164 @@
+"""A run that was stopped in any way ends as if it had not been."""
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training import loop
+from hrnet_jax.training import train as train_module
+from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
+from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.train import train
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+class PulledPlug(Exception):
+    """What breaks a run off."""
+
+
+def before_call(monkeypatch, number, action):
+    """Has `action` run before the given call of the compiled train step."""
+    compile_step = loop.Loop._compile
+
+    def patched(self, state, batch):
+        step_fn = compile_step(self, state, batch)
+        calls = itertools.count(1)
+
+        def step(*arguments):
+            if next(calls) == number:
+                action()
+            return step_fn(*arguments)
+
+        return step
+
+    monkeypatch.setattr(loop.Loop, "_compile", patched)
+
+
+def pull_plug():
+    raise PulledPlug
+
+
+def reported(workdir):
+    """Which scalars were reported, and when."""
+    return [(line["step"], sorted(line)) for line in read_metrics(workdir)]
+
+
+def assert_like_an_undisturbed_run(workdir):
+    undisturbed = tiny.finished_run()
+    tiny.assert_equal_bits(tiny.state(undisturbed), tiny.state(workdir))
+    assert reported(workdir) == reported(undisturbed)
+    for key in ("metrics", "step", "split", "num_steps"):
+        assert tiny.result(workdir)[key] == tiny.result(undisturbed)[key]
+
+
+def test_the_state_holds_all_that_is_compared():
+    names = {name.split("'")[1] for name in tiny.state(tiny.finished_run())}
+    assert names == {"step", "params", "batch_stats", "opt_state", "ema"}
+
+
+@pytest.mark.parametrize("step", [2, 6])
+def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(PulledPlug):
+        before_call(patch, step, pull_plug)
+        train(tiny.config(), tmp_path)
+    # Lines of step 5, which the checkpoint of step 4 does not cover, go.
+    assert reported(tmp_path)[-1][0] == step - 1
+    train(tiny.config(), tmp_path)
+    assert_like_an_undisturbed_run(tmp_path)
+
+
+@pytest.mark.parametrize("step", [3, 4])
+def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        before_call(patch, step, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted, match=f"after step {step}, everything is"):
+            train(tiny.config(), tmp_path)
+    assert Checkpoints(tmp_path).latest() == step
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    train(tiny.config(), tmp_path)
+    # Step 4 is evaluated even though the signal came there.
+    assert_like_an_undisturbed_run(tmp_path)
+
+
+def test_a_finished_run_returns_its_result_at_once(tmp_path, monkeypatch):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    monkeypatch.delattr(train_module, "build_run")
+    assert train(tiny.config(), workdir) == tiny.result(workdir)["metrics"]
+
+
+def start(workdir, *arguments):
+    return subprocess.Popen(
+        tiny.train_command(workdir, *arguments),
+        env=tiny.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_lines(process, workdir, count):
+    """Waits until a run has reported `count` lines."""
+    path = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def finish(workdir, *arguments):
+    process = start(workdir, *arguments)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def kill(workdir, *arguments, after):
+    """Starts the run and kills it `after` seconds past its first line."""
+    process = start(workdir, *arguments)
+    wait_for_lines(process, workdir, 1)
+    time.sleep(after)
+    process.kill()
+    process.communicate()
+    return process.returncode
+
+
+def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
+    assert kill(tmp_path, after=random.uniform(0, 0.3)) == -signal.SIGKILL
+    finish(tmp_path)
+    assert_like_an_undisturbed_run(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_ends_like_an_undisturbed_one(tmp_path):
+    often = "--config.checkpoint.every_steps=1"
+    for _ in range(5):
+        kill(tmp_path, often, after=random.uniform(0, 0.5))
+    finish(tmp_path, often)
+    assert_like_an_undisturbed_run(tmp_path)
+
+
+def test_sigterm_ends_the_script_with_its_own_exit_code(tmp_path):
+    process = start(tmp_path)
+    wait_for_lines(process, tmp_path, 1)
+    process.terminate()
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == EXIT_CODE == 75, output
+    assert "run the same command again" in output.splitlines()[-1]
+    assert "Traceback" not in output
+    last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert Checkpoints(tmp_path).latest() == last["step"]
+    assert "mean_iou" in finish(tmp_path)
+    assert_like_an_undisturbed_run(tmp_path)
