@@ -10,6 +10,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from hrnet_jax.errors import ConfigError
 
+_log = logging.getLogger(__name__)
+
 # Hands convolutions, matrix products and the elementwise work between them to
 # the CPU kernel library as whole units: an HRNet then compiles four times
 # faster and runs up to twice as fast. Experimental in XLA, so only used where
@@ -36,7 +38,7 @@ def _accepted(backend: str) -> bool:
         probe = jax.jit(lambda x: x + 1, compiler_options=_CPU_OPTIONS)
         probe.lower(np.float32(0)).compile()
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
-        logging.warning("compiler options for %s not accepted: %s", backend, error)
+        _log.warning("compiler options for %s not accepted: %s", backend, error)
         return False
     return True
 

@@ -54,8 +54,8 @@ class ClassificationHRNet(HRNet):
                     name=f"downsample{index - 1}",
                 )(total, train)
             total = x
-        features = ConvNorm(
-            2048, kernel_size=1, use_bias=True, **common, name="final"
-        )(total, train)
+        features = ConvNorm(2048, kernel_size=1, use_bias=True, **common, name="final")(
+            total, train
+        )
         self.sow("intermediates", "features", features)
         return features

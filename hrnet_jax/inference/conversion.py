@@ -140,6 +140,4 @@ def class_info(classes: str, count: int) -> DatasetInfo:
 
 def _palette(table: dict) -> tuple[tuple[int, int, int], ...]:
     """Colours of a class table: name -> colour, or name -> (id, colour)."""
-    return tuple(
-        value if len(value) == 3 else value[1] for value in table.values()
-    )
+    return tuple(value if len(value) == 3 else value[1] for value in table.values())

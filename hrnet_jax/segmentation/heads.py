@@ -64,6 +64,6 @@ class SegmentationHRNet(HRNet):
         branches = self.represent(images, train)
         # Nearest is never used for the concatenation, only inside the exchange.
         upsample = "bilinear" if self.upsample == "nearest" else self.upsample
-        return V2Head(
-            self.num_classes, upsample, self.norm, self.dtype, name="head"
-        )(branches, train)
+        return V2Head(self.num_classes, upsample, self.norm, self.dtype, name="head")(
+            branches, train
+        )

@@ -98,9 +98,7 @@ def ohem_cross_entropy(
     plain, valid = pixel_cross_entropy(logits, labels)
     losses, _ = pixel_cross_entropy(logits, labels, options.class_weights)
     valid = valid > 0
-    probability = jax.lax.stop_gradient(
-        jnp.where(valid, jnp.exp(-plain), jnp.inf)
-    )
+    probability = jax.lax.stop_gradient(jnp.where(valid, jnp.exp(-plain), jnp.inf))
     rank = jnp.minimum(options.ohem_min_kept, jnp.sum(valid) - 1)
     threshold = jnp.maximum(
         kth_smallest(probability, rank), jnp.asarray(options.ohem_threshold)

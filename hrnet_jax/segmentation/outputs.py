@@ -49,9 +49,7 @@ def save_prediction(
     return summarize_prediction(prediction, info)
 
 
-def summarize_prediction(
-    prediction: dict[str, np.ndarray], info: DatasetInfo
-) -> dict:
+def summarize_prediction(prediction: dict[str, np.ndarray], info: DatasetInfo) -> dict:
     """What is in an image, largest class first."""
     label, confidence = prediction["label"], prediction["confidence"]
     counts = np.bincount(label.ravel(), minlength=info.num_classes)

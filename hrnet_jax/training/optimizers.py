@@ -115,7 +115,9 @@ def _multiply(
         return traverse_util.unflatten_dict(scaled, sep="/"), state
 
     def _factor(name: str) -> float:
-        matches = (factor for pattern, factor in multipliers if re.search(pattern, name))
+        matches = (
+            factor for pattern, factor in multipliers if re.search(pattern, name)
+        )
         return next(matches, 1.0)
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)

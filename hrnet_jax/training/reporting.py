@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+_log = logging.getLogger(__name__)
+
 METRICS_FILE = "metrics.jsonl"
 
 
@@ -60,7 +62,7 @@ class Reporter:
                 [metric_writers.SummaryWriter(os.fspath(workdir))]
             )
         elif tensorboard:
-            logging.warning(
+            _log.warning(
                 "TensorFlow is not installed: no TensorBoard events, "
                 "all figures are in %s",
                 self._path,

@@ -51,9 +51,7 @@ def create_state(
         batch_stats=batch_stats,
         opt_state=optimizer.init(params) if optimizer else {},
         # A copy: the train step donates its input, which must not alias.
-        ema=jax.tree.map(
-            jnp.copy, {"params": params, "batch_stats": batch_stats}
-        )
+        ema=jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
         if ema
         else {},
     )

@@ -64,9 +64,7 @@ def read_weights(options: ModelOptions) -> dict[str, np.ndarray]:
     path = pathlib.Path(options.init_from)
     if path.is_dir():
         return flat_variables(saved_variables(path, "best"))
-    return convert_names(
-        read_torch_file(path), inplace_abn=options.init_inplace_abn
-    )
+    return convert_names(read_torch_file(path), inplace_abn=options.init_inplace_abn)
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
