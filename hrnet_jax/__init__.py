@@ -24,17 +24,18 @@ _HOMES = {
     "model_names": "hrnet_jax.registry",
     "open_records": "hrnet_jax.data.records",
     "prepare": "hrnet_jax.data.registry",
+    "pretrained": "hrnet_jax",
     "train": "hrnet_jax.training.train",
 }
 
-__all__ = ["pretrained", *_HOMES]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pretrained":
-        return importlib.import_module("hrnet_jax.pretrained")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name] == __name__:
+        return importlib.import_module(f"{__name__}.{name}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -248,20 +248,21 @@ def _legend(
     palette: Sequence[Colour],
 ) -> list[_Entry]:
     """Entries of the classes that occur, the most frequent first."""
-    count = np.bincount(label.ravel(), minlength=256)
+    count = _count(label)
+    present = count[:IGNORE_LABEL] > 0
+    if target is not None:
+        labelled = target != IGNORE_LABEL
+        correct = _count(label[labelled & (label == target)])
+        union = _count(label[labelled]) + _count(target[labelled]) - correct
+        present |= union[:IGNORE_LABEL] > 0
+    total = max(1, count[:IGNORE_LABEL].sum())
     entries = []
     for value in np.argsort(-count[:IGNORE_LABEL], kind="stable"):
-        predicted = label == value
-        actual = predicted if target is None else target == value
-        if not (predicted.any() or actual.any()):
+        if not present[value]:
             continue
-        share = count[value] / max(1, count[:IGNORE_LABEL].sum())
-        remark = f"{100 * share:.1f} %"
-        if target is not None:
-            predicted = predicted & (target != IGNORE_LABEL)
-            union = (predicted | actual).sum()
-            if union:
-                remark += f" · IoU {100 * (predicted & actual).sum() / union:.0f}"
+        remark = f"{100 * count[value] / total:.1f} %"
+        if target is not None and union[value]:
+            remark += f" · IoU {100 * correct[value] / union[value]:.0f}"
         entries.append(_Entry(tuple(palette[value]), names[value], remark))
     if target is not None:
         entries.append(_Entry(WRONG, "wrong", ""))
@@ -269,6 +270,11 @@ def _legend(
     if (shown == IGNORE_LABEL).any():
         entries.append(_Entry(IGNORED, "not labelled", ""))
     return entries
+
+
+def _count(label: np.ndarray) -> np.ndarray:
+    """Int [256]: pixels of each label."""
+    return np.bincount(label.ravel(), minlength=256)
 
 
 @functools.cache

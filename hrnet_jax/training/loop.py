@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax import runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import train_batches
 from hrnet_jax.errors import HRNetError
