@@ -1,0 +1,195 @@
+"""What a run leaves behind, and what it refuses."""
+
+import json
+
+import cv2
+import jax.numpy as jnp
+import pytest
+
+from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training import loop
+from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.config import to_json
+from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.train import evaluate, train
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+def test_a_run_leaves_config_result_metrics_and_checkpoints():
+    workdir = tiny.finished_run()
+    assert json.loads((workdir / "config.json").read_text()) == to_json(tiny.config())
+    result = tiny.result(workdir)
+    assert result["split"] == "val" and result["num_steps"] == 8 and result["seed"] == 0
+    assert set(result["metrics"]) >= {"mean_iou", "pixel_accuracy", "iou/star"}
+    assert result["mean_iou"] == result["metrics"]["mean_iou"]
+    assert result["device"].startswith("1 x ")
+    lines = read_metrics(workdir)
+    train_lines = [line for line in lines if "train/loss" in line]
+    assert [line["step"] for line in train_lines] == list(range(1, 9))
+    assert train_lines[0]["train/learning_rate"] == pytest.approx(0.05)
+    eval_lines = {line["step"]: line for line in lines if "eval/mean_iou" in line}
+    assert list(eval_lines) == [4, 8]
+    best = eval_lines[result["step"]]["eval/mean_iou"]
+    assert best == result["mean_iou"] == max(
+        line["eval/mean_iou"] for line in eval_lines.values()
+    )
+    checkpoints = Checkpoints(workdir, best_metric=("mean_iou", "max"))
+    assert checkpoints.best() == result["step"]
+    assert set(checkpoints.steps()) == {6, 8, result["step"]}
+    meta = checkpoints.meta(8)
+    assert meta["dataset_info"]["class_names"][0] == "background"
+    checkpoints.close()
+
+
+def test_evaluating_the_best_step_again_gives_the_same_metrics():
+    workdir = tiny.finished_run()
+    expected = tiny.result(workdir)
+    assert evaluate(tiny.config(), workdir) == expected["metrics"]
+    assert evaluate(tiny.config(), workdir, step=expected["step"]) == (
+        expected["metrics"]
+    )
+
+
+def test_the_test_split_and_pictures_of_the_best_checkpoint(tmp_path):
+    config = tiny.config(
+        dataset__test_split="train[:3]", eval__pictures=2, num_steps=2
+    )
+    metrics = train(config, tmp_path)
+    result = tiny.result(tmp_path)
+    assert result["split"] == "train[:3]" and result["metrics"] == metrics
+    assert metrics == evaluate(config, tmp_path)
+    (line,) = [line for line in read_metrics(tmp_path) if "eval/mean_iou" in line]
+    assert line["eval/mean_iou"] != metrics["mean_iou"]
+    pictures = sorted((tmp_path / "predictions").glob("*.png"))
+    assert len(pictures) == 2
+    for path in pictures:
+        height, width, _ = cv2.imread(str(path)).shape
+        assert height >= tiny.SIZE and width >= 3 * tiny.SIZE
+
+
+def poison(monkeypatch, step, name):
+    """Makes one scalar of one step infinite."""
+    compile_step = loop.Loop._compile
+
+    def patched(self, state, batch):
+        step_fn = compile_step(self, state, batch)
+
+        def poisoned(state, batch):
+            state, scalars = step_fn(state, batch)
+            bad = jnp.where(state.step == step, jnp.inf, scalars[name])
+            return state, scalars | {name: bad}
+
+        return poisoned
+
+    monkeypatch.setattr(loop.Loop, "_compile", patched)
+
+
+@pytest.mark.parametrize("name", ["loss", "gradient_norm"])
+def test_stops_at_a_scalar_that_is_not_finite(name, tmp_path, monkeypatch):
+    poison(monkeypatch, 5, name)
+    # Logged every 8th step only: saving step 6 has to notice.
+    config = tiny.config(logging__every_steps=8)
+    with pytest.raises(HRNetError) as caught:
+        train(config, tmp_path)
+    assert str(caught.value) == f"step 5: {name} is inf; last good checkpoint: 4"
+    assert Checkpoints(tmp_path).steps() == [2, 4]
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_stops_when_the_weights_explode(tmp_path):
+    config = tiny.config(schedule__learning_rate=1e30)
+    message = r"step 2: \w+ is (nan|inf); last good checkpoint: None"
+    with pytest.raises(HRNetError, match=message):
+        train(config, tmp_path)
+    assert Checkpoints(tmp_path).steps() == []
+
+
+WRONG = [
+    ({"batch_size": 7, "mesh__data": 8}, ConfigError, "'batch_size' is 7.*multiple of 8"),
+    ({"eval__batch_size": 2, "mesh__data": 8}, ConfigError, "'eval.batch_size' is 2"),
+    ({"mesh__data": 16}, ConfigError, "mesh.data=16 .* needs 16 devices, there are 8"),
+    ({"mesh__space": 3}, ConfigError, "mesh.space=3 does not divide the 8 devices"),
+    ({"model__name": "segmentation/w19"}, ConfigError, "unknown model 'segmentation/w19'"),
+    ({"model__name": "classification/w18"}, ConfigError, "must be a segmentation model"),
+    ({"model__norm": "group"}, ConfigError, "group"),
+    ({"task": "depth"}, ConfigError, "unknown task 'depth'"),
+    ({"dataset__name": "mnist"}, DataError, "'mnist' is not prepared in .*shapes"),
+    ({"dataset__name": ""}, ConfigError, "'dataset.name' is empty"),
+    ({"dataset__train_split": "training"}, DataError, "no split 'training'"),
+    ({"dataset__eval_split": "valid"}, DataError, "no split 'valid'; it has train"),
+    ({"num_steps": 0}, ConfigError, "one of 'num_steps' and 'num_epochs'"),
+    ({"num_steps": 0, "num_epochs": 1, "batch_size": 16}, ConfigError, "only 12 examples"),
+    ({"loss__class_weights": (1.0, 2.0)}, ConfigError, "'loss.class_weights' has 2 val"),
+    ({"loss__name": "dice"}, ConfigError, "unknown loss.name 'dice'"),
+    ({"dataset__augmentation__scale_min": 0.0}, ConfigError, "scale_min"),
+    ({"model__init_from": "no.pth"}, HRNetError, "model.init_from=no.pth: no.pth: no such"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"), WRONG, ids=["-".join(case[0]) for case in WRONG]
+)
+def test_refuses_wrong_configurations_before_any_step(
+    changes, error, message, tmp_path, monkeypatch
+):
+    monkeypatch.delattr(loop.Loop, "__call__")
+    with pytest.raises(error, match=message):
+        train(tiny.config(**changes), tmp_path)
+
+
+def test_a_refused_configuration_does_not_claim_the_work_directory(tmp_path):
+    with pytest.raises(ConfigError, match="'loss.class_weights' has 2 values"):
+        train(tiny.config(loss__class_weights=(1.0, 2.0)), tmp_path)
+    # So the mended command may go on there.
+    assert not (tmp_path / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("loss", "gamma"), ("dataset.augmentation", "rotate"), ("eval.inference", "tta")],
+)
+def test_refuses_keys_that_the_task_does_not_read(section, key, tmp_path):
+    config = to_json(tiny.config())
+    place = config
+    for part in section.split("."):
+        place = place[part]
+    place[key] = 1
+    with pytest.raises(ConfigError, match=f"'{section}.{key}' is not read by anything"):
+        train(config, tmp_path)
+
+
+def test_refuses_the_work_directory_of_another_run():
+    with pytest.raises(CheckpointError) as caught:
+        train(tiny.config(batch_size=4, seed=1), tiny.finished_run())
+    message = str(caught.value)
+    assert message.startswith(f"{tiny.finished_run()} belongs to a run of another")
+    assert "batch_size: 8 there, 4 here; seed: 0 there, 1 here" in message
+
+
+def test_accepts_changes_that_leave_the_weights_alone(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    changes = {"eval__batch_size": 1, "logging__every_steps": 3, "dataset__workers": 2}
+    assert train(tiny.config(**changes), workdir) == tiny.result(workdir)["metrics"]
+    written = json.loads((workdir / "config.json").read_text())
+    assert written["eval"]["batch_size"] == 1
+
+
+def test_refuses_checkpoints_of_unknown_origin(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    (workdir / "config.json").unlink()
+    with pytest.raises(CheckpointError, match="has checkpoints but no config.json"):
+        train(tiny.config(), workdir)
+
+
+def test_a_damaged_checkpoint_stops_a_run_that_goes_on(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    (workdir / "result.json").unlink()
+    (workdir / "checkpoints" / "8" / "state" / "manifest.ocdbt").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="checkpoints/8: cannot be read"):
+        train(tiny.config(), workdir)
