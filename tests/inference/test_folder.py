@@ -1,0 +1,122 @@
+"""Image files in, label maps and a summary out."""
+
+import json
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+
+from hrnet_jax.errors import DataError
+from hrnet_jax.inference.folder import (
+    find_images,
+    predict_files,
+    read_pixels,
+    unique_names,
+)
+from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.models.variants import VARIANTS
+from tests import tiny
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    return load_run(tiny.finished_run())
+
+
+def make_image(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Colour, odd-sized, grey and transparent images, and no images."""
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "colour.png"), make_image(32, 48, 3))
+    cv2.imwrite(str(images / "odd.jpg"), make_image(33, 47, 3))
+    cv2.imwrite(str(images / "grey.PNG"), make_image(32, 48))
+    cv2.imwrite(str(images / "alpha.png"), make_image(32, 48, 4))
+    (images / "notes.txt").write_text("no image")
+    (images / "more").mkdir()
+    cv2.imwrite(str(images / "more" / "colour.png"), make_image(32, 48, 3))
+    return images
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_finds_files_folders_and_globs(folder):
+    everything = ["alpha.png", "colour.png", "grey.PNG", "odd.jpg"]
+    assert names(find_images(folder)) == everything
+    assert names(find_images(folder / "odd.jpg")) == ["odd.jpg"]
+    assert names(find_images(f"{folder}/*.png")) == ["alpha.png", "colour.png"]
+    assert len(find_images(f"{folder}/**/colour.png")) == 2
+
+
+@pytest.mark.parametrize("pattern", ["empty", "nothing.png", "*.gif"])
+def test_says_what_it_looked_for(pattern, tmp_path):
+    (tmp_path / "empty").mkdir()
+    source = tmp_path / pattern
+    with pytest.raises(DataError, match="no images found; expected ") as caught:
+        find_images(source)
+    assert str(caught.value).startswith(f"{source}: ")
+
+
+def test_reads_rgb_whatever_the_file_holds(folder):
+    colour = read_pixels(folder / "colour.png")
+    np.testing.assert_array_equal(colour, make_image(32, 48, 3)[..., ::-1])
+    grey = read_pixels(folder / "grey.PNG")
+    np.testing.assert_array_equal(grey, np.repeat(make_image(32, 48)[..., None], 3, 2))
+    assert read_pixels(folder / "alpha.png").shape == (32, 48, 3)
+
+
+@pytest.mark.parametrize("name", ["colour.png", "odd.jpg"])
+def test_a_truncated_image_is_named(name, folder, run, tmp_path):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=name):
+        predict_files(run, [path], tmp_path / "out", progress=False)
+
+
+def test_a_text_file_is_no_image(folder):
+    with pytest.raises(DataError, match="notes.txt"):
+        read_pixels(folder / "notes.txt")
+
+
+def test_writes_label_maps_and_a_summary_that_adds_up(folder, run, tmp_path):
+    out = tmp_path / "new" / "out"
+    paths = find_images(folder)
+    report = predict_files(run, paths, out, progress=False)
+    assert json.loads((out / "summary.json").read_text()) == report
+    assert report["model"] == "segmentation/tiny" and report["step"] == run.step
+    assert report["metrics"] == run.metrics
+    assert [entry["image"] for entry in report["images"]] == [str(p) for p in paths]
+    for path, entry in zip(paths, report["images"], strict=True):
+        image = read_pixels(path)
+        label = cv2.imread(str(out / f"{path.stem}_label.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(label, run.predict(image)["label"])
+        for kind in ("color", "overlay", "panels"):
+            picture = cv2.imread(str(out / f"{path.stem}_{kind}.png"))
+            assert picture is not None and picture.shape[0] >= len(image)
+        assert (entry["height"], entry["width"]) == image.shape[:2]
+        classes = {row["id"]: row["pixels"] for row in entry["classes"]}
+        assert classes == dict(zip(*np.unique(label, return_counts=True), strict=True))
+        assert sum(classes.values()) == label.size
+        assert sum(row["share"] for row in entry["classes"]) == pytest.approx(
+            1, abs=1e-5
+        )
+
+
+def test_images_of_one_name_do_not_overwrite_each_other(folder, run, tmp_path):
+    paths = find_images(f"{folder}/**/colour.png")
+    report = predict_files(run, paths, tmp_path / "out", progress=False)
+    assert [entry["name"] for entry in report["images"]] == ["colour", "colour_2"]
+    assert len(list((tmp_path / "out").glob("*_label.png"))) == 2
+
+
+def test_numbers_never_meet_a_real_name():
+    paths = [pathlib.Path(f"{name}.png") for name in ("a", "a_2", "a", "a", "b")]
+    assert list(unique_names(paths)) == ["a", "a_2", "a_3", "a_4", "b"]

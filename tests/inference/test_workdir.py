@@ -1,0 +1,115 @@
+"""Opening a run."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import hrnet_jax
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import CheckpointError, ConfigError
+from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.weights import flat_variables
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+@pytest.mark.parametrize("step", ["best", "latest", 6, "6"])
+def test_opens_any_step(step):
+    workdir = tiny.finished_run()
+    run = load_run(workdir, step)
+    best = tiny.result(workdir)["step"]
+    assert run.step == {"best": best, "latest": 8}.get(step, 6)
+    evaluated = run.step in (4, 8)
+    assert bool(run.metrics) == evaluated
+    if run.step == best:
+        assert run.metrics == tiny.result(workdir)["metrics"]
+    assert run.config.model.name == "segmentation/tiny"
+    assert run.info.class_names[4] == "star" and run.info.num_classes == 7
+
+
+def test_variables_are_plain_arrays_that_the_model_takes():
+    run = hrnet_jax.load_run(tiny.finished_run())
+    assert set(run.variables) == {"params", "batch_stats"}
+    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(run.variables))
+    logits = run.task.model.apply(run.variables, np.zeros((1, 32, 48, 3), np.float32))
+    assert logits.shape == (1, 8, 12, 7) and logits.dtype == np.float32
+
+
+def test_predicts_and_draws_an_image():
+    run = load_run(str(tiny.finished_run()))
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    prediction = run.predict(image)
+    assert prediction["label"].shape == (40, 56)
+    assert prediction["label"].dtype == np.uint8
+    assert prediction["confidence"].dtype == np.float32
+    assert prediction["confidence"].max() <= 1 and prediction["confidence"].min() > 0
+    picture = run.draw(image, prediction)
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
+
+
+def test_needs_neither_data_nor_the_source_of_first_weights(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    config = json.loads((workdir / "config.json").read_text())
+    config["dataset"]["data_dir"] = "gone"
+    config["model"]["init_from"] = "gone.pth"
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert load_run(workdir).info.num_classes == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (None, CheckpointError, "config.json: no such file; expected a work directory"),
+        ("{", CheckpointError, "config.json: not valid JSON"),
+        ('{"nothing": 1}', ConfigError, "'nothing' is not read by anything"),
+    ],
+)
+def test_a_wrong_config_file_is_named(content, error, message, tmp_path):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(error, match=message):
+        load_run(tmp_path)
+
+
+def test_a_run_without_checkpoints_is_named(tmp_path):
+    config = tiny.finished_run() / "config.json"
+    (tmp_path / "config.json").write_text(config.read_text())
+    with pytest.raises(CheckpointError, match=f"{tmp_path}.*complete ones: none"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("step", [3, "newest"])
+def test_an_unknown_step_is_named(step):
+    with pytest.raises(CheckpointError, match=f"no checkpoint {step!r}; complete ones"):
+        load_run(tiny.finished_run(), step)
+
+
+def test_converted_weights_become_a_run(tmp_path):
+    model = hrnet_jax.create_model(
+        "segmentation/tiny", num_classes=3, align_corners=True
+    )
+    variables = jax.device_get(initial_variables(model, 0, "he"))
+    info = DatasetInfo(
+        name="mine",
+        num_classes=3,
+        class_names=("sky", "tree", "road"),
+        palette=((1, 2, 3), (4, 5, 6), (7, 8, 9)),
+    )
+    save_converted(
+        tmp_path, "segmentation", "segmentation/tiny", variables, info,
+        align_corners=True,
+    )  # fmt: skip
+    run = load_run(tmp_path)
+    assert run.step == 0 and run.metrics == {} and run.info == info
+    assert run.task.model == model
+    tiny.assert_equal_bits(
+        flat_variables(run.variables), flat_variables(variables)
+    )

@@ -1,0 +1,153 @@
+"""Every experiment file: documented, readable, and run from end to end."""
+
+import importlib.util
+import json
+import pathlib
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from hrnet_jax.data.registry import prepare
+from hrnet_jax.options import read_options
+from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.training.config import read_config, to_json
+from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.train import train
+from tests import tiny
+
+FOLDER = tiny.ROOT / "experiments"
+FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py"))
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location("experiment", FOLDER / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blobs(rng, height, width, labels):
+    """An image of smooth colours with a label map of large areas."""
+    areas = rng.integers(0, len(labels), (3, 4)).astype(np.uint8)
+    areas = cv2.resize(areas, (width, height), interpolation=cv2.INTER_NEAREST)
+    image = cv2.GaussianBlur(
+        rng.integers(0, 256, (height, width, 3), np.uint8), (0, 0), 3
+    )
+    return image, np.asarray(labels, np.uint8)[areas]
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def make_camvid(folder, rng):
+    for split in ("train", "val", "test"):
+        lines = []
+        for name in ("a", "b", "c"):
+            image, label = blobs(rng, 72, 96, range(12))
+            paths = f"{split}/{name}.png", f"{split}annot/{name}.png"
+            write(folder / paths[0], image)
+            write(folder / paths[1], label)
+            lines.append(" ".join(paths))
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+
+
+def make_cityscapes(folder, rng):
+    for split, city in (("train", "ulm"), ("val", "bonn")):
+        for number in range(3):
+            name = f"{city}_{number:06}_000019"
+            image, label = blobs(rng, 64, 128, range(34))
+            place = f"{split}/{city}/{name}"
+            write(folder / f"leftImg8bit/{place}_leftImg8bit.png", image)
+            write(folder / f"gtFine/{place}_gtFine_labelIds.png", label)
+
+
+def make_folder(folder, rng):
+    for number in range(10):
+        image, label = blobs(rng, 70 + number, 90, (0, 1, 2, 255))
+        write(folder / f"images/{number}.jpg", image)
+        write(folder / f"masks/{number}.png", label)
+    (folder / "classes.txt").write_text("ground\ntree\nhouse\n")
+
+
+# Tiny copies in the layout of the originals; a new data set needs one here.
+LAYOUTS = {
+    "camvid": make_camvid,
+    "cityscapes": make_cityscapes,
+    "segmentation_folder": make_folder,
+}
+OPTIONS = {"shapes": {"image_size": 64, "train": 8, "val": 4}}
+
+
+def prepare_tiny(name, folder):
+    source = None
+    if name in LAYOUTS:
+        source = folder / "source"
+        LAYOUTS[name](source, np.random.default_rng(0))
+    prepare(name, folder / "data", source, **OPTIONS.get(name, {}))
+    return str(folder / "data")
+
+
+def test_there_are_experiments():
+    assert {"quickstart.py", "segmentation/camvid.py"} <= set(FILES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_tells_the_command_the_expected_metric_and_the_options(name):
+    module = load(name)
+    text = module.__doc__
+    assert "scripts/train.py" in text and f"--config=experiments/{name}" in text
+    assert "--workdir=" in text
+    task = get_task(module.get_config().task)
+    expected = text[text.index("Expected") :]
+    assert task.best_metric[0] in expected
+    assert "Options:" in expected and "debug" in expected
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_whole_configuration_is_read(name):
+    config = load(name).get_config()
+    assert config.is_locked
+    options = read_config(config)
+    assert read_config(to_json(config)).model == options.model
+    task = get_task(options.task)
+    read_options(task.Loss, options.loss, "loss")
+    read_options(task.Inference, options.eval.inference, "eval.inference")
+    read_options(
+        task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
+    )
+    create_model(options.model.name, num_classes=2)
+    assert options.num_steps > 0 or options.num_epochs > 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_debug_runs_from_end_to_end(name, tmp_path):
+    config = load(name).get_config("debug")
+    # For laptops, as for this test.
+    assert config.model.name.endswith("/w18_small_v1")
+    assert config.num_steps <= 10
+    config.dataset.data_dir = prepare_tiny(config.dataset.name, tmp_path)
+    config.mesh.data = 1
+    config.logging.progress = False
+    config.logging.tensorboard = False
+    workdir = tmp_path / "run"
+    metrics = train(config, workdir)
+    best = get_task(config.task).best_metric[0]
+    assert np.isfinite(metrics[best])
+    result = json.loads((workdir / "result.json").read_text())
+    assert result[best] == metrics[best]
+    assert result["split"] == (config.dataset.test_split or config.dataset.eval_split)
+    losses = [line["train/loss"] for line in read_metrics(workdir) if "train/loss" in line]
+    assert len(losses) >= 2 and np.isfinite(losses).all()
+    pictures = list((workdir / "predictions").glob("*.png"))
+    assert len(pictures) == min(config.eval.pictures, _count(config, result["split"]))
+    jax.clear_caches()
+
+
+def _count(config, split):
+    folder = pathlib.Path(config.dataset.data_dir) / config.dataset.name
+    (metadata,) = folder.glob("*/metadata.json")
+    return json.loads(metadata.read_text())["counts"][split]

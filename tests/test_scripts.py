@@ -1,0 +1,248 @@
+"""The command lines: help, one-line errors, exit codes, and what they print."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hrnet_jax.models.variants import VARIANTS
+from tests import tiny
+
+SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
+
+# Imports everything once, then runs each command line in a process forked off
+# before JAX starts its threads.
+RUN_ALL = """
+import json, os, runpy, sys
+import hrnet_jax.inference.conversion, hrnet_jax.inference.folder
+from hrnet_jax.training import train
+from tests import tiny
+tiny.get_config()
+for number, command in enumerate(json.load(open(sys.argv[1]))):
+    child = os.fork()
+    if not child:
+        for descriptor in (1, 2):
+            name = f"{sys.argv[1]}.{number}.{descriptor}"
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")
+        sys.exit()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(status, flush=True)
+"""
+
+QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
+
+# name: (command, what the one line on standard error says)
+REFUSED = {
+    "unknown key": (
+        ["train", f"{QUICKSTART}", "--config.batchsize=4", "--workdir={tmp}/run"],
+        "batchsize",
+    ),
+    "wrong type": (
+        ["train", f"{QUICKSTART}", "--config.batch_size=many", "--workdir={tmp}/run"],
+        "batch_size",
+    ),
+    "unknown option": (
+        ["train", f"{QUICKSTART}:fast", "--workdir={tmp}/run"],
+        "unknown experiment option 'fast'",
+    ),
+    "unknown variant": (
+        ["train", f"{QUICKSTART}:variant=w19", "--workdir={tmp}/run"]
+        + ["--config.dataset.data_dir={data}"],
+        "unknown model 'segmentation/w19'",
+    ),
+    "missing experiment": (
+        ["train", "--config=experiments/gone.py", "--workdir={tmp}/run"],
+        "gone.py",
+    ),
+    "no arguments": (["train"], "config"),
+    "no data": (
+        ["train", f"{QUICKSTART}", "--workdir={tmp}/run"]
+        + ["--config.dataset.data_dir={tmp}/none"],
+        "data set 'shapes' is not prepared in {tmp}/none",
+    ),
+    "batch and devices": (
+        ["train", f"{QUICKSTART}", "--workdir={tmp}/run", "--config.batch_size=12"]
+        + ["--config.dataset.data_dir={data}", "--config.mesh.data=8"],
+        "config key 'batch_size' is 12, which is not a multiple of 8",
+    ),
+    "another run": (
+        ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
+        + ["--config.dataset.data_dir={data}", "--config.seed=5"],
+        "{finished} belongs to a run of another configuration (seed: 0 there, 5 here)",
+    ),
+    "evaluate nothing": (
+        ["evaluate", "--workdir={tmp}/gone"],
+        "{tmp}/gone/config.json: no such file; expected a work directory of a run",
+    ),
+    "evaluate unknown key": (
+        ["evaluate", "--workdir={finished}", "--set", "eval.size=3"],
+        "cannot set 'eval.size=3'",
+    ),
+    "evaluate unknown step": (
+        ["evaluate", "--workdir={finished}", "--step=5"],
+        "no checkpoint '5'; complete ones:",
+    ),
+    "predict nothing": (
+        ["predict", "--workdir={finished}", "--images={tmp}/*.gif", "--out={tmp}/out"],
+        "{tmp}/*.gif: no images found",
+    ),
+    "predict a text": (
+        ["predict", "--workdir={finished}", "--images={root}/README.md"]
+        + ["--out={tmp}/out"],
+        "README.md",
+    ),
+    "convert nothing": (
+        ["convert", "--weights={tmp}/gone.pth", "--model=segmentation/w18"]
+        + ["--workdir={tmp}/new"],
+        "{tmp}/gone.pth: no such file",
+    ),
+    "prepare unknown": (
+        ["prepare_data", "--dataset=mnist", "--data_dir={tmp}/data"],
+        "unknown data set 'mnist'",
+    ),
+}
+
+ANSWERED = {
+    "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
+    + ["--config.dataset.data_dir={data}"],
+    "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
+    + ["--set", "eval.batch_size=3"],
+    "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
+    + ["--out={tmp}/labels"],
+    "to torch": ["convert", "--workdir={finished}", "--to_torch={tmp}/tiny.pth"],
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """What the braces in the commands stand for."""
+    folder = tmp_path_factory.mktemp("scripts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        finished = tiny.finished_run()
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    cv2.imwrite(str(folder / "image.png"), image)
+    return {
+        "tmp": folder,
+        "data": tiny.data_dir(),
+        "finished": finished,
+        "root": tiny.ROOT,
+    }
+
+
+@pytest.fixture(scope="module")
+def outcomes(places):
+    """name -> (exit code, standard output, standard error)."""
+    commands = {f"help {name}": [name, "--help"] for name in SCRIPTS}
+    commands |= {name: command for name, (command, _) in REFUSED.items()}
+    commands |= ANSWERED
+    lines = [
+        [f"{tiny.ROOT}/scripts/{command[0]}.py"]
+        + [argument.format(**places) for argument in command[1:]]
+        for command in commands.values()
+    ]
+    path = places["tmp"] / "commands.json"
+    path.write_text(json.dumps(lines))
+    process = tiny.run_python(RUN_ALL, str(path))
+    assert process.returncode == 0, process.stderr
+    codes = [int(line) for line in process.stdout.splitlines()]
+    return {
+        name: (code, *(open(f"{path}.{number}.{k}").read() for k in (1, 2)))
+        for number, (name, code) in enumerate(zip(commands, codes, strict=True))
+    }
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_shows_the_docstring(script, outcomes):
+    code, out, err = outcomes[f"help {script}"]
+    assert code == 0, err
+    docstring = ast.get_docstring(
+        ast.parse((tiny.ROOT / "scripts" / f"{script}.py").read_text())
+    )
+    assert docstring.splitlines()[0] in out
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_input_is_one_line_and_exit_code_2(name, outcomes, places):
+    code, out, err = outcomes[name]
+    assert code == 2, err
+    assert "Traceback" not in err and out == ""
+    lines = err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), err
+    assert REFUSED[name][1].format(**places) in lines[0]
+
+
+def answer(outcomes, name):
+    code, out, err = outcomes[name]
+    assert code == 0, err
+    return out
+
+
+def metrics_printed(text):
+    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines()}
+
+
+def test_a_finished_run_prints_its_metrics_again(outcomes, places):
+    printed = metrics_printed(answer(outcomes, "finished"))
+    expected = tiny.result(places["finished"])["metrics"]
+    assert printed == pytest.approx(expected, abs=5e-5)
+
+
+def test_evaluate_prints_and_writes_the_metrics(outcomes, places):
+    printed = metrics_printed(answer(outcomes, "evaluate"))
+    written = json.loads((places["tmp"] / "metrics.json").read_text())
+    assert written == tiny.result(places["finished"])["metrics"]
+    assert printed == pytest.approx(written, abs=5e-5)
+
+
+def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
+    out = answer(outcomes, "predict")
+    assert out == f"1 images labelled, see {places['tmp']}/labels/summary.json\n"
+    label = cv2.imread(str(places["tmp"] / "labels/image_label.png"), -1)
+    assert label.shape == (32, 48)
+
+
+def test_convert_says_how_many_tensors_it_wrote(outcomes, places):
+    out = answer(outcomes, "to torch")
+    path = places["tmp"] / "tiny.pth"
+    assert re.fullmatch(rf"[1-9]\d+ tensors written to {path}\n", out)
+    assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("flags", [["--weights=a", "--to_torch=b"], [], ["--weights=a"]])
+def test_convert_wants_one_direction(flags):
+    process = subprocess.run(
+        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", "--workdir=x", *flags],
+        env=tiny.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("convert.py: error: ")
+
+
+def documented_commands():
+    """(where, script, flags) of every command line in docs, docstrings, Makefile."""
+    paths = [*tiny.ROOT.glob("*.md"), *(tiny.ROOT / "docs").rglob("*.md")]
+    paths += [tiny.ROOT / "Makefile", *(tiny.ROOT / "scripts").glob("*.py")]
+    paths += (tiny.ROOT / "experiments").rglob("*.py")
+    for path in paths:
+        text = re.sub(r"\\+\n\s*", " ", path.read_text())
+        for line in text.splitlines():
+            for script, rest in re.findall(r"scripts/(\w+)\.py(\s+-[^`]*)", line):
+                flags = re.findall(r"(?<=\s)--(\w+)", rest)
+                yield path.relative_to(tiny.ROOT).as_posix(), script, tuple(flags)
+
+
+@pytest.mark.parametrize(("where", "script", "flags"), sorted(set(documented_commands())))
+def test_documented_commands_exist(where, script, flags, outcomes):
+    _, out, _ = outcomes[f"help {script}"]
+    assert [flag for flag in flags if f"--{flag}" not in out] == []

@@ -1,0 +1,152 @@
+"""First weights: drawn, from an official file, or from another run."""
+
+import functools
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from hrnet_jax.errors import CheckpointError, WeightsError
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained import HEAD_PATTERNS, to_torch
+from hrnet_jax.registry import create_model
+from hrnet_jax.training.config import ModelOptions
+from hrnet_jax.training.train import train
+from hrnet_jax.training.weights import (
+    first_variables,
+    flat_variables,
+    merge,
+    read_weights,
+    saved_variables,
+)
+from tests import tiny
+
+NAME = "w18_small_v1"
+
+
+@functools.cache
+def model(family, num_classes):
+    return create_model(f"{family}/{NAME}", num_classes=num_classes)
+
+
+@functools.cache
+def drawn(family, num_classes, seed):
+    return initial_variables(model(family, num_classes), seed, "he")
+
+
+def write_pth(path, family, num_classes, seed):
+    """Writes an official file; returns its variables, flat."""
+    variables = drawn(family, num_classes, seed)
+    tensors = to_torch(variables, model(family, num_classes))
+    torch.save({name: torch.tensor(value) for name, value in tensors.items()}, path)
+    return flat_variables(variables)
+
+
+def start(num_classes, seed=0, **options):
+    return first_variables(
+        model("segmentation", num_classes), ModelOptions(**options), seed
+    )
+
+
+def test_without_a_source_weights_are_drawn():
+    variables, loaded = start(7, seed=3)
+    expected = flat_variables(drawn("segmentation", 7, 3))
+    tiny.assert_equal_bits(flat_variables(variables), expected)
+    assert loaded.tensors == 0 and loaded.total == len(expected)
+
+
+def test_every_tensor_of_a_segmentation_file_is_used(tmp_path):
+    source = write_pth(tmp_path / "seg.pth", "segmentation", 7, 1)
+    variables, loaded = start(7, init_from=str(tmp_path / "seg.pth"))
+    tiny.assert_equal_bits(flat_variables(variables), source)
+    assert loaded.tensors == loaded.total == len(source) and not loaded.skipped
+    assert str(loaded) == f"{len(source)} of {len(source)} tensors loaded"
+
+
+def test_the_body_of_a_classifier_starts_a_segmentation_model(tmp_path):
+    source = write_pth(tmp_path / "cls.pth", "classification", 10, 1)
+    variables, loaded = start(
+        7, init_from=str(tmp_path / "cls.pth"), init_skip=HEAD_PATTERNS
+    )
+    flat, fresh = flat_variables(variables), flat_variables(drawn("segmentation", 7, 0))
+    head = {name for name in flat if name.split("/")[1] == "head"}
+    assert set(loaded.skipped) == head and len(head) > 4
+    for name, array in flat.items():
+        expected = fresh[name] if name in head else source[name]
+        np.testing.assert_array_equal(array, expected, err_msg=name)
+    assert loaded.tensors == loaded.total - len(head) == len(flat) - len(head)
+    assert str(loaded) == (
+        f"{len(flat) - len(head)} of {len(flat)} tensors loaded, "
+        f"{len(head)} left initial (head)"
+    )
+
+
+def test_another_number_of_classes_is_named_with_the_file(tmp_path):
+    path = str(tmp_path / "seg.pth")
+    write_pth(path, "segmentation", 5, 1)
+    with pytest.raises(WeightsError) as caught:
+        start(7, init_from=path)
+    message = str(caught.value)
+    assert message.startswith(f"model.init_from={path}: ")
+    assert "2 of another shape: params/head/classifier/bias: expected (7,), got (5,)" in (
+        message
+    )
+
+
+def test_missing_and_extra_tensors_are_listed(tmp_path):
+    path = str(tmp_path / "cls.pth")
+    write_pth(path, "classification", 10, 1)
+    with pytest.raises(WeightsError) as caught:
+        start(7, init_from=path)
+    message = str(caught.value)
+    assert " missing: batch_stats/head/norm/mean" in message
+    assert " extra: batch_stats/" in message and "more" in message
+
+
+def test_merge_takes_all_or_fails():
+    values = {"params": {"a": {"kernel": np.zeros(2)}, "b": {"kernel": np.zeros(3)}}}
+    merged, loaded = merge(values, {"params/a/kernel": np.ones(2)}, ("^b/",))
+    assert merged["params"]["a"]["kernel"].tolist() == [1, 1]
+    assert merged["params"]["b"]["kernel"].tolist() == [0, 0, 0]
+    assert (loaded.tensors, loaded.total) == (1, 2)
+    with pytest.raises(WeightsError, match="1 missing: params/b/kernel"):
+        merge(values, {"params/a/kernel": np.ones(2)}, ())
+
+
+@pytest.fixture
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+def test_a_work_directory_gives_the_averages_of_its_best_step(tiny_variant):
+    workdir = tiny.finished_run()
+    state = tiny.state(workdir, tiny.result(workdir)["step"])
+    flat = flat_variables(saved_variables(workdir, "best"))
+    for name, array in flat.items():
+        path = "".join(f"['{part}']" for part in name.split("/"))
+        np.testing.assert_array_equal(array, state[f"['ema']{path}"], strict=True)
+    weights = read_weights(ModelOptions(init_from=str(workdir)))
+    tiny.assert_equal_bits(weights, flat)
+
+
+def test_a_run_starts_from_another_run_and_says_so(tiny_variant, tmp_path, caplog):
+    source = tiny.finished_run()
+    config = tiny.config(
+        model__init_from=str(source), num_steps=1, schedule__learning_rate=0.0
+    )
+    with caplog.at_level(logging.INFO, "hrnet_jax"):
+        train(config, tmp_path)
+    expected = flat_variables(saved_variables(source, "best"))
+    started = saved_variables(tmp_path, "latest")
+    for name, array in flat_variables({"params": started["params"]}).items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-6, err_msg=name)
+    count = len(expected)
+    assert f"{source}: {count} of {count} tensors loaded" in caplog.text
+
+
+def test_an_empty_folder_is_no_source(tmp_path):
+    with pytest.raises((WeightsError, CheckpointError), match=str(tmp_path)):
+        start(7, init_from=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
