@@ -15,6 +15,7 @@ from hrnet_jax.errors import CheckpointError
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import TrainConfig, differences, read_config, to_json
+from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.loop import Loop
 from hrnet_jax.training.reporting import Reporter, write_json
 from hrnet_jax.training.setup import (
@@ -268,9 +269,10 @@ def _finish(
         "device": f"{run.mesh.size} x {jax.devices()[0].device_kind}",
         "seconds_of_last_session": round(seconds, 1),
     }
-    if jax.process_index() == 0:
-        write_json(workdir / RESULT_FILE, result)
     name = run.task.best_metric[0]
+    if jax.process_index() == 0:
+        draw_curves([workdir], name, workdir / CURVES_FILE)
+        write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])
     return metrics
 

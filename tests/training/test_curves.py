@@ -1,0 +1,31 @@
+"""Curves are drawn from what a run reported."""
+
+import cv2
+import pytest
+
+from hrnet_jax.errors import CheckpointError
+from hrnet_jax.training.curves import draw_curves
+from hrnet_jax.training.reporting import Reporter
+
+
+def report(workdir, loss):
+    reporter = Reporter(workdir, tensorboard=False)
+    for step in (1, 2, 3):
+        reporter.scalars(step, {"train/loss": loss / step, "train/learning_rate": 0.1})
+    reporter.scalars(3, {"eval/mean_iou": 0.5})
+    reporter.close()
+
+
+def test_two_runs_give_another_picture_than_one(tmp_path):
+    report(tmp_path / "a", 1.0)
+    report(tmp_path / "b", 2.0)
+    draw_curves([tmp_path / "a"], "mean_iou", tmp_path / "one.png")
+    draw_curves([tmp_path / "a", tmp_path / "b"], "mean_iou", tmp_path / "two.png")
+    one, two = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("one", "two"))
+    assert one.shape == two.shape
+    assert (one != two).any()
+
+
+def test_a_run_without_metrics_is_an_error_that_names_the_file(tmp_path):
+    with pytest.raises(CheckpointError, match="metrics.jsonl"):
+        draw_curves([tmp_path], "mean_iou", tmp_path / "x.png")
