@@ -87,6 +87,7 @@ def overlay(
     return np.rint(blended).astype(np.uint8)
 
 
+@functools.cache
 def default_palette(num_colours: int) -> tuple[Colour, ...]:
     """Colours that are easy to tell apart, for data sets that bring none.
 
