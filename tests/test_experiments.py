@@ -140,7 +140,9 @@ def test_debug_runs_from_end_to_end(name, tmp_path):
     result = json.loads((workdir / "result.json").read_text())
     assert result[best] == metrics[best]
     assert result["split"] == (config.dataset.test_split or config.dataset.eval_split)
-    losses = [line["train/loss"] for line in read_metrics(workdir) if "train/loss" in line]
+    losses = [
+        line["train/loss"] for line in read_metrics(workdir) if "train/loss" in line
+    ]
     assert len(losses) >= 2 and np.isfinite(losses).all()
     pictures = list((workdir / "predictions").glob("*.png"))
     assert len(pictures) == min(config.eval.pictures, _count(config, result["split"]))

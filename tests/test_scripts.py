@@ -216,7 +216,9 @@ def test_convert_says_how_many_tensors_it_wrote(outcomes, places):
     assert path.stat().st_size > 1000
 
 
-@pytest.mark.parametrize("flags", [["--weights=a", "--to_torch=b"], [], ["--weights=a"]])
+@pytest.mark.parametrize(
+    "flags", [["--weights=a", "--to_torch=b"], [], ["--weights=a"]]
+)
 def test_convert_wants_one_direction(flags):
     process = subprocess.run(
         [sys.executable, f"{tiny.ROOT}/scripts/convert.py", "--workdir=x", *flags],
@@ -242,7 +244,9 @@ def documented_commands():
                 yield path.relative_to(tiny.ROOT).as_posix(), script, tuple(flags)
 
 
-@pytest.mark.parametrize(("where", "script", "flags"), sorted(set(documented_commands())))
+@pytest.mark.parametrize(
+    ("where", "script", "flags"), sorted(set(documented_commands()))
+)
 def test_documented_commands_exist(where, script, flags, outcomes):
     _, out, _ = outcomes[f"help {script}"]
     assert [flag for flag in flags if f"--{flag}" not in out] == []

@@ -110,6 +110,4 @@ def test_converted_weights_become_a_run(tmp_path):
     run = load_run(tmp_path)
     assert run.step == 0 and run.metrics == {} and run.info == info
     assert run.task.model == model
-    tiny.assert_equal_bits(
-        flat_variables(run.variables), flat_variables(variables)
-    )
+    tiny.assert_equal_bits(flat_variables(run.variables), flat_variables(variables))

@@ -121,9 +121,7 @@ def test_a_half_written_step_is_no_checkpoint(tmp_path):
     folder = tmp_path / "checkpoints"
     # What a process killed while it was saving step 3 leaves.
     shutil.copytree(folder / "2", folder / "3.orbax-checkpoint-tmp")
-    (folder / "3.orbax-checkpoint-tmp" / "commit_success.txt").unlink(
-        missing_ok=True
-    )
+    (folder / "3.orbax-checkpoint-tmp" / "commit_success.txt").unlink(missing_ok=True)
     for reopened in (Checkpoints(tmp_path), open_checkpoints(tmp_path)):
         assert reopened.steps() == [1, 2]
         assert reopened.latest() == 2

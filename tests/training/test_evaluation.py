@@ -36,7 +36,6 @@ class Mixed:
         sample = self._records[index]
         bottom = tiny.SIZE - 7 * (index % 3)
         return sample | {
-            "image": sample["image"][:bottom],
             "label": sample["label"][:bottom, : tiny.SIZE - 5],
             "image": sample["image"][:bottom, : tiny.SIZE - 5],
         }

@@ -36,8 +36,10 @@ def test_a_run_leaves_config_result_metrics_and_checkpoints():
     eval_lines = {line["step"]: line for line in lines if "eval/mean_iou" in line}
     assert list(eval_lines) == [4, 8]
     best = eval_lines[result["step"]]["eval/mean_iou"]
-    assert best == result["mean_iou"] == max(
-        line["eval/mean_iou"] for line in eval_lines.values()
+    assert (
+        best
+        == result["mean_iou"]
+        == max(line["eval/mean_iou"] for line in eval_lines.values())
     )
     checkpoints = Checkpoints(workdir, best_metric=("mean_iou", "max"))
     assert checkpoints.best() == result["step"]
@@ -51,15 +53,13 @@ def test_evaluating_the_best_step_again_gives_the_same_metrics():
     workdir = tiny.finished_run()
     expected = tiny.result(workdir)
     assert evaluate(tiny.config(), workdir) == expected["metrics"]
-    assert evaluate(tiny.config(), workdir, step=expected["step"]) == (
-        expected["metrics"]
+    assert (
+        evaluate(tiny.config(), workdir, step=expected["step"]) == (expected["metrics"])
     )
 
 
 def test_the_test_split_and_pictures_of_the_best_checkpoint(tmp_path):
-    config = tiny.config(
-        dataset__test_split="train[:3]", eval__pictures=2, num_steps=2
-    )
+    config = tiny.config(dataset__test_split="train[:3]", eval__pictures=2, num_steps=2)
     metrics = train(config, tmp_path)
     result = tiny.result(tmp_path)
     assert result["split"] == "train[:3]" and result["metrics"] == metrics

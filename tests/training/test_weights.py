@@ -90,8 +90,9 @@ def test_another_number_of_classes_is_named_with_the_file(tmp_path):
         start(7, init_from=path)
     message = str(caught.value)
     assert message.startswith(f"model.init_from={path}: ")
-    assert "2 of another shape: params/head/classifier/bias: expected (7,), got (5,)" in (
-        message
+    assert (
+        "2 of another shape: params/head/classifier/bias: expected (7,), got (5,)"
+        in (message)
     )
 
 
