@@ -38,7 +38,7 @@ help: ## show this list
 quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes on a CPU
 	$(PY) scripts/prepare_data.py --dataset=shapes --data_dir=data
 	$(PY) scripts/train.py --config=experiments/quickstart.py --workdir=runs/quickstart
-	$(PY) scripts/predict.py --workdir=runs/quickstart --draw
+	@echo "pictures: runs/quickstart/predictions, metrics: runs/quickstart/result.json"
 
 .PHONY: test
 test: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
