@@ -124,6 +124,8 @@ def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
             raise WeightsError(
                 f"entry {name!r} is a {type(value).__name__}, expected a tensor"
             )
+        if name in result:
+            raise WeightsError(f"two tensors are called {name!r} without their prefix")
         result[name] = value
     if not result:
         raise WeightsError("the state dict holds no tensors")

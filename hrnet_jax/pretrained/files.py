@@ -2,12 +2,26 @@
 
 import os
 import pickle
+import struct
 import zipfile
 
 import numpy as np
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained.convert import unwrap
+
+# What PyTorch's unpickler raises on bytes that are no checkpoint.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
 
 
 def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -39,7 +53,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: {_reason(path, error)}") from error
-    except (RuntimeError, EOFError, zipfile.BadZipFile, OSError) as error:
+    except _UNREADABLE as error:
         raise WeightsError(
             f"{path}: not a readable PyTorch checkpoint ({_first_line(error)})"
         ) from error
@@ -51,7 +65,11 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         tensors = unwrap(content)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    return {name: value.numpy() for name, value in tensors.items()}
+    # NumPy has no bfloat16; variables are float32 in any case.
+    return {
+        name: (value.float() if value.is_floating_point() else value).detach().numpy()
+        for name, value in tensors.items()
+    }
 
 
 def _reason(path: str, error: Exception) -> str:

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.resize import resize
 
-IGNORE_LABEL = 255
-
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
@@ -45,7 +43,7 @@ def segmentation_loss(
 
     Args:
         logits: float [B, h, w, K]; resized to the labels first.
-        labels: int [B, H, W]; 255 is ignored.
+        labels: int [B, H, W]; 255 (outside 0..K-1) is ignored.
         options: which loss.
         upsample: `bilinear` or `align_corners`.
 
@@ -64,12 +62,14 @@ def pixel_cross_entropy(
 ) -> tuple[jax.Array, jax.Array]:
     """Weighted softmax cross-entropy of every pixel.
 
+    Labels outside 0..K-1 are ignored, 255 and any other.
+
     Returns:
         (losses, weights), both [B, H, W]; zero on ignored pixels. The mean
         PyTorch reports is sum(losses) / sum(weights).
     """
     labels = labels.astype(jnp.int32)
-    valid = labels != IGNORE_LABEL
+    valid = (labels >= 0) & (labels < logits.shape[-1])
     # An out-of-range gather would clamp without a word; compare instead. This
     # also avoids a scatter in the backward pass.
     one_hot = labels[..., None] == jnp.arange(logits.shape[-1])

@@ -4,8 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.segmentation.losses import IGNORE_LABEL
-
 
 def confusion_matrix(
     labels: jax.Array, predictions: jax.Array, num_classes: int
@@ -13,7 +11,7 @@ def confusion_matrix(
     """Counts pixels by true and predicted class.
 
     Args:
-        labels: int [...]; 255 is ignored.
+        labels: int [...]; 255, or anything outside 0..K-1, is ignored.
         predictions: int [...], in [0, num_classes).
         num_classes: K.
 
@@ -23,7 +21,7 @@ def confusion_matrix(
     """
     labels = labels.astype(jnp.int32).ravel()
     predictions = predictions.astype(jnp.int32).ravel()
-    valid = labels != IGNORE_LABEL
+    valid = (labels >= 0) & (labels < num_classes)
     # Ignored pixels fall into one extra bin.
     index = jnp.where(valid, labels * num_classes + predictions, num_classes**2)
     counts = jnp.bincount(index, length=num_classes**2 + 1)
