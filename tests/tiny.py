@@ -151,6 +151,6 @@ def run_python(code: str, *arguments: str, **variables: str):
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
