@@ -1,0 +1,117 @@
+"""The benchmarks measure what they say, on the smallest network."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from benchmarks import jax_program, throughput, timing
+from benchmarks.timing import Case
+
+TINY = "w18_small_v1:infer:1x32x64"
+
+# Rooms that a machine with only jax, flax and optax must not need.
+OPTIONAL = ("tensorflow", "grain", "clu", "ml_collections", "tensorflow_datasets")
+
+
+def test_case_defaults_to_segmentation():
+    assert timing.parse_case("w18:infer:1x256x512") == Case(
+        "segmentation/w18", "infer", 1, 256, 512
+    )
+    case = timing.parse_case("classification/w48:train:32x224x224")
+    assert case == Case("classification/w48", "train", 32, 224, 224)
+    assert timing.parse_case(str(case)) == case
+
+
+@pytest.mark.parametrize(
+    "text", ["w18", "w18:infer:256x512", "w18:predict:1x2x3", "w18:infer:1x2xx"]
+)
+def test_unreadable_case_says_what_was_expected(text):
+    with pytest.raises(ValueError, match=f"cannot read case '{text}'; expected"):
+        timing.parse_case(text)
+
+
+def test_programs_take_turns_and_the_first_call_of_a_turn_does_not_count():
+    calls = []
+    runners = {name: lambda name=name: calls.append(name) for name in "ab"}
+    times = timing.alternate(runners, rounds=2, calls=2)
+    assert "".join(calls) == "aaa" + "bbb" + "bbb" + "aaa"
+    assert {name: len(rounds) for name, rounds in times.items()} == {"a": 2, "b": 2}
+
+
+def test_ratio_above_one_means_that_we_are_faster():
+    assert timing.speed_ratio([1.0, 2.0, 4.0], [2.0, 4.0, 4.0]) == 2.0
+    assert timing.summary([3.0, 1.0, 2.0]) == {"median_s": 2.0, "min_s": 1.0}
+
+
+def test_throughput_reports_every_figure(tmp_path, capsys):
+    path = tmp_path / "result.json"
+    throughput.main(
+        ["--model", "segmentation/w18_small_v1", "--size", "32x64", "--steps", "2"]
+        + ["--cache", str(tmp_path), "--json", str(path)]
+    )
+    result = json.loads(path.read_text())
+    assert json.loads(capsys.readouterr().out) == result
+    assert result["case"] == "segmentation/w18_small_v1:infer:1x32x64"
+    for key in ("compile_s", "compile_from_cache_s", "first_step_s", "step_median_s"):
+        assert result[key] > 0, key
+    assert result["compile_from_cache_s"] < result["compile_s"]
+    assert result["images_per_s"] == pytest.approx(1 / result["step_median_s"])
+    assert result["flops_per_s"] == pytest.approx(
+        result["flops"] / result["step_median_s"]
+    )
+    assert result["memory"]["program"] > 4 * 1_540_819
+    assert result["memory"]["process_max_resident"] > result["memory"]["program"]
+    assert result["environment"]["backend"] == "cpu"
+
+
+def test_cost_of_training_is_about_three_forward_passes():
+    forward, step = (
+        jax_program.make_program(Case("segmentation/w18_small_v1", mode, 1, 32, 64))
+        for mode in timing.MODES
+    )
+    ratio = step.multiply_adds() / forward.multiply_adds()
+    assert 2.8 < ratio < 3.2
+
+
+def test_wrong_size_is_one_clear_error(capsys):
+    with pytest.raises(SystemExit) as stop:
+        throughput.main(["--size", "32by64"])
+    assert stop.value.code == 2
+    assert "error: cannot read case" in capsys.readouterr().err
+
+
+def test_benchmarks_import_without_data_and_logging_packages():
+    code = (
+        "import sys\n"
+        f"for name in {OPTIONAL!r}: sys.modules[name] = None\n"
+        "import benchmarks.throughput, benchmarks.jax_program\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("mode", timing.MODES)
+@pytest.mark.parametrize("family", ["segmentation", "classification"])
+def test_pytorch_does_the_same_work(family, mode):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    compare_torch = pytest.importorskip("benchmarks.compare_torch")
+    case = Case(f"{family}/w18_small_v1", mode, 2, 32, 64)
+    result = compare_torch.compare(case, "float32", 1, 1, compiled=False)
+    assert result["output_difference_in_std"] < 1e-4
+    assert set(result["speed_ratio"]) == {"torch_eager", "torch_channels_last"}
+    for program in result["programs"].values():
+        assert 0 < program["min_s"] <= program["median_s"]
+    assert result["programs"]["jax"]["compile_s"] > 0
+
+
+def test_networks_that_differ_are_refused(monkeypatch):
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    compare_torch = pytest.importorskip("benchmarks.compare_torch")
+    program = jax_program.InferProgram
+    monkeypatch.setattr(
+        program, "__call__", lambda self: np.zeros((1, 8, 16, 19), np.float32)
+    )
+    with pytest.raises(ValueError, match="outputs differ from PyTorch's"):
+        compare_torch.check_outputs(timing.parse_case(TINY))
