@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hrnet_jax import runtime
 from hrnet_jax.data.camvid import CLASSES as CAMVID
 from hrnet_jax.data.cityscapes import CLASSES as CITYSCAPES
 from hrnet_jax.errors import CheckpointError, DataError, HRNetError, WeightsError
@@ -66,7 +67,7 @@ def test_every_tensor_but_the_counters_is_counted(pth, tmp_path):
 def test_predicts_what_the_model_computes(workdir):
     model, variables, _ = official()
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    logits = model.apply(variables, normalize_images(image[None]))
+    logits = runtime.jit(model.apply)(variables, normalize_images(image[None]))
     expected = np.asarray(resize(logits, (32, 32), "bilinear"))[0]
     prediction = load_run(workdir).predict(image)
     np.testing.assert_array_equal(prediction["label"], expected.argmax(-1))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.inference import Predictor
@@ -35,7 +36,7 @@ def test_maps_have_the_size_of_the_image(size, task):
     variables = initial_variables(task.model, 0, "he")
     image = make_image(*size)
     prediction = Predictor(task, variables).predict(image)
-    logits = np.asarray(task.logits(variables, image[None]))[0]
+    logits = np.asarray(runtime.jit(task.logits)(variables, image[None]))[0]
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
     assert prediction["label"].shape == prediction["confidence"].shape == size

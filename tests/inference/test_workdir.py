@@ -39,7 +39,8 @@ def test_variables_are_plain_arrays_that_the_model_takes():
     run = hrnet_jax.load_run(tiny.finished_run())
     assert set(run.variables) == {"params", "batch_stats"}
     assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(run.variables))
-    logits = run.task.model.apply(run.variables, np.zeros((1, 32, 48, 3), np.float32))
+    images = np.zeros((1, 32, 48, 3), np.float32)
+    logits = jax.eval_shape(run.task.model.apply, run.variables, images)
     assert logits.shape == (1, 8, 12, 7) and logits.dtype == np.float32
 
 

@@ -140,12 +140,14 @@ def test_flipping_averages_an_image_with_its_mirror_image():
     variables = make_variables(plain.model)
     image = records[0]["image"][None]
     mirrored = image[:, :, ::-1]
-    both = [plain.logits(variables, x) for x in (image, mirrored)]
+    logits = runtime.jit(plain.logits)
+    both = [logits(variables, x) for x in (image, mirrored)]
     expected = (both[0] + both[1][:, :, ::-1]) / 2
-    np.testing.assert_allclose(flipped.logits(variables, image), expected, atol=1e-4)
+    logits = runtime.jit(flipped.logits)
+    np.testing.assert_allclose(logits(variables, image), expected, atol=1e-4)
     # Consequence: the prediction of the mirror image is the mirrored prediction.
     np.testing.assert_allclose(
-        flipped.logits(variables, mirrored)[:, :, ::-1], expected, atol=1e-4
+        logits(variables, mirrored)[:, :, ::-1], expected, atol=1e-4
     )
 
 
