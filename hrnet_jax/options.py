@@ -32,6 +32,8 @@ def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
     Raises:
         ConfigError: for an unknown key, or a value of the wrong type.
     """
+    if not _is_section(section):
+        raise ConfigError(_type_message(path, "a section of keys", section))
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
     values = {}
@@ -57,8 +59,6 @@ def unknown_key_message(dotted: str, key: str, known: Iterable[str]) -> str:
 def _convert(value: Any, hint: Any, dotted: str) -> Any:
     """Checks `value` against a type hint and converts lists and integers."""
     if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping) and not hasattr(value, "to_dict"):
-            raise ConfigError(_type_message(dotted, "a section of keys", value))
         return read_options(hint, value, dotted)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
@@ -70,12 +70,18 @@ def _convert(value: Any, hint: Any, dotted: str) -> Any:
     if origin is tuple:
         return _convert_tuple(value, typing.get_args(hint), dotted)
     if origin is dict or hint is dict:
+        if not _is_section(value):
+            raise ConfigError(_type_message(dotted, "a section of keys", value))
         return dict(value.items())
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is Any or (isinstance(value, hint) and (hint is bool) >= _is_bool(value)):
         return value
     raise ConfigError(_type_message(dotted, f"a value of type {hint.__name__}", value))
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "to_dict")
 
 
 def _is_bool(value: Any) -> bool:

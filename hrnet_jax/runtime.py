@@ -52,7 +52,7 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
     """Keeps compiled programs on disk between runs.
 
     Args:
-        folder: where; by default `$HRNET_JAX_CACHE` or `~/.cache/hrnet_jax`.
+        folder: where; by default `$HRNET_JAX_CACHE` or `~/.cache/hrnet_jax/xla`.
 
     Returns:
         The folder. Whoever can write there can run code in this process.
