@@ -1,9 +1,9 @@
 """Resizing of feature maps, equal to PyTorch's `interpolate` in three modes.
 
-Bilinear resizing is separable and linear: one small constant matrix for the
-rows and one for the columns. That needs no gather forward and no scatter
-backward, knows aligned corners, and never antialiases (`jax.image.resize`
-lacks the former and does the latter).
+Bilinear resizing is separable and linear: one small constant matrix per axis,
+or shifted copies where a long side grows by a whole factor. Both need no gather
+forward and no scatter backward, and never antialias (`jax.image.resize` does,
+and has no aligned corners).
 """
 
 import functools
@@ -13,6 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.errors import ConfigError
+
+# The work of a matrix grows with the square of a side, that of shifted copies
+# linearly, but they compile slower. On a CPU the copies make whole networks 5 to
+# 15 % faster at 128 and more, and nothing faster below.
+_LONG_SIDE = 128
 
 METHODS = ("bilinear", "align_corners", "nearest")
 
@@ -41,11 +46,46 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
         return x
     if method == "nearest":
         return _resize_nearest(x, size)
-    rows = interpolation_matrix(x.shape[1], size[0], method == "align_corners")
-    columns = interpolation_matrix(x.shape[2], size[1], method == "align_corners")
     # Columns first: the intermediate then has the smaller number of rows.
-    x = jnp.einsum("pw,bhwc->bhpc", columns.astype(x.dtype), x)
-    return jnp.einsum("oh,bhpc->bopc", rows.astype(x.dtype), x)
+    for axis in (2, 1):
+        x = _resize_axis(x, axis, size[axis - 1], method == "align_corners")
+    return x
+
+
+def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Array:
+    """Bilinear resizing of the rows (axis 1) or columns (axis 2) to m."""
+    n = x.shape[axis]
+    if m == n:
+        return x
+    if m >= _LONG_SIDE and m % n == 0 and not align_corners:
+        return _upsample_axis(x, axis, m // n)
+    matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
+    product = "pw,bhwc->bhpc" if axis == 2 else "oh,bhwc->bowc"
+    return jnp.einsum(product, matrix, x)
+
+
+def _upsample_axis(x: jax.Array, axis: int, factor: int) -> jax.Array:
+    """Bilinear upsampling by a whole factor with half-pixel centres.
+
+    Output `i * factor + r` lies (r + 0.5) / factor - 0.5 pixels from input i,
+    so it mixes input i with one neighbour in proportions that depend on r
+    alone: shifted copies instead of a matrix. Under spatial partitioning a
+    device needs only one row of each neighbour.
+    """
+    n = x.shape[axis]
+
+    def cut(start: int, stop: int) -> jax.Array:
+        return jax.lax.slice_in_dim(x, start, stop, axis=axis)
+
+    before = jnp.concatenate([cut(0, 1), cut(0, n - 1)], axis)
+    after = jnp.concatenate([cut(1, n), cut(n - 1, n)], axis)
+    phases = []
+    for r in range(factor):
+        offset = (r + 0.5) / factor - 0.5
+        neighbour = before if offset < 0 else after
+        phases.append((1 - abs(offset)) * x + abs(offset) * neighbour)
+    shape = x.shape[:axis] + (n * factor,) + x.shape[axis + 1 :]
+    return jnp.stack(phases, axis + 1).reshape(shape)
 
 
 @functools.lru_cache(maxsize=1024)
