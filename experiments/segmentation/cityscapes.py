@@ -28,9 +28,10 @@ from hrnet_jax.training.config import default_config, parse_options
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(options, variant="w48", ohem=False, debug=False)
+    choice = parse_options(options, variant="", ohem=False, debug=False)
+    variant = choice.variant or ("w18_small_v1" if choice.debug else "w48")
     config = default_config("segmentation")
-    config.model.name = f"segmentation/{choice.variant}"
+    config.model.name = f"segmentation/{variant}"
     config.model.norm_momentum = 0.01
     config.model.init_skip = HEAD_PATTERNS
     config.dataset.name = "cityscapes"

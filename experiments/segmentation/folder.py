@@ -27,9 +27,10 @@ from hrnet_jax.training.config import default_config, parse_options
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(options, variant="w18", debug=False)
+    choice = parse_options(options, variant="", debug=False)
+    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
     config = default_config("segmentation")
-    config.model.name = f"segmentation/{choice.variant}"
+    config.model.name = f"segmentation/{variant}"
     config.model.init_skip = HEAD_PATTERNS
     config.dataset.name = "segmentation_folder"
     config.dataset.augmentation.crop_size = (512, 512)

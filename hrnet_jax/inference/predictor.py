@@ -42,7 +42,8 @@ class Predictor:
             DataError: if the image has another type or shape.
         """
         image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        right = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+        if not right or not image.size:
             raise DataError(
                 "an image must be uint8 [height, width, 3] in RGB order, "
                 f"got {image.dtype} {list(image.shape)}"

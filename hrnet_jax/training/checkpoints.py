@@ -1,6 +1,7 @@
 """Checkpoints of a run: whole or absent, latest N and best N, asynchronous."""
 
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
@@ -62,6 +63,7 @@ class Checkpoints:
         self._folder = self.workdir / FOLDER
         self._metric, direction = best_metric
         self._reverse = direction == "min"
+        self._check_metrics()
         self._manager = ocp.CheckpointManager(
             self._folder,
             options=self._manager_options(options),
@@ -70,6 +72,18 @@ class Checkpoints:
                 "meta": ocp.JsonCheckpointHandler(),
             },
         )
+
+    def _check_metrics(self) -> None:
+        """Orbax reads all metrics when it opens the folder and names no file."""
+        for path in self._folder.glob("*/metrics/metrics"):
+            if path.parents[1].name.isdigit():
+                try:
+                    json.loads(path.read_text())
+                except (OSError, ValueError) as error:
+                    raise CheckpointError(
+                        f"{path.parents[1]}: cannot be read (metrics: {error}); "
+                        "delete this folder to go on from another checkpoint"
+                    ) from error
 
     def _manager_options(self, options: CheckpointOptions | None):
         # Metrics are only written and read where there is a `best_fn`.
@@ -179,7 +193,7 @@ class Checkpoints:
 
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "?"
+        reason = _first_line(error)
         return CheckpointError(
             f"{self._folder}: {what} failed ({reason}); "
             f"complete checkpoints kept: {kept}"
@@ -237,7 +251,7 @@ class Checkpoints:
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
         others = ", ".join(str(s) for s in self.steps() if s != step) or "none"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "?"
+        reason = _first_line(error)
         return CheckpointError(
             f"{self._folder / str(step)}: cannot be read ({reason}); "
             f"delete this folder to go on from another checkpoint (others: {others})"
@@ -247,3 +261,9 @@ class Checkpoints:
         """Waits and releases resources."""
         self.wait()
         self._manager.close()
+
+
+def _first_line(error: Exception) -> str:
+    """The reason, without the pages of internals that tensorstore appends."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].partition(" [tensorstore_spec=")[0]

@@ -97,7 +97,9 @@ class Loop:
             values = pending.drain()
             bar.set_postfix(loss=f"{values['train/loss']:.3f}")
             self.reporter.scalars(step, values)
-        if evaluate and not (stop and not last):
+        # Also when asked to stop: a step is saved once, and a run that goes on
+        # from it could not rank it among the best without its metrics.
+        if evaluate:
             metrics = self.evaluate(state, step)
             self.checkpoints.save(step, state, self.meta, metrics)
         elif save:

@@ -45,6 +45,8 @@ def build_run(config: TrainConfig) -> Run:
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.space)
     check_batch(config, mesh)
     records = open_split(config, config.dataset.train_split)
+    for split in evaluated_splits(config):
+        open_split(config, split)  # or a typo would show after hours of training
     steps = total_steps(config, len(records))
     schedule = make_schedule(config.schedule, steps)
     return Run(
@@ -128,19 +130,27 @@ def check_batch(config: TrainConfig, mesh: Mesh) -> None:
     Raises:
         ConfigError: naming the key and the number of devices.
     """
-    devices = mesh.shape["data"]
-    parts = devices * config.optimizer.accumulate
-    for key, size, count in (
-        ("batch_size", config.batch_size, parts),
-        ("eval.batch_size", config.eval.batch_size, devices),
-        ("batch_size", config.batch_size, jax.process_count()),
-    ):
-        if size < 1 or size % count:
-            micro = "" if count == devices else " times micro-batches"
-            raise ConfigError(
-                f"config key {key!r} is {size}, which is not a multiple of {count} "
-                f"(devices along mesh.data{micro})"
-            )
+    micro = config.optimizer.accumulate
+    what = " times micro-batches" if micro > 1 else ""
+    _check_multiple("batch_size", config.batch_size, micro * mesh.shape["data"], what)
+    check_eval_batch(config, mesh)
+
+
+def check_eval_batch(config: TrainConfig, mesh: Mesh) -> None:
+    """Checks that evaluation batches divide over the devices.
+
+    Raises:
+        ConfigError: naming the key and the number of devices.
+    """
+    _check_multiple("eval.batch_size", config.eval.batch_size, mesh.shape["data"])
+
+
+def _check_multiple(key: str, size: int, count: int, what: str = "") -> None:
+    if size < 1 or size % count:
+        raise ConfigError(
+            f"config key {key!r} is {size}, which is not a multiple of {count} "
+            f"(devices along mesh.data{what})"
+        )
 
 
 def total_steps(config: TrainConfig, examples: int) -> int:

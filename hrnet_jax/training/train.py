@@ -1,5 +1,6 @@
 """`train` and `evaluate`: whole runs as plain functions."""
 
+import dataclasses
 import json
 import logging
 import pathlib
@@ -22,7 +23,7 @@ from hrnet_jax.training.setup import (
     Run,
     build_run,
     build_task,
-    check_batch,
+    check_eval_batch,
     evaluated_splits,
     open_split,
     replicate,
@@ -60,13 +61,16 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
     result_file = workdir / RESULT_FILE
-    claim_workdir(workdir, to_json(config))
+    check_workdir(workdir, to_json(config))
     if result_file.exists():
+        _write_config(workdir, config)
         _log.info("%s: already finished", workdir)
         return json.loads(result_file.read_text())["metrics"]
     run = build_run(options)
     checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
+    # Only now, so that a refused configuration can be mended and run again.
+    _write_config(workdir, config)
     reporter = Reporter(
         workdir,
         int(state.step),
@@ -105,7 +109,7 @@ def evaluate(
     options = read_config(config)
     runtime.enable_compilation_cache()
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
-    check_batch(options, mesh)
+    check_eval_batch(options, mesh)
     split = evaluated_splits(options)[-1]
     records = open_split(options, split)
     task = build_task(options, records.info, [split])
@@ -120,8 +124,8 @@ def evaluate(
     )
 
 
-def claim_workdir(workdir: pathlib.Path, config: dict) -> None:
-    """Writes `config.json`, or checks it against an earlier one.
+def check_workdir(workdir: pathlib.Path, config: dict) -> None:
+    """Checks a configuration against the one a work directory was made with.
 
     Raises:
         CheckpointError: if the directory belongs to another configuration.
@@ -134,13 +138,16 @@ def claim_workdir(workdir: pathlib.Path, config: dict) -> None:
                 f"{workdir} belongs to a run of another configuration "
                 f"({'; '.join(changed)}); choose another work directory"
             )
-    elif (workdir / "checkpoints").exists():
+    elif any(workdir.glob("checkpoints/*")):
         raise CheckpointError(
             f"{workdir} has checkpoints but no {CONFIG_FILE}; "
             "choose another work directory"
         )
+
+
+def _write_config(workdir: pathlib.Path, config: Any) -> None:
     if jax.process_index() == 0:
-        write_json(path, config)
+        write_json(workdir / CONFIG_FILE, to_json(config))
 
 
 def read_json(path: pathlib.Path) -> dict:
@@ -161,16 +168,19 @@ def read_json(path: pathlib.Path) -> dict:
 
 def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     """The newest checkpoint, or first weights where there is none."""
-    options = run.config
-    variables, loaded = first_variables(run.task.model, options.model, options.seed)
+    options, latest = run.config, checkpoints.latest()
+    init = options.model
+    if latest is not None:
+        # Nothing but the shapes is needed; `init_from` may be gone by now.
+        init = dataclasses.replace(init, init_from="")
+    variables, loaded = first_variables(run.task.model, init, options.seed)
     state = replicate(
         create_state(variables, run.optimizer, ema=options.optimizer.ema_decay > 0),
         run.mesh,
     )
-    latest = checkpoints.latest()
     if latest is None:
-        if options.model.init_from:
-            _log.info("%s: %s", options.model.init_from, loaded)
+        if init.init_from:
+            _log.info("%s: %s", init.init_from, loaded)
         return state
     _log.info("going on from step %d of %d", latest, run.num_steps)
     return checkpoints.restore(latest, state)
