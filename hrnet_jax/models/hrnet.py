@@ -18,6 +18,7 @@ from hrnet_jax.models.layers import (
     Conv,
     ConvNorm,
     NormOptions,
+    relu,
 )
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import get_variant
@@ -39,7 +40,7 @@ class Stem(nn.Module):
         for index in (1, 2):
             x = Conv(64, stride=2, dtype=self.dtype, name=f"conv{index}")(x)
             x = BatchNorm(self.norm, self.dtype, name=f"norm{index}")(x, train)
-            x = nn.relu(x)
+            x = relu(x)
         return x
 
 
@@ -165,7 +166,7 @@ class Exchange(nn.Module):
             total = self._path(branches, 0, target, train)
             for source in range(1, len(branches)):
                 total = total + self._path(branches, source, target, train)
-            results.append(nn.relu(total))
+            results.append(relu(total))
         return tuple(results)
 
     def _path(

@@ -7,6 +7,7 @@ and has no aligned corners).
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -53,15 +54,25 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
 
 
 def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Array:
-    """Bilinear resizing of the rows (axis 1) or columns (axis 2) to m."""
+    """Bilinear resizing of the rows (axis 1) or columns (axis 2) to m.
+
+    One product per image (rows) or per row (columns), the matrix repeated, so
+    that results come out in the order of the map. A single product puts the
+    resized axis first, and undoing that costs more than the arithmetic.
+    """
     n = x.shape[axis]
     if m == n:
         return x
     if m >= _LONG_SIDE and m % n == 0 and not align_corners:
         return _upsample_axis(x, axis, m // n)
     matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
-    product = "pw,bhwc->bhpc" if axis == 2 else "oh,bhwc->bowc"
-    return jnp.einsum(product, matrix, x)
+    batch = math.prod(x.shape[:axis])
+    y = jnp.einsum(
+        "bmn,bnk->bmk",
+        jnp.broadcast_to(matrix, (batch, m, n)),
+        x.reshape(batch, n, math.prod(x.shape[axis + 1 :])),
+    )
+    return y.reshape(x.shape[:axis] + (m,) + x.shape[axis + 1 :])
 
 
 def _upsample_axis(x: jax.Array, axis: int, factor: int) -> jax.Array:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import BatchNorm, Conv, NormOptions
+from hrnet_jax.models.layers import BatchNorm, Conv, NormOptions, relu
 from hrnet_jax.models.representations import ProjectV2
 
 Dtype = Any
@@ -34,7 +34,7 @@ class V2Head(nn.Module):
     def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
         """Maps the four branches to float32 [B, H_0, W_0, num_outputs]."""
         x = ProjectV2(None, self.upsample, self.dtype, name="project")(branches)
-        x = nn.relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
+        x = relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
         x = Conv(
             self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
         )(x)
