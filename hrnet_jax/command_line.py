@@ -28,6 +28,7 @@ def reporting_errors() -> Iterator[None]:
 def show_log() -> None:
     """Prints this package's log to standard error and quiets the libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces itself
     absl_logging.set_verbosity(absl_logging.ERROR)
     logger = logging.getLogger("hrnet_jax")
     if not logger.handlers:
