@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.jax_program import Program, make_program
 from benchmarks.timing import MODES, Case, environment, parse_case, seconds
@@ -96,12 +97,18 @@ def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dic
 
 def _compile_twice(program: Program, cache: str) -> dict[str, float]:
     """Compiles into a fresh cache, then from it as a new process would."""
+    before = jax.config.jax_compilation_cache_dir
     with tempfile.TemporaryDirectory(dir=cache) as folder:
-        runtime.enable_compilation_cache(folder)
-        cold = program.compile()
-        jax.clear_caches()
-        cached = program.compile()
-        jax.config.update("jax_compilation_cache_dir", None)
+        try:
+            runtime.enable_compilation_cache(folder)
+            # JAX opens its cache once; without this it keeps the folder it has.
+            compilation_cache.reset_cache()
+            cold = program.compile()
+            jax.clear_caches()
+            cached = program.compile()
+        finally:
+            jax.config.update("jax_compilation_cache_dir", before)
+            compilation_cache.reset_cache()
     return {"compile_s": cold, "compile_from_cache_s": cached}
 
 
