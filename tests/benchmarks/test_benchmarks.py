@@ -17,6 +17,15 @@ TINY = "w18_small_v1:infer:1x32x64"
 OPTIONAL = ("tensorflow", "grain", "clu", "ml_collections", "tensorflow_datasets")
 
 
+@pytest.fixture
+def compare_torch(monkeypatch):
+    """The comparison with one PyTorch thread: on a busy machine more crawl."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.set_num_threads(1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    return pytest.importorskip("benchmarks.compare_torch")
+
+
 def test_case_defaults_to_segmentation():
     assert timing.parse_case("w18:infer:1x256x512") == Case(
         "segmentation/w18", "infer", 1, 256, 512
@@ -98,11 +107,13 @@ def test_benchmarks_import_without_data_and_logging_packages():
 
 @pytest.mark.parametrize(
     ("family", "mode"),
-    [("segmentation", "infer"), ("segmentation", "train"), ("classification", "train")],
+    [
+        ("segmentation", "infer"),
+        ("segmentation", "train"),
+        pytest.param("classification", "train", marks=pytest.mark.slow),
+    ],
 )
-def test_pytorch_does_the_same_work(family, mode):
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    compare_torch = pytest.importorskip("benchmarks.compare_torch")
+def test_pytorch_does_the_same_work(family, mode, compare_torch):
     case = Case(f"{family}/w18_small_v1", mode, 2, 32, 64)
     result = compare_torch.compare(case, "float32", 1, 1, compiled=False)
     assert result["output_difference_in_std"] < 1e-4
@@ -112,9 +123,7 @@ def test_pytorch_does_the_same_work(family, mode):
     assert result["programs"]["jax"]["compile_s"] > 0
 
 
-def test_networks_that_differ_are_refused(monkeypatch):
-    pytest.importorskip("torch", reason="PyTorch is not installed")
-    compare_torch = pytest.importorskip("benchmarks.compare_torch")
+def test_networks_that_differ_are_refused(monkeypatch, compare_torch):
     program = jax_program.InferProgram
     monkeypatch.setattr(
         program, "__call__", lambda self: np.zeros((1, 8, 16, 19), np.float32)

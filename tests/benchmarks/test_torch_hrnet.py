@@ -16,6 +16,8 @@ GOLDENS = {
     "classification/w18_small_v1": "classification/w18_small_v1",
 }
 
+torch.set_num_threads(1)  # On a busy machine more threads crawl.
+
 # Largest difference, in standard deviations of the output.
 TOLERANCE = 5e-5
 
