@@ -18,7 +18,7 @@ from hrnet_jax.errors import ConfigError
 # The work of a matrix grows with the square of a side, that of shifted copies
 # linearly, but they compile slower. On a CPU the copies make whole networks 5 to
 # 15 % faster at 128 and more, and nothing faster below.
-_LONG_SIDE = 128
+_LONG_SIDE = 64
 
 METHODS = ("bilinear", "align_corners", "nearest")
 
@@ -63,7 +63,7 @@ def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Ar
     n = x.shape[axis]
     if m == n:
         return x
-    if m >= _LONG_SIDE and m % n == 0 and not align_corners:
+    if n >= _LONG_SIDE and m % n == 0 and not align_corners:
         return _upsample_axis(x, axis, m // n)
     matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
     batch = math.prod(x.shape[:axis])
