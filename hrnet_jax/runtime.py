@@ -5,6 +5,7 @@ import logging
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -33,14 +34,29 @@ def compiler_options() -> dict[str, str]:
 
 @functools.cache
 def _accepted(backend: str) -> bool:
-    """Whether this jaxlib knows our options for `backend`."""
+    """Whether this jaxlib knows our options for `backend` and computes right.
+
+    The probe is what resizing does, a batched product with a repeated matrix,
+    because wrong results of just that were reported of other releases.
+    """
+
+    def product(matrix, x):
+        return jnp.einsum("mn,bnk->bmk", matrix, x) + jnp.einsum(
+            "bmn,bnk->bmk", jnp.broadcast_to(matrix, (len(x), *matrix.shape)), x
+        )
+
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(size=(16, 8)).astype(np.float32)
+    x = rng.normal(size=(12, 8, 18)).astype(np.float32)
     try:
-        probe = jax.jit(lambda x: x + 1, compiler_options=_CPU_OPTIONS)
-        probe.lower(np.float32(0)).compile()
+        got = jax.jit(product, compiler_options=_CPU_OPTIONS)(matrix, x)
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
         _log.warning("compiler options for %s not accepted: %s", backend, error)
         return False
-    return True
+    right = np.allclose(got, 2 * np.einsum("mn,bnk->bmk", matrix, x), atol=1e-4)
+    if not right:
+        _log.warning("compiler options for %s give wrong results: not used", backend)
+    return right
 
 
 def jit(function, **kwargs):

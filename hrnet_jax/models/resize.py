@@ -15,9 +15,9 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError
 
-# The work of a matrix grows with the square of a side, that of shifted copies
-# linearly, but they compile slower. On a CPU the copies make whole networks 5 to
-# 15 % faster at 128 and more, and nothing faster below.
+# A matrix costs as many multiply-adds per output as the source side is long,
+# shifted copies cost two but compile slower. On a CPU the copies make networks on
+# large images 5 to 15 % faster, and nothing faster where the source is shorter.
 _LONG_SIDE = 64
 
 METHODS = ("bilinear", "align_corners", "nearest")
