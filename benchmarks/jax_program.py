@@ -47,7 +47,7 @@ class Program:
     def compile(self) -> float:
         """Traces and compiles; returns the seconds that took."""
         start = time.perf_counter()
-        self.compiled = self.function.lower(*self.arguments).compile()
+        _, self.compiled = runtime.compile_ahead(self.function, *self.arguments)
         return time.perf_counter() - start
 
     def multiply_adds(self) -> int:

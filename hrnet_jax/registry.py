@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from hrnet_jax.classification.heads import ClassificationHRNet
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import NormOptions
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.segmentation.heads import SegmentationHRNet
 from hrnet_jax.segmentation.task import SegmentationTask

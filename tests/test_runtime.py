@@ -1,5 +1,6 @@
 """Devices, mesh, compiler options and the compilation cache."""
 
+import gc
 import pathlib
 
 import jax
@@ -158,3 +159,18 @@ def test_options_that_compute_wrong_results_are_not_used(monkeypatch, caplog):
     )
     assert runtime.compiler_options() == {}
     assert "wrong results" in caplog.text
+
+
+def test_compiling_ahead_leaves_garbage_collection_as_it_was():
+    function = runtime.jit(lambda x: 2 * x)
+    traced, compiled = runtime.compile_ahead(function, jnp.ones(3))
+    assert gc.isenabled()
+    assert len(traced.jaxpr.jaxpr.eqns) == 1
+    np.testing.assert_array_equal(compiled(jnp.ones(3)), [2, 2, 2])
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            runtime.compile_ahead(runtime.jit(lambda x: x / (1 // 0)), 1.0)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

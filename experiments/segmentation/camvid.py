@@ -19,20 +19,21 @@ import ml_collections
 
 from hrnet_jax.training.config import default_config, parse_options
 
-# Square roots of the median-frequency weights of SegNet (Badrinarayanan et al.
-# 2017): rare classes count more, but less than in proportion.
+# Cube roots of the median-frequency weights of SegNet (Badrinarayanan et al.
+# 2017): rare classes count more, but far less than in proportion. With square
+# roots, thin signs take pixels of the buildings behind them.
 CLASS_WEIGHTS = (
-    0.51,  # Sky
-    0.43,  # Building
-    2.14,  # Pole
-    0.38,  # Road
-    0.95,  # Pavement
-    0.62,  # Tree
-    3.11,  # SignSymbol
-    1.36,  # Fence
-    0.83,  # Car
-    2.50,  # Pedestrian
-    2.71,  # Bicyclist
+    0.64,  # Sky
+    0.57,  # Building
+    1.66,  # Pole
+    0.52,  # Road
+    0.97,  # Pavement
+    0.73,  # Tree
+    2.13,  # SignSymbol
+    1.23,  # Fence
+    0.88,  # Car
+    1.84,  # Pedestrian
+    1.94,  # Bicyclist
 )
 
 

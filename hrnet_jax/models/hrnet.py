@@ -11,15 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hrnet_jax.models.layers import (
-    BasicBlock,
-    BatchNorm,
-    Bottleneck,
-    Conv,
-    ConvNorm,
-    NormOptions,
-    relu,
-)
+from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.layers import BasicBlock, Bottleneck, Conv, ConvNorm, relu
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import get_variant
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import BatchNorm, Conv, NormOptions, relu
+from hrnet_jax.models.layers import Conv, relu
 from hrnet_jax.models.representations import ProjectV2
 
 Dtype = Any

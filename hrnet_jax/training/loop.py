@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from hrnet_jax import runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import train_batches
 from hrnet_jax.errors import HRNetError
@@ -135,8 +136,7 @@ class Loop:
             ema_decay=config.optimizer.ema_decay,
         )
         start = time.perf_counter()
-        traced = step_fn.trace(state, device_part(batch))
-        compiled = traced.lower().compile()
+        traced, compiled = runtime.compile_ahead(step_fn, state, device_part(batch))
         seconds = time.perf_counter() - start
         device = jax.devices()[0]
         parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))

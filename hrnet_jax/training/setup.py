@@ -12,8 +12,8 @@ from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import NormOptions
 from hrnet_jax.options import read_options
 from hrnet_jax.registry import create_model, get_task
 from hrnet_jax.training.config import TrainConfig

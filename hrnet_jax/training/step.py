@@ -75,7 +75,7 @@ def make_train_step(
             )
         scalars |= {
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
-            "gradient_norm": optax.tree.norm(grads),
+            "gradient_norm": _norm(grads),
         }
         return TrainState(state.step + 1, params, stats, opt_state, ema), scalars
 
@@ -114,3 +114,18 @@ def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):
     )
     grads = jax.tree.map(lambda x: x / count, total)
     return grads, stats, jax.tree.map(jnp.mean, scalars)
+
+
+def _norm(tree) -> jax.Array:
+    """Square root of the sum of squares of all leaves.
+
+    Two thirds of an HRNet's parameter arrays are scales and biases of norms that
+    hold 1 % of the values. They are joined first: a sum for each of them made
+    up a fifth of the operations of the step, and of its compile time more.
+    """
+    leaves = jax.tree.leaves(tree)
+    vectors = [jnp.ravel(leaf) for leaf in leaves if jnp.ndim(leaf) <= 1]
+    arrays = [jnp.ravel(leaf) for leaf in leaves if jnp.ndim(leaf) > 1]
+    if vectors:
+        arrays.append(jnp.concatenate(vectors))
+    return jnp.sqrt(sum(jnp.vdot(array, array) for array in arrays))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import Exchange, Stage
 from hrnet_jax.models.initialization import variable_shapes
-from hrnet_jax.models.layers import NormOptions
 from hrnet_jax.registry import create_model
 from tests.models.shapes import leaf_shapes
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.layers import NormOptions
+from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.registry import create_model, model_names
 from tests.models.shapes import leaf_shapes, parameter_names
 

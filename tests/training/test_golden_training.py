@@ -15,7 +15,7 @@ import optax
 import pytest
 
 from hrnet_jax import runtime
-from hrnet_jax.models.layers import NormOptions
+from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.pretrained import from_torch, to_torch
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss

@@ -10,7 +10,8 @@ import pytest
 from flax import linen as nn
 
 from hrnet_jax import runtime
-from hrnet_jax.models.layers import ConvNorm, NormOptions
+from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.layers import ConvNorm
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
 from hrnet_jax.training.schedules import ScheduleOptions, make_schedule

@@ -1,0 +1,184 @@
+"""Batch norm as PyTorch computes it, with a gradient of few operations."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hrnet_jax.errors import ConfigError
+
+Dtype = Any
+
+NORM_MODES = ("batch", "frozen")
+
+
+@dataclasses.dataclass(frozen=True)
+class NormOptions:
+    """How every batch norm of a model behaves.
+
+    Attributes:
+        mode: `batch` uses the statistics of the (global) batch in training;
+            `frozen` always uses the running ones, the affine part still learns.
+        momentum: weight of the new batch in the running statistics, PyTorch's
+            convention (0.1 or 0.01; flax's own is one minus this).
+        epsilon: added to the variance.
+        unbiased_variance: whether the running variance takes n / (n - 1) times
+            the batch variance, as PyTorch does. The normalisation never does.
+    """
+
+    mode: str = "batch"
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+    unbiased_variance: bool = True
+
+    def __post_init__(self):
+        if self.mode not in NORM_MODES:
+            raise ConfigError(
+                f"unknown norm mode {self.mode!r}; "
+                f"expected one of {', '.join(NORM_MODES)}"
+            )
+
+
+class BatchNorm(nn.Module):
+    """Batch norm with PyTorch's running statistics.
+
+    Under `jit` on a sharded batch the means are global, so this is what other
+    frameworks call synchronised batch norm. Statistics are float32 (or wider)
+    whatever the compute type.
+
+    Attributes:
+        options: mode, momentum, epsilon.
+        dtype: type of the result.
+    """
+
+    options: NormOptions = NormOptions()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises [..., C] over all axes but the last."""
+        features = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        mean_state = self.variable(
+            "batch_stats", "mean", jnp.zeros, (features,), jnp.float32
+        )
+        var_state = self.variable(
+            "batch_stats", "var", jnp.ones, (features,), jnp.float32
+        )
+        epsilon = self.options.epsilon
+        if not train or self.options.mode == "frozen":
+            moments = mean_state.value, var_state.value
+            return _affine(x, *moments, scale, bias, epsilon).astype(self.dtype)
+        y, *moments = normalize_batch(x, scale, bias, epsilon)
+        if not self.is_initializing():
+            mean_state.value, var_state.value = running_moments(
+                (mean_state.value, var_state.value),
+                tuple(moments),
+                x.size // features,
+                self.options,
+            )
+        return y.astype(self.dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def running_moments(
+    old: tuple[jax.Array, jax.Array],
+    batch: tuple[jax.Array, jax.Array],
+    count: int,
+    options: NormOptions,
+) -> tuple[jax.Array, jax.Array]:
+    """new = (1 - momentum) * old + momentum * batch.
+
+    Args:
+        old: running mean and variance, both [C].
+        batch: mean and biased variance of this batch.
+        count: values per channel in the batch.
+        options: momentum and whether to correct the variance.
+    """
+    mean, var = batch
+    if options.unbiased_variance and count > 1:
+        var = var * (count / (count - 1))
+    momentum = options.momentum
+    return tuple(
+        (1 - momentum) * value + momentum * new
+        for value, new in zip(old, (mean, var), strict=True)
+    )
+
+
+# Most operations of a compiled HRNet are on vectors of C values, and the time to
+# compile grows faster than their number. Differentiating the forward pass makes
+# twice as many as the formula below; `jit` lets equal norms share one trace.
+@functools.partial(jax.jit, static_argnames="epsilon")
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalize_batch(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalises by the batch's own statistics.
+
+    Args:
+        x: [..., C].
+        scale: [C].
+        bias: [C].
+        epsilon: added to the variance.
+
+    Returns:
+        The result [..., C], mean [C] and biased variance [C], in float32 or
+        wider. As in PyTorch no gradient flows through the last two.
+    """
+    return _forward(x, scale, bias, epsilon)[0]
+
+
+def _forward(x, scale, bias, epsilon):
+    mean, var = batch_moments(x)
+    y = _affine(x, mean, var, scale, bias, epsilon)
+    return (y, mean, var), (x, mean, var, scale)
+
+
+def _backward(epsilon, residuals, cotangents):
+    """The gradients of Ioffe & Szegedy 2015, section 3, as one affine map.
+
+    With g the gradient of the result and r = 1 / sqrt(var + epsilon):
+    d_bias = sum(g), d_scale = r * sum(g * (x - mean)),
+    d_x = scale * r * (g - (d_bias + (x - mean) * r * d_scale) / n).
+    """
+    x, mean, var, scale = residuals
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    g = cotangents[0].astype(wide)
+    axes = tuple(range(x.ndim - 1))
+    count = x.size // x.shape[-1]
+    inverse = jax.lax.rsqrt(var + epsilon)
+    d_bias = jnp.sum(g, axes)
+    d_scale = inverse * (jnp.sum(g * x.astype(wide), axes) - mean * d_bias)
+    # The barrier keeps XLA from sharing the forward pass's multiplier, which it
+    # would do by storing that vector repeated over the whole map.
+    multiplier = jax.lax.optimization_barrier(scale * inverse)
+    slope = -multiplier * inverse * d_scale / count
+    shift = -multiplier * d_bias / count - mean * slope
+    d_x = g * multiplier + x.astype(wide) * slope + shift
+    return d_x.astype(x.dtype), d_scale, d_bias
+
+
+normalize_batch.__wrapped__.defvjp(_forward, _backward)
+
+
+def _affine(x, mean, var, scale, bias, epsilon):
+    """(x - mean) / sqrt(var + epsilon) * scale + bias."""
+    # In this order XLA folds scale and shift into one multiply-add.
+    multiplier = scale * jax.lax.rsqrt(var + epsilon)
+    return x.astype(multiplier.dtype) * multiplier + (bias - mean * multiplier)
+
+
+def batch_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance over all axes but the last, in one pass.
+
+    The variance is E[x^2] - E[x]^2, at least zero, in float32 or wider.
+    """
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.mean(x, axes)
+    var = jnp.maximum(jnp.mean(jnp.square(x), axes) - jnp.square(mean), 0.0)
+    return mean, var

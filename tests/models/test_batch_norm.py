@@ -1,0 +1,167 @@
+"""Batch norm equals PyTorch's: results, statistics and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from jax.sharding import NamedSharding, PartitionSpec
+
+from hrnet_jax import runtime
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.batch_norm import BatchNorm, NormOptions, normalize_batch
+
+
+def nchw(x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+
+
+def nhwc(x: torch.Tensor) -> np.ndarray:
+    return x.detach().numpy().transpose(0, 2, 3, 1)
+
+
+def random_maps(*shape, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def torch_norm(options: NormOptions, scale, bias) -> torch.nn.BatchNorm2d:
+    norm = torch.nn.BatchNorm2d(
+        len(scale), eps=options.epsilon, momentum=options.momentum
+    )
+    with torch.no_grad():
+        norm.weight.copy_(torch.from_numpy(scale))
+        norm.bias.copy_(torch.from_numpy(bias))
+    return norm
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.01])
+def test_batch_norm_equals_pytorch_over_two_updates_and_in_evaluation(momentum):
+    options = NormOptions(momentum=momentum)
+    layer = BatchNorm(options)
+    scale, bias = random_maps(6, seed=1) + 1, random_maps(6, seed=2)
+    reference = torch_norm(options, scale, bias)
+    params = {"scale": scale, "bias": bias}
+    stats = {"mean": np.zeros(6, np.float32), "var": np.ones(6, np.float32)}
+    for seed in (3, 4):
+        x = 2 * random_maps(3, 5, 7, 6, seed=seed) + 1
+        got, state = layer.apply(
+            {"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"]
+        )
+        stats = state["batch_stats"]
+        np.testing.assert_allclose(got, nhwc(reference(nchw(x))), atol=2e-5)
+    np.testing.assert_allclose(stats["mean"], reference.running_mean, atol=1e-6)
+    np.testing.assert_allclose(stats["var"], reference.running_var, rtol=1e-5)
+    reference.eval()
+    got = layer.apply({"params": params, "batch_stats": stats}, x, False)
+    np.testing.assert_allclose(got, nhwc(reference(nchw(x))), atol=2e-5)
+
+
+def test_running_variance_is_biased_on_request():
+    x = random_maps(1, 2, 2, 3)
+    variables = {
+        "params": {"scale": np.ones(3), "bias": np.zeros(3)},
+        "batch_stats": {"mean": np.zeros(3), "var": np.zeros(3)},
+    }
+    variances = {}
+    for unbiased in (True, False):
+        layer = BatchNorm(NormOptions(momentum=1.0, unbiased_variance=unbiased))
+        _, state = layer.apply(variables, x, True, mutable=["batch_stats"])
+        variances[unbiased] = state["batch_stats"]["var"]
+    pixels = x.reshape(-1, 3)
+    np.testing.assert_allclose(variances[True], pixels.var(0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(variances[False], pixels.var(0), rtol=1e-5)
+
+
+def test_frozen_norm_uses_and_keeps_the_running_statistics_while_training():
+    layer = BatchNorm(NormOptions(mode="frozen"))
+    x = random_maps(2, 4, 4, 3)
+    mean, var = random_maps(3, seed=5), np.array([0.5, 1.0, 2.0], np.float32)
+    scale, bias = random_maps(3, seed=6), random_maps(3, seed=7)
+    variables = {
+        "params": {"scale": scale, "bias": bias},
+        "batch_stats": {"mean": mean, "var": var},
+    }
+    got, state = layer.apply(variables, x, True, mutable=["batch_stats"])
+    expected = (x - mean) / np.sqrt(var + 1e-5) * scale + bias
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    np.testing.assert_array_equal(state["batch_stats"]["mean"], mean)
+    np.testing.assert_array_equal(state["batch_stats"]["var"], var)
+
+
+def test_statistics_of_a_sharded_batch_are_global():
+    mesh = runtime.make_mesh(data=8)
+    layer = BatchNorm()
+    # Every device sees another mean: statistics per device would all be wrong.
+    x = random_maps(8, 3, 3, 4) + np.arange(8, dtype=np.float32).reshape(8, 1, 1, 1)
+    variables = layer.init(jax.random.key(0), x, True)
+
+    @jax.jit
+    def apply(variables, x):
+        return layer.apply(variables, x, True, mutable=["batch_stats"])
+
+    sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
+    got, state = apply(variables, sharded)
+    pixels = x.reshape(-1, 4).astype(np.float64)
+    expected = (x - pixels.mean(0)) / np.sqrt(pixels.var(0) + 1e-5)
+    np.testing.assert_allclose(got, expected, atol=2e-5)
+    np.testing.assert_allclose(
+        state["batch_stats"]["mean"], 0.1 * pixels.mean(0), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        state["batch_stats"]["var"], 0.9 + 0.1 * pixels.var(0, ddof=1), rtol=1e-5
+    )
+
+
+def test_unknown_norm_mode_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="'sync'.*batch, frozen"):
+        NormOptions(mode="sync")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradients_of_the_batch_mode_equal_pytorch(dtype):
+    x = (2 * random_maps(3, 5, 7, 6) + 1).astype(dtype)
+    scale, bias = (random_maps(6, seed=s).astype(dtype) for s in (1, 2))
+    weights = random_maps(3, 5, 7, 6, seed=3).astype(dtype)
+
+    inputs = [torch.from_numpy(a).requires_grad_() for a in (x, scale, bias)]
+    y = torch.nn.functional.batch_norm(
+        inputs[0].permute(0, 3, 1, 2), None, None, *inputs[1:], True, eps=1e-5
+    )
+    (y.permute(0, 2, 3, 1) * torch.from_numpy(weights)).sum().backward()
+
+    def loss(x, scale, bias):
+        return jnp.sum(normalize_batch(x, scale, bias, 1e-5)[0] * weights)
+
+    with jax.enable_x64(dtype is np.float64):
+        got = jax.grad(loss, (0, 1, 2))(x, scale, bias)
+    tolerance = 1e-12 if dtype is np.float64 else 5e-5
+    for ours, theirs in zip(got, inputs, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, theirs.grad, atol=tolerance)
+
+
+def test_bfloat16_maps_get_bfloat16_gradients_from_float32_sums():
+    x = jnp.asarray(random_maps(4, 16, 16, 3), jnp.bfloat16) + 3
+    scale, bias = random_maps(3, seed=1), random_maps(3, seed=2)
+    weights = random_maps(4, 16, 16, 3, seed=3)
+
+    def loss(x, scale, bias):
+        return jnp.sum(normalize_batch(x, scale, bias, 1e-5)[0] * weights)
+
+    got = jax.grad(loss, (0, 1, 2))(x, scale, bias)
+    wide = jax.grad(loss, (0, 1, 2))(x.astype(jnp.float32), scale, bias)
+    assert [leaf.dtype for leaf in got] == [jnp.bfloat16, jnp.float32, jnp.float32]
+    for ours, expected in zip(got, wide, strict=True):
+        rounding = 2.0**-8 if ours.dtype == jnp.bfloat16 else 1e-4
+        np.testing.assert_allclose(ours, expected, rtol=rounding, atol=1e-4)
+
+
+def test_no_gradient_flows_through_the_statistics():
+    x, ones, zeros = random_maps(2, 4, 4, 3), np.ones(3, np.float32), np.zeros(3)
+
+    def loss(x):
+        _, mean, var = normalize_batch(x, ones, zeros.astype(np.float32), 1e-5)
+        return jnp.sum(mean + var)
+
+    np.testing.assert_array_equal(jax.grad(loss)(x), np.zeros_like(x))
