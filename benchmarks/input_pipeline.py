@@ -3,11 +3,12 @@
     python benchmarks/input_pipeline.py --workers=2 --out=input_pipeline.json
 
 Both sides run the Cityscapes recipe (2048x1024 PNG images with label PNGs,
-scale 0.5 to 2.1, crop 512x1024, flip) on the same generated files, decode the
-same bytes with the same OpenCV, one OpenCV thread in each of the same number of
-worker processes. Ours: records, pipeline and transforms of this package, uint8
-batches. The peer: the operations of the official PyTorch code in a DataLoader,
-that is, resize the whole image, pad, crop, normalise to float32, flip. They
+scale 0.5 to 2.1, crop 512x1024, flip) on the same generated files with the same
+OpenCV, one OpenCV thread in each of the same number of worker processes. Ours:
+records, pipeline and transforms of this package, uint8 batches; preparing the
+records re-encoded the PNG files without loss. The peer: the operations of the
+official PyTorch code in a DataLoader on the files themselves, that is, resize
+the whole image, pad, crop, normalise to float32, flip. They
 take turns within one call, each turn with fresh workers whose first batches are
 not timed. Run it on an idle machine with at least as many cores as workers.
 """
@@ -89,7 +90,7 @@ def _scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 class OfficialRecipe:
     """The peer's data set: official operations, one sample at a time.
 
-    Reads what the package's records were made of. No faster and no slower than
+    Reads the files the package's records were made of. No faster and no slower than
     it has to be: labels need no id table, and everything is OpenCV or NumPy.
     """
 
@@ -253,11 +254,14 @@ def measure(args: argparse.Namespace, work: Path) -> dict:
     registry.prepare("segmentation_folder", work / "prepared", folder)
     opened = records.open_records("segmentation_folder", work / "prepared", "train")
     sizes = [path.stat().st_size for path in (folder / "images").iterdir()]
+    shards = (work / "prepared").rglob("*.array_record*")
+    records_bytes = sum(path.stat().st_size for path in shards)
     result = {
         "arguments": {key: str(value) for key, value in vars(args).items()},
         "cores": os.cpu_count(),
         "opencv": cv2.__version__,
         "mean_png_bytes": round(statistics.mean(sizes)),
+        "mean_record_bytes": round(records_bytes / args.images),
         "milliseconds_per_sample": stage_times(folder, opened, args.stage_repeats),
     }
     sides = {

@@ -22,8 +22,22 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 NOT_A_LABEL = -1
 
 # MPO is what phones call a JPEG with a second picture behind it.
-_STORED_AS_IS = ("JPEG", "MPO", "PNG")
+_STORED_AS_IS = ("JPEG", "MPO")
 _PNG_END = b"IEND\xaeB`\x82"
+
+# Records are written once and decoded in every epoch. A single cheap filter
+# decodes in half to nine tenths of the time of the mixture that encoders choose,
+# at files 1.05 to 1.1 times as large.
+_IMAGE_ENCODING = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 3),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),
+)
+# Label maps are flat: without a filter they are smaller and decode in half the time.
+_LABEL_ENCODING = (
+    *(cv2.IMWRITE_PNG_COMPRESSION, 9),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +82,9 @@ def read_bytes(path: Path) -> bytes:
 def read_image(path: Path) -> EncodedImage:
     """Reads an image file and proves that it decodes completely.
 
-    JPEG and PNG bytes are kept as they are; other formats become PNG. The size
-    is that of the upright image: an EXIF orientation is applied, as image
-    viewers and annotation tools do.
+    JPEG bytes are kept as they are; other formats become PNG that decodes fast
+    (see `encode_png`). The size is that of the upright image: an EXIF orientation
+    is applied, as image viewers and annotation tools do.
 
     Raises:
         DataError: if the file is missing, no image, truncated or damaged.
@@ -90,15 +104,11 @@ class LabelFile:
     """A label image as found on disk.
 
     Attributes:
-        data: the bytes of the file.
         values: uint8 [H, W], grey values or palette indices.
-        readable_as_is: whether decoding `data` as a grey image gives `values`.
         palette: RGB colours of a palette image, else None.
     """
 
-    data: bytes
     values: np.ndarray
-    readable_as_is: bool
     palette: tuple[tuple[int, int, int], ...] | None
 
 
@@ -125,16 +135,13 @@ def read_label(path: Path) -> LabelFile:
         flat = opened.getpalette("RGB")
         palette = tuple(zip(flat[0::3], flat[1::3], flat[2::3], strict=True))
     values = np.asarray(opened).astype(np.uint8)
-    return LabelFile(data, values, opened.mode == "L", palette)
+    return LabelFile(values, palette)
 
 
 def labelled_example(
     image_path: Path, label_path: Path, image_id: str, table: np.ndarray, meaning: str
 ) -> Example:
     """One example of a segmentation data set made of image and label files.
-
-    The label file is stored byte for byte when the table changes none of its
-    values, else re-encoded.
 
     Args:
         image_path: a JPEG, PNG or other image file.
@@ -157,10 +164,9 @@ def labelled_example(
             f"{image.width}x{image.height} pixels"
         )
     values = apply_table(label.values, table, label_path, meaning)
-    keep = label.readable_as_is and np.array_equal(values, label.values)
     stored = {
         "image": image.data,
-        "label": label.data if keep else encode_png(values),
+        "label": encode_png(values),
         "image_id": image_id,
     }
     return Example(stored, (height, width), values)
@@ -202,10 +208,11 @@ def label_table(file_values: list[int], ignored_value: int | None) -> np.ndarray
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes uint8 [H, W] or RGB uint8 [H, W, 3]."""
+    """Encodes labels uint8 [H, W] or RGB uint8 [H, W, 3], to decode fast."""
+    encoding = _LABEL_ENCODING
     if pixels.ndim == 3:
-        pixels = pixels[..., ::-1]
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels))
+        pixels, encoding = pixels[..., ::-1], _IMAGE_ENCODING
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels), encoding)
     if not done:
         raise DataError(f"cannot encode an image of shape {pixels.shape} as PNG")
     return encoded.tobytes()
