@@ -14,7 +14,7 @@ Options: `:debug` runs seconds instead of minutes.
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options
+from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -39,11 +39,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.checkpoint.every_steps = 80
     config.logging.every_steps = 20
     if choice.debug:
-        config.num_steps = 4
-        config.eval.every_steps = 2
-        config.schedule.warmup_steps = 1
-        config.batch_size = 4
-        config.eval.batch_size = 4
-        config.dataset.augmentation.crop_size = (64, 64)
-        config.logging.every_steps = 1
+        shorten(config)
     return config

@@ -57,7 +57,7 @@ def create_model(
         **options: attributes of the model: `num_classes`, `upsample`, `remat`.
 
     Raises:
-        ConfigError: for an unknown name or option.
+        ConfigError: for an unknown name, option or dtype.
     """
     if name not in model_names():
         raise ConfigError(
@@ -78,4 +78,17 @@ def create_model(
         )
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
-    return make(norm=norm, dtype=jnp.dtype(dtype), **options)
+    return make(norm=norm, dtype=_compute_type(dtype), **options)
+
+
+def _compute_type(dtype: Any) -> jnp.dtype:
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or not jnp.issubdtype(found, jnp.floating):
+        raise ConfigError(
+            f"unknown dtype {dtype!r}; expected a floating type such as "
+            "'float32' or 'bfloat16'"
+        )
+    return found

@@ -70,7 +70,7 @@ def compile_ahead(function, *arguments) -> tuple[Any, Any]:
     """Traces and compiles a jitted function for such arguments.
 
     Garbage collection pauses meanwhile: tracing makes millions of objects that
-    all stay, and looking through them again and again costs a third of its time.
+    all stay, and looking through them again and again takes a quarter of the time.
 
     Returns:
         The traced function (with `.jaxpr`) and the compiled one, to be called.

@@ -17,7 +17,7 @@ Options: `variant`, `debug` (seconds instead of hours).
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options
+from hrnet_jax.training.config import default_config, parse_options, shorten
 
 # Cube roots of the median-frequency weights of SegNet (Badrinarayanan et al.
 # 2017): rare classes count more, but far less than in proportion. With square
@@ -68,12 +68,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         config.eval.every_steps = 1000
         config.checkpoint.every_steps = 1000
     if choice.debug:
-        config.num_steps = 4
-        config.schedule.warmup_steps = 1
-        config.batch_size = 2
-        config.eval.batch_size = 2
-        config.eval.every_steps = 2
-        config.eval.pictures = 1
-        config.dataset.augmentation.crop_size = (64, 64)
-        config.logging.every_steps = 1
+        shorten(config)
     return config

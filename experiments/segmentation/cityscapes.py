@@ -23,7 +23,7 @@ import ml_collections
 
 from hrnet_jax.data.cityscapes import CLASS_WEIGHTS
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options
+from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -46,12 +46,6 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.eval.every_steps = 2000
     config.checkpoint.every_steps = 1000
     if choice.debug:
-        config.num_steps = 4
-        config.batch_size = 2
-        config.eval.batch_size = 2
-        config.eval.every_steps = 2
-        config.eval.pictures = 1
-        config.dataset.augmentation.crop_size = (64, 128)
         config.dataset.augmentation.base_size = 256
-        config.logging.every_steps = 1
+        shorten(config, crop_size=(64, 128))
     return config

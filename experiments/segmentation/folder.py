@@ -22,7 +22,7 @@ Options: `variant`, `debug` (seconds, to see that everything fits together).
 import ml_collections
 
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options
+from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -46,11 +46,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.num_epochs = 100
     config.eval.batch_size = 1
     if choice.debug:
-        config.num_steps = 4
-        config.schedule.warmup_steps = 1
-        config.batch_size = 2
-        config.eval.every_steps = 2
-        config.eval.pictures = 1
-        config.dataset.augmentation.crop_size = (64, 64)
-        config.logging.every_steps = 1
+        shorten(config)
     return config

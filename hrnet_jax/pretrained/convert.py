@@ -109,16 +109,18 @@ def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
     """Undoes what training scripts wrap around the weights.
 
     Raises:
-        WeightsError: if no tensor is left.
+        WeightsError: for an entry that is no named tensor, or if none is left.
     """
     for key in _STATE_DICT_KEYS:
         if isinstance(state_dict.get(key), Mapping):
             state_dict = state_dict[key]
     result = {}
     for name, value in state_dict.items():
-        while str(name).startswith(_PREFIXES):
+        if not isinstance(name, str):
+            raise WeightsError(f"entry {name!r} is not named by a text")
+        while name.startswith(_PREFIXES):
             name = name.split(".", 1)[1]
-        if str(name).startswith(_LOSS_PREFIX) or str(name).endswith(_COUNTER):
+        if name.startswith(_LOSS_PREFIX) or name.endswith(_COUNTER):
             continue
         if not hasattr(value, "shape"):
             raise WeightsError(

@@ -233,6 +233,23 @@ def parse_options(text: str, **defaults: Any) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(options)
 
 
+def shorten(
+    config: ml_collections.ConfigDict, crop_size: tuple[int, int] = (64, 64)
+) -> None:
+    """Makes an experiment its own `debug` form, in place: four steps, small crops.
+
+    Everything else stays as it is, so the run goes through the same code.
+    """
+    config.num_steps = 4
+    config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
+    config.batch_size = 2
+    config.dataset.augmentation.crop_size = crop_size
+    config.eval.batch_size = 2
+    config.eval.every_steps = 2
+    config.eval.pictures = 1
+    config.logging.every_steps = 1
+
+
 def to_json(config: Any) -> dict:
     """A configuration as plain JSON values (tuples become lists)."""
     plain = config.to_dict() if hasattr(config, "to_dict") else copy.deepcopy(config)

@@ -145,6 +145,8 @@ def test_norm_is_given_by_mode_or_by_options():
             "either 'align_corners' or 'upsample'",
         ),
         ("segmentation/w48", {"norm": "sync"}, "unknown norm mode 'sync'"),
+        ("segmentation/w48", {"dtype": "half!"}, "unknown dtype 'half!'.*'bfloat16'"),
+        ("segmentation/w48", {"dtype": "int8"}, "unknown dtype 'int8'.*floating"),
     ],
 )
 def test_a_wrong_name_or_option_is_an_error_that_says_what_was_expected(
