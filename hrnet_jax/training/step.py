@@ -121,7 +121,7 @@ def _norm(tree) -> jax.Array:
 
     Two thirds of an HRNet's parameter arrays are scales and biases of norms that
     hold 1 % of the values. They are joined first: a sum for each of them made
-    up a fifth of the operations of the step, and of its compile time more.
+    up a sixth of the operations of the step, and of its compile time more.
     """
     leaves = jax.tree.leaves(tree)
     vectors = [jnp.ravel(leaf) for leaf in leaves if jnp.ndim(leaf) <= 1]
