@@ -10,19 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions, normalize_batch
-
-
-def nchw(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-
-
-def nhwc(x: torch.Tensor) -> np.ndarray:
-    return x.detach().numpy().transpose(0, 2, 3, 1)
-
-
-def random_maps(*shape, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal(shape).astype(np.float32)
+from tests.models.maps import nchw, nhwc, random_maps
 
 
 def torch_norm(options: NormOptions, scale, bias) -> torch.nn.BatchNorm2d:
@@ -158,10 +146,11 @@ def test_bfloat16_maps_get_bfloat16_gradients_from_float32_sums():
 
 
 def test_no_gradient_flows_through_the_statistics():
-    x, ones, zeros = random_maps(2, 4, 4, 3), np.ones(3, np.float32), np.zeros(3)
+    x = random_maps(2, 4, 4, 3)
+    ones, zeros = np.ones(3, np.float32), np.zeros(3, np.float32)
 
     def loss(x):
-        _, mean, var = normalize_batch(x, ones, zeros.astype(np.float32), 1e-5)
+        _, mean, var = normalize_batch(x, ones, zeros, 1e-5)
         return jnp.sum(mean + var)
 
     np.testing.assert_array_equal(jax.grad(loss)(x), np.zeros_like(x))

@@ -9,19 +9,7 @@ import torch
 from hrnet_jax.models.layers import Conv, ConvNorm, relu
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.representations import ProjectV2
-
-
-def nchw(x: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-
-
-def nhwc(x: torch.Tensor) -> np.ndarray:
-    return x.detach().numpy().transpose(0, 2, 3, 1)
-
-
-def random_maps(*shape, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal(shape).astype(np.float32)
+from tests.models.maps import nchw, nhwc, random_maps
 
 
 @pytest.mark.parametrize("stride", [1, 2])
