@@ -13,6 +13,7 @@ from benchmarks.timing import Case
 from hrnet_jax import runtime
 from hrnet_jax.models.cost import multiply_adds
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.piecewise import PiecewiseProgram
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
@@ -57,6 +58,8 @@ class Program:
 
     def memory_bytes(self) -> int:
         """Memory the compiled program needs: arguments, results, temporaries."""
+        if isinstance(self.compiled, PiecewiseProgram):
+            return self.compiled.memory_bytes()
         memory = self.compiled.memory_analysis()
         return (
             memory.temp_size_in_bytes

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.piecewise import PiecewiseProgram
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +70,14 @@ def jit(function, **kwargs):
 def compile_ahead(function, *arguments) -> tuple[Any, Any]:
     """Traces and compiles a jitted function for such arguments.
 
-    Garbage collection pauses meanwhile: tracing makes millions of objects that
-    all stay, and looking through them again and again takes a quarter of the time.
+    On one CPU device the function becomes a `PiecewiseProgram`, everywhere else
+    one program. Garbage collection pauses meanwhile: tracing makes millions of
+    objects that all stay, and looking through them again and again takes a
+    quarter of the time.
+
+    Args:
+        function: from `jit`, without static arguments.
+        *arguments: arrays on the devices where it will run.
 
     Returns:
         The traced function (with `.jaxpr`) and the compiled one, to be called.
@@ -79,10 +86,21 @@ def compile_ahead(function, *arguments) -> tuple[Any, Any]:
     gc.disable()
     try:
         traced = function.trace(*arguments)
+        if _is_on_one_cpu(arguments) and not traced.jaxpr.effects:
+            return traced, PiecewiseProgram(traced, compiler_options())
         return traced, traced.lower().compile()
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _is_on_one_cpu(arguments: tuple) -> bool:
+    """Whether arrays lie on one device, and this is a CPU."""
+    devices = set[jax.Device]()
+    for leaf in jax.tree.leaves(arguments):
+        if isinstance(leaf, jax.Array):
+            devices |= leaf.sharding.device_set
+    return len(devices) == 1 and devices.pop().platform == "cpu"
 
 
 def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
@@ -97,7 +115,8 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
     folder = folder or os.environ.get("HRNET_JAX_CACHE")
     folder = os.fspath(folder or os.path.expanduser("~/.cache/hrnet_jax/xla"))
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # Low enough for the pieces of a train step, too high for single operations.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return folder
 

@@ -11,6 +11,7 @@ from jax.sharding import AxisType, PartitionSpec
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.piecewise import PiecewiseProgram
 
 
 def test_there_are_eight_virtual_devices():
@@ -159,6 +160,30 @@ def test_options_that_compute_wrong_results_are_not_used(monkeypatch, caplog):
     )
     assert runtime.compiler_options() == {}
     assert "wrong results" in caplog.text
+
+
+def compiled_on(devices: int, function):
+    mesh = runtime.make_mesh(data=devices)
+    x = jax.device_put(jnp.arange(8.0), runtime.batch_sharding(mesh))
+    _, compiled = runtime.compile_ahead(runtime.jit(function), x)
+    np.testing.assert_allclose(compiled(x), function(np.arange(8.0)))
+    return compiled
+
+
+def test_a_function_on_one_cpu_is_cut_and_others_are_not():
+    assert isinstance(compiled_on(1, lambda x: 2 * x), PiecewiseProgram)
+    # Among several devices the compiler decides where intermediate values lie.
+    assert not isinstance(compiled_on(8, lambda x: 2 * x), PiecewiseProgram)
+
+
+def test_a_function_with_side_effects_stays_whole(capfd):
+    def function(x):
+        jax.debug.print("seen")
+        return 2 * x
+
+    assert not isinstance(compiled_on(1, function), PiecewiseProgram)
+    jax.effects_barrier()
+    assert "seen" in capfd.readouterr().out
 
 
 def test_compiling_ahead_leaves_garbage_collection_as_it_was():

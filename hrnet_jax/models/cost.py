@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax.extend import core
 
+from hrnet_jax.piecewise import inner_jaxprs
+
 
 def multiply_adds(function: Callable, *args: Any) -> int:
     """Multiply-adds of all convolutions and matrix products of a function.
@@ -29,16 +31,9 @@ def jaxpr_multiply_adds(jaxpr: core.Jaxpr) -> int:
             total += _convolution(equation)
         elif equation.primitive.name == "dot_general":
             total += _matrix_product(equation)
-        for value in equation.params.values():
-            for inner in _inner(value):
-                total += repeat * jaxpr_multiply_adds(inner)
+        for inner in inner_jaxprs(equation):
+            total += repeat * jaxpr_multiply_adds(inner)
     return total
-
-
-def _inner(value: Any) -> list[core.Jaxpr]:
-    if isinstance(value, core.ClosedJaxpr):
-        return [value.jaxpr]
-    return [value] if isinstance(value, core.Jaxpr) else []
 
 
 def _convolution(equation) -> int:

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
-from hrnet_jax.models.layers import BasicBlock, Bottleneck, Conv, ConvNorm, relu
+from hrnet_jax.models.layers import (
+    BasicBlock,
+    Bottleneck,
+    Conv,
+    ConvNorm,
+    relu,
+    traced_once,
+)
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import get_variant
 
@@ -227,6 +234,7 @@ class Stage(nn.Module):
     def __call__(self, branches: Branches, train: bool) -> Branches:
         """Maps n maps at n resolutions to the first `outputs` of them."""
         module = nn.remat(Module, static_argnums=(2,)) if self.remat else Module
+        module = traced_once(module)
         for index in range(self.modules):
             is_last = index == self.modules - 1
             branches = module(

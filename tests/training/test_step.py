@@ -11,7 +11,10 @@ from flax import linen as nn
 
 from hrnet_jax import runtime
 from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.initialization import initial_variables as model_variables
 from hrnet_jax.models.layers import ConvNorm
+from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
 from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
@@ -239,3 +242,30 @@ def test_the_step_takes_over_the_memory_of_its_state():
     new, _ = step(state, {"x": jnp.ones(3)})
     assert state.params["w"].is_deleted()
     np.testing.assert_array_equal(new.step, 1)
+
+
+def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
+    # The two modules of stage 3 are equal.
+    small = Variant(4, stage1_blocks=0, modules=(0, 2, 0), blocks=1)
+    monkeypatch.setitem(VARIANTS, "small", small)
+    batch = {"image": np.ones((2, 32, 32, 3)), "label": np.ones((2, 32, 32), int)}
+    with jax.enable_x64():
+        whole, state = step_of_a_model("segmentation/small")
+        expected = whole(state, batch)
+        for remat in (False, True):
+            step, state = step_of_a_model("segmentation/small", remat=remat)
+            _, compiled = runtime.compile_ahead(step, state, batch)
+            # One of two equal calls, forward and backward.
+            assert compiled.num_programs == compiled.num_pieces - 2
+            assert_close(compiled(state, batch), expected, rtol=1e-9, atol=1e-12)
+
+
+def step_of_a_model(name, **options):
+    """Train step of a model in double precision, with its first state."""
+    model = create_model(name, num_classes=CLASSES, dtype=jnp.float64, **options)
+    optimizer = make_optimizer(OptimizerOptions(), lambda step: 0.1)
+    mesh = runtime.make_mesh(data=1)
+    step = make_train_step(make_loss(model), optimizer, lambda step: 0.1, mesh)
+    variables = jax.tree.map(np.float64, model_variables(model))
+    state = create_state(variables, optimizer)
+    return step, jax.device_put(state, runtime.replicated(mesh))
