@@ -85,6 +85,8 @@ def test_restores_what_was_saved(tmp_path):
     assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(arrays))
 
 
+@pytest.mark.usefixtures("abandoned_reads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_another_model_does_not_fit(tmp_path):
     checkpoints = open_checkpoints(tmp_path)
     save_all(checkpoints, [0.5])
@@ -144,7 +146,7 @@ def read_everything(workdir):
         checkpoints.close()
 
 
-# Orbax forgets the other reads when one fails; they find their loop closed.
+@pytest.mark.usefixtures("abandoned_reads")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_truncated_file_is_named(tmp_path):
     checkpoints = open_checkpoints(tmp_path / "whole")
@@ -171,6 +173,8 @@ def test_a_truncated_file_is_named(tmp_path):
     assert any(name.startswith("state/") and "/d/" in name for name in damaging)
 
 
+@pytest.mark.usefixtures("abandoned_reads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_missing_part_is_named(tmp_path):
     for part in ("state", "meta"):
         checkpoints = open_checkpoints(tmp_path / part)

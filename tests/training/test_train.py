@@ -187,6 +187,8 @@ def test_refuses_checkpoints_of_unknown_origin(tmp_path):
         train(tiny.config(), workdir)
 
 
+@pytest.mark.usefixtures("abandoned_reads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_checkpoint_stops_a_run_that_goes_on(tmp_path):
     workdir = tiny.copy_of_finished_run(tmp_path)
     (workdir / "result.json").unlink()
