@@ -19,7 +19,7 @@ import jax
 from jax.extend import core
 
 # Calls that hold fewer equations than this stay inside their surroundings.
-MIN_EQUATIONS = 100
+MIN_EQUATIONS = 200
 
 
 @dataclasses.dataclass(frozen=True)
