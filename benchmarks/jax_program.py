@@ -45,10 +45,12 @@ class Program:
     model: object
     compiled: object = None
 
-    def compile(self) -> float:
-        """Traces and compiles; returns the seconds that took."""
+    def compile(self, whole: bool = False) -> float:
+        """Traces and compiles, uncut if `whole`; returns the seconds that took."""
         start = time.perf_counter()
-        _, self.compiled = runtime.compile_ahead(self.function, *self.arguments)
+        _, self.compiled = runtime.compile_ahead(
+            self.function, *self.arguments, whole=whole
+        )
         return time.perf_counter() - start
 
     def multiply_adds(self) -> int:

@@ -30,7 +30,9 @@ def main(argv: list[str] | None = None) -> dict:
         case = parse_case(
             f"{options.model}:{options.mode}:{options.batch}x{options.size}"
         )
-        result = measure(case, options.dtype, options.steps, options.cache)
+        result = measure(
+            case, options.dtype, options.steps, options.cache, options.whole
+        )
     except (HRNetError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
@@ -55,11 +57,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--cache",
         help="existing folder: also compile from a persistent cache made in there",
     )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="compile one program where it would be cut into pieces",
+    )
     parser.add_argument("--json", help="file to write the result to")
     return parser.parse_args(argv)
 
 
-def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dict:
+def measure(
+    case: Case, dtype: str, steps: int, cache: str | None = None, whole: bool = False
+) -> dict:
     """Measures one case.
 
     Args:
@@ -68,6 +77,7 @@ def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dic
         steps: timed calls after the first.
         cache: folder in which a fresh persistent cache is made and removed
             again: the first compilation is cold, the second comes from it.
+        whole: compile one program where it would be cut into pieces.
 
     Returns:
         Everything measured; times in seconds, memory in bytes. `flops` counts
@@ -78,9 +88,9 @@ def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dic
     program = make_program(case, dtype)
     result["build_s"] = time.perf_counter() - start
     if cache is None:
-        result["compile_s"] = program.compile()
+        result["compile_s"] = program.compile(whole)
     else:
-        result |= _compile_twice(program, cache)
+        result |= _compile_twice(program, cache, whole)
     result["first_step_s"] = seconds(program)
     times = [seconds(program) for _ in range(steps)]
     median = statistics.median(times)
@@ -95,7 +105,7 @@ def measure(case: Case, dtype: str, steps: int, cache: str | None = None) -> dic
     }
 
 
-def _compile_twice(program: Program, cache: str) -> dict[str, float]:
+def _compile_twice(program: Program, cache: str, whole: bool) -> dict[str, float]:
     """Compiles into a fresh cache, then from it as a new process would."""
     before = jax.config.jax_compilation_cache_dir
     with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -103,9 +113,9 @@ def _compile_twice(program: Program, cache: str) -> dict[str, float]:
             runtime.enable_compilation_cache(folder)
             # JAX opens its cache once; without this it keeps the folder it has.
             compilation_cache.reset_cache()
-            cold = program.compile()
+            cold = program.compile(whole)
             jax.clear_caches()
-            cached = program.compile()
+            cached = program.compile(whole)
         finally:
             jax.config.update("jax_compilation_cache_dir", before)
             compilation_cache.reset_cache()

@@ -67,7 +67,7 @@ def jit(function, **kwargs):
     return jax.jit(function, compiler_options=compiler_options(), **kwargs)
 
 
-def compile_ahead(function, *arguments) -> tuple[Any, Any]:
+def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     """Traces and compiles a jitted function for such arguments.
 
     On one CPU device the function becomes a `PiecewiseProgram`, everywhere else
@@ -78,6 +78,7 @@ def compile_ahead(function, *arguments) -> tuple[Any, Any]:
     Args:
         function: from `jit`, without static arguments.
         *arguments: arrays on the devices where it will run.
+        whole: never cut the function.
 
     Returns:
         The traced function (with `.jaxpr`) and the compiled one, to be called.
@@ -86,9 +87,9 @@ def compile_ahead(function, *arguments) -> tuple[Any, Any]:
     gc.disable()
     try:
         traced = function.trace(*arguments)
-        if _is_on_one_cpu(arguments) and not traced.jaxpr.effects:
-            return traced, PiecewiseProgram(traced, compiler_options())
-        return traced, traced.lower().compile()
+        if whole or traced.jaxpr.effects or not _is_on_one_cpu(arguments):
+            return traced, traced.lower().compile()
+        return traced, PiecewiseProgram(traced, compiler_options())
     finally:
         if was_enabled:
             gc.enable()

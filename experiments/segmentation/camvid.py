@@ -43,7 +43,8 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config = default_config("segmentation")
     config.loss.class_weights = CLASS_WEIGHTS
     config.dataset.augmentation.crop_size = (240, 320)
-    config.dataset.augmentation.scale_min = 0.5
+    # Smaller than two thirds, an image no longer fills a crop.
+    config.dataset.augmentation.scale_min = 0.7
     config.dataset.augmentation.scale_max = 1.5
     config.dataset.augmentation.scale_step = 0.0
     # The test set has a sequence at dusk, the training set has little of that.
@@ -59,8 +60,9 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.schedule.learning_rate = 2e-3
     config.schedule.warmup_steps = 100
     config.batch_size = 8
-    config.num_steps = 1800
+    config.num_steps = 1900
     config.eval.every_steps = 600
+    config.eval.inference.flip = True
     config.checkpoint.every_steps = 200
     if choice.variant != "w18_small_v1":
         config.num_steps = 20_000
