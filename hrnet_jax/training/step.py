@@ -122,9 +122,9 @@ def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):
 def _norm(tree) -> jax.Array:
     """Square root of the sum of squares of all leaves.
 
-    Nine tenths of an HRNet's parameter arrays hold a tenth of the values: scales
-    and biases of norms, kernels of narrow branches. They are joined first, as a
-    sum for each would take a sixth of the time to compile a train step.
+    Three quarters of an HRNet's parameter arrays hold 3 % of the values: scales
+    and biases of norms, kernels of narrow branches (W18). They are joined first,
+    as separate sums take a CPU's compiler a second longer.
     """
     leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
     arrays = [leaf for leaf in leaves if leaf.size >= _SMALL]
