@@ -24,6 +24,8 @@ def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
     Raises:
         DataError: if there are none.
     """
+    if not str(source):
+        raise DataError("name of the images is empty; expected a file, folder or glob")
     path = pathlib.Path(source)
     if path.is_dir():
         found = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]

@@ -56,6 +56,12 @@ def test_finds_files_folders_and_globs(folder):
     assert len(find_images(f"{folder}/**/colour.png")) == 2
 
 
+def test_an_empty_name_is_not_the_current_folder():
+    # What a shell hands over for a variable that is not set.
+    with pytest.raises(DataError, match="name of the images is empty; expected"):
+        find_images("")
+
+
 @pytest.mark.parametrize("pattern", ["empty", "nothing.png", "*.gif"])
 def test_says_what_it_looked_for(pattern, tmp_path):
     (tmp_path / "empty").mkdir()
