@@ -6,8 +6,10 @@
         --config.dataset.data_dir=data --workdir=runs/camvid
 
 Trains on the 367 training images, picks the checkpoint by the 101 validation
-images and reports on the 233 test images. `w18_small_v1` is sized for 40
-minutes on two CPU cores; larger variants run long enough for an accelerator.
+images and reports on the 233 test images, averaging the logits of an image and
+its mirror image (`--config.eval.inference.flip=False` takes the image alone).
+`w18_small_v1` is sized for 40 minutes on two CPU cores; larger variants run long
+enough for an accelerator.
 
 Expected test `mean_iou`: see the table in README.md. For comparison, from
 scratch at this resolution: FC-DenseNet103 66.9 (Jegou et al. 2017).
@@ -43,7 +45,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config = default_config("segmentation")
     config.loss.class_weights = CLASS_WEIGHTS
     config.dataset.augmentation.crop_size = (240, 320)
-    # Smaller than two thirds, an image no longer fills a crop.
+    # Smaller than two thirds, an image no longer fills this crop.
     config.dataset.augmentation.scale_min = 0.7
     config.dataset.augmentation.scale_max = 1.5
     config.dataset.augmentation.scale_step = 0.0
@@ -67,6 +69,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     if choice.variant != "w18_small_v1":
         config.num_steps = 20_000
         config.dataset.augmentation.crop_size = (360, 480)
+        config.dataset.augmentation.scale_min = 0.5
         config.eval.every_steps = 1000
         config.checkpoint.every_steps = 1000
     if choice.debug:

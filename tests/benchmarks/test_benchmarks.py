@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import jax_program, throughput, timing
 from benchmarks.timing import Case
+from hrnet_jax.piecewise import PiecewiseProgram
 
 TINY = "w18_small_v1:infer:1x32x64"
 
@@ -78,6 +79,34 @@ def test_throughput_reports_every_figure(tmp_path, capsys):
     assert result["environment"]["backend"] == "cpu"
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert jax.config.jax_compilation_cache_dir == cache_before
+
+
+def test_programs_are_compiled_in_pieces_or_whole():
+    program = jax_program.make_program(timing.parse_case(TINY))
+    needs = {}
+    for whole in (False, True):
+        program.compile(whole)
+        assert isinstance(program.compiled, PiecewiseProgram) != whole
+        needs[whole] = program.memory_bytes()
+    # Both hold all variables at least, and values of the same sizes.
+    assert min(needs.values()) > 4 * 1_540_819
+    assert needs[False] == pytest.approx(needs[True], rel=0.5)
+
+
+def test_whole_programs_are_asked_for_by_a_flag(monkeypatch, capsys):
+    asked = []
+
+    def compile_program(self, whole=False):
+        asked.append(whole)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(jax_program.Program, "compile", compile_program)
+    arguments = ["--model", "segmentation/w18_small_v1", "--size", "32x64"]
+    for flags in ([], ["--whole"]):
+        with pytest.raises(SystemExit):
+            throughput.main(arguments + flags)
+    assert asked == [False, True]
+    assert capsys.readouterr().err.count("error: seen") == 2
 
 
 def test_cost_of_training_is_about_three_forward_passes():
