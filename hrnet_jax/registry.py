@@ -1,22 +1,28 @@
 """Models and tasks by name."""
 
-import functools
-from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
 
 from hrnet_jax.classification.heads import ClassificationHRNet
+from hrnet_jax.detection.heads import PyramidHRNet
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.keypoints.heads import LandmarkHRNet, PoseHRNet
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.resize import METHODS
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.segmentation.heads import SegmentationHRNet
+from hrnet_jax.segmentation.heads import SegmentationHRNet, SegmentationOCR
 from hrnet_jax.segmentation.task import SegmentationTask
 
-FAMILIES: dict[str, type[HRNet]] = {
-    "classification": ClassificationHRNet,
-    "segmentation": SegmentationHRNet,
+# Family -> what follows the variant in a name -> model.
+FAMILIES: dict[str, dict[str, type[HRNet]]] = {
+    "classification": {"": ClassificationHRNet},
+    "landmarks": {"": LandmarkHRNet},
+    "pose": {"": PoseHRNet},
+    "pyramid": {"": PyramidHRNet},
+    "segmentation": {"": SegmentationHRNet, "_ocr": SegmentationOCR},
 }
 
 TASKS = {"segmentation": SegmentationTask}
@@ -35,7 +41,12 @@ def get_task(name: str) -> type:
 
 def model_names() -> list[str]:
     """Every name that `create_model` takes."""
-    return [f"{family}/{variant}" for family in FAMILIES for variant in VARIANTS]
+    return [
+        f"{family}/{variant}{suffix}"
+        for family, suffixes in FAMILIES.items()
+        for suffix in suffixes
+        for variant in VARIANTS
+    ]
 
 
 def create_model(
@@ -54,31 +65,66 @@ def create_model(
             what the family's official weights were trained with.
         norm: batch-norm options, or just the mode (`batch`, `frozen`).
         dtype: compute type; parameters and outputs stay float32.
-        **options: attributes of the model: `num_classes`, `upsample`, `remat`.
+        **options: attributes of the model: `num_classes` or `num_points`,
+            `representation`, `upsample`, `remat`, ...
 
     Raises:
-        ConfigError: for an unknown name, option or dtype.
+        ConfigError: for an unknown name, option or dtype, or a representation
+            that the family does not have.
     """
-    if name not in model_names():
-        raise ConfigError(
-            f"unknown model {name!r}; expected one of {', '.join(model_names())}"
-        )
-    family, variant = name.split("/")
-    make: Callable[..., HRNet] = functools.partial(FAMILIES[family], variant)
+    family, variant = _find(name)
     if align_corners is not None:
         if "upsample" in options:
             raise ConfigError("give either 'align_corners' or 'upsample', not both")
         options["upsample"] = "align_corners" if align_corners else "bilinear"
-    known = set(FAMILIES[family].__dataclass_fields__) - {"name", "parent", "variant"}
+    _check_options(name, family, options)
+    if isinstance(norm, str):
+        norm = NormOptions(mode=norm)
+    return family(variant, norm=norm, dtype=_compute_type(dtype), **options)
+
+
+def _find(name: str) -> tuple[type[HRNet], str]:
+    """The model class behind a name, and the variant."""
+    family, _, rest = name.partition("/")
+    # Longest first: an empty suffix ends every name.
+    for suffix in sorted(FAMILIES.get(family, {}), key=len, reverse=True):
+        variant = rest.removesuffix(suffix) if suffix else rest
+        if rest.endswith(suffix) and variant in VARIANTS:
+            return FAMILIES[family][suffix], variant
+    raise ConfigError(
+        f"unknown model {name!r}; expected one of {', '.join(model_names())}"
+    )
+
+
+def _check_options(name: str, family: type[HRNet], options: dict[str, Any]) -> None:
+    known = {field.name for field in dataclasses.fields(family)}
+    known -= {"name", "parent", "variant"}
+    if not family.representations:
+        known.discard("representation")
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigError(
             f"model {name!r} has no option {unknown[0]!r}; "
             f"expected one of {', '.join(sorted(known | {'align_corners'}))}"
         )
-    if isinstance(norm, str):
-        norm = NormOptions(mode=norm)
-    return make(norm=norm, dtype=_compute_type(dtype), **options)
+    wanted = options.get("representation")
+    if wanted is not None and wanted not in family.representations:
+        having = [
+            other
+            for other, classes in FAMILIES.items()
+            if any(wanted in kind.representations for kind in classes.values())
+        ]
+        raise ConfigError(
+            f"model {name!r} has no representation {wanted!r}; expected one of "
+            f"{', '.join(family.representations)}"
+            + (f" ({wanted} exists in {', '.join(having)})" if having else "")
+        )
+    upsample = options.get("upsample", "bilinear")
+    if upsample not in METHODS:
+        raise ConfigError(
+            f"unknown upsample method {upsample!r}; expected one of "
+            f"{', '.join(METHODS)}"
+        )
 
 
 def _compute_type(dtype: Any) -> jnp.dtype:

@@ -82,7 +82,7 @@ def test_the_rule_tells_floors_apart():
     assert is_allowed("jax.numpy", "models")
     assert not is_allowed("hrnet_jax.data.records.Records", "segmentation")
     assert not is_allowed("hrnet_jax.data.info.DatasetInfo", "models")
-    assert not is_allowed("hrnet_jax.segmentation.heads.V2Head", "training")
+    assert not is_allowed("hrnet_jax.segmentation.heads.SegmentationHRNet", "training")
     assert not is_allowed("hrnet_jax.classification.heads", "segmentation")
     assert not is_allowed("hrnet_jax.models_of_others", "data")
     assert not is_allowed("tests.tiny", "training")

@@ -1,5 +1,7 @@
 """HRNet for image classification."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -17,10 +19,16 @@ class ClassificationHRNet(HRNet):
 
     Attributes:
         num_classes: number of classes.
+        head_bias: whether the head's convolutions have a bias; the SSLD weights
+            of PaddleClas have none.
         upsample: nearest, as all ImageNet weights were trained.
     """
 
+    # It reads all four branches in its own way, there is nothing to choose.
+    representations: ClassVar = ()
+
     num_classes: int = 1000
+    head_bias: bool = True
     upsample: str = "nearest"
 
     @nn.compact
@@ -49,13 +57,13 @@ class ClassificationHRNet(HRNet):
                 x = x + ConvNorm(
                     4 * width,
                     stride=2,
-                    use_bias=True,
+                    use_bias=self.head_bias,
                     **common,
                     name=f"downsample{index - 1}",
                 )(total, train)
             total = x
-        features = ConvNorm(2048, kernel_size=1, use_bias=True, **common, name="final")(
-            total, train
-        )
+        features = ConvNorm(
+            2048, kernel_size=1, use_bias=self.head_bias, **common, name="final"
+        )(total, train)
         self.sow("intermediates", "features", features)
         return features

@@ -12,7 +12,7 @@ from hrnet_jax.errors import ConfigError
 
 Dtype = Any
 
-NORM_MODES = ("batch", "frozen")
+NORM_MODES = ("batch", "frozen", "folded")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,8 @@ class NormOptions:
 
     Attributes:
         mode: `batch` uses the statistics of the (global) batch in training;
-            `frozen` always uses the running ones, the affine part still learns.
+            `frozen` always uses the running ones, the affine part still learns;
+            `folded` only adds a bias, for weights that `folding` has prepared.
         momentum: weight of the new batch in the running statistics, PyTorch's
             convention (0.1 or 0.01; flax's own is one minus this).
         epsilon: added to the variance.
@@ -40,6 +41,11 @@ class NormOptions:
                 f"unknown norm mode {self.mode!r}; "
                 f"expected one of {', '.join(NORM_MODES)}"
             )
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the convolutions before norms carry their scales and biases."""
+        return self.mode == "folded"
 
 
 class BatchNorm(nn.Module):
@@ -61,6 +67,9 @@ class BatchNorm(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Normalises [..., C] over all axes but the last."""
         features = x.shape[-1]
+        if self.options.is_folded:
+            bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+            return x.astype(self.dtype) + bias.astype(self.dtype)
         scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         mean_state = self.variable(

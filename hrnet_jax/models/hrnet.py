@@ -20,11 +20,12 @@ from hrnet_jax.models.layers import (
     relu,
     traced_once,
 )
+from hrnet_jax.models.representations import branches_kept
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import get_variant
 
 Dtype = Any
-Branches = tuple[jax.Array, ...]
+Maps = tuple[jax.Array, ...]
 
 
 class Stem(nn.Module):
@@ -77,7 +78,7 @@ class Transition(nn.Module):
     dtype: Dtype
 
     @nn.compact
-    def __call__(self, branches: Branches, train: bool) -> Branches:
+    def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n branches to len(widths) branches, at most one more."""
         results = []
         for index, width in enumerate(self.widths):
@@ -158,7 +159,7 @@ class Exchange(nn.Module):
     dtype: Dtype
 
     @nn.compact
-    def __call__(self, branches: Branches, train: bool) -> Branches:
+    def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
         results = []
         for target in range(self.outputs):
@@ -169,9 +170,7 @@ class Exchange(nn.Module):
             results.append(relu(total))
         return tuple(results)
 
-    def _path(
-        self, branches: Branches, source: int, target: int, train: bool
-    ) -> jax.Array:
+    def _path(self, branches: Maps, source: int, target: int, train: bool) -> jax.Array:
         x, goal = branches[source], branches[target]
         if source == target:
             return x
@@ -201,7 +200,7 @@ class Module(nn.Module):
     dtype: Dtype
 
     @nn.compact
-    def __call__(self, branches: Branches, train: bool) -> Branches:
+    def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
         branches = tuple(
             Branch(self.blocks, self.norm, self.dtype, name=f"branch{index}")(x, train)
@@ -231,7 +230,7 @@ class Stage(nn.Module):
     remat: bool
 
     @nn.compact
-    def __call__(self, branches: Branches, train: bool) -> Branches:
+    def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
         module = nn.remat(Module, static_argnums=(2,)) if self.remat else Module
         module = traced_once(module)
@@ -254,8 +253,12 @@ class HRNet(nn.Module):
     Task models derive from this class and call `represent` in their own
     `__call__`, so that parameter names start at `stem`, `stage1`, ...
 
+    What every stage puts out is sown as intermediate `after_stage<s>`, for those
+    who apply the model with `mutable=["intermediates"]`.
+
     Attributes:
         variant: name in `variants.VARIANTS`.
+        representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
         upsample: `bilinear`, `align_corners` or `nearest`, inside the exchange.
         norm: batch-norm options.
         dtype: compute type (bfloat16 on accelerators); parameters, statistics
@@ -264,30 +267,41 @@ class HRNet(nn.Module):
     """
 
     variant: str
+    representation: str = "v2"
     upsample: str = "bilinear"
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
     remat: bool = False
 
-    def represent(self, images: jax.Array, train: bool, outputs: int = 4) -> Branches:
-        """Computes the multi-resolution representation.
+    def represent(self, images: jax.Array, train: bool) -> Maps:
+        """Computes the maps of the representation.
 
         Args:
             images: [B, H, W, 3], normalised.
             train: whether batch norm uses and updates batch statistics.
-            outputs: resolutions kept by the very last exchange (1 is HRNetV1).
 
         Returns:
-            `outputs` maps; map b is [B, ceil(H / s), ceil(W / s), C * 2**b]
-            with s = 4 * 2**b.
+            V1: one map [B, ceil(H / 4), ceil(W / 4), C]; V1h: the same with 15 C
+            channels; V2 and V2p: four maps, map b of
+            [B, ceil(H / s), ceil(W / s), C * 2**b] with s = 4 * 2**b.
         """
+        branches = self._branches(images, train, branches_kept(self.representation))
+        if self.representation != "v1h":
+            return branches
+        width = sum(get_variant(self.variant).branch_widths())
+        expand = Conv(width, 1, use_bias=True, dtype=self.dtype, name="expand")
+        return (expand(branches[0]),)
+
+    def _branches(self, images: jax.Array, train: bool, outputs: int) -> Maps:
+        """The first `outputs` branches after stage 4."""
         variant = get_variant(self.variant)
         common = {"norm": self.norm, "dtype": self.dtype}
         x = Stem(**common, name="stem")(images.astype(self.dtype), train)
         x = Stage1(
             variant.stage1_width, variant.stage1_blocks, **common, name="stage1"
         )(x, train)
-        branches: Branches = (x,)
+        branches: Maps = (x,)
+        self.sow("intermediates", "after_stage1", branches)
         for stage, modules in enumerate(variant.modules, start=2):
             branches = Transition(
                 variant.branch_widths(stage), **common, name=f"transition{stage - 1}"
@@ -301,4 +315,5 @@ class HRNet(nn.Module):
                 **common,
                 name=f"stage{stage}",
             )(branches, train)
+            self.sow("intermediates", f"after_stage{stage}", branches)
         return branches

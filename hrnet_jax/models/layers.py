@@ -131,7 +131,7 @@ class ConvNorm(nn.Module):
             self.features,
             self.kernel_size,
             self.stride,
-            self.use_bias,
+            self.use_bias and not self.norm.is_folded,
             self.dtype,
             name="conv",
         )(x)

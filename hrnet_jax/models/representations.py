@@ -1,4 +1,12 @@
-"""Representations made of the four resolutions (Figure 3 of the paper)."""
+"""Representations made of the four resolutions (Figure 3 of the paper).
+
+V1 keeps the highest resolution alone. V1h raises its channels to those of V2 by
+a 1x1 convolution. V2 upsamples all four and concatenates them, 15 C channels. V2p
+reduces V2 to 256 channels and pools that into a pyramid.
+
+A representation is handed on as the maps that a head still has to join: one map
+for V1 and V1h, four for V2, so that a head may convolve before it upsamples.
+"""
 
 from typing import Any
 
@@ -6,14 +14,37 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hrnet_jax.models.layers import kernel_init
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.layers import Conv, kernel_init
 from hrnet_jax.models.resize import resize
 
 Dtype = Any
+Maps = tuple[jax.Array, ...]
+
+REPRESENTATIONS = ("v1", "v1h", "v2", "v2p")
+
+POOLINGS = ("average", "max")
 
 
-class ProjectV2(nn.Module):
-    """A 1x1 convolution of HRNetV2's representation that never builds it.
+def branches_kept(representation: str) -> int:
+    """Resolutions that the very last exchange has to compute.
+
+    V1 and V1h read one, so the paths to the others would be dead weight (pose:
+    deep-high-resolution-net.pytorch, `multi_scale_output=False`).
+
+    Raises:
+        ConfigError: for an unknown representation.
+    """
+    if representation not in REPRESENTATIONS:
+        raise ConfigError(
+            f"unknown representation {representation!r}; "
+            f"expected one of {', '.join(REPRESENTATIONS)}"
+        )
+    return 1 if representation in ("v1", "v1h") else 4
+
+
+class Project(nn.Module):
+    """A 1x1 convolution of the concatenated maps that never builds them.
 
     HRNetV2 upsamples all branches to the highest resolution and concatenates
     them. A 1x1 convolution of that equals the sum of the upsampled 1x1
@@ -24,31 +55,113 @@ class ProjectV2(nn.Module):
     Attributes:
         features: output channels; None keeps the sum of the input channels.
         upsample: `bilinear` or `align_corners`.
+        use_bias: whether to add a bias.
         dtype: compute type; parameters stay float32.
     """
 
     features: int | None = None
     upsample: str = "bilinear"
+    use_bias: bool = True
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, branches: tuple[jax.Array, ...]) -> jax.Array:
+    def __call__(self, maps: Maps) -> jax.Array:
         """Maps maps [B, H_b, W_b, C_b] to [B, H_0, W_0, features]."""
-        widths = [x.shape[-1] for x in branches]
+        widths = [x.shape[-1] for x in maps]
         features = self.features or sum(widths)
         kernel = self.param(
             "kernel", kernel_init, (1, 1, sum(widths), features), jnp.float32
         )
-        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         kernel = kernel[0, 0].astype(self.dtype)
-        size = branches[0].shape[1:3]
+        size = maps[0].shape[1:3]
         total = None
         start = 0
-        for x, width in zip(branches, widths, strict=True):
+        for x, width in zip(maps, widths, strict=True):
             y = jnp.einsum(
                 "bhwc,cf->bhwf", x.astype(self.dtype), kernel[start : start + width]
             )
             y = resize(y, size, self.upsample)
             total = y if total is None else total + y
             start += width
-        return total + bias.astype(self.dtype)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+            total = total + bias.astype(self.dtype)
+        return total
+
+
+def concatenate(maps: Maps, upsample: str) -> jax.Array:
+    """HRNetV2's representation itself: [B, H_0, W_0, 15 C].
+
+    Only for what is more than a 1x1 convolution; see `Project` for the others.
+    """
+    size = maps[0].shape[1:3]
+    return jnp.concatenate([resize(x, size, upsample) for x in maps], -1)
+
+
+class Pyramid(nn.Module):
+    """HRNetV2p: V2 reduced to few channels, pooled, one 3x3 convolution a level.
+
+    Level k averages (or takes the largest of) windows of 2**k pixels of the
+    reduced map and drops incomplete ones. No convolution has a norm or a ReLU.
+    Source: `HRFPN` of HRNet-Object-Detection and of mmdetection.
+
+    Attributes:
+        features: channels of every level.
+        levels: number of levels; five in all published detectors.
+        pooling: `average` or `max`.
+        stride: of the last convolutions; mmdetection's FCOS uses 2, so that its
+            levels have strides 8 to 128 instead of 4 to 64.
+        dtype: compute type; results are float32.
+    """
+
+    features: int = 256
+    levels: int = 5
+    pooling: str = "average"
+    stride: int = 1
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, maps: Maps) -> Maps:
+        """Maps the four branches to `levels` float32 maps, each half the last."""
+        x = Project(self.features, "bilinear", dtype=self.dtype, name="reduce")(maps)
+        results = []
+        for level in range(self.levels):
+            y = Conv(
+                self.features,
+                stride=self.stride,
+                use_bias=True,
+                dtype=self.dtype,
+                name=f"level{level}",
+            )(pool(x, 2**level, self.pooling))
+            results.append(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+        return tuple(results)
+
+
+def pool(x: jax.Array, side: int, method: str) -> jax.Array:
+    """Pools windows of side x side pixels that do not overlap.
+
+    Args:
+        x: [B, H, W, C].
+        side: of a window; also the stride.
+        method: `average` or `max`.
+
+    Returns:
+        [B, floor(H / side), floor(W / side), C].
+
+    Raises:
+        ConfigError: for an unknown method, or a map smaller than one window.
+    """
+    if method not in POOLINGS:
+        raise ConfigError(
+            f"unknown pooling {method!r}; expected one of {', '.join(POOLINGS)}"
+        )
+    if side == 1:
+        return x
+    if min(x.shape[1:3]) < side:
+        raise ConfigError(
+            f"a map of {x.shape[1]}x{x.shape[2]} has no window of {side}x{side}: the "
+            f"image must be at least {4 * side} pixels high and wide"
+        )
+    window = (side, side)
+    pool = nn.avg_pool if method == "average" else nn.max_pool
+    return pool(x, window, strides=window, padding="VALID")

@@ -1,55 +1,39 @@
-"""HRNetV2 for semantic segmentation."""
+"""HRNet for semantic segmentation, alone and with object-contextual representations."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.heads import PixelHead, upsample_between, widen
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import Conv, relu
-from hrnet_jax.models.representations import ProjectV2
+from hrnet_jax.models.layers import Conv, ConvNorm
+from hrnet_jax.models.representations import concatenate
 
 Dtype = Any
 
-
-class V2Head(nn.Module):
-    """1x1 convolution, norm, ReLU, 1x1 convolution on the V2 representation.
-
-    Source: HRNet-Semantic-Segmentation, `last_layer` of `seg_hrnet.py`.
-
-    Attributes:
-        num_outputs: channels of the result.
-        upsample: `bilinear` or `align_corners`, for the concatenation.
-        norm: options of the batch norm.
-        dtype: compute type; the result is float32.
-    """
-
-    num_outputs: int
-    upsample: str = "bilinear"
-    norm: NormOptions = NormOptions()
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
-        """Maps the four branches to float32 [B, H_0, W_0, num_outputs]."""
-        x = ProjectV2(None, self.upsample, self.dtype, name="project")(branches)
-        x = relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
-        x = Conv(
-            self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
-        )(x)
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+# HRNet-Semantic-Segmentation, branch HRNet-OCR: `MODEL.OCR` and the constant in
+# `seg_hrnet_ocr.py`.
+_OBJECT_WIDTH = 512
+_KEY_WIDTH = 256
+_DROPOUT = 0.05
 
 
 class SegmentationHRNet(HRNet):
-    """HRNetV2 that labels pixels.
+    """HRNet that labels pixels.
 
     Attributes:
         num_classes: number of labels.
+        head_bias: whether the head's first convolution has a bias
+            (mmsegmentation's has none).
     """
 
+    representations: ClassVar = ("v1", "v1h", "v2")
+
     num_classes: int = 19
+    head_bias: bool = True
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -62,9 +46,139 @@ class SegmentationHRNet(HRNet):
         Returns:
             float32 [B, ceil(H / 4), ceil(W / 4), num_classes].
         """
-        branches = self.represent(images, train)
-        # Nearest is never used for the concatenation, only inside the exchange.
-        upsample = "bilinear" if self.upsample == "nearest" else self.upsample
-        return V2Head(self.num_classes, upsample, self.norm, self.dtype, name="head")(
-            branches, train
+        return PixelHead(
+            self.num_classes,
+            upsample_between(self.upsample),
+            self.head_bias,
+            self.norm,
+            self.dtype,
+            name="head",
+        )(self.represent(images, train), train)
+
+
+class SegmentationOCR(HRNet):
+    """HRNet with object-contextual representations (Yuan et al., ECCV 2020).
+
+    A first head labels pixels coarsely; the pixels of each label are averaged
+    into one vector per class, and every pixel then attends to these vectors.
+
+    Attributes:
+        num_classes: number of labels.
+        head_bias: whether the convolutions in front of the auxiliary head's norm
+            and of the pixel features' norm have a bias (mmsegmentation's have
+            none).
+        upsample: aligned corners, as all official OCR weights were trained
+            (mmsegmentation's were not).
+    """
+
+    representations: ClassVar = ("v2",)
+
+    num_classes: int = 19
+    head_bias: bool = True
+    upsample: str = "align_corners"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> dict[str, jax.Array]:
+        """Maps normalised images to two sets of logits at a quarter of their size.
+
+        Args:
+            images: float [B, H, W, 3], any H and W.
+            train: whether norms use batch statistics and channels are dropped,
+                which takes a random stream `dropout`.
+
+        Returns:
+            `logits`, the labels, and `aux`, the coarse ones that only a loss
+            looks at, both float32 [B, ceil(H / 4), ceil(W / 4), num_classes].
+        """
+        maps = self.represent(images, train)
+        upsample = upsample_between(self.upsample)
+        common = {"norm": self.norm, "dtype": self.dtype}
+        aux = PixelHead(
+            self.num_classes, upsample, self.head_bias, **common, name="aux"
+        )(maps, train)
+        head = ObjectContextHead(self.num_classes, self.head_bias, **common, name="ocr")
+        logits = head(concatenate(maps, upsample), aux, train)
+        return {"aux": aux, "logits": logits}
+
+
+class ObjectContextHead(nn.Module):
+    """Labels pixels by what they share with the classes present in the image.
+
+    Source: HRNet-Semantic-Segmentation, branch HRNet-OCR, `seg_hrnet_ocr.py`.
+
+    Attributes:
+        num_classes: number of labels.
+        use_bias: whether the 3x3 convolution has a bias.
+        norm: options of the batch norms.
+        dtype: compute type; attention weights and the result are float32.
+    """
+
+    num_classes: int
+    use_bias: bool = True
+    norm: NormOptions = NormOptions()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, coarse: jax.Array, train: bool) -> jax.Array:
+        """Maps features [B, H, W, C] and coarse logits to float32 logits."""
+        common = {"norm": self.norm, "dtype": self.dtype}
+        pixels = ConvNorm(
+            _OBJECT_WIDTH, use_bias=self.use_bias, **common, name="pixels"
+        )(x, train)
+        objects = gather_objects(pixels, coarse)
+        context = ObjectAttention(**common, name="attention")(pixels, objects, train)
+        x = ConvNorm(_OBJECT_WIDTH, 1, **common, name="fuse")(
+            jnp.concatenate([context, pixels], -1), train
         )
+        # Whole channels at a time, PyTorch's `Dropout2d`.
+        x = nn.Dropout(_DROPOUT, broadcast_dims=(1, 2))(x, deterministic=not train)
+        classifier = Conv(
+            self.num_classes, 1, use_bias=True, dtype=self.dtype, name="classifier"
+        )
+        return widen(classifier(x))
+
+
+def gather_objects(pixels: jax.Array, coarse: jax.Array) -> jax.Array:
+    """One vector per class: the mean of the pixels, weighted by its logits.
+
+    Args:
+        pixels: [B, H, W, C].
+        coarse: logits [B, H, W, K]; each class's softmax runs over positions.
+
+    Returns:
+        [B, K, C], in the type of the pixels.
+    """
+    batch, height, width, channels = pixels.shape
+    shape = (batch, height * width, -1)
+    weights = jax.nn.softmax(coarse.reshape(shape), axis=1)
+    pixels = pixels.reshape(batch, height * width, channels)
+    return jnp.einsum("bnk,bnc->bkc", weights.astype(pixels.dtype), pixels)
+
+
+class ObjectAttention(nn.Module):
+    """Every pixel gathers the class vectors that resemble it.
+
+    Attributes:
+        norm: options of the batch norms.
+        dtype: compute type.
+    """
+
+    norm: NormOptions
+    dtype: Dtype
+
+    @nn.compact
+    def __call__(self, pixels: jax.Array, objects: jax.Array, train: bool) -> jax.Array:
+        """Maps pixels [B, H, W, C] and objects [B, K, C] to [B, H, W, C]."""
+
+        def layer(name, x, width=_KEY_WIDTH):
+            conv = ConvNorm(width, 1, norm=self.norm, dtype=self.dtype, name=name)
+            return conv(x, train)
+
+        rows = objects[:, :, None]
+        queries = layer("query1", layer("query0", pixels))
+        keys = layer("key1", layer("key0", rows))[:, :, 0]
+        values = layer("value", rows)[:, :, 0]
+        likeness = jnp.einsum("bhwc,bkc->bhwk", queries, keys) * _KEY_WIDTH**-0.5
+        weights = jax.nn.softmax(widen(likeness), axis=-1).astype(values.dtype)
+        context = jnp.einsum("bhwk,bkc->bhwc", weights, values)
+        return layer("out", context, pixels.shape[-1])

@@ -8,7 +8,7 @@ import torch
 
 from hrnet_jax.models.layers import Conv, ConvNorm, relu
 from hrnet_jax.models.normalization import normalize_images
-from hrnet_jax.models.representations import ProjectV2
+from hrnet_jax.models.representations import Project
 from tests.models.maps import nchw, nhwc, random_maps
 
 
@@ -64,7 +64,7 @@ def test_projection_equals_a_1x1_convolution_of_the_concatenation(upsample):
     expected = np.einsum(
         "bchw,cf->bhwf", torch.cat(full, 1).double().numpy(), kernel[0, 0]
     )
-    got = ProjectV2(10, upsample).apply(
+    got = Project(10, upsample).apply(
         {"params": {"kernel": kernel, "bias": bias}}, tuple(map(jnp.asarray, branches))
     )
     np.testing.assert_allclose(got, expected + bias, atol=1e-4)

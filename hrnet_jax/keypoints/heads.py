@@ -1,0 +1,79 @@
+"""HRNet for facial landmarks and human pose: one heatmap per point."""
+
+from typing import ClassVar
+
+import jax
+from flax import linen as nn
+
+from hrnet_jax.models.heads import PixelHead, upsample_between, widen
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.layers import Conv
+
+
+class LandmarkHRNet(HRNet):
+    """HRNetV2 with a heatmap per facial landmark.
+
+    Source: HRNet-Facial-Landmark-Detection, `hrnet.py`.
+
+    Attributes:
+        num_points: number of landmarks: 68 (300W), 98 (WFLW), 29 (COFW),
+            19 (AFLW).
+    """
+
+    representations: ClassVar = ("v1", "v1h", "v2")
+
+    num_points: int = 68
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Maps normalised crops to heatmaps at a quarter of their size.
+
+        Args:
+            images: float [B, H, W, 3], any H and W; published with 256x256.
+            train: whether batch norm uses and updates batch statistics.
+
+        Returns:
+            float32 [B, ceil(H / 4), ceil(W / 4), num_points].
+        """
+        return PixelHead(
+            self.num_points,
+            upsample_between(self.upsample),
+            norm=self.norm,
+            dtype=self.dtype,
+            name="head",
+        )(self.represent(images, train), train)
+
+
+class PoseHRNet(HRNet):
+    """HRNetV1 with a heatmap per joint.
+
+    The last exchange computes the highest resolution alone.
+    Source: deep-high-resolution-net.pytorch, `pose_hrnet.py`.
+
+    Attributes:
+        num_points: number of joints: 17 (COCO), 16 (MPII).
+        upsample: nearest, as all official weights were trained.
+    """
+
+    representations: ClassVar = ("v1",)
+
+    num_points: int = 17
+    representation: str = "v1"
+    upsample: str = "nearest"
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
+        """Maps normalised crops to heatmaps at a quarter of their size.
+
+        Args:
+            images: float [B, H, W, 3]; published with 256x192 and 384x288.
+            train: whether batch norm uses and updates batch statistics.
+
+        Returns:
+            float32 [B, ceil(H / 4), ceil(W / 4), num_points].
+        """
+        (x,) = self.represent(images, train)
+        classifier = Conv(
+            self.num_points, 1, use_bias=True, dtype=self.dtype, name="classifier"
+        )
+        return widen(classifier(x))

@@ -1,0 +1,65 @@
+"""The head that HRNetV2 puts on its representation, for labels and heatmaps."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.layers import Conv, relu
+from hrnet_jax.models.representations import Project
+
+Dtype = Any
+
+
+class PixelHead(nn.Module):
+    """1x1 convolution, norm, ReLU, 1x1 convolution at the highest resolution.
+
+    Source: `last_layer` of HRNet-Semantic-Segmentation, `head` of
+    HRNet-Facial-Landmark-Detection.
+
+    Attributes:
+        num_outputs: channels of the result.
+        upsample: `bilinear` or `align_corners`, for the concatenation.
+        use_bias: whether the first convolution has a bias; mmsegmentation's
+            has none.
+        norm: options of the batch norm.
+        dtype: compute type; the result is float32.
+    """
+
+    num_outputs: int
+    upsample: str = "bilinear"
+    use_bias: bool = True
+    norm: NormOptions = NormOptions()
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> jax.Array:
+        """Maps the maps of a representation to float32 [B, H_0, W_0, num_outputs]."""
+        x = Project(
+            None,
+            self.upsample,
+            self.use_bias and not self.norm.is_folded,
+            self.dtype,
+            name="project",
+        )(maps)
+        x = relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
+        x = Conv(
+            self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
+        )(x)
+        return widen(x)
+
+
+def widen(x: jax.Array) -> jax.Array:
+    """At least float32: outputs are, whatever the compute type."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def upsample_between(upsample: str) -> str:
+    """Method that joins the resolutions of a representation.
+
+    Nearest is never used for that, only inside the exchange: all official heads
+    that read several resolutions are bilinear.
+    """
+    return "bilinear" if upsample == "nearest" else upsample
