@@ -24,6 +24,7 @@ class ClassificationHRNet(HRNet):
         upsample: nearest, as all ImageNet weights were trained.
     """
 
+    kind: ClassVar = "classification"
     # It reads all four branches in its own way, there is nothing to choose.
     representations: ClassVar = ()
 

@@ -22,6 +22,7 @@ class PyramidHRNet(HRNet):
             trained; the reduction is always bilinear.
     """
 
+    kind: ClassVar = "pyramid"
     representations: ClassVar = ("v2p",)
 
     features: int = 256

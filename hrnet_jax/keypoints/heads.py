@@ -20,6 +20,7 @@ class LandmarkHRNet(HRNet):
             19 (AFLW).
     """
 
+    kind: ClassVar = "landmarks"
     representations: ClassVar = ("v1", "v1h", "v2")
 
     num_points: int = 68
@@ -55,6 +56,7 @@ class PoseHRNet(HRNet):
         upsample: nearest, as all official weights were trained.
     """
 
+    kind: ClassVar = "pose"
     representations: ClassVar = ("v1",)
 
     num_points: int = 17

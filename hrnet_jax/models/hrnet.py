@@ -5,7 +5,7 @@ the official repositories. Four branches run at strides 4, 8, 16 and 32; every
 module ends by exchanging information between all of them.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -257,6 +257,8 @@ class HRNet(nn.Module):
     who apply the model with `mutable=["intermediates"]`.
 
     Attributes:
+        kind: what the model puts out; schemes of tensor names go by it.
+        representations: those that the model may be asked for.
         variant: name in `variants.VARIANTS`.
         representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
         upsample: `bilinear`, `align_corners` or `nearest`, inside the exchange.
@@ -265,6 +267,9 @@ class HRNet(nn.Module):
             and outputs are float32.
         remat: recompute modules in the backward pass; saves memory, costs time.
     """
+
+    kind: ClassVar[str]
+    representations: ClassVar[tuple[str, ...]]
 
     variant: str
     representation: str = "v2"

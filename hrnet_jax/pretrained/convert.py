@@ -1,39 +1,37 @@
-"""Official PyTorch state dicts to our variables and back, strict and total."""
+"""PyTorch state dicts to our variables and back, strict and total."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
-from flax import linen as nn
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
+from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
-from hrnet_jax.pretrained.names import from_official, to_official
-
-# Entries of official files that are no weights: a batch counter that PyTorch
-# reads only with momentum=None, and buffers of the loss of the training wrapper.
-_COUNTER = "num_batches_tracked"
-_LOSS_PREFIX = "loss."
-_PREFIXES = ("module.", "model.")
-_STATE_DICT_KEYS = ("state_dict", "model")
-_LISTED = 8
+from hrnet_jax.pretrained.fit import check_fit, listed
+from hrnet_jax.pretrained.names import Scheme, conventions, find_scheme
+from hrnet_jax.pretrained.recognition import recognize, scheme_of_model, scheme_of_names
+from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
 
 
 def from_torch(
     state_dict: Mapping[str, np.ndarray],
-    model: nn.Module,
+    model: HRNet,
     *,
+    convention: str | None = None,
     inplace_abn: bool = False,
 ) -> dict:
-    """Converts an official state dict into the variables of `model`.
+    """Converts a PyTorch state dict into the variables of `model`.
 
     Every tensor of the state dict is used once and every leaf of the model is
     filled, or this fails. Wrappers are undone: a nested `state_dict`, the
     prefixes `module.` and `model.`, loss buffers and batch counters.
 
     Args:
-        state_dict: official names to arrays (PyTorch layout).
+        state_dict: names to arrays (PyTorch layout).
         model: from `create_model`.
+        convention: whose names these are (`official`, `mmseg`, ...); recognised
+            if not given.
         inplace_abn: the file was trained with InPlaceABN, whose effective scale
             is |weight| + 1e-5 (all downloads of the master branch of
             HRNet-Semantic-Segmentation and files ending in `_torch04`).
@@ -42,131 +40,142 @@ def from_torch(
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
 
     Raises:
-        WeightsError: listing missing and extra tensors and shapes that differ.
+        WeightsError: listing missing and extra tensors and shapes that differ,
+            by their names in the state dict.
     """
-    arrays = convert_names(state_dict, inplace_abn=inplace_abn)
-    shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
-    leaves = fit(arrays, {name: leaf.shape for name, leaf in shapes.items()})
+    tensors = unwrap(state_dict)
+    if convention is None:
+        scheme = scheme_of_model(tensors, model.kind)
+    else:
+        scheme = _scheme(model, convention)
+    theirs = {name: scheme.to_torch(_short(name)) for name in _leaf_shapes(model)}
+    expected = {
+        theirs[name]: torch_shape(shape) for name, shape in _leaf_shapes(model).items()
+    }
+    try:
+        check_fit(tensors, expected)
+    except WeightsError as error:
+        raise WeightsError(f"{error}{_hint(tensors, model)}") from None
+    leaves = {
+        name: _leaf(name, tensors[their_name], inplace_abn)
+        for name, their_name in theirs.items()
+    }
     return traverse_util.unflatten_dict(leaves, sep="/")
 
 
-def to_torch(variables: Mapping, model: nn.Module) -> dict[str, np.ndarray]:
-    """Converts variables into an official state dict, the inverse of `from_torch`.
+def to_torch(
+    variables: Mapping, model: HRNet, *, convention: str = "official"
+) -> dict[str, np.ndarray]:
+    """Converts variables into a state dict, the inverse of `from_torch`.
 
     Batch counters, which variables do not keep, are written as zero.
 
     Raises:
-        WeightsError: if the variables are not those of `model`.
+        WeightsError: if the variables are not those of `model`, or the code base
+            has no such model.
     """
+    scheme = _scheme(model, convention)
     flat = traverse_util.flatten_dict(
         {name: variables[name] for name in ("params", "batch_stats")}, sep="/"
     )
-    shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
-    leaves = fit(flat, {name: leaf.shape for name, leaf in shapes.items()})
+    check_fit(flat, _leaf_shapes(model))
     state_dict = {}
-    for name, value in leaves.items():
-        official = to_official(name.split("/", 1)[1])
-        if official is None:
-            raise WeightsError(f"{name!r} has no name in the official code")
-        state_dict[official] = _to_torch_layout(np.asarray(value))
-        if official.endswith(".running_var"):
-            counter = official.removesuffix("running_var") + _COUNTER
+    for name in _leaf_shapes(model):
+        theirs = scheme.to_torch(_short(name))
+        state_dict[theirs] = _to_torch_layout(np.asarray(flat[name]))
+        if theirs.endswith(".running_var"):
+            counter = theirs.removesuffix("running_var") + COUNTER
             state_dict[counter] = np.zeros((), np.int64)
     return state_dict
 
 
 def convert_names(
     state_dict: Mapping[str, np.ndarray], *, inplace_abn: bool = False
-) -> dict[str, np.ndarray]:
-    """Our names and layout for every weight of an official state dict.
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Our names and layout for every weight that is one of an HRNet.
 
-    Works for all families, so that a classifier's body can start a
-    segmentation model. Names are `params/...` or `batch_stats/...`.
+    Works without a model, so that a classifier's body can start a segmentation
+    model.
+
+    Returns:
+        Arrays by our names, `params/...` or `batch_stats/...`, and the names that
+        no HRNet has (the other heads of a detector).
 
     Raises:
-        WeightsError: for names that no official HRNet has.
+        WeightsError: if the names belong to no HRNet, or to two.
     """
+    tensors = unwrap(state_dict)
+    scheme = scheme_of_names(tensors)
     arrays, unknown = {}, []
-    for official, value in unwrap(state_dict).items():
-        name = from_official(official)
-        if name is None:
-            unknown.append(official)
+    for theirs, value in tensors.items():
+        short = scheme.from_torch(theirs)
+        if short is None:
+            unknown.append(theirs)
             continue
-        leaf = name.rsplit("/", 1)[-1]
-        collection = "batch_stats" if leaf in ("mean", "var") else "params"
-        value = _from_torch_layout(np.asarray(value, np.float32))
-        if inplace_abn and leaf == "scale":
-            value = np.abs(value) + np.float32(1e-5)
-        arrays[f"{collection}/{name}"] = value
+        is_statistic = short.rsplit("/", 1)[-1] in ("mean", "var")
+        name = f"{'batch_stats' if is_statistic else 'params'}/{short}"
+        arrays[name] = _leaf(name, value, inplace_abn)
+    return arrays, unknown
+
+
+def refuse_unknown(unknown: list[str]) -> None:
+    """Refuses names that `convert_names` could not place.
+
+    Raises:
+        WeightsError: listing them.
+    """
     if unknown:
         raise WeightsError(
-            "these are not names of an official HRNet: " + _some(unknown)
+            "these are not names of an official HRNet: " + listed(unknown)
         )
-    return arrays
 
 
-def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
-    """Undoes what training scripts wrap around the weights.
-
-    Raises:
-        WeightsError: for an entry that is no named tensor, or if none is left.
-    """
-    for key in _STATE_DICT_KEYS:
-        if isinstance(state_dict.get(key), Mapping):
-            state_dict = state_dict[key]
-    result = {}
-    for name, value in state_dict.items():
-        if not isinstance(name, str):
-            raise WeightsError(f"entry {name!r} is not named by a text")
-        while name.startswith(_PREFIXES):
-            name = name.split(".", 1)[1]
-        if name.startswith(_LOSS_PREFIX) or name.endswith(_COUNTER):
-            continue
-        if not hasattr(value, "shape"):
-            raise WeightsError(
-                f"entry {name!r} is a {type(value).__name__}, expected a tensor"
-            )
-        if name in result:
-            raise WeightsError(f"two tensors are called {name!r} without their prefix")
-        result[name] = value
-    if not result:
-        raise WeightsError("the state dict holds no tensors")
-    return result
+def _leaf_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's leaves by our names, in the order of the network."""
+    shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
+    return {name: tuple(leaf.shape) for name, leaf in shapes.items()}
 
 
-def fit(
-    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    """Checks that arrays are exactly those of a model.
-
-    Raises:
-        WeightsError: listing missing, extra and misshapen tensors.
-    """
-    missing = [name for name in shapes if name not in arrays]
-    extra = [name for name in arrays if name not in shapes]
-    differ = [
-        f"{name}: expected {tuple(shapes[name])}, got {tuple(arrays[name].shape)}"
-        for name in shapes
-        if name in arrays and tuple(arrays[name].shape) != tuple(shapes[name])
-    ]
-    if missing or extra or differ:
-        parts = [
-            f"{len(names)} {kind}: {_some(names)}"
-            for kind, names in (
-                ("missing", missing),
-                ("extra", extra),
-                ("of another shape", differ),
-            )
-            if names
-        ]
-        raise WeightsError("weights do not fit the model; " + "; ".join(parts))
-    return {name: arrays[name] for name in shapes}
+def _short(name: str) -> str:
+    """Our name without its collection."""
+    return name.split("/", 1)[1]
 
 
-def _some(names: Iterable[str]) -> str:
-    names = sorted(names)
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+def _scheme(model: HRNet, convention: str) -> Scheme:
+    scheme = find_scheme(model.kind, convention)
+    if scheme is None:
+        raise WeightsError(
+            f"{convention!r} has no names for a {model.kind} model; expected one of "
+            f"{', '.join(conventions(model.kind))}"
+        )
+    return scheme
+
+
+def _hint(tensors: Mapping[str, np.ndarray], model: HRNet) -> str:
+    """What the weights seem to be, where that is another model."""
+    try:
+        found = recognize(tensors)
+    except WeightsError:
+        return ""
+    options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
+    same = found.scheme.kind == model.kind and found.variant == model.variant
+    differ = any(getattr(model, k, v) != v for k, v in found.options.items())
+    return "" if same and not differ else f" (they look like {found.model}, {options})"
+
+
+def _leaf(name: str, value: np.ndarray, inplace_abn: bool) -> np.ndarray:
+    """One tensor in our layout, float32."""
+    value = _from_torch_layout(np.asarray(value, np.float32))
+    if inplace_abn and name.endswith("/scale"):
+        value = np.abs(value) + np.float32(1e-5)
+    return value
+
+
+def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a leaf of ours in PyTorch's layout."""
+    if len(shape) == 4:
+        return tuple(shape[axis] for axis in (3, 2, 0, 1))
+    return tuple(reversed(shape))
 
 
 def _from_torch_layout(value: np.ndarray) -> np.ndarray:

@@ -1,14 +1,20 @@
-"""Reads official `.pth` files without ever running code from them."""
+"""Reads and writes weights files without ever running code from them."""
 
 import os
 import pickle
 import struct
+import types
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
+import safetensors.numpy
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.pretrained.convert import unwrap
+from hrnet_jax.pretrained.wrappers import unwrap
+
+_SAFETENSORS = ".safetensors"
+_UNREADABLE_SAFETENSORS = (safetensors.SafetensorError, OSError, KeyError, TypeError)
 
 # What PyTorch's unpickler raises on bytes that are no checkpoint.
 _UNREADABLE = (
@@ -22,6 +28,52 @@ _UNREADABLE = (
     struct.error,
     zipfile.BadZipFile,
 )
+
+
+def read_weights_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a `.safetensors` file, or any other as a PyTorch checkpoint.
+
+    Returns:
+        Names to arrays, wrappers undone.
+
+    Raises:
+        WeightsError: if the file cannot be read or holds no tensors.
+    """
+    path = os.fspath(path)
+    if not path.endswith(_SAFETENSORS):
+        return read_torch_file(path)
+    if not os.path.isfile(path):
+        raise WeightsError(f"{path}: no such file")
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except _UNREADABLE_SAFETENSORS as error:
+        raise WeightsError(
+            f"{path}: not a readable safetensors file ({_first_line(error)})"
+        ) from error
+    return _unwrapped(path, tensors)
+
+
+def write_weights_file(
+    path: str | os.PathLike, tensors: Mapping[str, np.ndarray]
+) -> None:
+    """Writes a state dict, `.safetensors` or for `torch.load`, by the file's name.
+
+    The file is whole or absent.
+
+    Raises:
+        WeightsError: if PyTorch is needed and not installed.
+    """
+    path = os.fspath(path)
+    unfinished = f"{path}.unfinished"
+    if path.endswith(_SAFETENSORS):
+        safetensors.numpy.save_file(dict(tensors), unfinished)
+    else:
+        torch = _import_torch(path, "writing")
+        content = {
+            name: torch.from_numpy(value.copy()) for name, value in tensors.items()
+        }
+        torch.save(content, unfinished)
+    os.replace(unfinished, path)
 
 
 def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -43,12 +95,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise WeightsError(
-            f"{path}: reading PyTorch files needs PyTorch (pip install torch)"
-        ) from error
+    torch = _import_torch(path, "reading")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -61,10 +108,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise WeightsError(
             f"{path}: holds a {type(content).__name__}, expected a state dict"
         )
-    try:
-        tensors = unwrap(content)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
+    tensors = _unwrapped(path, content)
     # NumPy has no bfloat16; variables are float32 in any case.
     return {
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
@@ -72,14 +116,35 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     }
 
 
+def _import_torch(path: str, doing: str) -> types.ModuleType:
+    """PyTorch, which only its own files need."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"{path}: {doing} PyTorch files needs PyTorch (pip install torch)"
+        ) from error
+    return torch
+
+
+def _unwrapped(path: str, content: Mapping) -> dict:
+    try:
+        return unwrap(content)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
 def _reason(path: str, error: Exception) -> str:
     """Tells an unsafe pickle from a file that is no pickle at all."""
     text = str(error)
     if "Unsupported global" in text or "Unsupported class" in text:
         return (
-            "refused: the pickle contains objects other than tensors, and loading "
-            "them could run code; save a plain state_dict instead "
-            f"({_global_name(text)})"
+            "refused: the pickle contains objects other than tensors "
+            f"({_global_name(text)}), and loading them could run code. If you trust "
+            "it, save plain weights where its original code can be imported: "
+            f"torch.save(torch.load({os.path.basename(path)!r}, weights_only=False)"
+            ".state_dict(), 'plain.pth') for a whole network, or of its "
+            "['state_dict'] for a training checkpoint"
         )
     return f"not a readable PyTorch checkpoint ({_first_line(error)})"
 

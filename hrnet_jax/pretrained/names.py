@@ -1,16 +1,19 @@
-"""The one map between our layer names and those of the official PyTorch code.
+"""The one map between our layer names and those of PyTorch code bases.
 
-Each rule is a pair of templates; `{x}` stands for a number and a repeated
-letter for the same number. Rules are tried in order and work both ways.
-Source: the `state_dict` of HRNet-Image-Classification and
-HRNet-Semantic-Segmentation (pytorch-v1.1).
+A rule is a pair of templates, ours and theirs; `{x}` stands for a number and a
+repeated letter for the same number. Rules are tried in order and work both ways.
+All code bases share the names of the body, some behind a prefix; every code base
+has a scheme for each kind of model that it publishes.
 """
 
+import dataclasses
 import functools
 import re
 
-# (our layer, official layer)
-_BODY = (
+Rule = tuple[str, str]
+
+# (our layer, official layer). Source: the `state_dict` of the official code.
+_BODY: tuple[Rule, ...] = (
     ("stem/conv{k}", "conv{k}"),
     ("stem/norm{k}", "bn{k}"),
     ("stage1/block{n}/conv{k}", "layer1.{n}.conv{k}"),
@@ -46,26 +49,214 @@ _BODY = (
         "stage{s}/module{m}/exchange/from{j}_to{i}/norm",
         "stage{s}.{m}.fuse_layers.{i}.{j}.1",
     ),
+    # V1h, of which no code was ever published.
+    ("expand", "expand"),
 )
-_HEADS = (
-    ("head/project", "last_layer.0"),
-    ("head/norm", "last_layer.1"),
-    ("head/classifier", "last_layer.3"),
+
+
+def _pixel_head(ours: str, first: str, norm: str, last: str) -> tuple[Rule, ...]:
+    """Rules of a `PixelHead`."""
+    return (
+        (f"{ours}/project", first),
+        (f"{ours}/norm", norm),
+        (f"{ours}/classifier", last),
+    )
+
+
+def _layers(ours: str, conv: str, norm: str) -> tuple[Rule, ...]:
+    """Rules of a `ConvNorm`."""
+    return ((f"{ours}/conv", conv), (f"{ours}/norm", norm))
+
+
+_CLASSIFIER: tuple[Rule, ...] = (
     ("increase{b}/conv{k}", "incre_modules.{b}.0.conv{k}"),
     ("increase{b}/norm{k}", "incre_modules.{b}.0.bn{k}"),
     ("increase{b}/shortcut/conv", "incre_modules.{b}.0.downsample.0"),
     ("increase{b}/shortcut/norm", "incre_modules.{b}.0.downsample.1"),
-    ("downsample{b}/conv", "downsamp_modules.{b}.0"),
-    ("downsample{b}/norm", "downsamp_modules.{b}.1"),
-    ("final/conv", "final_layer.0"),
-    ("final/norm", "final_layer.1"),
+    *_layers("downsample{b}", "downsamp_modules.{b}.0", "downsamp_modules.{b}.1"),
+    *_layers("final", "final_layer.0", "final_layer.1"),
     ("classifier", "classifier"),
 )
-_RULES = _BODY + _HEADS
+
+
+def _official_ocr() -> tuple[Rule, ...]:
+    block = "ocr_distri_head.object_context_block"
+    rules = _pixel_head("aux", *(f"aux_head.{index}" for index in (0, 1, 3)))
+    rules += _layers("ocr/pixels", "conv3x3_ocr.0", "conv3x3_ocr.1")
+    for ours, theirs in (("query", "f_pixel"), ("key", "f_object")):
+        for index in (0, 1):
+            start = f"{block}.{theirs}"
+            rules += _layers(
+                f"ocr/attention/{ours}{index}",
+                f"{start}.{2 * index}",
+                f"{start}.{2 * index + 1}.0",
+            )
+    for ours, theirs in (("value", "f_down"), ("out", "f_up")):
+        start = f"{block}.{theirs}"
+        rules += _layers(f"ocr/attention/{ours}", f"{start}.0", f"{start}.1.0")
+    start = "ocr_distri_head.conv_bn_dropout"
+    rules += _layers("ocr/fuse", f"{start}.0", f"{start}.1.0")
+    return (*rules, ("ocr/classifier", "cls_head"))
+
+
+def _mmseg_ocr() -> tuple[Rule, ...]:
+    first, head = "decode_head.0", "decode_head.1"
+    block = f"{head}.object_context_block"
+    rules = _pixel_head(
+        "aux", f"{first}.convs.0.conv", f"{first}.convs.0.bn", f"{first}.conv_seg"
+    )
+    pairs = [("pixels", f"{head}.bottleneck"), ("fuse", f"{block}.bottleneck")]
+    for name in ("query", "key"):
+        for index in (0, 1):
+            pairs.append(
+                (f"attention/{name}{index}", f"{block}.{name}_project.{index}")
+            )
+    for name in ("value", "out"):
+        pairs.append((f"attention/{name}", f"{block}.{name}_project"))
+    for ours, theirs in pairs:
+        rules += _layers(f"ocr/{ours}", f"{theirs}.conv", f"{theirs}.bn")
+    return (*rules, ("ocr/classifier", f"{head}.conv_seg"))
+
+
+def _pyramid(reduction: str, level: str) -> tuple[Rule, ...]:
+    return (("pyramid/reduce", reduction), ("pyramid/level{k}", level))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """How one code base names the tensors of one kind of model.
+
+    Attributes:
+        convention: the code base.
+        kind: `kind` of the model class.
+        prefix: before the names of the body.
+        head: rules of everything else.
+    """
+
+    convention: str
+    kind: str
+    prefix: str
+    head: tuple[Rule, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.convention})"
+
+    @functools.cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Rules of the whole model."""
+        body = tuple((ours, self.prefix + theirs) for ours, theirs in _BODY)
+        return body + self.head
+
+    def to_torch(self, name: str) -> str | None:
+        """Their name of our leaf (`stem/conv1/kernel` -> `conv1.weight`).
+
+        Args:
+            name: our leaf without its collection.
+
+        Returns:
+            Their name, or None if no rule knows the layer.
+        """
+        layer, leaf = name.rsplit("/", 1)
+        theirs = _translate(layer, self.rules, 0)
+        leaves = _NORM_LEAVES if _is_norm(layer) else _LAYER_LEAVES
+        return f"{theirs}.{leaves[leaf]}" if theirs and leaf in leaves else None
+
+    def from_torch(self, name: str) -> str | None:
+        """Our name of their tensor, the inverse of `to_torch`."""
+        if "." not in name:
+            return None
+        theirs, leaf = name.rsplit(".", 1)
+        layer = _translate(theirs, self.rules, 1)
+        if layer is None:
+            return None
+        leaves = _NORM_LEAVES if _is_norm(layer) else _LAYER_LEAVES
+        for ours, their_leaf in leaves.items():
+            if their_leaf == leaf:
+                return f"{layer}/{ours}"
+        return None
+
+    def has_whole_head(self, names: frozenset[str]) -> bool:
+        """Whether every layer of the head is among their tensor names."""
+        layers = {name.rsplit(".", 1)[0] for name in names}
+        return all(
+            any(_pattern(theirs).fullmatch(layer) for layer in layers)
+            for _, theirs in self.head
+        )
+
+
+_INDICES = (0, 1, 3)
+_BACKBONE = "backbone."
+
+# `official` also names timm's models; the pyramid of HRNet-Object-Detection. mmpose
+# renamed its heads between its generations 0.x and 1.x.
+SCHEMES: tuple[Scheme, ...] = (
+    Scheme("official", "classification", "", _CLASSIFIER),
+    Scheme(
+        "official",
+        "segmentation",
+        "",
+        _pixel_head("head", *(f"last_layer.{index}" for index in _INDICES)),
+    ),
+    Scheme("official", "segmentation_ocr", "", _official_ocr()),
+    Scheme(
+        "official",
+        "landmarks",
+        "",
+        _pixel_head("head", *(f"head.{index}" for index in _INDICES)),
+    ),
+    Scheme("official", "pose", "", (("classifier", "final_layer"),)),
+    Scheme(
+        "official",
+        "pyramid",
+        _BACKBONE,
+        _pyramid("neck.reduction_conv.0", "neck.fpn_conv.{k}"),
+    ),
+    Scheme(
+        "mmseg",
+        "segmentation",
+        _BACKBONE,
+        _pixel_head(
+            "head",
+            "decode_head.convs.0.conv",
+            "decode_head.convs.0.bn",
+            "decode_head.conv_seg",
+        ),
+    ),
+    Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr()),
+    Scheme(
+        "mmdet",
+        "pyramid",
+        _BACKBONE,
+        _pyramid("neck.reduction_conv.conv", "neck.fpn_convs.{k}.conv"),
+    ),
+    Scheme(
+        "mmpose0",
+        "landmarks",
+        _BACKBONE,
+        _pixel_head("head", *(f"keypoint_head.final_layer.{i}" for i in _INDICES)),
+    ),
+    Scheme(
+        "mmpose0", "pose", _BACKBONE, (("classifier", "keypoint_head.final_layer"),)
+    ),
+    Scheme(
+        "mmpose1",
+        "landmarks",
+        _BACKBONE,
+        _pixel_head(
+            "head", "head.conv_layers.0", "head.conv_layers.1", "head.final_layer"
+        ),
+    ),
+    Scheme("mmpose1", "pose", _BACKBONE, (("classifier", "head.final_layer"),)),
+)
 
 # Patterns of our names that belong to task heads; what an ImageNet checkpoint
 # and a segmentation model do not share.
-HEAD_PATTERNS = (r"^head/", r"^(increase|downsample)\d/", r"^final/", r"^classifier/")
+HEAD_PATTERNS = (
+    r"^(head|aux|ocr|pyramid|expand)/",
+    r"^(increase|downsample)\d/",
+    r"^final/",
+    r"^classifier/",
+)
 
 _LAYER_LEAVES = {"kernel": "weight", "bias": "bias"}
 _NORM_LEAVES = {
@@ -76,33 +267,16 @@ _NORM_LEAVES = {
 }
 
 
-def to_official(name: str) -> str | None:
-    """Official name of our leaf (`stem/conv1/kernel` -> `conv1.weight`).
-
-    Args:
-        name: our leaf without its collection.
-
-    Returns:
-        The official name, or None if no rule knows the layer.
-    """
-    layer, leaf = name.rsplit("/", 1)
-    official = _translate(layer, 0)
-    leaves = _NORM_LEAVES if _is_norm(layer) else _LAYER_LEAVES
-    return f"{official}.{leaves[leaf]}" if official and leaf in leaves else None
+def conventions(kind: str) -> tuple[str, ...]:
+    """The code bases that publish a kind of model."""
+    return tuple(scheme.convention for scheme in SCHEMES if scheme.kind == kind)
 
 
-def from_official(name: str) -> str | None:
-    """Our name of an official tensor, the inverse of `to_official`."""
-    if "." not in name:
-        return None
-    official, leaf = name.rsplit(".", 1)
-    layer = _translate(official, 1)
-    if layer is None:
-        return None
-    leaves = _NORM_LEAVES if _is_norm(layer) else _LAYER_LEAVES
-    for ours, theirs in leaves.items():
-        if theirs == leaf:
-            return f"{layer}/{ours}"
+def find_scheme(kind: str, convention: str) -> Scheme | None:
+    """The scheme of a kind of model in a code base, if there is one."""
+    for scheme in SCHEMES:
+        if (scheme.kind, scheme.convention) == (kind, convention):
+            return scheme
     return None
 
 
@@ -110,8 +284,8 @@ def _is_norm(layer: str) -> bool:
     return layer.rsplit("/", 1)[-1].startswith("norm")
 
 
-def _translate(layer: str, side: int) -> str | None:
-    for rule in _RULES:
+def _translate(layer: str, rules: tuple[Rule, ...], side: int) -> str | None:
+    for rule in rules:
         match = _pattern(rule[side]).fullmatch(layer)
         if match:
             return rule[1 - side].format(**match.groupdict())

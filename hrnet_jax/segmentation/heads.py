@@ -30,6 +30,7 @@ class SegmentationHRNet(HRNet):
             (mmsegmentation's has none).
     """
 
+    kind: ClassVar = "segmentation"
     representations: ClassVar = ("v1", "v1h", "v2")
 
     num_classes: int = 19
@@ -71,6 +72,7 @@ class SegmentationOCR(HRNet):
             (mmsegmentation's were not).
     """
 
+    kind: ClassVar = "segmentation_ocr"
     representations: ClassVar = ("v2",)
 
     num_classes: int = 19

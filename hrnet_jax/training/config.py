@@ -27,9 +27,11 @@ class ModelOptions:
         norm_epsilon: added to the variance.
         remat: recompute modules in the backward pass to save memory.
         initializer: `he` or `official` (normal, standard deviation 0.001).
-        init_from: an official `.pth` file, one of our work directories, or
-            nothing.
+        init_from: a `.pth` or `.safetensors` file of any code base that
+            `scripts/convert.py` reads, one of our work directories, or nothing.
         init_skip: patterns of parameter names to leave at their initial values.
+        init_partial: take what has the right name and shape and report the rest,
+            instead of failing where anything differs.
         init_inplace_abn: `init_from` was trained with InPlaceABN.
     """
 
@@ -42,6 +44,7 @@ class ModelOptions:
     initializer: str = "he"
     init_from: str = ""
     init_skip: tuple[str, ...] = ()
+    init_partial: bool = False
     init_inplace_abn: bool = False
 
 

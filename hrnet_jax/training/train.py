@@ -180,7 +180,8 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     )
     if latest is None:
         if init.init_from:
-            _log.info("%s: %s", init.init_from, loaded)
+            text = loaded.report() if init.init_partial else loaded
+            _log.info("%s: %s", init.init_from, text)
         return state
     _log.info("going on from step %d of %d", latest, run.num_steps)
     return checkpoints.restore(latest, state)

@@ -1,6 +1,5 @@
 """The first weights of a run: drawn, official, or from another run."""
 
-import dataclasses
 import pathlib
 import re
 
@@ -10,61 +9,47 @@ from flax import traverse_util
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
-from hrnet_jax.pretrained.convert import convert_names, fit
-from hrnet_jax.pretrained.files import read_torch_file
+from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
+from hrnet_jax.pretrained.files import read_weights_file
+from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import ModelOptions
 
 
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-    """What became of `init_from`.
-
-    Attributes:
-        tensors: tensors taken from the source.
-        total: tensors of the model.
-        skipped: names of the model's tensors that kept their initial values.
-    """
-
-    tensors: int
-    total: int
-    skipped: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        text = f"{self.tensors} of {self.total} tensors loaded"
-        if self.skipped:
-            layers = sorted({name.split("/")[1] for name in self.skipped})
-            text += f", {len(self.skipped)} left initial ({', '.join(layers)})"
-        return text
-
-
 def first_variables(
     model: HRNet, options: ModelOptions, seed: int
-) -> tuple[dict, Loaded]:
+) -> tuple[dict, Transfer]:
     """Draws initial variables and puts the weights of `init_from` over them.
 
     Tensors that match a pattern of `init_skip` are left out on both sides; all
-    others must match one to one.
+    others must match one to one, unless `init_partial` takes those that do.
 
     Raises:
         WeightsError: if the source cannot be read or does not fit.
     """
     drawn = initial_variables(model, seed, options.initializer)
     if not options.init_from:
-        total = len(traverse_util.flatten_dict(drawn))
-        return drawn, Loaded(0, total)
+        return drawn, Transfer((), tuple(flat_variables(drawn)))
     try:
-        return merge(drawn, read_weights(options), options.init_skip)
+        arrays, unknown = read_weights(options)
+        if options.init_partial:
+            return merge_partly(drawn, arrays, options.init_skip, unknown)
+        refuse_unknown(unknown)
+        return merge(drawn, arrays, options.init_skip)
     except WeightsError as error:
         raise WeightsError(f"model.init_from={options.init_from}: {error}") from error
 
 
-def read_weights(options: ModelOptions) -> dict[str, np.ndarray]:
-    """Arrays by our names (`params/...`) from a `.pth` or a work directory."""
+def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Arrays by our names from a weights file or a work directory.
+
+    Returns:
+        {"params/...": array}, and the names that belong to no HRNet.
+    """
     path = pathlib.Path(options.init_from)
     if path.is_dir():
-        return flat_variables(saved_variables(path, "best"))
-    return convert_names(read_torch_file(path), inplace_abn=options.init_inplace_abn)
+        return flat_variables(saved_variables(path, "best")), []
+    return convert_names(read_weights_file(path), inplace_abn=options.init_inplace_abn)
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
@@ -90,16 +75,37 @@ def flat_variables(variables: dict) -> dict[str, np.ndarray]:
 
 def merge(
     drawn: dict, arrays: dict[str, np.ndarray], skip: tuple[str, ...]
-) -> tuple[dict, Loaded]:
-    """Puts arrays over drawn variables; see `first_variables`."""
+) -> tuple[dict, Transfer]:
+    """Puts arrays over drawn variables, all that are not skipped or none."""
     flat = flat_variables(drawn)
+    wanted = _without(flat, skip)
+    offered = _without(arrays, skip)
+    check_fit(offered, {name: leaf.shape for name, leaf in wanted.items()})
+    new = tuple(name for name in flat if name not in wanted)
+    dropped = {name: "skipped" for name in arrays if name not in offered}
+    merged = {name: offered.get(name, leaf) for name, leaf in flat.items()}
+    return _nested(merged), Transfer(tuple(wanted), new, dropped)
 
-    def skipped(name: str) -> bool:
-        return any(re.search(pattern, name.split("/", 1)[1]) for pattern in skip)
 
-    wanted = {name: leaf.shape for name, leaf in flat.items() if not skipped(name)}
-    offered = {name: leaf for name, leaf in arrays.items() if not skipped(name)}
-    flat |= fit(offered, wanted)
-    left = tuple(name for name in flat if name not in wanted)
-    loaded = Loaded(len(wanted), len(flat), left)
-    return traverse_util.unflatten_dict(flat, sep="/"), loaded
+def merge_partly(
+    drawn: dict,
+    arrays: dict[str, np.ndarray],
+    skip: tuple[str, ...] = (),
+    unknown: list[str] = (),
+) -> tuple[dict, Transfer]:
+    """Puts those arrays over drawn variables that fit and are not skipped."""
+    merged, moved = transfer(flat_variables(drawn), _without(arrays, skip), unknown)
+    return _nested(merged), moved
+
+
+def _without(arrays: dict, patterns: tuple[str, ...]) -> dict:
+    """Arrays whose name, without its collection, no pattern finds."""
+    return {
+        name: leaf
+        for name, leaf in arrays.items()
+        if not any(re.search(pattern, name.split("/", 1)[1]) for pattern in patterns)
+    }
+
+
+def _nested(flat: dict) -> dict:
+    return traverse_util.unflatten_dict(flat, sep="/")

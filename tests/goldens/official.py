@@ -13,6 +13,11 @@ FOLDER = pathlib.Path(__file__).parent
 # Largest error allowed, in standard deviations of the official output: five
 # times the rounding noise, a tenth of the effect of the smallest mistake known.
 TOLERANCE = 5e-5
+# The same for two programs that both compute in double precision.
+DOUBLE_TOLERANCE = 1e-10
+
+# Families with outputs of whole networks.
+FAMILIES = ("classification", "segmentation", "landmarks", "pose", "detection")
 
 
 @functools.cache
@@ -62,7 +67,37 @@ def assert_matches(name: str, case: dict, output: str, value: np.ndarray) -> Non
     error = np.abs(got - expected).max() / std
     assert error <= TOLERANCE, f"{name} {case['name']} {output}: {error:.1e}"
     # Random-sign projections notice any misplaced element of the full output.
-    projections = synthetic_weights.projections(value)
-    np.testing.assert_allclose(
-        projections, record["projections"], atol=TOLERANCE * std, rtol=0
-    )
+    error = projection_error(record, value, "projections")
+    assert error <= TOLERANCE, f"{name} {case['name']} {output}: {error:.1e}"
+
+
+def assert_matches_in_double(
+    name: str, case: dict, output: str, value: np.ndarray
+) -> None:
+    """Compares a result in double precision with the projections of one."""
+    assert value.dtype == np.float64
+    record = case["outputs"][output]
+    assert list(value.shape) == record["shape"]
+    error = projection_error(record, value, "projections_float64_run")
+    assert error <= DOUBLE_TOLERANCE, f"{name} {case['name']} {output}: {error:.1e}"
+
+
+def projection_error(record: dict, value: np.ndarray, key: str) -> float:
+    """Largest difference of four projections, in standard deviations."""
+    got = np.array(synthetic_weights.projections(value))
+    return float(np.abs(got - record[key]).max() / record["statistics"][1])
+
+
+def first_wrong_tap(case: dict, taps: dict[str, np.ndarray], tolerance: float) -> str:
+    """Names the first stage whose output differs, for messages.
+
+    Args:
+        case: of a golden file; its taps are in the order of the network.
+        taps: `layer1`, `stage2.0`, ... to NCHW values.
+        tolerance: in standard deviations of each tap.
+    """
+    for tap, record in case["taps"].items():
+        error = projection_error(record, taps[tap], "projections")
+        if error > tolerance:
+            return f"; the first stage that differs is {tap}: {error:.1e}"
+    return "; all stages agree, so the head differs"

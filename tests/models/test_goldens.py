@@ -1,51 +1,125 @@
-"""The network equals the official PyTorch code on synthetic weights."""
+"""Every network equals the official PyTorch code on synthetic weights."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hrnet_jax import runtime
-from hrnet_jax.pretrained import from_torch, to_torch
+from hrnet_jax.pretrained import from_torch, recognize, to_torch
+from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import create_model
 from tests.goldens import official
 
+GOLDENS = [name for family in official.FAMILIES for name in official.names(family)]
 
-def golden_model(name: str):
-    """Our model for a golden file, by its name."""
+
+def golden_model(name: str, **options):
+    """Our model for a golden file, by its description."""
     family, stem = name.split("/")
-    if family == "classification":
-        return create_model(name)
-    variant = stem.removeprefix("hrnet_").rsplit("_", 2)[0]
     record = official.info(name)
+    if family == "classification":
+        return create_model(name, **options)
+    variant = stem.removeprefix("hrnet_").removeprefix("hrnetv2p_")
+    if family == "detection":
+        return create_model(f"pyramid/{variant.removesuffix('_hrfpn')}", **options)
+    if family in ("landmarks", "pose"):
+        options["num_points"] = record["num_classes"]
+        return create_model(f"{family}/{variant.split('_')[0]}", **options)
+    is_ocr = variant.startswith("ocr_")
+    parts = variant.removeprefix("ocr_").split("_")
+    variant = "_".join(parts[:3]) if "small" in parts else parts[0]
     return create_model(
-        f"{family}/{variant}",
+        f"segmentation/{variant}{'_ocr' if is_ocr else ''}",
         num_classes=record["num_classes"],
         align_corners=record["align_corners"],
+        **options,
     )
 
 
-GOLDENS = official.names("classification") + official.names("segmentation")
+def named_outputs(case: dict, outputs, state: dict) -> dict[str, np.ndarray]:
+    """Outputs by the names in the golden files, NCHW."""
+    if isinstance(outputs, tuple):
+        named = dict(zip(case["outputs"], outputs, strict=True))
+    elif isinstance(outputs, dict):
+        named = {"logits": outputs["logits"], "aux_logits": outputs["aux"]}
+    else:
+        named = {next(iter(case["outputs"])): outputs}
+    if "features" in state["intermediates"]:
+        (named["features"],) = state["intermediates"]["features"]
+    assert named.keys() == case["outputs"].keys()
+    return {name: to_nchw(value) for name, value in named.items()}
 
 
-@pytest.mark.parametrize("name", GOLDENS)
-def test_forward_pass_equals_the_official_code(name):
-    model = golden_model(name)
-    variables = from_torch(official.state_dict(name), model)
+def named_taps(state: dict) -> dict[str, np.ndarray]:
+    """What the stages put out, by the names in the golden files, NCHW."""
+    taps = {}
+    for stage in (1, 2, 3, 4):
+        (branches,) = state["intermediates"][f"after_stage{stage}"]
+        for index, value in enumerate(branches):
+            name = "layer1" if stage == 1 else f"stage{stage}.{index}"
+            taps[name] = to_nchw(value)
+    return taps
+
+
+def to_nchw(value) -> np.ndarray:
+    value = np.asarray(value)
+    return value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
+
+
+def run(name: str, model, variables, images_type):
+    """(case, outputs, taps) of every case of a golden file."""
 
     @runtime.jit
     def forward(variables, images):
         return model.apply(variables, images, mutable=["intermediates"])
 
     for case in official.info(name)["cases"]:
-        outputs, state = jax.device_get(forward(variables, official.image(case)))
-        if outputs.ndim == 4:
-            outputs = outputs.transpose(0, 3, 1, 2)
-        official.assert_matches(name, case, "logits", outputs)
-        if "intermediates" in state:
-            (features,) = state["intermediates"]["features"]
-            official.assert_matches(
-                name, case, "features", features.transpose(0, 3, 1, 2)
-            )
+        images = official.image(case).astype(images_type)
+        outputs, state = jax.device_get(forward(variables, images))
+        yield case, named_outputs(case, outputs, state), named_taps(state)
+
+
+def compare(name: str, results, check, tolerance: float) -> None:
+    """Checks every output; names the first wrong stage where one is off."""
+    for case, outputs, taps in results:
+        assert taps.keys() == case["taps"].keys()
+        for output, value in outputs.items():
+            try:
+                check(name, case, output, value)
+            except AssertionError as error:
+                hint = official.first_wrong_tap(case, taps, tolerance)
+                raise AssertionError(f"{error}{hint}") from None
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_forward_pass_equals_the_official_code(name):
+    model = golden_model(name)
+    variables = from_torch(official.state_dict(name), model)
+    results = run(name, model, variables, np.float32)
+    compare(name, results, official.assert_matches, official.TOLERANCE)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_forward_pass_equals_the_official_code_in_double_precision(name):
+    with jax.enable_x64():
+        model = golden_model(name, dtype=jnp.float64)
+        variables = jax.tree.map(
+            np.float64, from_torch(official.state_dict(name), model)
+        )
+        results = run(name, model, variables, np.float64)
+        compare(name, results, official.assert_matches_in_double, official.TOLERANCE)
+
+
+def test_a_wrong_stage_is_named():
+    name = "segmentation/hrnet_w18_small_v1_cityscapes19_v11"
+    model = golden_model(name)
+    variables = from_torch(official.state_dict(name), model)
+    norm = variables["params"]["stage3"]["module0"]["branch2"]["block1"]["norm2"]
+    norm["bias"] = norm["bias"] + 0.1
+    results = run(name, model, variables, np.float32)
+    with pytest.raises(AssertionError, match=r"logits: .*that differs is stage3\.0:"):
+        compare(name, results, official.assert_matches, official.TOLERANCE)
 
 
 @pytest.mark.parametrize("name", GOLDENS)
@@ -60,3 +134,12 @@ def test_parameter_count_and_round_trip_are_exact(name):
     for key, value in state.items():
         assert back[key].dtype == value.dtype
         np.testing.assert_array_equal(back[key], value)
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_the_model_is_recognised_from_names_and_shapes(name):
+    found = recognize(unwrap(official.state_dict(name)))
+    model = golden_model(name)
+    assert (found.scheme.convention, found.scheme.kind) == ("official", model.kind)
+    recognised = create_model(found.model, upsample=model.upsample, **found.options)
+    assert recognised == model

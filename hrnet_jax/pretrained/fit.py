@@ -1,0 +1,121 @@
+"""Whether weights are those of a model: exactly, or in part on request."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from hrnet_jax.errors import WeightsError
+
+_LISTED = 8
+
+Shape = tuple[int, ...]
+
+
+def check_fit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> None:
+    """Checks that arrays are exactly those expected.
+
+    Raises:
+        WeightsError: listing missing, extra and misshapen tensors.
+    """
+    missing = [name for name in shapes if name not in arrays]
+    extra = [name for name in arrays if name not in shapes]
+    differ = [
+        f"{name}: {_difference(arrays[name], shapes[name])}"
+        for name in shapes
+        if name in arrays and not _same_shape(arrays[name], shapes[name])
+    ]
+    if missing or extra or differ:
+        parts = [
+            f"{len(names)} {kind}: {listed(names)}"
+            for kind, names in (
+                ("missing", missing),
+                ("extra", extra),
+                ("of another shape", differ),
+            )
+            if names
+        ]
+        raise WeightsError("weights do not fit the model; " + "; ".join(parts))
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """What became of every tensor when weights were taken in part.
+
+    Attributes:
+        kept: our names that took the value of the source.
+        new: our names that kept their initial value.
+        dropped: name in the source -> why it was not used.
+    """
+
+    kept: tuple[str, ...]
+    new: tuple[str, ...] = ()
+    dropped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        total = len(self.kept) + len(self.new)
+        text = f"{len(self.kept)} of {total} tensors loaded"
+        if self.new:
+            text += f", {len(self.new)} left initial ({_layers(self.new)})"
+        if self.dropped:
+            text += f", {len(self.dropped)} of the source dropped"
+        return text
+
+    def report(self) -> str:
+        """One line for every name: kept, new or dropped with the reason."""
+        lines = [f"kept     {name}" for name in self.kept]
+        lines += [f"new      {name}" for name in self.new]
+        lines += [f"dropped  {name}: {why}" for name, why in self.dropped.items()]
+        return "\n".join([*lines, str(self)])
+
+
+def transfer(
+    initial: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    unknown: Iterable[str] = (),
+) -> tuple[dict[str, np.ndarray], Transfer]:
+    """Puts those arrays over initial ones that have their name and shape.
+
+    Args:
+        initial: all leaves of the model.
+        arrays: of another model, by our names.
+        unknown: names of the source that belong to no HRNet, for the report.
+
+    Returns:
+        All leaves of the model, and what became of every tensor.
+
+    Raises:
+        WeightsError: if nothing fits.
+    """
+    dropped = {}
+    for name, value in arrays.items():
+        if name not in initial:
+            dropped[name] = "the model has no such tensor"
+        elif not _same_shape(value, initial[name].shape):
+            dropped[name] = _difference(value, initial[name].shape)
+    dropped |= dict.fromkeys(unknown, "not a name of an HRNet")
+    kept = tuple(name for name in initial if name in arrays and name not in dropped)
+    if not kept:
+        raise WeightsError(f"no tensor fits the model; the source has {listed(arrays)}")
+    new = tuple(name for name in initial if name not in kept)
+    merged = {name: arrays[name] if name in kept else initial[name] for name in initial}
+    return merged, Transfer(kept, new, dropped)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    names = sorted(names)
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _same_shape(array: np.ndarray, shape: Iterable[int]) -> bool:
+    return tuple(array.shape) == tuple(shape)
+
+
+def _difference(array: np.ndarray, shape: Iterable[int]) -> str:
+    return f"expected {tuple(shape)}, got {tuple(array.shape)}"
+
+
+def _layers(names: Iterable[str]) -> str:
+    return ", ".join(sorted({name.split("/")[1] for name in names}))

@@ -1,0 +1,181 @@
+"""Which model a state dict belongs to, told by its names and shapes."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.errors import WeightsError
+from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.pretrained.fit import listed
+from hrnet_jax.pretrained.names import SCHEMES, Scheme
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognized:
+    """What the names and shapes of a state dict say about it.
+
+    Attributes:
+        scheme: whose names these are, and of which kind of model.
+        variant: name in `VARIANTS`.
+        options: for `create_model`: number of outputs, representation, ...
+    """
+
+    scheme: Scheme
+    variant: str
+    options: Mapping[str, Any]
+
+    @property
+    def model(self) -> str:
+        """Name for `create_model`."""
+        family, _, suffix = self.scheme.kind.partition("_")
+        return f"{family}/{self.variant}" + (f"_{suffix}" if suffix else "")
+
+
+def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
+    """Tells the model of an unwrapped state dict.
+
+    Raises:
+        WeightsError: if no kind of model fits, several do, or the widths are
+            those of no variant.
+    """
+    found = _with_whole_heads(tensors)
+    if not found:
+        raise WeightsError(
+            "the names are not those of a whole HRNet model: no head of "
+            f"{', '.join(dict.fromkeys(scheme.kind for scheme in SCHEMES))} is "
+            f"complete; the tensors are {listed(tensors)}"
+        )
+    scheme = _only(found)
+    shapes = {
+        ours: tuple(value.shape)
+        for name, value in tensors.items()
+        if (ours := scheme.from_torch(name)) is not None
+    }
+    variant = _variant(shapes)
+    return Recognized(scheme, variant, _options(scheme.kind, shapes, variant))
+
+
+def scheme_of_model(names: Collection[str], kind: str) -> Scheme:
+    """The scheme of one kind of model that explains most names; the first of equals.
+
+    Never fails: what does not fit is listed by whoever compares the names.
+    """
+    schemes = [scheme for scheme in SCHEMES if scheme.kind == kind]
+    return max(schemes, key=lambda scheme: len(_explained(scheme, names)))
+
+
+def scheme_of_names(names: Collection[str]) -> Scheme:
+    """The scheme that names follow, with or without a head.
+
+    Raises:
+        WeightsError: if they follow none, or two with different heads.
+    """
+    found = _with_whole_heads(names)
+    if found:
+        return _only(found)
+    best = max(SCHEMES, key=lambda scheme: len(_explained(scheme, names)))
+    if not _explained(best, names):
+        raise WeightsError(f"these are not names of an official HRNet: {listed(names)}")
+    return best
+
+
+def _explained(scheme: Scheme, names: Collection[str]) -> frozenset[str]:
+    return frozenset(name for name in names if scheme.from_torch(name))
+
+
+def _with_whole_heads(names: Collection[str]) -> dict[Scheme, frozenset[str]]:
+    """Schemes whose head is there, each with the names it explains.
+
+    One that explains no more than another is left out: every landmark file of
+    mmpose also has the names of a pose head.
+    """
+    names = frozenset(names)
+    found = {
+        scheme: _explained(scheme, names)
+        for scheme in SCHEMES
+        if scheme.has_whole_head(names)
+    }
+    return {
+        scheme: mine
+        for scheme, mine in found.items()
+        if not any(mine < others for others in found.values())
+    }
+
+
+def _only(found: Mapping[Scheme, frozenset[str]]) -> Scheme:
+    if len(found) > 1:
+        raise WeightsError(
+            "the names fit several models: "
+            f"{', '.join(str(scheme) for scheme in found)}; name the model"
+        )
+    return next(iter(found))
+
+
+def _count(shapes: Mapping[str, tuple], template: str) -> int:
+    """How many of `template.format(0)`, `(1)`, ... are there without a gap."""
+    index = 0
+    while template.format(index) in shapes:
+        index += 1
+    return index
+
+
+def _variant(shapes: Mapping[str, tuple]) -> str:
+    """Name of the variant with these widths and numbers of blocks."""
+    block = "stage4/module0/branch0/block{}/conv1/kernel"
+    first = shapes.get(block.format(0), ())
+    bottleneck = shapes.get("stage1/block0/conv1/kernel", ())
+    found = Variant(
+        width=first[0] if first else 0,
+        stage1_blocks=_count(shapes, "stage1/block{}/conv1/kernel"),
+        stage1_width=bottleneck[0] if bottleneck else 0,
+        modules=tuple(
+            _count(shapes, f"stage{s}/module{{}}/branch0/block0/conv1/kernel")
+            for s in (2, 3, 4)
+        ),
+        blocks=_count(shapes, block),
+    )
+    for name, variant in VARIANTS.items():
+        if variant == found:
+            return name
+    raise WeightsError(
+        f"no HRNet variant has these sizes: {found}; "
+        f"expected one of {', '.join(VARIANTS)}"
+    )
+
+
+def _options(kind: str, shapes: Mapping[str, tuple], variant: str) -> dict[str, Any]:
+    """Options of the model; shapes are in PyTorch's layout, names are ours."""
+    if kind == "pyramid":
+        return {
+            "features": shapes["pyramid/reduce/kernel"][0],
+            "levels": _count(shapes, "pyramid/level{}/kernel"),
+        }
+    if kind == "classification":
+        return {
+            "num_classes": shapes["classifier/kernel"][0],
+            "head_bias": "final/conv/bias" in shapes,
+        }
+    if kind == "segmentation_ocr":
+        return {
+            "num_classes": shapes["ocr/classifier/kernel"][0],
+            "head_bias": "aux/project/bias" in shapes,
+        }
+    if kind == "pose":
+        return {"num_points": shapes["classifier/kernel"][0]}
+    outputs = shapes["head/classifier/kernel"][0]
+    options: dict[str, Any] = {"representation": _representation(shapes, variant)}
+    if kind == "landmarks":
+        return {"num_points": outputs} | options
+    return {
+        "num_classes": outputs,
+        "head_bias": "head/project/bias" in shapes,
+    } | options
+
+
+def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
+    if "expand/kernel" in shapes:
+        return "v1h"
+    channels = shapes["head/project/kernel"][1]
+    return "v1" if channels == VARIANTS[variant].width else "v2"
