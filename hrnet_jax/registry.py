@@ -11,7 +11,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.heads import LandmarkHRNet, PoseHRNet
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.resize import METHODS
+from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.segmentation.heads import SegmentationHRNet, SegmentationOCR
 from hrnet_jax.segmentation.task import SegmentationTask
@@ -120,10 +120,10 @@ def _check_options(name: str, family: type[HRNet], options: dict[str, Any]) -> N
             + (f" ({wanted} exists in {', '.join(having)})" if having else "")
         )
     upsample = options.get("upsample", "bilinear")
-    if upsample not in METHODS:
+    if upsample not in EXCHANGE_METHODS:
         raise ConfigError(
             f"unknown upsample method {upsample!r}; expected one of "
-            f"{', '.join(METHODS)}"
+            f"{', '.join(EXCHANGE_METHODS)}"
         )
 
 

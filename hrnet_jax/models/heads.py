@@ -62,4 +62,4 @@ def upsample_between(upsample: str) -> str:
     Nearest is never used for that, only inside the exchange: all official heads
     that read several resolutions are bilinear.
     """
-    return "bilinear" if upsample == "nearest" else upsample
+    return "align_corners" if upsample == "align_corners" else "bilinear"

@@ -21,7 +21,7 @@ from hrnet_jax.models.layers import (
     traced_once,
 )
 from hrnet_jax.models.representations import branches_kept
-from hrnet_jax.models.resize import resize
+from hrnet_jax.models.resize import BY_FACTOR, resize
 from hrnet_jax.models.variants import get_variant
 
 Dtype = Any
@@ -187,7 +187,10 @@ class Exchange(nn.Module):
             dtype=self.dtype,
             name=name,
         )(x, train)
-        return resize(x, goal.shape[1:3], self.upsample)
+        if self.upsample != BY_FACTOR:
+            return resize(x, goal.shape[1:3], self.upsample)
+        height, width = (side * 2 ** (source - target) for side in x.shape[1:3])
+        return resize(resize(x, (height, width)), goal.shape[1:3])
 
 
 class Module(nn.Module):
@@ -261,7 +264,7 @@ class HRNet(nn.Module):
         representations: those that the model may be asked for.
         variant: name in `variants.VARIANTS`.
         representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
-        upsample: `bilinear`, `align_corners` or `nearest`, inside the exchange.
+        upsample: method inside the exchange, one of `resize.EXCHANGE_METHODS`.
         norm: batch-norm options.
         dtype: compute type (bfloat16 on accelerators); parameters, statistics
             and outputs are float32.

@@ -8,10 +8,12 @@ and has no aligned corners).
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
 
@@ -22,13 +24,20 @@ _LONG_SIDE = 64
 
 METHODS = ("bilinear", "align_corners", "nearest")
 
+# Inside the exchange there is one more, of mmsegmentation and mmpose: bilinear by a
+# power of two, then bilinear to the size of the target. Another result only where
+# the sides of the image are no multiples of 32.
+BY_FACTOR = "bilinear_by_factor"
+EXCHANGE_METHODS = (*METHODS, BY_FACTOR)
+
 
 def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax.Array:
     """Resizes maps to an exact size.
 
     Args:
         x: [B, H, W, C], any float type; the result keeps it.
-        size: (height, width) of the result.
+        size: (height, width) of the result; like those of x they may be symbolic
+            (`jax.export`), then what else is a constant is computed by the program.
         method: `bilinear` (half-pixel centres, `align_corners=False`),
             `align_corners` (bilinear with `align_corners=True`) or `nearest`
             (`floor(i * in / out)`).
@@ -61,11 +70,14 @@ def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Ar
     resized axis first, and undoing that costs more than the arithmetic.
     """
     n = x.shape[axis]
-    if m == n:
+    if m == n:  # For symbolic sizes: provably equal.
         return x
-    if n >= _LONG_SIDE and m % n == 0 and not align_corners:
-        return _upsample_axis(x, axis, m // n)
-    matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
+    if is_symbolic_dim(n) or is_symbolic_dim(m):
+        matrix = _symbolic_matrix(n, m, align_corners).astype(x.dtype)
+    else:
+        if n >= _LONG_SIDE and m % n == 0 and not align_corners:
+            return _upsample_axis(x, axis, m // n)
+        matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
     batch = math.prod(x.shape[:axis])
     y = jnp.einsum(
         "bmn,bnk->bmk",
@@ -125,11 +137,32 @@ def interpolation_matrix(n: int, m: int, align_corners: bool) -> np.ndarray:
     return matrix
 
 
+def _symbolic_matrix(n: Any, m: Any, align_corners: bool) -> jax.Array:
+    """`interpolation_matrix` of symbolic sizes, as a program.
+
+    Positions are fractions of integers: in float32, those of a thousand pixels
+    would be off by 1e-4.
+    """
+    index = jnp.arange(m)
+    if align_corners:
+        above, below = index * (n - 1), jnp.maximum(m - 1, 1)
+    else:
+        above, below = jnp.maximum((2 * index + 1) * n - m, 0), jnp.asarray(2 * m)
+    left = jnp.minimum(above // below, n - 1)
+    right = jnp.minimum(left + 1, n - 1)
+    weight = ((above - left * below) / below)[:, None]
+    column = jnp.arange(n)
+    at_left = jnp.where(column == left[:, None], 1 - weight, 0)
+    return at_left + jnp.where(column == right[:, None], weight, 0)
+
+
 def _resize_nearest(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Copies the pixel at `floor(i * in / out)`; whole factors are repeats."""
     for axis, m in zip((1, 2), size, strict=True):
         n = x.shape[axis]
-        if m % n == 0:
+        if is_symbolic_dim(n) or is_symbolic_dim(m):
+            x = jnp.take(x, jnp.arange(m) * n // m, axis=axis, mode="clip")
+        elif m % n == 0:
             x = jnp.repeat(x, m // n, axis=axis)
         else:
             x = jnp.take(x, np.arange(m) * n // m, axis=axis)

@@ -68,15 +68,32 @@ def _layers(ours: str, conv: str, norm: str) -> tuple[Rule, ...]:
     return ((f"{ours}/conv", conv), (f"{ours}/norm", norm))
 
 
+def _increase(start: str) -> tuple[Rule, ...]:
+    """Rules of the bottlenecks that widen the branches of a classifier."""
+    return (
+        ("increase{b}/conv{k}", f"{start}.{{b}}.0.conv{{k}}"),
+        ("increase{b}/norm{k}", f"{start}.{{b}}.0.bn{{k}}"),
+        ("increase{b}/shortcut/conv", f"{start}.{{b}}.0.downsample.0"),
+        ("increase{b}/shortcut/norm", f"{start}.{{b}}.0.downsample.1"),
+    )
+
+
 _CLASSIFIER: tuple[Rule, ...] = (
-    ("increase{b}/conv{k}", "incre_modules.{b}.0.conv{k}"),
-    ("increase{b}/norm{k}", "incre_modules.{b}.0.bn{k}"),
-    ("increase{b}/shortcut/conv", "incre_modules.{b}.0.downsample.0"),
-    ("increase{b}/shortcut/norm", "incre_modules.{b}.0.downsample.1"),
+    *_increase("incre_modules"),
     *_layers("downsample{b}", "downsamp_modules.{b}.0", "downsamp_modules.{b}.1"),
     *_layers("final", "final_layer.0", "final_layer.1"),
     ("classifier", "classifier"),
 )
+
+
+def _mmpretrain_classifier() -> tuple[Rule, ...]:
+    start = "neck.0.downsample_layers.{b}"
+    return (
+        *_increase("neck.0.increase_layers"),
+        *_layers("downsample{b}", f"{start}.conv", f"{start}.bn"),
+        *_layers("final", "neck.0.final_layer.conv", "neck.0.final_layer.bn"),
+        ("classifier", "head.fc"),
+    )
 
 
 def _official_ocr() -> tuple[Rule, ...]:
@@ -187,8 +204,10 @@ class Scheme:
 _INDICES = (0, 1, 3)
 _BACKBONE = "backbone."
 
-# `official` also names timm's models; the pyramid of HRNet-Object-Detection. mmpose
-# renamed its heads between its generations 0.x and 1.x.
+# `official`: the five repositories of the authors, and timm, which kept their names;
+# its pyramid is that of HRNet-Object-Detection. `mmdet1` is the first release of
+# 2019, `mmpose0` and `mmpose1` are the generations 0.x and 1.x, `fcos` is HRNet-FCOS
+# and `maskrcnn_benchmark` HRNet-MaskRCNN-Benchmark.
 SCHEMES: tuple[Scheme, ...] = (
     Scheme("official", "classification", "", _CLASSIFIER),
     Scheme(
@@ -211,6 +230,7 @@ SCHEMES: tuple[Scheme, ...] = (
         _BACKBONE,
         _pyramid("neck.reduction_conv.0", "neck.fpn_conv.{k}"),
     ),
+    Scheme("mmpretrain", "classification", _BACKBONE, _mmpretrain_classifier()),
     Scheme(
         "mmseg",
         "segmentation",
@@ -228,6 +248,24 @@ SCHEMES: tuple[Scheme, ...] = (
         "pyramid",
         _BACKBONE,
         _pyramid("neck.reduction_conv.conv", "neck.fpn_convs.{k}.conv"),
+    ),
+    Scheme(
+        "mmdet1",
+        "pyramid",
+        _BACKBONE,
+        _pyramid("neck.reduction_conv.conv", "neck.fpn_conv.{k}"),
+    ),
+    Scheme(
+        "maskrcnn_benchmark",
+        "pyramid",
+        "backbone.body.",
+        _pyramid("backbone.neck.reduction_conv.0", "backbone.neck.fpn_conv.{k}"),
+    ),
+    Scheme(
+        "fcos",
+        "pyramid",
+        "backbone.body.",
+        _pyramid("backbone.fpn.reduction_conv.0", "backbone.fpn.fpn_conv.{k}"),
     ),
     Scheme(
         "mmpose0",

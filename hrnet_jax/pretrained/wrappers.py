@@ -6,10 +6,14 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError
 
-# Entries of official files that are no weights: a batch counter that PyTorch
-# reads only with momentum=None, and buffers of the loss of the training wrapper.
+# Entries of published files that are no weights: a batch counter that PyTorch
+# reads only with momentum=None, buffers of the loss of the training wrapper, and the
+# mean and deviation of images (mmpose 1.x).
 COUNTER = "num_batches_tracked"
-_LOSS_PREFIXES = ("loss.", "head.loss_module.", "keypoint_head.loss.")
+_SKIPPED = ("loss.", "data_preprocessor.")
+# HRNet-MaskRCNN-Benchmark keeps the epsilon of every norm as a vector.
+_EPSILON_LEAF = ".eps"
+_EPSILON = 1e-5
 _PREFIXES = ("module.", "model.")
 _STATE_DICT_KEYS = ("state_dict", "model")
 
@@ -29,15 +33,24 @@ def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
             raise WeightsError(f"entry {name!r} is not named by a text")
         while name.startswith(_PREFIXES):
             name = name.split(".", 1)[1]
-        if name.startswith(_LOSS_PREFIXES) or name.endswith(COUNTER):
+        if name.startswith(_SKIPPED) or name.endswith(COUNTER):
             continue
         if not hasattr(value, "shape"):
             raise WeightsError(
                 f"entry {name!r} is a {type(value).__name__}, expected a tensor"
             )
+        if name.endswith(_EPSILON_LEAF):
+            _check_epsilon(name, value)
+            continue
         if name in result:
             raise WeightsError(f"two tensors are called {name!r} without their prefix")
         result[name] = value
     if not result:
         raise WeightsError("the state dict holds no tensors")
     return result
+
+
+def _check_epsilon(name: str, value: np.ndarray) -> None:
+    """The epsilon of a norm is an option of the model, so it must be the usual one."""
+    if not np.allclose(np.asarray(value), _EPSILON, rtol=1e-6, atol=0):
+        raise WeightsError(f"{name!r} is not {_EPSILON}, which all norms here use")

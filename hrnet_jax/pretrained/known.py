@@ -1,0 +1,133 @@
+"""What is known of every released file: one record each, in `known.json`.
+
+Facts that no state dict holds (how it upsamples, how images were normalised, what it
+reached and how that was measured) are looked up by the name of the file.
+"""
+
+import dataclasses
+import functools
+import importlib.resources
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from hrnet_jax.errors import WeightsError
+from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
+
+_FILE = "known.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownFile:
+    """One released file of weights.
+
+    Attributes:
+        file: its name; for the timm hub, where all files are called alike, the tag;
+            empty where the release gives no name.
+        source: repository and branch, or library.
+        convention: whose names the tensors have; see `names.SCHEMES`.
+        model: for `create_model`.
+        data: data set it was trained on.
+        outputs: classes or points; None for pyramids, and where not documented.
+        upsample: inside the exchange, for `create_model`.
+        momentum: of the batch norms, PyTorch's convention; None where all were
+            frozen.
+        epsilon: of the batch norms.
+        inplace_abn: the effective scale of a norm is |weight| + 1e-5.
+        input_size: (height, width) of training, in pixels; None if not documented.
+        mean: subtracted from images in [0, 1], in the order of the channels as fed.
+        std: divides them after that.
+        channel_order: `rgb` or `bgr`, as fed.
+        licence: of the release.
+        metric: name of the published figure; empty where there is none.
+        value: that figure.
+        protocol: how it was measured.
+        reference: where all this is written.
+        options: further options for `create_model`.
+        detector: framework around a pyramid.
+        note: anything else one should know.
+    """
+
+    file: str
+    source: str
+    convention: str
+    model: str
+    data: str
+    outputs: int | None = None
+    upsample: str = "nearest"
+    momentum: float | None = None
+    epsilon: float = 1e-5
+    inplace_abn: bool = False
+    input_size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    channel_order: str = "rgb"
+    licence: str = ""
+    metric: str = ""
+    value: float | None = None
+    protocol: str = ""
+    reference: str = ""
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    detector: str = ""
+    note: str = ""
+
+    @property
+    def family(self) -> str:
+        """`classification`, `segmentation`, ..."""
+        return self.model.split("/")[0]
+
+    @property
+    def published(self) -> str:
+        """Figure and protocol as one text."""
+        if self.value is None:
+            return "no figure published"
+        return f"{self.metric} {self.value:g}, {self.protocol}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary of plain lists, numbers and strings."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+@functools.cache
+def known_files() -> tuple[KnownFile, ...]:
+    """All records, in the order of their repositories."""
+    text = importlib.resources.files(__package__).joinpath(_FILE).read_text()
+    return tuple(
+        _record(group["defaults"] | values)
+        for group in json.loads(text)
+        for values in group["files"]
+    )
+
+
+def find_known(name: str) -> tuple[KnownFile, ...]:
+    """Records of a file name, a path that ends in one, or a tag.
+
+    Two branches released different files of the same name, so there can be two.
+    """
+    base = pathlib.PurePath(name).name
+    return tuple(record for record in known_files() if record.file in (name, base))
+
+
+def get_known(name: str) -> KnownFile:
+    """The one record of a name.
+
+    Raises:
+        WeightsError: if there is none, or more than one.
+    """
+    found = find_known(name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise WeightsError(
+            f"{name}: {len(found)} released files have this name "
+            f"({'; '.join(record.source for record in found)})"
+        )
+    raise WeightsError(f"{name}: no released file of this name is known")
+
+
+def _record(values: dict[str, Any]) -> KnownFile:
+    for key in ("input_size", "mean", "std"):
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
+    return KnownFile(**{k: v for k, v in values.items() if v is not None})
