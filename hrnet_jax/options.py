@@ -17,6 +17,11 @@ from hrnet_jax.errors import ConfigError
 T = TypeVar("T")
 
 
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """A section in which there is nothing to choose."""
+
+
 def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
     """Builds the dataclass `cls` from a configuration section.
 

@@ -6,9 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from hrnet_jax.classification.heads import ClassificationHRNet
+from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.detection.heads import PyramidHRNet
+from hrnet_jax.detection.task import PyramidTask
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.heads import LandmarkHRNet, PoseHRNet
+from hrnet_jax.keypoints.task import HeatmapTask
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.resize import EXCHANGE_METHODS
@@ -25,7 +28,13 @@ FAMILIES: dict[str, dict[str, type[HRNet]]] = {
     "segmentation": {"": SegmentationHRNet, "_ocr": SegmentationOCR},
 }
 
-TASKS = {"segmentation": SegmentationTask}
+TASKS = {
+    "classification": ClassificationTask,
+    "landmarks": HeatmapTask,
+    "pose": HeatmapTask,
+    "pyramid": PyramidTask,
+    "segmentation": SegmentationTask,
+}
 
 
 def get_task(name: str) -> type:

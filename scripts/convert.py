@@ -1,20 +1,35 @@
-"""Turns an official PyTorch checkpoint into a work directory, or back.
+"""Turns PyTorch weights of any code base into a work directory, or back.
 
-    python scripts/convert.py --weights=hrnet_w48_cityscapes.pth \
-        --model=segmentation/w48 --classes=cityscapes --workdir=runs/w48
+    python scripts/convert.py hrnet_w48_cityscapes.pth runs/w48
     python scripts/predict.py --workdir=runs/w48 --images=street.jpg --out=out
 
-    python scripts/convert.py --workdir=runs/camvid --to_torch=camvid.pth
+    python scripts/convert.py runs/camvid camvid.pth
+    python scripts/convert.py runs/camvid camvid.safetensors --convention=mmseg
 
-Nothing in a .pth file is ever executed; a file that needs that is refused.
+    python scripts/convert.py --list             # released files that are known
+    python scripts/convert.py --list cityscapes
+
+The model is recognised from the names and shapes of the tensors: official
+repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, HRNet-FCOS,
+HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
+its name, or from the options below. Nothing in a .pth file is ever executed; a file
+that needs that is refused.
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
 from hrnet_jax import command_line
-from hrnet_jax.inference.conversion import export_torch, import_torch
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.inference.conversion import (
+    ImportOptions,
+    export_weights,
+    import_weights,
+)
+from hrnet_jax.models.resize import EXCHANGE_METHODS
+from hrnet_jax.pretrained.known import KnownFile, known_files
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -22,51 +37,129 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workdir", required=True, help="work directory")
-    parser.add_argument("--weights", help="official .pth file to read")
-    parser.add_argument("--to_torch", help=".pth file to write")
-    parser.add_argument("--model", help="for example segmentation/w48")
+    parser.add_argument("source", nargs="?", help="weights file, or work directory")
+    parser.add_argument("target", nargs="?", help="new work directory, or file")
     parser.add_argument(
-        "--classes",
+        "--list",
+        nargs="?",
+        const="",
+        metavar="TEXT",
+        help="list known released files whose record contains the text, and stop",
+    )
+    reading = parser.add_argument_group("reading a file")
+    reading.add_argument("--model", help="instead of the recognised one")
+    reading.add_argument(
+        "--record",
+        metavar="FILE",
+        help="released file that this is, if it was renamed; empty: none",
+    )
+    reading.add_argument(
+        "--labels",
+        default="",
         help="data set whose class names and colours apply (cityscapes, camvid), or "
-        "a text file with one name a line; by default classes are numbered",
+        "a text file with one name a line; by default outputs are numbered",
     )
-    parser.add_argument(
-        "--align_corners",
-        action="store_true",
-        help="the weights were trained with aligned corners (ADE20K, COCO-Stuff)",
-    )
-    parser.add_argument(
+    reading.add_argument("--upsample", choices=EXCHANGE_METHODS, help="in the exchange")
+    reading.add_argument(
         "--inplace_abn",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="trained with InPlaceABN (master branch, files ending in _torch04)",
     )
-    parser.add_argument("--step", default="best", help="checkpoint to write from")
+    reading.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="further attribute of the model, for example stride=2",
+    )
+    reading.add_argument(
+        "--partial",
+        action="store_true",
+        help="take what has the right name and shape, and report every tensor",
+    )
+    writing = parser.add_argument_group("writing a file")
+    writing.add_argument("--step", default="best", help="best, latest or a number")
+    writing.add_argument(
+        "--convention", default="official", help="whose names: official, mmseg, ..."
+    )
     arguments = parser.parse_args()
-    if bool(arguments.weights) == bool(arguments.to_torch):
-        parser.error("give one of --weights and --to_torch")
-    if arguments.weights and not arguments.model:
-        parser.error("--weights needs --model")
+    if arguments.list is None and not arguments.target:
+        parser.error("give a source and a target, or --list")
     return arguments
 
 
-def main() -> None:
-    """Converts in the direction asked for."""
-    arguments = parse_arguments()
-    with command_line.reporting_errors():
-        if arguments.to_torch:
-            count = export_torch(arguments.workdir, arguments.step, arguments.to_torch)
-            sys.stdout.write(f"{count} tensors written to {arguments.to_torch}\n")
-            return
-        count = import_torch(
-            pathlib.Path(arguments.weights),
-            arguments.workdir,
-            arguments.model,
-            classes=arguments.classes or "",
-            align_corners=arguments.align_corners,
-            inplace_abn=arguments.inplace_abn,
+def list_files(text: str) -> str:
+    """A table of the records that contain a text."""
+    found = [record for record in known_files() if text in _searchable(record)]
+    rows = [
+        (
+            record.file or "(no file name)",
+            record.model,
+            "" if record.outputs is None else str(record.outputs),
+            record.upsample + (", InPlaceABN" if record.inplace_abn else ""),
+            record.licence,
+            record.published,
+            record.source,
         )
-        sys.stdout.write(f"{count} of {count} tensors converted\n")
+        for record in found
+    ]
+    head = ("file", "model", "outputs", "upsampling", "licence", "published", "source")
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
+
+
+def _searchable(record: KnownFile) -> str:
+    return json.dumps(record.to_json())
+
+
+def parse_settings(assignments: list[str]) -> dict:
+    """`["stride=2"]` -> {"stride": 2}; values are JSON, or else text.
+
+    Raises:
+        ConfigError: for an assignment without `=`.
+    """
+    settings = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: expected KEY=VALUE")
+        try:
+            settings[key] = json.loads(text)
+        except json.JSONDecodeError:
+            settings[key] = text
+    return settings
+
+
+def main() -> None:
+    """Converts in the direction that the source asks for."""
+    arguments = parse_arguments()
+    if arguments.list is not None:
+        sys.stdout.write(list_files(arguments.list) + "\n")
+        return
+    with command_line.reporting_errors():
+        if pathlib.Path(arguments.source).is_dir():
+            count = export_weights(
+                arguments.source, arguments.step, arguments.target, arguments.convention
+            )
+            sys.stdout.write(f"{count} tensors written to {arguments.target}\n")
+            return
+        options = ImportOptions(
+            model=arguments.model,
+            record=arguments.record,
+            labels=arguments.labels,
+            upsample=arguments.upsample,
+            inplace_abn=arguments.inplace_abn,
+            options=parse_settings(arguments.set),
+            partial=arguments.partial,
+        )
+        imported = import_weights(arguments.source, arguments.target, options)
+        if arguments.partial:
+            sys.stdout.write(imported.moved.report() + "\n")
+        sys.stdout.write(f"{imported}\n")
 
 
 if __name__ == "__main__":

@@ -1,143 +1,196 @@
-"""Official checkpoints to work directories and back."""
+"""Files of weights to work directories and back."""
 
-import importlib
+import dataclasses
+import hashlib
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
-from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.registry import SOURCES, source_class
-from hrnet_jax.errors import CheckpointError, DataError, WeightsError
+import numpy as np
+from flax import traverse_util
+
+from hrnet_jax.errors import CheckpointError, WeightsError
+from hrnet_jax.inference.labels import has_classes, label_info
+from hrnet_jax.inference.provenance import (
+    RECORD_FILE,
+    Facts,
+    find_record,
+    gather_facts,
+)
 from hrnet_jax.inference.workdir import load_run, save_converted
-from hrnet_jax.pretrained import from_torch, read_torch_file, to_torch
+from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
+from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
+from hrnet_jax.pretrained.fit import Transfer, transfer
 from hrnet_jax.registry import create_model
-from hrnet_jax.segmentation.drawing import default_palette
-
-# The last layer of each family; its rows are the classes.
-_OUTPUT_LAYERS = {"segmentation": "last_layer.3.weight"}
+from hrnet_jax.training.config import default_config
+from hrnet_jax.training.reporting import write_json
 
 
-def import_torch(
+@dataclasses.dataclass(frozen=True)
+class ImportOptions:
+    """What the user knows about a file; None leaves it to the file and its record.
+
+    Attributes:
+        model: for `create_model`.
+        record: name of a released file; empty for none.
+        labels: names of the outputs; see `labels.label_info`.
+        upsample: inside the exchange.
+        inplace_abn: trained with InPlaceABN; see `from_torch`.
+        options: further attributes of the model.
+        partial: take what fits and report the rest.
+        seed: of the initial values of what is missing then.
+    """
+
+    model: str | None = None
+    record: str | None = None
+    labels: str = ""
+    upsample: str | None = None
+    inplace_abn: bool | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    partial: bool = False
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        model: name of the model.
+        facts: everything that was decided about the file, and why.
+        moved: what became of every tensor.
+    """
+
+    model: str
+    facts: Facts
+    moved: Transfer
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.model}: {self.moved}", *self.facts.lines()])
+
+
+def import_weights(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
-    model_name: str,
-    *,
-    classes: str = "",
-    align_corners: bool = False,
-    inplace_abn: bool = False,
-) -> int:
-    """Turns an official `.pth` file into a work directory.
+    options: ImportOptions = ImportOptions(),
+) -> Imported:
+    """Turns a file of PyTorch weights into a work directory.
 
-    The number of classes is read from the file.
+    The model is recognised from the names and shapes of the tensors; what they do
+    not tell comes from the record of the file, where its name is known.
 
     Args:
-        path: the `.pth` file.
-        workdir: a new directory.
-        model_name: for example `segmentation/w48`.
-        classes: a data set's name, a file of class names, or nothing.
-        align_corners: as the weights were trained.
-        inplace_abn: see `from_torch`.
-
-    Returns:
-        The number of tensors converted; always all of them.
+        path: a `.pth` or `.safetensors` file.
+        workdir: a new directory; `load_run` and `model.init_from` open it.
+        options: what the user knows better.
 
     Raises:
-        HRNetError: if the file is unsafe, damaged or of another model.
+        HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
+            another model.
     """
     if pathlib.Path(workdir).exists() and any(pathlib.Path(workdir).iterdir()):
         raise CheckpointError(f"{workdir} is not empty; choose a new directory")
-    family = model_name.split("/")[0]
-    if family not in _OUTPUT_LAYERS:
-        raise WeightsError(
-            f"{model_name}: only these families become work directories so far: "
-            f"{', '.join(_OUTPUT_LAYERS)}"
-        )
-    tensors = read_torch_file(path)
-    layer = _OUTPUT_LAYERS[family]
-    if layer not in tensors:
-        raise WeightsError(
-            f"{path}: has no tensor {layer!r}, so it is no {family} model"
-        )
-    info = class_info(classes, tensors[layer].shape[0])
-    model = create_model(
-        model_name, num_classes=info.num_classes, align_corners=align_corners
-    )
+    tensors = read_weights_file(path, keep_counters=True)
+    record = find_record(path, tensors, options.record, options.inplace_abn)
     try:
-        variables = from_torch(tensors, model, inplace_abn=inplace_abn)
+        facts = gather_facts(tensors, record, options)
+        norm = NormOptions(momentum=facts.momentum, epsilon=facts.epsilon)
+        model = create_model(facts.model, norm=norm, **facts.options)
+        variables, moved = _convert(tensors, model, facts, options)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
-    save_converted(
-        workdir, family, model_name, variables, info, align_corners=align_corners
-    )
-    return len(tensors)
+    _save(path, workdir, facts, model, variables, moved, options.labels)
+    return Imported(facts.model, facts, moved)
 
 
-def export_torch(
-    workdir: str | os.PathLike, step: int | str, path: str | os.PathLike
+def export_weights(
+    workdir: str | os.PathLike,
+    step: int | str,
+    path: str | os.PathLike,
+    convention: str = "official",
 ) -> int:
-    """Writes a run's weights as a state dict that the official code loads.
+    """Writes a run's weights as a state dict that a PyTorch code base loads.
 
     Returns:
         The number of tensors written.
 
     Raises:
-        WeightsError: if PyTorch is not installed.
+        WeightsError: if PyTorch is needed and not installed, or the code base has
+            no such model.
     """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise WeightsError(
-            f"{path}: writing PyTorch files needs PyTorch (pip install torch)"
-        ) from error
     run = load_run(workdir, step)
-    tensors = {
-        name: torch.from_numpy(value.copy())
-        for name, value in to_torch(run.variables, run.task.model).items()
-    }
-    torch.save(tensors, os.fspath(path))
+    tensors = to_torch(run.variables, run.task.model, convention=convention)
+    write_weights_file(path, tensors)
     return len(tensors)
 
 
-def class_info(classes: str, count: int) -> DatasetInfo:
-    """Names and colours for `count` classes.
-
-    Args:
-        classes: a data set with fixed classes, a text file with one name a
-            line, or nothing for numbers.
-        count: how many classes the weights have.
-
-    Raises:
-        DataError: if the names are not as many.
-    """
-    if not classes:
-        names = tuple(f"class {index}" for index in range(count))
-    elif pathlib.Path(classes).is_file():
-        lines = pathlib.Path(classes).read_text().splitlines()
-        names = tuple(line.strip() for line in lines if line.strip())
-    elif classes in SOURCES:
-        module = importlib.import_module(source_class(classes).__module__)
-        if not hasattr(module, "CLASSES"):
-            raise DataError(f"the data set {classes!r} has no fixed classes")
-        names = tuple(module.CLASSES)
-    else:
-        raise DataError(
-            f"{classes}: neither a file of class names nor one of the data sets "
-            f"{', '.join(sorted(SOURCES))}"
-        )
-    if len(names) != count:
-        raise DataError(
-            f"{classes} names {len(names)} classes, the weights have {count}"
-        )
-    palette = tuple(default_palette(count))
-    if classes in SOURCES:
-        palette = _palette(module.CLASSES)
-    return DatasetInfo(
-        name=pathlib.Path(classes).stem or "classes",
-        num_classes=count,
-        class_names=names,
-        palette=palette,
-    )
+def _convert(
+    tensors: Mapping[str, np.ndarray],
+    model: HRNet,
+    facts: Facts,
+    options: ImportOptions,
+) -> tuple[dict, Transfer]:
+    """Variables of the model, all of the file or what fits of it."""
+    if options.partial:
+        arrays, unknown = convert_names(tensors, inplace_abn=facts.inplace_abn)
+        initial = initial_variables(model, options.seed)
+        flat = traverse_util.flatten_dict(initial, sep="/")
+        merged, moved = transfer(flat, arrays, unknown)
+        return traverse_util.unflatten_dict(merged, sep="/"), moved
+    try:
+        variables = from_torch(tensors, model, inplace_abn=facts.inplace_abn)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; --partial takes what fits") from None
+    kept = tuple(traverse_util.flatten_dict(variables, sep="/"))
+    return variables, Transfer(kept)
 
 
-def _palette(table: dict) -> tuple[tuple[int, int, int], ...]:
-    """Colours of a class table: name -> colour, or name -> (id, colour)."""
-    return tuple(value if len(value) == 3 else value[1] for value in table.values())
+def _save(
+    path: str | os.PathLike,
+    workdir: str | os.PathLike,
+    facts: Facts,
+    model: HRNet,
+    variables: dict,
+    moved: Transfer,
+    labels: str,
+) -> None:
+    """Writes the work directory, the record beside the checkpoint."""
+    family = facts.model.split("/")[0]
+    record = facts.record
+    if not labels and record and family == "segmentation" and has_classes(record.data):
+        labels = record.data
+    outputs = getattr(model, "num_classes", getattr(model, "num_points", 0))
+    info = label_info(family, labels, outputs)
+    config = default_config(family)
+    with config.unlocked():
+        config.model.name = facts.model
+        config.model.norm_momentum = facts.momentum
+        config.model.norm_epsilon = facts.epsilon
+        config.model.upsample = model.upsample
+        config.model.normalization = dataclasses.asdict(facts.normalization)
+        fixed = ("num_classes", "num_points", "upsample")
+        config.model.options = {
+            key: value for key, value in facts.options.items() if key not in fixed
+        }
+    save_converted(workdir, config, variables, info)
+    content = {
+        "file": pathlib.Path(path).name,
+        "sha256": _checksum(path),
+        "model": facts.model,
+        "convention": facts.convention,
+        "decided": facts.lines(),
+        "kept": len(moved.kept),
+        "new": list(moved.new),
+        "dropped": dict(moved.dropped),
+        "record": None if record is None else record.to_json(),
+    }
+    write_json(pathlib.Path(workdir) / RECORD_FILE, content)
+
+
+def _checksum(path: str | os.PathLike) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -83,6 +83,7 @@ def predict_files(
         "model": run.config.model.name,
         "step": run.step,
         "metrics": run.metrics,
+        "weights": None if run.record is None else run.record.to_json(),
         "images": entries,
     }
     write_json(folder / SUMMARY_FILE, report)

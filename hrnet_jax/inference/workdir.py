@@ -3,21 +3,23 @@
 import dataclasses
 import pathlib
 
+import ml_collections
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.inference.predictor import Predictor
+from hrnet_jax.inference.provenance import read_record
+from hrnet_jax.pretrained.known import KnownFile
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import (
     TrainConfig,
-    default_config,
     read_config,
     to_json,
 )
 from hrnet_jax.training.reporting import write_json
-from hrnet_jax.training.setup import build_task
+from hrnet_jax.training.setup import build_labelling
 from hrnet_jax.training.state import create_state
-from hrnet_jax.training.task import Task
+from hrnet_jax.training.task import Labelling
 from hrnet_jax.training.train import CONFIG_FILE, read_json
 from hrnet_jax.training.weights import saved_variables
 
@@ -33,6 +35,7 @@ class LoadedRun:
         metrics: evaluation metrics saved with it; empty where not evaluated.
         variables: {"params", "batch_stats"}, NumPy arrays.
         predictor: applies it to images.
+        record: of the released file that this was converted from, if it was.
     """
 
     config: TrainConfig
@@ -41,9 +44,10 @@ class LoadedRun:
     metrics: dict[str, float]
     variables: dict
     predictor: Predictor
+    record: KnownFile | None = None
 
     @property
-    def task(self) -> Task:
+    def task(self) -> Labelling:
         """The task, with `model` and `draw`."""
         return self.predictor.task
 
@@ -77,39 +81,28 @@ def load_run(
     metrics = checkpoints.metrics(number)
     checkpoints.close()
     variables = saved_variables(workdir, number)
-    task = build_task(config, info, [])
+    task = build_labelling(config, info)
     predictor = Predictor(task, variables, pad_multiple)
-    return LoadedRun(config, info, number, metrics, variables, predictor)
+    record = read_record(workdir)
+    return LoadedRun(config, info, number, metrics, variables, predictor, record)
 
 
 def save_converted(
     workdir: str | pathlib.Path,
-    task: str,
-    model: str,
+    config: ml_collections.ConfigDict,
     variables: dict,
     info: DatasetInfo,
-    *,
-    align_corners: bool | None = None,
-    momentum: float = 0.1,
 ) -> None:
     """Makes a work directory out of weights, for `load_run` and `init_from`.
 
     Args:
         workdir: a new directory.
-        task: name of the task.
-        model: name of the model.
+        config: from `default_config`, with the model filled in.
         variables: {"params", "batch_stats"}.
-        info: classes and colours of the weights.
-        align_corners: as the weights were trained.
-        momentum: of the batch norms, should training go on.
+        info: classes and colours, or points, of the weights.
     """
     workdir = pathlib.Path(workdir).absolute()
-    config = default_config(task)
-    config.model.name = model
-    config.model.align_corners = align_corners
-    config.model.norm_momentum = momentum
     write_json(workdir / CONFIG_FILE, to_json(config))
     checkpoints = Checkpoints(workdir, read_config(config).checkpoint)
-    state = create_state(variables)
-    checkpoints.save(0, state, {"dataset_info": info.to_json()})
+    checkpoints.save(0, create_state(variables), {"dataset_info": info.to_json()})
     checkpoints.close()

@@ -30,8 +30,14 @@ _UNREADABLE = (
 )
 
 
-def read_weights_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_weights_file(
+    path: str | os.PathLike, *, keep_counters: bool = False
+) -> dict[str, np.ndarray]:
     """Reads a `.safetensors` file, or any other as a PyTorch checkpoint.
+
+    Args:
+        path: the file.
+        keep_counters: see `unwrap`.
 
     Returns:
         Names to arrays, wrappers undone.
@@ -41,7 +47,7 @@ def read_weights_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     path = os.fspath(path)
     if not path.endswith(_SAFETENSORS):
-        return read_torch_file(path)
+        return read_torch_file(path, keep_counters=keep_counters)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
     try:
@@ -50,7 +56,7 @@ def read_weights_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise WeightsError(
             f"{path}: not a readable safetensors file ({_first_line(error)})"
         ) from error
-    return _unwrapped(path, tensors)
+    return _unwrapped(path, tensors, keep_counters)
 
 
 def write_weights_file(
@@ -76,14 +82,17 @@ def write_weights_file(
     os.replace(unfinished, path)
 
 
-def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_torch_file(
+    path: str | os.PathLike, *, keep_counters: bool = False
+) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
 
     Only tensors and plain containers are unpickled (`weights_only=True`); a
     file that needs any other class or function is refused unread.
 
     Args:
-        path: a `.pth`, `.pth.tar` or `.pt` file.
+        path: a `.pth`, `.pth.tar`, `.pt` or `.bin` file.
+        keep_counters: see `unwrap`.
 
     Returns:
         Official names to arrays, wrappers undone.
@@ -108,7 +117,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise WeightsError(
             f"{path}: holds a {type(content).__name__}, expected a state dict"
         )
-    tensors = _unwrapped(path, content)
+    tensors = _unwrapped(path, content, keep_counters)
     # NumPy has no bfloat16; variables are float32 in any case.
     return {
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
@@ -127,9 +136,9 @@ def _import_torch(path: str, doing: str) -> types.ModuleType:
     return torch
 
 
-def _unwrapped(path: str, content: Mapping) -> dict:
+def _unwrapped(path: str, content: Mapping, keep_counters: bool) -> dict:
     try:
-        return unwrap(content)
+        return unwrap(content, keep_counters=keep_counters)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

@@ -88,13 +88,22 @@ class KnownFile:
         """A dictionary of plain lists, numbers and strings."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "KnownFile":
+        """The inverse of `to_json`; absent and null values take the defaults."""
+        given = {key: value for key, value in values.items() if value is not None}
+        for key in ("input_size", "mean", "std"):
+            if key in given:
+                given[key] = tuple(given[key])
+        return cls(**given)
+
 
 @functools.cache
 def known_files() -> tuple[KnownFile, ...]:
     """All records, in the order of their repositories."""
     text = importlib.resources.files(__package__).joinpath(_FILE).read_text()
     return tuple(
-        _record(group["defaults"] | values)
+        KnownFile.from_json(group["defaults"] | values)
         for group in json.loads(text)
         for values in group["files"]
     )
@@ -124,10 +133,3 @@ def get_known(name: str) -> KnownFile:
             f"({'; '.join(record.source for record in found)})"
         )
     raise WeightsError(f"{name}: no released file of this name is known")
-
-
-def _record(values: dict[str, Any]) -> KnownFile:
-    for key in ("input_size", "mean", "std"):
-        if values.get(key) is not None:
-            values[key] = tuple(values[key])
-    return KnownFile(**{k: v for k, v in values.items() if v is not None})

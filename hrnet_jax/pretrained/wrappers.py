@@ -18,8 +18,15 @@ _PREFIXES = ("module.", "model.")
 _STATE_DICT_KEYS = ("state_dict", "model")
 
 
-def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
+def unwrap(
+    state_dict: Mapping, *, keep_counters: bool = False
+) -> dict[str, np.ndarray]:
     """Undoes what training scripts wrap around the weights.
+
+    Args:
+        state_dict: what a file holds.
+        keep_counters: leave batch counters in; that they are there tells ordinary
+            norms from InPlaceABN.
 
     Raises:
         WeightsError: for an entry that is no named tensor, or if none is left.
@@ -33,7 +40,9 @@ def unwrap(state_dict: Mapping) -> dict[str, np.ndarray]:
             raise WeightsError(f"entry {name!r} is not named by a text")
         while name.startswith(_PREFIXES):
             name = name.split(".", 1)[1]
-        if name.startswith(_SKIPPED) or name.endswith(COUNTER):
+        if name.startswith(_SKIPPED):
+            continue
+        if name.endswith(COUNTER) and not keep_counters:
             continue
         if not hasattr(value, "shape"):
             raise WeightsError(

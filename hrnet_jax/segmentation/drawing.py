@@ -3,15 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.errors import DataError
+from hrnet_jax.pictures import font
 
 Colour = tuple[int, int, int]
 
@@ -278,13 +277,6 @@ def _count(label: np.ndarray) -> np.ndarray:
     return np.bincount(label.ravel(), minlength=256)
 
 
-@functools.cache
-def _font(bold: bool = False) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
-    return ImageFont.truetype(str(path), _FONT_SIZE)
-
-
 def _compose(
     rows: list[list[tuple[str, np.ndarray]]], entries: list[_Entry]
 ) -> np.ndarray:
@@ -292,7 +284,10 @@ def _compose(
     height, width = rows[0][0][1].shape[:2]
     titles = [title for row in rows for title, _ in row]
     # Narrow pictures stand in wider cells, so that titles never overlap.
-    cell = max(width, *(int(_font(True).getlength(title)) + 1 for title in titles))
+    cell = max(
+        width,
+        *(int(font(_FONT_SIZE, bold=True).getlength(title)) + 1 for title in titles),
+    )
     columns = len(rows[0])
     inner = columns * cell + (columns - 1) * _GAP
     step = _TITLE_HEIGHT + height + _GAP
@@ -309,7 +304,9 @@ def _compose(
         for c, (title, picture) in enumerate(row):
             x, y = _MARGIN + c * (cell + _GAP), _MARGIN + r * step
             middle = y + _TITLE_HEIGHT // 2 - 2
-            draw.text((x, middle), title, _INK, _font(True), anchor="lm")
+            draw.text(
+                (x, middle), title, _INK, font(_FONT_SIZE, bold=True), anchor="lm"
+            )
             y += _TITLE_HEIGHT
             canvas.paste(Image.fromarray(picture), (x, y))
             draw.rectangle((x - 1, y - 1, x + width, y + height), outline=_FRAME)
@@ -333,19 +330,19 @@ def _arrange_legend(entries: list[_Entry], width: int) -> tuple[list[str], int, 
     for entry in entries:
         rest = _SWATCH + 10 + _remark_width(entry.remark)
         names.append(_shorten(entry.name, max(80, width - rest)))
-        longest = max(longest, rest + int(_font().getlength(names[-1])) + 1)
+        longest = max(longest, rest + int(font(_FONT_SIZE).getlength(names[-1])) + 1)
     pitch = longest + _COLUMN_GAP
     return names, pitch, max(1, (width + _COLUMN_GAP) // pitch)
 
 
 def _remark_width(remark: str) -> int:
-    return int(_font().getlength(remark)) + 9 if remark else 0
+    return int(font(_FONT_SIZE).getlength(remark)) + 9 if remark else 0
 
 
 def _shorten(text: str, width: int) -> str:
-    if _font().getlength(text) <= width:
+    if font(_FONT_SIZE).getlength(text) <= width:
         return text
-    while text and _font().getlength(text + "…") > width:
+    while text and font(_FONT_SIZE).getlength(text + "…") > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
@@ -359,6 +356,6 @@ def _draw_entry(
         (x, top, x + _SWATCH, top + _SWATCH), 4, fill=entry.colour, outline=_FRAME
     )
     x += _SWATCH + 10
-    draw.text((x, middle), name, _INK, _font(), anchor="lm")
-    x += _font().getlength(name) + 8
-    draw.text((x, middle), entry.remark, _FAINT_INK, _font(), anchor="lm")
+    draw.text((x, middle), name, _INK, font(_FONT_SIZE), anchor="lm")
+    x += font(_FONT_SIZE).getlength(name) + 8
+    draw.text((x, middle), entry.remark, _FAINT_INK, font(_FONT_SIZE), anchor="lm")

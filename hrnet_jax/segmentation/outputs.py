@@ -2,11 +2,10 @@
 
 import pathlib
 
-import cv2
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError
+from hrnet_jax.pictures import write_picture
 from hrnet_jax.segmentation.drawing import color_map, draw_panels, overlay
 
 
@@ -42,10 +41,7 @@ def save_prediction(
         "panels": draw_panels(image, label, info),
     }
     for kind, picture in pictures.items():
-        path = folder / f"{name}_{kind}.png"
-        pixels = picture if picture.ndim == 2 else picture[..., ::-1]
-        if not cv2.imwrite(str(path), pixels):
-            raise DataError(f"{path}: cannot be written")
+        write_picture(folder / f"{name}_{kind}.png", picture)
     return summarize_prediction(prediction, info)
 
 

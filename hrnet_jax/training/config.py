@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.options import read_options
 from hrnet_jax.registry import get_task
 from hrnet_jax.training.checkpoints import CheckpointOptions
@@ -21,7 +22,11 @@ class ModelOptions:
 
     Attributes:
         name: for `create_model`, for example `segmentation/w18`.
+        representation: `v1`, `v1h`, `v2`; None keeps the family's default.
         align_corners: of bilinear upsampling; None keeps the family's default.
+        upsample: method inside the exchange, instead of `align_corners`.
+        options: further attributes of the model (`head_bias`, `levels`, ...).
+        normalization: of images, as the weights were trained.
         norm: batch-norm mode, `batch` or `frozen`.
         norm_momentum: weight of the new batch in the running statistics.
         norm_epsilon: added to the variance.
@@ -36,7 +41,11 @@ class ModelOptions:
     """
 
     name: str = ""
+    representation: str | None = None
     align_corners: bool | None = None
+    upsample: str | None = None
+    options: dict = dataclasses.field(default_factory=dict)
+    normalization: Normalization = Normalization()
     norm: str = "batch"
     norm_momentum: float = 0.1
     norm_epsilon: float = 1e-5
@@ -202,6 +211,8 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     config.eval.inference = dataclasses.asdict(kind.Inference())
     # None would fix the type of the key to "nothing".
     config.model.align_corners = ml_collections.config_dict.placeholder(bool)
+    config.model.representation = ml_collections.config_dict.placeholder(str)
+    config.model.upsample = ml_collections.config_dict.placeholder(str)
     return config.lock()
 
 

@@ -15,11 +15,11 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.options import read_options
-from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.registry import TASKS, create_model, get_task
 from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
-from hrnet_jax.training.task import Task
+from hrnet_jax.training.task import Labelling, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +61,15 @@ def build_run(config: TrainConfig) -> Run:
 
 
 def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
-    """The network of a configuration, for a data set's classes."""
+    """The network of a configuration, for a data set's classes or points."""
     options = config.model
+    chosen = {
+        key: value
+        for key in ("representation", "align_corners", "upsample")
+        if (value := getattr(options, key)) is not None
+    }
     return create_model(
         options.name,
-        num_classes=info.num_classes,
-        align_corners=options.align_corners,
         norm=NormOptions(
             mode=options.norm,
             momentum=options.norm_momentum,
@@ -74,24 +77,32 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
         ),
         dtype=config.precision,
         remat=options.remat,
+        **get_task(config.task).model_options(info),
+        **chosen,
+        **options.options,
     )
 
 
 def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Task:
-    """The task of a configuration.
+    """The task of a configuration, to be trained.
 
     Args:
         config: of the run.
         info: the data set's classes and image sizes.
         splits: splits that will be evaluated; their images are padded to the
-            largest among them. Empty where single images are labelled.
+            largest among them.
+
+    Raises:
+        ConfigError: if the task can only predict so far.
     """
     kind = get_task(config.task)
-    if not config.model.name.startswith(f"{config.task}/"):
+    if not hasattr(kind, "loss"):
+        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
         raise ConfigError(
-            f"config key 'model.name' must be a {config.task} model, "
-            f"got {config.model.name!r}"
+            f"config key 'task' is {config.task!r}, which predicts but cannot be "
+            f"trained or evaluated yet; expected one of {', '.join(able)}"
         )
+    options = _labelling_options(config)
     return kind(
         build_model(config, info),
         info,
@@ -99,9 +110,31 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
             kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
         ),
         read_options(kind.Loss, config.loss, "loss"),
-        read_options(kind.Inference, config.eval.inference, "eval.inference"),
         pad_to=_common_size(info, splits),
+        **options,
     )
+
+
+def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:
+    """The task of a configuration, to predict for single images."""
+    options = _labelling_options(config)
+    return get_task(config.task)(build_model(config, info), info, **options)
+
+
+def _labelling_options(config: TrainConfig) -> dict[str, Any]:
+    """What predictions depend on besides the model."""
+    kind = get_task(config.task)
+    if not config.model.name.startswith(f"{config.task}/"):
+        raise ConfigError(
+            f"config key 'model.name' must be a {config.task} model, "
+            f"got {config.model.name!r}"
+        )
+    return {
+        "inference": read_options(
+            kind.Inference, config.eval.inference, "eval.inference"
+        ),
+        "normalization": config.model.normalization,
+    }
 
 
 def evaluated_splits(config: TrainConfig) -> list[str]:

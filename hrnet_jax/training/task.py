@@ -21,18 +21,48 @@ class Evaluator(Protocol):
         ...
 
 
-class Task(Protocol):
-    """A labelling task: model, transforms, loss, predictions, metrics, drawing.
+class Labelling(Protocol):
+    """A model that predicts for images: what inference asks of every task.
 
     Attributes:
         model: the network.
+        pixel_maps: keys of `predict` that have the size of the image.
+    """
+
+    model: HRNet
+    pixel_maps: tuple[str, ...]
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """What the network looks at: uint8 RGB [H, W, 3] to the same, on the host."""
+        ...
+
+    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """Predictions for a batch, on the device."""
+        ...
+
+    def draw(
+        self, image: np.ndarray, prediction: dict, target: dict | None
+    ) -> np.ndarray:
+        """A uint8 RGB picture of one prediction."""
+        ...
+
+    def save(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
+    ) -> dict:
+        """Writes the files of one prediction and returns its JSON summary."""
+        ...
+
+
+class Task(Labelling, Protocol):
+    """A labelling task that can be trained: transforms, loss and metrics as well.
+
+    Attributes:
         image_size: (height, width) of training images, in pixels.
         best_metric: (name, "max" or "min").
         totals: keys of `predict` that are sums over the batch; all others have
             one entry per example.
     """
 
-    model: HRNet
     image_size: tuple[int, int]
     best_metric: tuple[str, str]
     totals: tuple[str, ...]
@@ -51,22 +81,6 @@ class Task(Protocol):
         """Returns loss, (batch_stats, scalars), on the device."""
         ...
 
-    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
-        """Predictions for a batch, on the device."""
-        ...
-
     def evaluator(self) -> Evaluator:
         """A fresh evaluator."""
-        ...
-
-    def draw(
-        self, image: np.ndarray, prediction: dict, target: dict | None
-    ) -> np.ndarray:
-        """A uint8 RGB picture of one prediction."""
-        ...
-
-    def save(
-        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
-    ) -> dict:
-        """Writes the files of one prediction and returns its JSON summary."""
         ...

@@ -7,12 +7,12 @@ import pathlib
 import time
 from typing import Any
 
-import cv2
 import jax
 import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import CheckpointError
+from hrnet_jax.pictures import write_picture
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import TrainConfig, differences, read_config, to_json
@@ -292,6 +292,4 @@ def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None
     """Writes uint8 RGB pictures as `<name>.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
-        path = folder / f"{name}.png"
-        if not cv2.imwrite(str(path), picture[..., ::-1]):
-            raise OSError(f"{path}: cannot be written")
+        write_picture(folder / f"{name}.png", picture)

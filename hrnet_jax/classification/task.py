@@ -1,0 +1,136 @@
+"""Image classification: what an image shows, from converted or trained weights."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.options import NoOptions
+from hrnet_jax.pictures import with_caption, write_picture
+
+_LISTED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceOptions:
+    """How an image is cut for the network.
+
+    Attributes:
+        short_side: the image is resized so that its short side is this long, in
+            pixels; 0 leaves it as it is.
+        crop: side of the square then cut from the middle, in pixels; 0 for none.
+    """
+
+    short_side: int = 256
+    crop: int = 224
+
+    def __post_init__(self):
+        if min(self.short_side, self.crop) < 0 or 0 < self.short_side < self.crop:
+            raise ConfigError(
+                "config keys 'eval.inference.short_side' and 'crop' must not be "
+                f"negative, and a crop not larger than the side, got {self}"
+            )
+
+
+class ClassificationTask:
+    """Tells what an image shows.
+
+    Args:
+        model: a classification model.
+        info: its classes, `image_class_names`.
+        inference: resizing and crop; those of the published figures by default.
+        normalization: of images, as the weights were trained.
+    """
+
+    Augmentation = NoOptions
+    Loss = NoOptions
+    Inference = InferenceOptions
+    pixel_maps = ()
+
+    def __init__(
+        self,
+        model: HRNet,
+        info: DatasetInfo,
+        inference: InferenceOptions = InferenceOptions(),
+        normalization: Normalization = Normalization(),
+    ):
+        self.model = model
+        self._names = info.image_class_names
+        self._inference = inference
+        self._normalization = normalization
+
+    @staticmethod
+    def model_options(info: DatasetInfo) -> dict[str, int]:
+        """What a data set fixes about its model."""
+        return {"num_classes": len(info.image_class_names)}
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Resizes the short side and cuts the middle out.
+
+        Antialiased bilinear and truncated sizes, as torchvision's `Resize` and
+        `CenterCrop` in HRNet-Image-Classification do it. Images smaller than the
+        crop are not enlarged when `short_side` is 0.
+        """
+        side, crop = self._inference.short_side, self._inference.crop
+        height, width = image.shape[:2]
+        if side:
+            short = min(height, width)
+            height, width = (side * length // short for length in (height, width))
+            resized = Image.fromarray(image).resize(
+                (width, height), Image.Resampling.BILINEAR
+            )
+            image = np.asarray(resized)
+        if crop:
+            top, left = (round(max(n - crop, 0) / 2) for n in (height, width))
+            image = image[top : top + crop, left : left + crop]
+        return image
+
+    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """Class probabilities of images.
+
+        Returns:
+            `probabilities` float32 [B, K] and the most probable `class` int32 [B].
+        """
+        inputs = normalize_images(batch["image"], self._normalization)
+        probabilities = jax.nn.softmax(self.model.apply(variables, inputs))
+        best = jnp.argmax(probabilities, -1).astype(jnp.int32)
+        return {"probabilities": probabilities, "class": best}
+
+    def draw(
+        self, image: np.ndarray, prediction: dict, target: dict | None = None
+    ) -> np.ndarray:
+        """The image with the most probable classes below it."""
+        lines = [
+            f"{entry['probability']:6.1%}  {entry['name']}"
+            for entry in self._best(prediction)
+        ]
+        if target is not None and "class" in target:
+            lines.append(f"truth: {self._names[int(target['class'])]}")
+        return with_caption(image, lines)
+
+    def save(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
+    ) -> dict:
+        """Writes the captioned image; the summary lists the five best classes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_picture(folder / f"{name}_classes.png", self.draw(image, prediction))
+        return {"classes": self._best(prediction)}
+
+    def _best(self, prediction: dict) -> list[dict]:
+        probabilities = np.asarray(prediction["probabilities"])
+        order = np.argsort(-probabilities, kind="stable")[:_LISTED]
+        return [
+            {
+                "id": int(index),
+                "name": self._names[index],
+                "probability": round(float(probabilities[index]), 6),
+            }
+            for index in order
+        ]

@@ -1,0 +1,55 @@
+"""Writing pictures, and text beside them."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from hrnet_jax.errors import DataError
+
+_TEXT_SIZE = 15
+_LINE = 22
+_MARGIN = 10
+_INK = (36, 39, 46)
+
+
+def write_picture(path: pathlib.Path, pixels: np.ndarray) -> None:
+    """Writes uint8 RGB [H, W, 3] or grey [H, W] in the format of the file's name.
+
+    Raises:
+        DataError: if the file cannot be written.
+    """
+    if not cv2.imwrite(str(path), pixels if pixels.ndim == 2 else pixels[..., ::-1]):
+        raise DataError(f"{path}: cannot be written")
+
+
+@functools.cache
+def font(size: int = _TEXT_SIZE, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The typeface that comes with matplotlib."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    return ImageFont.truetype(str(path), size)
+
+
+def with_caption(image: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+    """The picture with lines of text below it, as wide as the wider of both."""
+    height, width = image.shape[:2]
+    text_width = max((int(font().getlength(line)) + 1 for line in lines), default=0)
+    canvas = Image.new(
+        "RGB",
+        (
+            max(width, text_width + 2 * _MARGIN),
+            height + len(lines) * _LINE + 2 * _MARGIN,
+        ),
+        "white",
+    )
+    canvas.paste(Image.fromarray(image), (0, 0))
+    draw = ImageDraw.Draw(canvas)
+    for index, line in enumerate(lines):
+        place = (_MARGIN, height + _MARGIN + index * _LINE)
+        draw.text(place, line, fill=_INK, font=font())
+    return np.asarray(canvas)

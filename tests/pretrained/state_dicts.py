@@ -1,0 +1,61 @@
+"""Random state dicts of every model in every naming convention."""
+
+import functools
+import math
+
+import numpy as np
+from flax import traverse_util
+
+from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.pretrained.convert import torch_shape
+from hrnet_jax.pretrained.names import SCHEMES, conventions
+from hrnet_jax.registry import create_model, model_names
+
+# Code bases whose heads lack the biases in front of norms.
+WITHOUT_BIAS = {("mmseg", "segmentation"), ("mmseg", "segmentation_ocr")}
+WITHOUT_BIAS |= {("mmpretrain", "classification")}
+
+CASES = [
+    (name, convention)
+    for name in model_names()
+    for convention in conventions(
+        name.split("/")[0] + ("_ocr" if name.endswith("_ocr") else "")
+    )
+]
+
+
+@functools.lru_cache(maxsize=4)
+def make_model(name: str, convention: str):
+    """A model as a code base would publish it."""
+    kind = name.split("/")[0] + ("_ocr" if name.endswith("_ocr") else "")
+    options = {"head_bias": False} if (convention, kind) in WITHOUT_BIAS else {}
+    return create_model(name, **options)
+
+
+@functools.cache
+def _numbers() -> np.ndarray:
+    """Random float32 bits, all finite, to cut tensors from."""
+    return np.random.default_rng(0).standard_normal(5_000_000, np.float32)
+
+
+def random_state_dict(
+    model, convention: str, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Random tensors for all names and shapes of a model, with batch counters."""
+    (scheme,) = (
+        scheme
+        for scheme in SCHEMES
+        if (scheme.kind, scheme.convention) == (model.kind, convention)
+    )
+    state = {}
+    shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
+    for name, leaf in shapes.items():
+        theirs = scheme.to_torch(name.split("/", 1)[1])
+        shape = torch_shape(leaf.shape)
+        size = math.prod(shape)
+        start = rng.integers(0, len(_numbers()) - size)
+        state[theirs] = _numbers()[start : start + size].reshape(shape)
+        if theirs.endswith("running_var"):
+            counter = theirs.replace("running_var", "num_batches_tracked")
+            state[counter] = np.zeros((), np.int64)
+    return state

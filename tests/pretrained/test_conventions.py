@@ -1,0 +1,166 @@
+"""Every model in every naming convention: there and back, strict, recognised."""
+
+import re
+import zlib
+
+import numpy as np
+import pytest
+
+from hrnet_jax.errors import WeightsError
+from hrnet_jax.pretrained import from_torch, recognize, to_torch
+from hrnet_jax.pretrained.names import SCHEMES, find_scheme
+from hrnet_jax.pretrained.wrappers import unwrap
+from tests.pretrained.state_dicts import CASES, make_model, random_state_dict
+
+
+@pytest.fixture(params=CASES, ids="-".join, scope="module")
+def case(request):
+    """(model, convention, its random state dict, the generator)."""
+    name, convention = request.param
+    rng = np.random.default_rng(zlib.crc32(f"{name} {convention}".encode()))
+    model = make_model(name, convention)
+    return model, convention, random_state_dict(model, convention, rng), rng
+
+
+def test_there_and_back_is_bit_equal(case):
+    model, convention, state, rng = case
+    prefix = rng.choice(["", "module.", "model.", "module.model."])
+    wrapped = {prefix + name: value for name, value in state.items()}
+    variables = from_torch({"epoch": 3, "state_dict": wrapped}, model)
+    back = to_torch(variables, model, convention=convention)
+    assert back.keys() == state.keys()
+    for name, value in state.items():
+        assert back[name].dtype == value.dtype
+        np.testing.assert_array_equal(back[name], value, err_msg=name)
+
+
+def test_the_model_is_recognised(case):
+    model, convention, state, _ = case
+    found = recognize(unwrap(state))
+    assert (found.scheme.convention, found.scheme.kind) == (convention, model.kind)
+    assert found.variant == model.variant
+    for key, value in found.options.items():
+        assert getattr(model, key) == value
+
+
+@pytest.mark.parametrize("damage", ["dropped", "renamed", "reshaped"])
+def test_one_damaged_tensor_is_named(case, damage):
+    model, convention, state, rng = case
+    weights = [name for name in state if not name.endswith("num_batches_tracked")]
+    name = str(rng.choice(weights))
+    damaged = dict(state)
+    value = damaged.pop(name)
+    expected = [f"1 missing: {re.escape(name)}"]
+    if damage == "renamed":
+        # A trailing letter is a name that nobody has.
+        damaged[f"{name}x"] = value
+        expected.append(f"1 extra: {re.escape(name)}x")
+    elif damage == "reshaped":
+        damaged[name] = np.concatenate([value, value])
+        expected = [
+            rf"1 of another shape: {re.escape(name)}: expected "
+            + re.escape(f"{value.shape}, got {damaged[name].shape}")
+        ]
+    with pytest.raises(WeightsError, match="; ".join(expected)):
+        from_torch(damaged, model, convention=convention)
+
+
+# Heads as the code bases name them, read in their sources.
+HEADS = {
+    ("mmseg", "segmentation"): "decode_head.convs.0.conv.weight decode_head.convs.0.bn "
+    "decode_head.conv_seg.weight decode_head.conv_seg.bias",
+    ("mmseg", "segmentation_ocr"): "decode_head.0.convs.0.conv.weight "
+    "decode_head.0.convs.0.bn decode_head.0.conv_seg.weight decode_head.0.conv_seg.bias "
+    "decode_head.1.bottleneck.conv.weight decode_head.1.bottleneck.bn "
+    + " ".join(
+        f"decode_head.1.object_context_block.{part}.conv.weight "
+        f"decode_head.1.object_context_block.{part}.bn"
+        for part in (
+            "query_project.0",
+            "query_project.1",
+            "key_project.0",
+            "key_project.1",
+            "value_project",
+            "out_project",
+            "bottleneck",
+        )
+    )
+    + " decode_head.1.conv_seg.weight decode_head.1.conv_seg.bias",
+    ("mmpose0", "landmarks"): "keypoint_head.final_layer.0.weight "
+    "keypoint_head.final_layer.0.bias keypoint_head.final_layer.1 "
+    "keypoint_head.final_layer.3.weight keypoint_head.final_layer.3.bias",
+    ("mmpose1", "landmarks"): "head.conv_layers.0.weight head.conv_layers.0.bias "
+    "head.conv_layers.1 head.final_layer.weight head.final_layer.bias",
+    ("mmpose0", "pose"): "keypoint_head.final_layer.weight "
+    "keypoint_head.final_layer.bias",
+    ("mmpose1", "pose"): "head.final_layer.weight head.final_layer.bias",
+    ("mmdet", "pyramid"): "neck.reduction_conv.conv.weight "
+    "neck.reduction_conv.conv.bias "
+    + " ".join(
+        f"neck.fpn_convs.{k}.conv.weight neck.fpn_convs.{k}.conv.bias" for k in range(5)
+    ),
+    ("mmdet1", "pyramid"): "neck.reduction_conv.conv.weight "
+    "neck.reduction_conv.conv.bias "
+    + " ".join(f"neck.fpn_conv.{k}.weight neck.fpn_conv.{k}.bias" for k in range(5)),
+    ("maskrcnn_benchmark", "pyramid"): "backbone.neck.reduction_conv.0.weight "
+    "backbone.neck.reduction_conv.0.bias "
+    + " ".join(
+        f"backbone.neck.fpn_conv.{k}.weight backbone.neck.fpn_conv.{k}.bias"
+        for k in range(5)
+    ),
+    ("fcos", "pyramid"): "backbone.fpn.reduction_conv.0.weight "
+    "backbone.fpn.reduction_conv.0.bias "
+    + " ".join(
+        f"backbone.fpn.fpn_conv.{k}.weight backbone.fpn.fpn_conv.{k}.bias"
+        for k in range(5)
+    ),
+    ("mmpretrain", "classification"): "head.fc.weight head.fc.bias "
+    "neck.0.final_layer.conv.weight neck.0.final_layer.bn "
+    + " ".join(
+        f"neck.0.downsample_layers.{b}.conv.weight neck.0.downsample_layers.{b}.bn"
+        for b in range(3)
+    )
+    + " "
+    + " ".join(
+        f"neck.0.increase_layers.{b}.0.conv{k}.weight "
+        f"neck.0.increase_layers.{b}.0.bn{k}"
+        for b in range(4)
+        for k in (1, 2, 3)
+    )
+    + " "
+    + " ".join(
+        f"neck.0.increase_layers.{b}.0.downsample.0.weight "
+        f"neck.0.increase_layers.{b}.0.downsample.1"
+        for b in range(4)
+    ),
+}
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+BODIES = {"maskrcnn_benchmark": "backbone.body.", "fcos": "backbone.body."}
+
+
+@pytest.mark.parametrize("convention, kind", HEADS)
+def test_names_are_those_of_the_code_base(convention, kind):
+    name = "segmentation/w18_small_v1_ocr" if kind.endswith("ocr") else ""
+    model = make_model(name or f"{kind}/w18_small_v1", convention)
+    state = random_state_dict(model, convention, np.random.default_rng(0))
+    body = BODIES.get(convention, "backbone.")
+    heads = {key for key in state if not key.startswith(body)}
+    expected = set()
+    for layer in HEADS[convention, kind].split():
+        is_leaf = layer.endswith((".weight", ".bias"))
+        expected |= {layer} if is_leaf else {f"{layer}.{leaf}" for leaf in NORM}
+    assert heads == expected
+    official = make_model(name or f"{kind}/w18_small_v1", "official")
+    official = random_state_dict(official, "official", np.random.default_rng(0))
+    start = "backbone." if kind == "pyramid" else ""
+    ours = {key.removeprefix(body) for key in state if key.startswith(body)}
+    bodies = {key.removeprefix(start) for key in official if key.startswith(start)}
+    assert ours == {
+        key for key in bodies if re.match(r"(conv|bn)\d|layer|trans|sta", key)
+    } - {key for key in bodies if key.startswith("conv3x3")}
+
+
+def test_every_scheme_is_tried_above():
+    others = {(s.convention, s.kind) for s in SCHEMES if s.convention != "official"}
+    assert others == set(HEADS)
+    assert find_scheme("pose", "mmseg") is None
