@@ -45,6 +45,11 @@ test: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 test: $(DEV_READY) ## run the tests (ARGS=tests/data, ARGS='-m slow', ...)
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
+.PHONY: test-convert
+test-convert: $(DEV_READY) ## compare with timm's own models (installs torchvision and timm)
+	$(PIP) -e '.[convert]'
+	$(PY) -m pytest -m convert $(ARGS)
+
 .PHONY: lint
 lint: $(DEV_READY) ## check style and formatting
 	$(PY) -m ruff check .

@@ -10,7 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.registry import create_model
 from tests import tiny
 
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
@@ -99,9 +103,12 @@ REFUSED = {
         "README.md",
     ),
     "convert nothing": (
-        ["convert", "--weights={tmp}/gone.pth", "--model=segmentation/w18"]
-        + ["--workdir={tmp}/new"],
+        ["convert", "{tmp}/gone.pth", "{tmp}/new"],
         "{tmp}/gone.pth: no such file",
+    ),
+    "convert with a wrong setting": (
+        ["convert", "{tmp}/gone.pth", "{tmp}/new", "--set", "stride"],
+        "--set stride: expected KEY=VALUE",
     ),
     "prepare unknown": (
         ["prepare_data", "--dataset=mnist", "--data_dir={tmp}/data"],
@@ -116,7 +123,10 @@ ANSWERED = {
     + ["--set", "eval.batch_size=3"],
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
     + ["--out={tmp}/labels"],
-    "to torch": ["convert", "--workdir={finished}", "--to_torch={tmp}/tiny.pth"],
+    "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],
+    "from torch": ["convert", "{tmp}/official.pth", "{tmp}/converted"]
+    + ["--set", "remat=true", "--partial"],
+    "list": ["convert", "--list", "wflw"],
 }
 
 
@@ -127,6 +137,9 @@ def places(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
         finished = tiny.finished_run()
+    model = create_model("segmentation/w18_small_v1")
+    tensors = to_torch(initial_variables(model), model)
+    write_weights_file(folder / "official.pth", tensors)
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     cv2.imwrite(str(folder / "image.png"), image)
     return {
@@ -220,12 +233,27 @@ def test_convert_says_how_many_tensors_it_wrote(outcomes, places):
     assert path.stat().st_size > 1000
 
 
-@pytest.mark.parametrize(
-    "flags", [["--weights=a", "--to_torch=b"], [], ["--weights=a"]]
-)
-def test_convert_wants_one_direction(flags):
+def test_convert_reports_every_tensor_where_it_takes_a_part(outcomes, places):
+    lines = answer(outcomes, "from torch").splitlines()
+    assert "kept     params/stem/conv1/kernel" in lines
+    assert "segmentation/w18_small_v1: 363 of 363 tensors loaded" in lines
+    config = json.loads((places["tmp"] / "converted/config.json").read_text())
+    assert config["model"]["options"]["remat"] is True
+
+
+def test_convert_lists_released_files(outcomes):
+    lines = answer(outcomes, "list").splitlines()
+    assert lines[0].split()[:3] == ["file", "model", "outputs"]
+    (official,) = [line for line in lines if line.startswith("HR18-WFLW.pth")]
+    assert "landmarks/w18" in official and "NME (%) 4.6, test (2500)" in official
+    assert re.fullmatch(r"\d+ of 270 released files", lines[-1])
+    assert all("wflw" in line.lower() for line in lines[1:-1])
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.pth"], ["--model=segmentation/w18"]])
+def test_convert_wants_a_source_and_a_target(arguments):
     process = subprocess.run(
-        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", "--workdir=x", *flags],
+        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", *arguments],
         env=tiny.environment(),
         capture_output=True,
         text=True,

@@ -80,7 +80,7 @@ class HeatmapTask:
         self, image: np.ndarray, prediction: dict, target: dict | None = None
     ) -> np.ndarray:
         """The image with a dot on every point; true points are white rings."""
-        picture = np.ascontiguousarray(image)
+        picture = image.copy()
         radius = max(2, min(image.shape[:2]) // 100)
         for index, (x, y) in enumerate(prediction["points"]):
             colour = _colour(index)

@@ -31,12 +31,16 @@ def variable_shapes(model: nn.Module) -> dict:
     """Shapes and dtypes of a model's variables, without computing anything.
 
     Returns:
-        {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`.
+        {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`; of a model
+        with folded norms the parameters alone.
     """
-    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    # The last level of a deep pyramid needs a larger image than anything else.
+    side = max(64, 4 * 2 ** (getattr(model, "levels", 1) - 1))
+    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, x: model.init(k, x), key, images)
-    return {name: variables[name] for name in ("params", "batch_stats")}
+    names = [name for name in ("params", "batch_stats") if name in variables]
+    return {name: variables[name] for name in names}
 
 
 def initial_variables(model: nn.Module, seed: int = 0, initializer: str = "he") -> dict:

@@ -64,9 +64,9 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
     """The network of a configuration, for a data set's classes or points."""
     options = config.model
     chosen = {
-        key: value
-        for key in ("representation", "align_corners", "upsample")
-        if (value := getattr(options, key)) is not None
+        "representation": options.representation,
+        "align_corners": options.align_corners,
+        "upsample": options.upsample,
     }
     return create_model(
         options.name,
@@ -78,7 +78,7 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
         dtype=config.precision,
         remat=options.remat,
         **get_task(config.task).model_options(info),
-        **chosen,
+        **{key: value for key, value in chosen.items() if value is not None},
         **options.options,
     )
 

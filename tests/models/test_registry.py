@@ -1,51 +1,92 @@
 """Every model of the registry has the published size and output."""
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model, model_names
-from tests.models.shapes import leaf_shapes, parameter_names
+from tests.models.shapes import leaf_shapes
 
-# Trainable parameters, computed from the official code. Classification: 1000
-# classes, as in the tables of HRNet-Image-Classification. Segmentation: 19
-# classes; the body of the variant plus (15 C)^2 + 15 C in the first convolution,
-# 30 C in the norm and 19 (15 C + 1) in the classifier.
-PARAMETERS = {
-    "classification/w18_small_v1": 13_187_464,
-    "classification/w18_small_v2": 15_597_464,
-    "classification/w18": 21_299_004,
-    "classification/w30": 37_712_220,
-    "classification/w32": 41_232_680,
-    "classification/w40": 57_557_160,
-    "classification/w44": 67_064_984,
-    "classification/w48": 77_469_864,
-    "classification/w64": 128_059_944,
+# Trainable parameters: bodies with four outputs, bodies whose last exchange has one
+# (HRNetV1), ImageNet classifiers with 1000 classes, bodies with the pyramid. Counted
+# from the architecture, equal to the published tables where there are any.
+BODIES = {
+    "w18_small_v1": (1_477_920, 1_284_672, 13_187_464, 4_490_016),
+    "w18_small_v2": (3_860_720, 3_616_352, 15_597_464, 6_880_496),
+    "w18": (9_562_260, 9_317_892, 21_299_004, 12_582_036),
+    "w30": (25_812_276, 25_135_356, 37_712_220, 28_878_132),
+    "w32": (29_305_536, 28_535_552, 41_232_680, 32_379_072),
+    "w40": (45_521_216, 44_319_056, 57_557_160, 48_625_472),
+    "w44": (54_974_640, 53_520_440, 67_064_984, 58_094_256),
+    "w48": (65_325_120, 63_594_912, 77_469_864, 68_460_096),
+    "w64": (115_697_600, 112_623_680, 128_059_944, 118_894_016),
+}
+# Whole models of the published tables.
+PUBLISHED = {
     "segmentation/w18_small_v1": 1_540_819,
     "segmentation/w18_small_v2": 3_939_579,
     "segmentation/w18": 9_641_119,
     "segmentation/w32": 29_546_515,
     "segmentation/w40": 45_894_435,
     "segmentation/w48": 65_859_379,
+    "segmentation/w48_ocr": 70_372_678,
+    "landmarks/w18": 9_654_398,
+    "pose/w32": 28_536_113,
+    "pose/w48": 63_595_745,
 }
-BODY_PARAMETERS = {"w30": 25_812_276, "w44": 54_974_640, "w64": 115_697_600}
-# (convolution kernels, norms, convolution biases) of a whole model.
-LAYERS = {
-    "classification": {"w18_small_v1": (91, 91, 4), "w18_small_v2": (164, 164, 4)},
-    "segmentation": {"w18_small_v1": (73, 72, 2), "w18_small_v2": (146, 145, 2)},
+# (convolution kernels, norms, convolution biases) of the bodies with four outputs and
+# with one.
+LAYERS = {"w18_small_v1": (71, 58), "w18_small_v2": (144, 131)}
+WIDE_LAYERS = (305, 292)
+# The same of the heads.
+HEAD_LAYERS = {
+    "classification": (20, 20, 4),
+    "segmentation": (2, 1, 2),
+    "segmentation_ocr": (11, 9, 4),
+    "landmarks": (2, 1, 2),
+    "pose": (1, 0, 1),
+    "pyramid": (6, 0, 6),
 }
-WIDE_LAYERS = {"classification": (325, 325, 4), "segmentation": (307, 306, 2)}
+
+
+def kind_and_variant(name: str) -> tuple[str, str]:
+    family, rest = name.split("/")
+    variant = rest.removesuffix("_ocr")
+    return family + rest.removeprefix(variant), variant
+
+
+def pixel_head(channels: int, outputs: int) -> int:
+    """1x1 convolution with bias, norm, 1x1 convolution with bias."""
+    return channels**2 + channels + 2 * channels + outputs * (channels + 1)
+
+
+def ocr_head(channels: int, outputs: int) -> int:
+    """Auxiliary head, 3x3 convolution, six attention layers, fusion, classifier."""
+    pixels = 9 * channels * 512 + 512 + 2 * 512
+    narrow = 3 * (512 * 256 + 2 * 256) + 2 * (256 * 256 + 2 * 256)
+    wide = 256 * 512 + 2 * 512 + 1024 * 512 + 2 * 512
+    classifier = outputs * (512 + 1)
+    return pixel_head(channels, outputs) + pixels + narrow + wide + classifier
 
 
 def expected_parameters(name: str) -> int:
-    if name in PARAMETERS:
-        return PARAMETERS[name]
-    variant = name.split("/")[1]
-    channels = 15 * int(variant.removeprefix("w"))
-    head = channels**2 + channels + 2 * channels + 19 * (channels + 1)
-    return BODY_PARAMETERS[variant] + head
+    kind, variant = kind_and_variant(name)
+    body, single, classifier, pyramid = BODIES[variant]
+    channels = 15 * (16 if variant == "w18_small_v1" else int(variant[1:3]))
+    return {
+        "classification": classifier,
+        "pyramid": pyramid,
+        "pose": single + 17 * (channels // 15 + 1),
+        "landmarks": body + pixel_head(channels, 68),
+        "segmentation": body + pixel_head(channels, 19),
+        "segmentation_ocr": body + ocr_head(channels, 19),
+    }[kind]
 
 
 def output_shape(model, shape):
@@ -65,7 +106,7 @@ def test_parameter_count_is_the_published_one(name):
 
 @pytest.mark.parametrize("name", model_names())
 def test_number_of_layers_is_that_of_the_official_code(name):
-    family, variant = name.split("/")
+    kind, variant = kind_and_variant(name)
     leaves = leaf_shapes(name)
     kernels = [key for key, leaf in leaves.items() if leaf.ndim == 4]
     norms = [key for key in leaves if key.endswith("/mean")]
@@ -74,15 +115,63 @@ def test_number_of_layers_is_that_of_the_official_code(name):
         for key in leaves
         if key.endswith("/bias") and key.replace("/bias", "/kernel") in kernels
     ]
-    expected = LAYERS[family].get(variant, WIDE_LAYERS[family])
-    assert (len(kernels), len(norms), len(biases)) == expected
+    body = LAYERS.get(variant, WIDE_LAYERS)[kind == "pose"]
+    expected = np.add((body, body, 0), HEAD_LAYERS[kind])
+    assert (len(kernels), len(norms), len(biases)) == tuple(expected)
 
 
-def test_the_wide_variants_differ_in_widths_only():
-    for family in ("classification", "segmentation"):
-        names = parameter_names(f"{family}/w18")
-        for variant in ("w30", "w32", "w40", "w44", "w48", "w64"):
-            assert parameter_names(f"{family}/{variant}") == names
+def test_published_counts_are_among_the_expected_ones():
+    for name, count in PUBLISHED.items():
+        assert expected_parameters(name) == count
+
+
+@pytest.mark.parametrize(
+    ("representation", "difference"),
+    [
+        # Without the paths to lower resolutions; a head on C channels.
+        ("v1", 9_317_892 + pixel_head(18, 19)),
+        # A 1x1 convolution to 15 C channels in front of V2's head.
+        ("v1h", 9_317_892 + 18 * 270 + 270 + pixel_head(270, 19)),
+        ("v2", 9_562_260 + pixel_head(270, 19)),
+    ],
+)
+def test_representations_differ_as_in_the_paper(representation, difference):
+    model = create_model("segmentation/w18", representation=representation)
+    variables = variable_shapes(model)
+    count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+    assert count == difference
+    assert output_shape(model, (1, 65, 97, 3)).shape == (1, 17, 25, 19)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [(32, 24), (16, 12), (8, 6), (4, 3), (2, 1)]),
+        ({"stride": 2}, [(16, 12), (8, 6), (4, 3), (2, 2), (1, 1)]),
+        ({"levels": 6}, None),
+        ({"levels": 4, "features": 32}, [(32, 24), (16, 12), (8, 6), (4, 3)]),
+    ],
+)
+def test_levels_of_the_pyramid(options, expected):
+    model = create_model("pyramid/w18_small_v1", **options)
+    if expected is None:
+        message = (
+            r"a map of 32x24 has no window of 32x32: the image must be at least 128"
+        )
+        with pytest.raises(ConfigError, match=message):
+            output_shape(model, (2, 128, 96, 3))
+        return
+    outputs = output_shape(model, (2, 128, 96, 3))
+    features = options.get("features", 256)
+    assert [level.shape for level in outputs] == [(2, *hw, features) for hw in expected]
+    assert {level.dtype for level in outputs} == {jnp.dtype("float32")}
+
+
+def test_ocr_puts_out_two_sets_of_logits():
+    model = create_model("segmentation/w18_small_v1_ocr", num_classes=7)
+    outputs = output_shape(model, (2, 65, 97, 3))
+    assert outputs.keys() == {"aux", "logits"}
+    assert {output.shape for output in outputs.values()} == {(2, 17, 25, 7)}
 
 
 @pytest.mark.parametrize(
@@ -101,15 +190,20 @@ def test_classification_takes_any_size():
     assert output_shape(model, (2, 65, 97, 3)).shape == (2, 11)
 
 
-@pytest.mark.parametrize("family", ["classification", "segmentation"])
-def test_outputs_and_variables_are_float32_when_computing_in_bfloat16(family):
-    model = create_model(f"{family}/w18_small_v1", dtype="bfloat16")
+@pytest.mark.parametrize("kind", HEAD_LAYERS)
+def test_outputs_and_variables_are_float32_when_computing_in_bfloat16(kind):
+    family, _, suffix = kind.partition("_")
+    suffix = f"_{suffix}" if suffix else ""
+    model = create_model(f"{family}/w18_small_v1{suffix}", dtype="bfloat16")
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    variables = variable_shapes(model)
     output, state = jax.eval_shape(
-        lambda v, x: model.apply(v, x, train=True, mutable=["batch_stats"]),
+        lambda v, x, key: model.apply(
+            v, x, train=True, mutable=["batch_stats"], rngs={"dropout": key}
+        ),
         variables,
         images,
+        jax.random.key(1),
     )
     for leaf in jax.tree.leaves((variables, output, state)):
         assert leaf.dtype == jnp.float32
@@ -120,6 +214,10 @@ def test_outputs_and_variables_are_float32_when_computing_in_bfloat16(family):
 def test_upsampling_follows_the_family_unless_asked_otherwise():
     assert create_model("classification/w48").upsample == "nearest"
     assert create_model("segmentation/w48").upsample == "bilinear"
+    assert create_model("landmarks/w18").upsample == "bilinear"
+    assert create_model("pose/w32").upsample == "nearest"
+    assert create_model("pyramid/w18").upsample == "nearest"
+    assert create_model("segmentation/w48_ocr").upsample == "align_corners"
     model = create_model("segmentation/w48", align_corners=True)
     assert model.upsample == "align_corners"
     model = create_model("segmentation/w48", align_corners=False)
@@ -143,6 +241,25 @@ def test_norm_is_given_by_mode_or_by_options():
             "segmentation/w48",
             {"align_corners": True, "upsample": "nearest"},
             "either 'align_corners' or 'upsample'",
+        ),
+        (
+            "pose/w32",
+            {"representation": "v2"},
+            (
+                r"'pose/w32' has no representation 'v2'; expected one of v1 "
+                r"\(v2 exists in landmarks, segmentation\)"
+            ),
+        ),
+        ("pyramid/w18", {"representation": "v1h"}, "expected one of v2p"),
+        ("segmentation/w48_ocr", {"representation": "v1"}, "expected one of v2 "),
+        ("segmentation/w48", {"representation": "v3"}, "expected one of v1, v1h, v2$"),
+        ("classification/w18", {"representation": "v2"}, "no option 'representation'"),
+        ("landmarks/w18_ocr", {}, "unknown model 'landmarks/w18_ocr'"),
+        ("landmarks/w18", {"num_classes": 68}, "no option 'num_classes'.*num_points"),
+        (
+            "segmentation/w48",
+            {"upsample": "cubic"},
+            "unknown upsample method 'cubic'.*bilinear_by_factor",
         ),
         ("segmentation/w48", {"norm": "sync"}, "unknown norm mode 'sync'"),
         ("segmentation/w48", {"dtype": "half!"}, "unknown dtype 'half!'.*'bfloat16'"),

@@ -8,7 +8,8 @@ import pytest
 
 from hrnet_jax.errors import HRNetError, WeightsError
 from hrnet_jax.pretrained import from_torch, to_torch
-from hrnet_jax.pretrained.convert import convert_names, unwrap
+from hrnet_jax.pretrained.convert import convert_names
+from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import create_model
 from tests.goldens import official
 
@@ -49,7 +50,13 @@ def test_layouts_are_transposed(state_dict):
 
 
 def test_linear_layers_are_transposed():
-    arrays = convert_names({"classifier.weight": np.arange(6.0).reshape(2, 3)})
+    arrays, unknown = convert_names(
+        {
+            "classifier.weight": np.arange(6.0).reshape(2, 3),
+            "final_layer.0.bias": np.ones(4),
+        }
+    )
+    assert not unknown
     np.testing.assert_array_equal(
         arrays["params/classifier/kernel"], [[0, 3], [1, 4], [2, 5]]
     )
@@ -100,25 +107,50 @@ def test_missing_extra_and_misshapen_tensors_are_all_listed(state_dict):
     with pytest.raises(WeightsError) as caught:
         from_torch(state_dict, model())
     message = str(caught.value)
-    assert "1 missing: params/stem/conv2/kernel" in message
-    assert "1 extra: params/classifier/bias" in message
-    assert "1 of another shape: params/head/classifier/kernel" in message
-    assert "expected (1, 1, 240, 19), got (1, 1, 240, 150)" in message
+    assert "1 missing: conv2.weight" in message
+    assert "1 extra: classifier.bias" in message
+    assert "1 of another shape: last_layer.3.weight" in message
+    assert "expected (19, 240, 1, 1), got (150, 240, 1, 1)" in message
     assert isinstance(caught.value, HRNetError)
+
+
+def test_another_number_of_classes_is_told():
+    other = create_model("segmentation/w18_small_v1", num_classes=150)
+    with pytest.raises(
+        WeightsError,
+        match=r"2 of another shape: last_layer\.3\.bias: expected \(150,\), got "
+        r"\(19,\), .*\(they look like segmentation/w18_small_v1, num_classes=19,",
+    ):
+        from_torch(official.state_dict(GOLDEN), other)
 
 
 def test_weights_of_another_model_do_not_fit():
     with pytest.raises(
         WeightsError,
-        match=r"; 8 missing: .*params/head/project/bias.*; \d+ extra: .* and \d+ more$",
+        match=r"; 8 missing: .*last_layer\.0\.bias.*; \d+ extra: .* and \d+ more "
+        r"\(they look like classification/w18_small_v1, num_classes=1000, ",
     ):
         from_torch(official.state_dict("classification/w18_small_v1"), model())
 
 
 def test_names_that_no_hrnet_has_are_an_error(state_dict):
     state_dict["layer4.0.conv1.weight"] = np.zeros((1, 1, 1, 1))
-    with pytest.raises(WeightsError, match=r"official HRNet: layer4\.0\.conv1\.weight"):
+    with pytest.raises(WeightsError, match=r"1 extra: layer4\.0\.conv1\.weight"):
         from_torch(state_dict, model())
+    assert convert_names(state_dict)[1] == ["layer4.0.conv1.weight"]
+
+
+def test_names_of_another_network_are_an_error():
+    with pytest.raises(WeightsError, match=r"not names of an official HRNet: fc\.bias"):
+        convert_names({"fc.bias": np.zeros(3)})
+
+
+def test_a_convention_without_such_a_model_is_an_error(state_dict):
+    message = "'mmdet' has no names for a segmentation model; expected one of official"
+    with pytest.raises(WeightsError, match=message):
+        from_torch(state_dict, model(), convention="mmdet")
+    with pytest.raises(WeightsError, match=message):
+        to_torch(plain_variables(), model(), convention="mmdet")
 
 
 def test_two_tensors_for_one_name_are_an_error(state_dict):
@@ -147,3 +179,17 @@ def test_variables_of_another_model_are_not_written():
     other = create_model("segmentation/w18_small_v1", num_classes=3)
     with pytest.raises(WeightsError, match="2 of another shape"):
         to_torch(plain_variables(), other)
+
+
+def test_epsilon_vectors_of_frozen_norms_must_be_the_usual_one():
+    tensors = {"bn1.weight": np.ones(2), "bn1.eps": np.full(2, 1e-5, np.float32)}
+    assert unwrap(tensors).keys() == {"bn1.weight"}
+    tensors["bn1.eps"][1] = 1e-3
+    with pytest.raises(WeightsError, match=r"'bn1\.eps' is not 1e-05"):
+        unwrap(tensors)
+
+
+def test_counters_stay_where_they_tell_something(state_dict):
+    kept = unwrap(state_dict, keep_counters=True)
+    assert "bn1.num_batches_tracked" in kept
+    assert "bn1.num_batches_tracked" not in unwrap(state_dict)

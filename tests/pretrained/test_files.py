@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.pretrained import from_torch, read_torch_file
+from hrnet_jax.pretrained import from_torch, read_torch_file, read_weights_file
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.registry import create_model
 from tests.goldens import official
 
@@ -101,8 +102,13 @@ def test_code_in_a_file_is_refused_and_never_run(tmp_path, write):
 
 def test_a_pickled_module_is_refused(tmp_path):
     path = save(tmp_path, torch.nn.Conv2d(3, 4, 1))
-    with pytest.raises(WeightsError, match=r"refused.*torch\.nn\.modules\.conv"):
+    with pytest.raises(
+        WeightsError, match=r"refused.*torch\.nn\.modules\.conv"
+    ) as caught:
         read_torch_file(path)
+    # The way out is a line to paste where the original code can be imported.
+    way_out = "torch.save(torch.load('weights.pth', weights_only=False).state_dict()"
+    assert way_out in str(caught.value) and "If you trust it" in str(caught.value)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 50, 0.5, 0.999], ids=str)
@@ -169,3 +175,58 @@ def test_a_missing_file_is_an_error(tmp_path):
         with pytest.raises(WeightsError, match="no such file") as caught:
             read_torch_file(path)
         assert str(path) in str(caught.value)
+
+
+def test_safetensors_files_are_read_and_written(tmp_path):
+    state = official.state_dict(GOLDEN)
+    path = tmp_path / "weights.safetensors"
+    write_weights_file(path, state)
+    read = read_weights_file(path, keep_counters=True)
+    assert read.keys() == state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(read[name], value, strict=True)
+    assert not any("num_batches" in name for name in read_weights_file(path))
+    assert [p.name for p in tmp_path.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_pth_file_that_we_wrote_is_one_of_pytorch(tmp_path):
+    state = official.state_dict(GOLDEN)
+    write_weights_file(tmp_path / "weights.pth", state)
+    read = torch.load(tmp_path / "weights.pth", weights_only=True)
+    assert read.keys() == state.keys()
+    for name, value in state.items():
+        np.testing.assert_array_equal(read[name].numpy(), value, strict=True)
+
+
+def test_an_interrupted_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "weights.pth"
+    path.write_text("old")
+    monkeypatch.setattr(torch, "save", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_weights_file(path, {"conv1.weight": np.ones(3)})
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.999], ids=str)
+def test_a_truncated_safetensors_file_is_not_readable(tmp_path, keep):
+    path = tmp_path / "weights.safetensors"
+    write_weights_file(path, {"conv1.weight": np.ones((64, 3, 3, 3), np.float32)})
+    content = path.read_bytes()
+    path.write_bytes(
+        content[: keep if isinstance(keep, int) else int(keep * len(content))]
+    )
+    with pytest.raises(WeightsError, match="weights.safetensors: not a readable safe"):
+        read_weights_file(path)
+
+
+@pytest.mark.parametrize("kind", NOT_CHECKPOINTS)
+def test_a_file_that_only_is_called_safetensors_is_not_readable(tmp_path, kind):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(NOT_CHECKPOINTS[kind])
+    with pytest.raises(WeightsError, match="weights.safetensors: not a readable safe"):
+        read_weights_file(path)
+
+
+def test_a_missing_safetensors_file_is_an_error(tmp_path):
+    with pytest.raises(WeightsError, match="gone.safetensors: no such file"):
+        read_weights_file(tmp_path / "gone.safetensors")

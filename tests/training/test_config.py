@@ -147,7 +147,9 @@ def test_names_the_key_at_fault(changes, message):
 
 
 def test_unknown_task():
-    with pytest.raises(ConfigError, match="unknown task 'depth'; expected one of seg"):
+    with pytest.raises(
+        ConfigError, match="unknown task 'depth'; expected one of cl.*, seg"
+    ):
         default_config("depth")
 
 

@@ -54,14 +54,14 @@ def test_without_a_source_weights_are_drawn():
     variables, loaded = start(7, seed=3)
     expected = flat_variables(drawn("segmentation", 7, 3))
     tiny.assert_equal_bits(flat_variables(variables), expected)
-    assert loaded.tensors == 0 and loaded.total == len(expected)
+    assert not loaded.kept and len(loaded.new) == len(expected)
 
 
 def test_every_tensor_of_a_segmentation_file_is_used(tmp_path):
     source = write_pth(tmp_path / "seg.pth", "segmentation", 7, 1)
     variables, loaded = start(7, init_from=str(tmp_path / "seg.pth"))
     tiny.assert_equal_bits(flat_variables(variables), source)
-    assert loaded.tensors == loaded.total == len(source) and not loaded.skipped
+    assert len(loaded.kept) == len(source) and not loaded.new
     assert str(loaded) == f"{len(source)} of {len(source)} tensors loaded"
 
 
@@ -72,14 +72,14 @@ def test_the_body_of_a_classifier_starts_a_segmentation_model(tmp_path):
     )
     flat, fresh = flat_variables(variables), flat_variables(drawn("segmentation", 7, 0))
     head = {name for name in flat if name.split("/")[1] == "head"}
-    assert set(loaded.skipped) == head and len(head) > 4
+    assert set(loaded.new) == head and len(head) > 4
     for name, array in flat.items():
         expected = fresh[name] if name in head else source[name]
         np.testing.assert_array_equal(array, expected, err_msg=name)
-    assert loaded.tensors == loaded.total - len(head) == len(flat) - len(head)
+    assert len(loaded.kept) == len(flat) - len(head)
     assert str(loaded) == (
         f"{len(flat) - len(head)} of {len(flat)} tensors loaded, "
-        f"{len(head)} left initial (head)"
+        f"{len(head)} left initial (head), {len(loaded.dropped)} of the source dropped"
     )
 
 
@@ -106,12 +106,36 @@ def test_missing_and_extra_tensors_are_listed(tmp_path):
     assert " extra: batch_stats/" in message and "more" in message
 
 
+def test_on_request_what_fits_is_taken_and_everything_is_reported(tmp_path):
+    path = str(tmp_path / "seg.pth")
+    source = write_pth(path, "segmentation", 5, 1)
+    variables, moved = start(7, init_from=path, init_partial=True)
+    flat, fresh = flat_variables(variables), flat_variables(drawn("segmentation", 7, 0))
+    classifier = {f"params/head/classifier/{leaf}" for leaf in ("kernel", "bias")}
+    assert set(moved.new) == classifier == set(moved.dropped)
+    assert set(moved.kept) == flat.keys() - classifier
+    for name, array in flat.items():
+        expected = fresh[name] if name in classifier else source[name]
+        np.testing.assert_array_equal(array, expected, err_msg=name)
+    report = moved.report().splitlines()
+    assert "new      params/head/classifier/bias" in report
+    assert "dropped  params/head/classifier/bias: expected (7,), got (5,)" in report
+    assert len(report) == len(flat) + 2 + 1
+
+
+def test_partial_loading_still_needs_something_that_fits(tmp_path):
+    path = str(tmp_path / "other.pth")
+    torch.save({"fc.weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match="not names of an official HRNet: fc.weight"):
+        start(7, init_from=path, init_partial=True)
+
+
 def test_merge_takes_all_or_fails():
     values = {"params": {"a": {"kernel": np.zeros(2)}, "b": {"kernel": np.zeros(3)}}}
     merged, loaded = merge(values, {"params/a/kernel": np.ones(2)}, ("^b/",))
     assert merged["params"]["a"]["kernel"].tolist() == [1, 1]
     assert merged["params"]["b"]["kernel"].tolist() == [0, 0, 0]
-    assert (loaded.tensors, loaded.total) == (1, 2)
+    assert loaded.kept == ("params/a/kernel",) and loaded.new == ("params/b/kernel",)
     with pytest.raises(WeightsError, match="1 missing: params/b/kernel"):
         merge(values, {"params/a/kernel": np.ones(2)}, ())
 
@@ -128,7 +152,8 @@ def test_a_work_directory_gives_the_averages_of_its_best_step(tiny_variant):
     for name, array in flat.items():
         path = "".join(f"['{part}']" for part in name.split("/"))
         np.testing.assert_array_equal(array, state[f"['ema']{path}"], strict=True)
-    weights = read_weights(ModelOptions(init_from=str(workdir)))
+    weights, unknown = read_weights(ModelOptions(init_from=str(workdir)))
+    assert not unknown
     tiny.assert_equal_bits(weights, flat)
 
 
