@@ -23,6 +23,10 @@ INITIALIZERS = ("he", "official")
 # HRNet-Facial-Landmark-Detection (`init_weights`).
 _OFFICIAL_STD = 0.001
 
+# The OCR branch leaves every layer whose name contains `cls`, `aux` or `ocr` at
+# PyTorch's default (`init_weights` of `seg_hrnet_ocr.py`).
+_DEFAULT_PARTS = ("params/aux/", "params/ocr/")
+
 # Std of the last convolution of a head (mmsegmentation, `init_cfg` of heads).
 _CLASSIFIER_STD = 0.01
 
@@ -51,8 +55,9 @@ def initial_variables(model: nn.Module, seed: int = 0, initializer: str = "he") 
         seed: non-negative integer.
         initializer: `he` (normal, fan-out, gain of ReLU; the official ImageNet
             code and the right choice from scratch) or `official` (normal of
-            standard deviation 0.001, the official segmentation and landmark
-            code). Biases follow PyTorch's default, U(+-1 / sqrt(fan_in)).
+            standard deviation 0.001, the official segmentation, landmark and pose
+            code, which leaves OCR heads at PyTorch's default). Biases follow
+            PyTorch's default, U(+-1 / sqrt(fan_in)); those of pose start at 0.
 
     Returns:
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
@@ -83,12 +88,18 @@ def _draw(
     kernel = f"{parent}/kernel"
     if leaf == "mean" or (leaf == "bias" and kernel not in shapes):
         return np.zeros(shape, np.float32)
+    is_pose_bias = name == "params/classifier/bias" and len(shapes[kernel].shape) == 4
+    if initializer == "official" and is_pose_bias:
+        return np.zeros(shape, np.float32)
     rng = np.random.Generator(np.random.Philox(key=(zlib.crc32(name.encode()), seed)))
     if leaf == "bias":
         bound = 1.0 / math.sqrt(math.prod(shapes[kernel].shape[:-1]))
         return rng.uniform(-bound, bound, shape).astype(np.float32)
     if len(shape) == 2:  # Linear layers keep PyTorch's default.
         bound = 1.0 / math.sqrt(shape[0])
+        return rng.uniform(-bound, bound, shape).astype(np.float32)
+    if initializer == "official" and name.startswith(_DEFAULT_PARTS):
+        bound = 1.0 / math.sqrt(math.prod(shape[:-1]))
         return rng.uniform(-bound, bound, shape).astype(np.float32)
     if initializer == "official":
         std = _OFFICIAL_STD

@@ -25,7 +25,17 @@ def drawn():
     return flat(initial_variables(create_model(NAME)))
 
 
-@pytest.mark.parametrize("name", [NAME, "classification/w18_small_v1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        NAME,
+        "classification/w18_small_v1",
+        "landmarks/w18_small_v1",
+        "pose/w18_small_v1",
+        "pyramid/w18_small_v1",
+        "segmentation/w18_small_v1_ocr",
+    ],
+)
 def test_tree_is_that_of_init(name):
     model = create_model(name)
     variables = initial_variables(model)
@@ -86,6 +96,28 @@ def test_official_kernels_have_standard_deviation_one_thousandth():
     for kernel in leaves.values():
         if kernel.ndim == 4:
             check_standardized(kernel, 0.001)
+
+
+def test_official_ocr_heads_keep_the_default_of_pytorch():
+    model = create_model("segmentation/w18_small_v1_ocr")
+    leaves = flat(initial_variables(model, initializer="official"))
+    kernels = {name: k for name, k in leaves.items() if k.ndim == 4}
+    heads = {n for n in kernels if n.startswith(("params/aux/", "params/ocr/"))}
+    assert len(heads) == 11
+    for name, kernel in kernels.items():
+        if name not in heads:
+            check_standardized(kernel, 0.001)
+            continue
+        bound = 1 / np.sqrt(np.prod(kernel.shape[:-1]))
+        assert 0.99 * bound < np.abs(kernel).max() <= bound * (1 + 1e-6), name
+        check_standardized(kernel, bound / np.sqrt(3))
+
+
+def test_official_pose_biases_start_at_zero():
+    model = create_model("pose/w18_small_v1")
+    official = flat(initial_variables(model, initializer="official"))
+    assert not official["params/classifier/bias"].any()
+    assert flat(initial_variables(model))["params/classifier/bias"].any()
 
 
 def test_norms_start_as_the_identity(drawn):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, ConvNorm, relu
 from hrnet_jax.models.normalization import normalize_images
-from hrnet_jax.models.representations import Project
+from hrnet_jax.models.representations import Project, concatenate, pool
 from tests.models.maps import nchw, nhwc, random_maps
 
 
@@ -84,3 +85,33 @@ def test_relu_keeps_nan_and_has_no_gradient_at_zero():
     y, pull = jax.vjp(relu, x)
     np.testing.assert_array_equal(y, [0, 0, 0, 3, np.nan])
     np.testing.assert_array_equal(pull(jnp.full(5, 7.0))[0], [0, 0, 0, 7, 7])
+
+
+@pytest.mark.parametrize("method", ["average", "max"])
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_pooling_is_that_of_pytorch_and_drops_incomplete_windows(method, side):
+    x = random_maps(2, 11, 6, 3)
+    kind = {"average": torch.nn.functional.avg_pool2d}.get(
+        method, torch.nn.functional.max_pool2d
+    )
+    expected = nhwc(kind(nchw(x), kernel_size=side, stride=side))
+    got = pool(jnp.asarray(x), side, method)
+    assert got.shape == (2, 11 // side, 6 // side, 3)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_pooling_says_what_it_needs():
+    x = jnp.zeros((1, 8, 7, 2))
+    with pytest.raises(
+        ConfigError, match="unknown pooling 'median'; expected.*average"
+    ):
+        pool(x, 2, "median")
+    with pytest.raises(ConfigError, match="a map of 8x7 has no window of 8x8.* 32 pix"):
+        pool(x, 8, "max")
+
+
+def test_concatenation_joins_all_resolutions_at_the_highest():
+    maps = (random_maps(1, 8, 6, 2), random_maps(1, 4, 3, 3, seed=1))
+    up = torch.nn.functional.interpolate(nchw(maps[1]), size=(8, 6), mode="bilinear")
+    got = concatenate(tuple(map(jnp.asarray, maps)), "bilinear")
+    np.testing.assert_allclose(got, np.concatenate([maps[0], nhwc(up)], -1), atol=1e-6)
