@@ -270,6 +270,22 @@ def to_json(config: Any) -> dict:
     return json.loads(json.dumps(plain))
 
 
+def completed(config: dict) -> dict:
+    """A JSON configuration with every key; absent ones take their defaults.
+
+    Work directories of earlier versions lack the keys that came later.
+    """
+
+    def over(defaults: dict, values: dict) -> dict:
+        merged = dict(defaults)
+        for key, value in values.items():
+            nested = isinstance(value, dict) and isinstance(defaults.get(key), dict)
+            merged[key] = over(defaults[key], value) if nested else value
+        return merged
+
+    return over(to_json(default_config(config.get("task", TrainConfig.task))), config)
+
+
 def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """Keys, outside `CHANGEABLE`, in which two JSON configurations differ."""
     found = []

@@ -15,7 +15,13 @@ from hrnet_jax.errors import CheckpointError
 from hrnet_jax.pictures import write_picture
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.checkpoints import Checkpoints
-from hrnet_jax.training.config import TrainConfig, differences, read_config, to_json
+from hrnet_jax.training.config import (
+    TrainConfig,
+    completed,
+    differences,
+    read_config,
+    to_json,
+)
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.loop import Loop
 from hrnet_jax.training.reporting import Reporter, write_json
@@ -132,7 +138,7 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
     """
     path = workdir / CONFIG_FILE
     if path.exists():
-        changed = differences(read_json(path), config)
+        changed = differences(completed(read_json(path)), completed(config))
         if changed:
             raise CheckpointError(
                 f"{workdir} belongs to a run of another configuration "

@@ -14,6 +14,7 @@ from hrnet_jax.registry import TASKS
 from hrnet_jax.training.config import (
     CHANGEABLE,
     TrainConfig,
+    completed,
     default_config,
     differences,
     override,
@@ -187,6 +188,17 @@ def test_differences_names_keys_and_values():
         "batch_size: 8 there, 3 here",
         "model.name: '' there, 'segmentation/w48' here",
         "seed: 0 there, None here",
+    ]
+
+
+def test_keys_that_came_later_take_their_defaults():
+    new = to_json(default_config("segmentation"))
+    old = json.loads(json.dumps(new))
+    del old["model"]["normalization"], old["loss"], old["eval"]["inference"]["flip"]
+    assert differences(completed(old), completed(new)) == []
+    old["model"]["normalization"] = {"channel_order": "bgr"}
+    assert differences(completed(old), new) == [
+        "model.normalization.channel_order: 'bgr' there, 'rgb' here"
     ]
 
 
