@@ -31,6 +31,7 @@ ALLOWED = {
     "inference": GROUND
     | {"models", "data", "pretrained", "registry", "training"}
     | TASKS,
+    "inspection": GROUND | {"models", "registry"} | TASKS,
     "command_line": {"errors"},
 }
 # Left out: what writes records, which alone needs TensorFlow.

@@ -1,0 +1,1 @@
+"""Networks as tables and pictures: parameters, multiply-adds, memory, shapes."""
