@@ -12,6 +12,7 @@ import pytest
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.options import read_options
 from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.segmentation.heads import SegmentationOCR
 from hrnet_jax.training.config import read_config, to_json
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
@@ -123,11 +124,36 @@ def test_the_whole_configuration_is_read(name):
     assert options.num_steps > 0 or options.num_epochs > 0
 
 
-@pytest.mark.parametrize("name", FILES)
+OCR_FILES = ["segmentation/cityscapes.py", "segmentation/folder.py"]
+
+
+@pytest.mark.parametrize("name", OCR_FILES)
+def test_object_contextual_representations_are_an_option(name):
+    plain, ocr = (
+        load(name).get_config(f"variant=w48{option}") for option in ("", ",ocr")
+    )
+    assert plain.model.name == "segmentation/w48"
+    assert ocr.model.name == "segmentation/w48_ocr"
+    assert ocr.loss.aux_weight == 0.4
+    assert isinstance(create_model(ocr.model.name), SegmentationOCR)
+    debug = load(name).get_config("ocr,debug")
+    assert debug.model.name == "segmentation/w18_small_v1_ocr"
+
+
+def test_norms_of_cityscapes_follow_the_branch_of_the_model():
+    config = load("segmentation/cityscapes.py").get_config
+    # BN_MOMENTUM in `seg_hrnet.py` of pytorch-v1.1 and `seg_hrnet_ocr.py`.
+    assert config("").model.norm_momentum == 0.01
+    assert config("ocr").model.norm_momentum == 0.1
+
+
+@pytest.mark.parametrize("name", [*FILES, "segmentation/cityscapes.py:ocr"])
 def test_debug_runs_from_end_to_end(name, tmp_path):
-    config = load(name).get_config("debug")
+    name, _, option = name.partition(":")
+    config = load(name).get_config(f"{option},debug")
     # For laptops, as for this test.
-    assert config.model.name.endswith("/w18_small_v1")
+    expected = "/w18_small_v1_ocr" if option else "/w18_small_v1"
+    assert config.model.name.endswith(expected)
     assert config.num_steps <= 10
     config.dataset.data_dir = prepare_tiny(config.dataset.name, tmp_path)
     config.mesh.data = 1

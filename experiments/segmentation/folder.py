@@ -16,7 +16,12 @@ prints class weights for `loss.class_weights`; for several sets in one
 `data_dir` give each a `--name` and set `--config.dataset.name`.
 
 Expected: depends on your data; `result.json` has `mean_iou` and `iou/<class>`.
-Options: `variant`, `debug` (seconds, to see that everything fits together).
+On Cityscapes `ocr` raises w48 from 80.9 to 81.6 (published, validation images,
+single scale; HRNet-Semantic-Segmentation, README of branch HRNet-OCR).
+
+Options: `variant`, `ocr` (object-contextual representations on top, as in
+`:variant=w48,ocr`: `segmentation/<variant>_ocr`), `debug` (seconds, to see that
+everything fits together).
 """
 
 import ml_collections
@@ -27,10 +32,10 @@ from hrnet_jax.training.config import default_config, parse_options, shorten
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(options, variant="", debug=False)
+    choice = parse_options(options, variant="", ocr=False, debug=False)
     variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
     config = default_config("segmentation")
-    config.model.name = f"segmentation/{variant}"
+    config.model.name = f"segmentation/{variant}{'_ocr' if choice.ocr else ''}"
     config.model.init_skip = HEAD_PATTERNS
     config.dataset.name = "segmentation_folder"
     config.dataset.augmentation.crop_size = (512, 512)

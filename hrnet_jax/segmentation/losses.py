@@ -1,6 +1,7 @@
 """Pixel losses over the whole (global) batch."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -19,30 +20,54 @@ class LossOptions:
         ohem_threshold: pixels whose true class is at least this probable are
             easy and dropped ...
         ohem_min_kept: ... unless fewer than about this many would remain.
+        aux_weight: factor of the loss of a model's auxiliary output, where it has
+            one (`segmentation/<v>_ocr`). Source: `LOSS.BALANCE_WEIGHTS` of
+            HRNet-Semantic-Segmentation, branch HRNet-OCR.
+        official_aux_mean: with `ohem`, take the mean of the auxiliary loss as the
+            official code does: over all pixels, ignored ones counted as zero,
+            and not divided by the class weights. Published OHEM figures contain
+            that; without it the auxiliary loss is the plain cross-entropy.
     """
 
     name: str = "cross_entropy"
     class_weights: tuple[float, ...] = ()
     ohem_threshold: float = 0.9
     ohem_min_kept: int = 131072
+    aux_weight: float = 0.4
+    official_aux_mean: bool = False
 
     def __post_init__(self):
         if self.name not in ("cross_entropy", "ohem"):
             raise ConfigError(
                 f"unknown loss.name {self.name!r}; expected cross_entropy or ohem"
             )
+        if not (math.isfinite(self.aux_weight) and self.aux_weight >= 0):
+            raise ConfigError(
+                "config key 'loss.aux_weight' must be a number of at least 0, "
+                f"got {self.aux_weight!r}"
+            )
+        if self.official_aux_mean and self.name != "ohem":
+            raise ConfigError(
+                "config key 'loss.official_aux_mean' goes with loss.name='ohem' only, "
+                f"got loss.name={self.name!r}; the official code has that mean only there"
+            )
 
 
 def segmentation_loss(
-    logits: jax.Array,
+    outputs: jax.Array | dict[str, jax.Array],
     labels: jax.Array,
     options: LossOptions,
     upsample: str = "bilinear",
 ) -> jax.Array:
-    """Loss of logits at any resolution against labels at theirs.
+    """Loss of a model's outputs at any resolution against labels at theirs.
+
+    With an auxiliary output the loss is aux_weight * loss(aux) + loss(logits), and
+    OHEM looks for hard pixels in the second part only.
+    Source: HRNet-Semantic-Segmentation, branch HRNet-OCR, `lib/core/criterion.py`.
 
     Args:
-        logits: float [B, h, w, K]; resized to the labels first.
+        outputs: logits, float [B, h, w, K], or `logits` and `aux`, both like that;
+            resized to the labels first.
         labels: int [B, H, W]; 255 (outside 0..K-1) is ignored.
         options: which loss.
         upsample: `bilinear` or `align_corners`.
@@ -50,10 +75,38 @@ def segmentation_loss(
     Returns:
         Scalar, in the type of the logits.
     """
+    has_aux = isinstance(outputs, dict)
+    logits = outputs["logits"] if has_aux else outputs
     logits = resize(logits, labels.shape[1:3], upsample)
     if options.name == "ohem":
-        return ohem_cross_entropy(logits, labels, options)
-    losses, weights = pixel_cross_entropy(logits, labels, options.class_weights)
+        loss = ohem_cross_entropy(logits, labels, options)
+    else:
+        loss = mean_cross_entropy(logits, labels, options.class_weights)
+    if not has_aux:
+        return loss
+    aux = resize(outputs["aux"], labels.shape[1:3], upsample)
+    if options.official_aux_mean:
+        losses, _ = pixel_cross_entropy(aux, labels, options.class_weights)
+        aux_loss = jnp.mean(losses)
+    else:
+        aux_loss = mean_cross_entropy(aux, labels, options.class_weights)
+    return options.aux_weight * aux_loss + loss
+
+
+def mean_cross_entropy(
+    logits: jax.Array, labels: jax.Array, class_weights: tuple[float, ...] = ()
+) -> jax.Array:
+    """Weighted mean over the labelled pixels, zero if there are none.
+
+    Args:
+        logits: float [B, H, W, K].
+        labels: int [B, H, W]; outside 0..K-1 is ignored.
+        class_weights: one factor per class, or empty for none.
+
+    Returns:
+        Scalar, in the type of the logits.
+    """
+    losses, weights = pixel_cross_entropy(logits, labels, class_weights)
     return _ratio(jnp.sum(losses), jnp.sum(weights))
 
 

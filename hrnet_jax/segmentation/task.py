@@ -10,7 +10,7 @@ import numpy as np
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.normalization import normalize_images
+from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
 from hrnet_jax.segmentation.drawing import draw_panels
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
@@ -44,6 +44,7 @@ class SegmentationTask:
         loss: pixel loss.
         inference: evaluation and prediction.
         pad_to: (height, width) that evaluation images are padded to.
+        normalization: of images, as the weights were trained.
     """
 
     Augmentation = AugmentationOptions
@@ -51,6 +52,7 @@ class SegmentationTask:
     Inference = InferenceOptions
     best_metric = ("mean_iou", "max")
     totals = ("confusion",)
+    pixel_maps = ("label", "confidence")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class SegmentationTask:
         loss: LossOptions = LossOptions(),
         inference: InferenceOptions = InferenceOptions(),
         pad_to: tuple[int, int] | None = None,
+        normalization: Normalization = Normalization(),
     ):
         weights = len(loss.class_weights)
         if weights not in (0, info.num_classes):
@@ -72,10 +75,20 @@ class SegmentationTask:
         self._info = info
         self._loss = loss
         self._inference = inference
+        self._normalization = normalization
         self._augment = make_train_transform(
             augmentation, info.ignore_label, info.flip_pairs
         )
         self._pad = make_eval_transform(pad_to)
+
+    @staticmethod
+    def model_options(info: DatasetInfo) -> dict[str, int]:
+        """What a data set fixes about its model."""
+        return {"num_classes": info.num_classes}
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Images of any size are labelled as they are."""
+        return image
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
         """Scales, crops and flips one sample to the crop size."""
@@ -92,28 +105,33 @@ class SegmentationTask:
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
         """Mean pixel loss of a batch; see `training.task.Task`."""
-        logits, state = self.model.apply(
+        outputs, state = self.model.apply(
             variables,
-            normalize_images(batch["image"]),
+            normalize_images(batch["image"], self._normalization),
             train=True,
             rngs=rngs,
             mutable=["batch_stats"],
         )
-        value = segmentation_loss(logits, batch["label"], self._loss, self._upsample)
+        value = segmentation_loss(outputs, batch["label"], self._loss, self._upsample)
         return value, (state["batch_stats"], {})
 
     def logits(self, variables: dict, images: jax.Array) -> jax.Array:
         """Logits float32 [B, H, W, K] of uint8 images [B, H, W, 3]."""
-        inputs = normalize_images(images)
-        logits = self.model.apply(variables, inputs)
+        inputs = normalize_images(images, self._normalization)
+        logits = self._labelling(variables, inputs)
         if self._inference.flip:
-            mirrored = self.model.apply(variables, inputs[:, :, ::-1])[:, :, ::-1]
+            mirrored = self._labelling(variables, inputs[:, :, ::-1])[:, :, ::-1]
             for left, right in self._info.flip_pairs:
                 order = np.arange(mirrored.shape[-1])
                 order[[left, right]] = right, left
                 mirrored = mirrored[..., order]
             logits = (logits + mirrored) / 2
         return resize(logits, images.shape[1:3], self._upsample)
+
+    def _labelling(self, variables: dict, inputs: jax.Array) -> jax.Array:
+        """The model's logits; an auxiliary output is for the loss alone."""
+        outputs = self.model.apply(variables, inputs)
+        return outputs["logits"] if isinstance(outputs, dict) else outputs
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """Labels every pixel.

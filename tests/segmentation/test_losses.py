@@ -9,9 +9,11 @@ import pytest
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.options import read_options
 from hrnet_jax.segmentation.losses import (
     LossOptions,
     kth_smallest,
+    mean_cross_entropy,
     ohem_cross_entropy,
     pixel_cross_entropy,
     segmentation_loss,
@@ -29,17 +31,36 @@ GOLDENS = sorted(
     if re.fullmatch(r"loss/(ce|ohem)\w*[\w.]*/(low|full)", key)
 )
 
+# With an auxiliary output; all at low resolution, with aligned corners.
+OCR_GOLDENS = ("ocr_ce", "ocr_ohem_t0.1_k400", "ocr_ohem_t0.9_k131072_weighted")
 
-value_and_gradient = jax.jit(jax.value_and_grad(segmentation_loss), static_argnums=2)
+
+value_and_gradient = jax.jit(
+    jax.value_and_grad(segmentation_loss), static_argnums=(2, 3)
+)
 
 
-def golden_options(name: str, class_weights: np.ndarray) -> LossOptions:
+def golden_options(name: str, class_weights: np.ndarray, **options) -> LossOptions:
     """Options of a golden called `ce`, `ce_weighted`, `ohem_t0.1_k400_weighted`."""
     weights = tuple(class_weights.tolist()) if name.endswith("_weighted") else ()
     if name.startswith("ce"):
-        return LossOptions(class_weights=weights)
+        return LossOptions(class_weights=weights, **options)
     threshold, kept = re.match(r"ohem_t([\d.]+)_k(\d+)", name).groups()
-    return LossOptions("ohem", weights, float(threshold), int(kept))
+    return LossOptions("ohem", weights, float(threshold), int(kept), **options)
+
+
+def golden_logits(key: str, shape: tuple) -> jax.Array:
+    """float64 logits [B, H, W, K] of the goldens."""
+    seed = int(official.arrays(NUMERIC)["loss/seed"])
+    logits = synthetic_weights.noise(key, shape, 1.5, seed).astype(np.float32)
+    return jnp.asarray(logits.transpose(0, 2, 3, 1), jnp.float64)
+
+
+def digest(gradient: jax.Array) -> np.ndarray:
+    """Norm and two projections of a gradient, as in the goldens."""
+    gradient = np.asarray(gradient).transpose(0, 3, 1, 2)
+    projections = synthetic_weights.projections(gradient, 2)
+    return np.array([np.linalg.norm(gradient), *projections])
 
 
 def random_case(shape=(2, 8, 8), classes=5, seed=0):
@@ -59,24 +80,46 @@ def test_goldens_are_all_there():
 def test_loss_and_gradient_equal_the_official_code(golden):
     arrays = official.arrays(NUMERIC)
     name, resolution = golden.split("/")
-    key, shape = SHAPES[resolution]
-    seed = int(arrays["loss/seed"])
-    logits = synthetic_weights.noise(key, shape, 1.5, seed).astype(np.float32)
     options = golden_options(name, arrays["loss/class_weights"])
     with jax.enable_x64():
         value, gradient = value_and_gradient(
-            jnp.asarray(logits.transpose(0, 2, 3, 1), jnp.float64),
-            jnp.asarray(arrays["loss/labels"]),
-            options,
+            golden_logits(*SHAPES[resolution]), arrays["loss/labels"], options
         )
-        value, gradient = np.asarray(value), np.asarray(gradient)
+        value, got = np.asarray(value), digest(gradient)
     assert value.dtype == np.float64
     np.testing.assert_allclose(value, arrays[f"loss/{golden}"], rtol=1e-8)
-    gradient = gradient.transpose(0, 3, 1, 2)
-    digest = [np.linalg.norm(gradient), *synthetic_weights.projections(gradient, 2)]
-    np.testing.assert_allclose(
-        digest, arrays[f"loss/{golden}_gradient_digest"], rtol=1e-8
+    np.testing.assert_allclose(got, arrays[f"loss/{golden}_gradient_digest"], rtol=1e-8)
+
+
+@pytest.mark.parametrize("golden", OCR_GOLDENS)
+def test_loss_of_two_outputs_equals_the_official_code(golden):
+    arrays = official.arrays(NUMERIC)
+    name = golden.removeprefix("ocr_")
+    options = golden_options(
+        name,
+        arrays["loss/class_weights"],
+        official_aux_mean=name.startswith("ohem"),
     )
+    shape = SHAPES["low"][1]
+    with jax.enable_x64():
+        outputs = {
+            "aux": golden_logits("loss/logits_aux", shape),
+            "logits": golden_logits("loss/logits", shape),
+        }
+        value, gradient = value_and_gradient(
+            outputs, arrays["loss/labels"], options, "align_corners"
+        )
+        got = [digest(gradient["aux"]), digest(gradient["logits"])]
+    np.testing.assert_allclose(value, arrays[f"loss/{golden}/low"], rtol=1e-8)
+    np.testing.assert_allclose(
+        got, arrays[f"loss/{golden}/low_gradient_digest"], rtol=1e-8
+    )
+
+
+def test_goldens_of_two_outputs_are_all_there():
+    found = {key for key in official.arrays(NUMERIC) if key.startswith("loss/ocr_")}
+    assert {f"loss/{name}/low" for name in OCR_GOLDENS} <= found
+    assert len(found) == 2 * len(OCR_GOLDENS)
 
 
 def test_cross_entropy_is_the_formula():
@@ -195,6 +238,82 @@ def test_eight_devices_equal_one(options):
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-7)
 
 
+def two_outputs(**case):
+    """Outputs of a model with an auxiliary head, and labels."""
+    logits, labels = random_case(**case)
+    return {"aux": logits[..., ::-1] * 0.5, "logits": logits}, labels
+
+
+@pytest.mark.parametrize("class_weights", [(), (1.0, 2.0, 3.0, 4.0, 5.0)])
+@pytest.mark.parametrize("name", ["cross_entropy", "ohem"])
+def test_the_auxiliary_loss_is_a_weighted_mean_and_never_mined(name, class_weights):
+    outputs, labels = two_outputs()
+    aux = mean_cross_entropy(outputs["aux"], labels, class_weights)
+    for weight in (0.0, 0.4, 2.5):
+        options = LossOptions(name, class_weights, 0.3, 20, aux_weight=weight)
+        main = segmentation_loss(outputs["logits"], labels, options)
+        got = segmentation_loss(outputs, labels, options)
+        np.testing.assert_allclose(got, main + weight * aux, rtol=1e-6)
+    assert LossOptions().aux_weight == 0.4
+
+
+def test_the_official_mean_of_the_auxiliary_loss_counts_ignored_pixels():
+    outputs, labels = two_outputs()
+    weights = (1.0, 2.0, 3.0, 4.0, 5.0)
+    common = {"name": "ohem", "class_weights": weights, "ohem_threshold": 0.3}
+    total = 0.0
+    for b, i, j in np.argwhere(labels != 255):
+        row, label = outputs["aux"][b, i, j].astype(np.float64), labels[b, i, j]
+        total -= weights[label] * np.log(np.exp(row[label]) / np.exp(row).sum())
+    options = LossOptions(**common, official_aux_mean=True)
+    main = segmentation_loss(outputs["logits"], labels, options)
+    got = segmentation_loss(outputs, labels, options)
+    np.testing.assert_allclose(got, main + 0.4 * total / labels.size, rtol=1e-6)
+    right = segmentation_loss(outputs, labels, LossOptions(**common))
+    assert abs(float(right) - float(got)) > 0.1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        LossOptions(),
+        LossOptions("ohem", (), 0.3, 20),
+        LossOptions("ohem", (), 0.3, 20, official_aux_mean=True),
+    ],
+    ids=["cross_entropy", "ohem", "ohem_official"],
+)
+def test_two_outputs_without_labels_and_over_eight_devices(options):
+    outputs, labels = two_outputs(shape=(8, 6, 6))
+    value, gradient = value_and_gradient(outputs, np.full_like(labels, 255), options)
+    assert value == 0
+    assert all((np.asarray(x) == 0).all() for x in gradient.values())
+    labels[0] = 255
+    mesh = runtime.make_mesh(data=8)
+    sharded = jax.tree.map(
+        lambda x: jax.device_put(x, runtime.batch_sharding(mesh, x.ndim)),
+        (outputs, labels),
+    )
+    expected_value, expected = value_and_gradient(outputs, labels, options)
+    value, gradient = value_and_gradient(*sharded, options)
+    np.testing.assert_allclose(value, expected_value, rtol=1e-6)
+    for key, x in gradient.items():
+        np.testing.assert_allclose(x, expected[key], atol=1e-7)
+
+
 def test_unknown_loss_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ConfigError, match="'dice'.*cross_entropy or ohem"):
         LossOptions("dice")
+
+
+@pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
+def test_a_factor_that_is_none_is_an_error_that_names_its_key(weight):
+    with pytest.raises(ConfigError, match="'loss.aux_weight' must be .* at least 0"):
+        LossOptions(aux_weight=weight)
+    with pytest.raises(ConfigError, match="'loss.aux_weight' must be .*type float"):
+        read_options(LossOptions, {"aux_weight": "much"}, "loss")
+
+
+def test_the_official_mean_goes_with_hard_example_mining_only():
+    message = "'loss.official_aux_mean' goes with loss.name='ohem'.*'cross_entropy'"
+    with pytest.raises(ConfigError, match=message):
+        LossOptions(official_aux_mean=True)

@@ -1,186 +1,36 @@
 """Three training steps equal the official code in double precision.
 
-In single precision they could not: a pre-activation within rounding of zero
-changes its sign between two correct programs (see the notes on tolerances
-beside the goldens).
+The runs themselves are in `golden_runs`.
 """
 
-import functools
-from typing import NamedTuple
-
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from hrnet_jax import runtime
-from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.pretrained import from_torch, to_torch
-from hrnet_jax.registry import create_model
-from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
-from hrnet_jax.training.state import create_state
-from hrnet_jax.training.step import make_train_step
 from tests.goldens import official, synthetic_weights
+from tests.training import golden_runs
 
-LOSSES = {
-    "ce": LossOptions(),
-    "ohem_t0.05_k1000": LossOptions("ohem", (), 0.05, 1000),
-}
 RTOL = 1e-8
-WEIGHT_DECAY = 5e-4
+# Strides of the inputs of those norms whose statistics the goldens hold whole.
+STRIDES = {
+    "bn1": 2,
+    "bn2": 4,
+    "layer1.0.bn1": 4,
+    "layer1.0.downsample.1": 4,
+    "transition1.0.1": 4,
+    "transition3.3.0.1": 32,
+    "stage2.0.fuse_layers.0.1.1": 8,
+    "stage4.0.branches.3.0.bn2": 32,
+    "stage4.0.fuse_layers.3.0.2.1": 32,
+    "last_layer.1": 4,
+}
 
 
-class Run(NamedTuple):
-    """What three steps left behind; dicts are official names to arrays."""
-
-    name: str
-    losses: list[float]
-    gradient_norms: list[float]
-    start: dict[str, np.ndarray]
-    after: list[dict[str, np.ndarray]]
-    gradient: dict[str, np.ndarray]
-    first_output: np.ndarray
-    eval_output: np.ndarray
-
-    @property
-    def info(self):
-        return official.info(self.name)
-
-    def expected(self, key):
-        return official.arrays(self.name)[f"{key}_float64_run"]
-
-
-@functools.cache
-def model():
-    return create_model(
-        "segmentation/w18_small_v1",
-        num_classes=19,
-        dtype=jnp.float64,
-        norm=NormOptions(momentum=0.01),
-    )
-
-
-@functools.cache
-def forward():
-    return runtime.jit(model().apply)
-
-
-@functools.cache
-def optimizer_and_step():
-    """Optimizer and train step, the same for both losses."""
-    schedule = make_schedule(ScheduleOptions("constant", 0.01), 3)
-    optimizer = make_optimizer(
-        OptimizerOptions(momentum=0.9, weight_decay=WEIGHT_DECAY), schedule
-    )
-
-    def loss_fn(variables, batch, rngs):
-        logits, state = model().apply(
-            variables, batch["image"], train=True, mutable=["batch_stats"]
-        )
-        values = [
-            segmentation_loss(logits, batch["label"], options)
-            for options in LOSSES.values()
-        ]
-        value = jnp.dot(jnp.stack(values), batch["loss"])
-        return value, (state["batch_stats"], {"logits": logits})
-
-    mesh = runtime.make_mesh(data=1)
-    return optimizer, make_train_step(loss_fn, optimizer, schedule, mesh)
-
-
-@functools.cache
-def compiled_step():
-    """The step as the loop runs it, compiled once for both losses."""
-    optimizer, step = optimizer_and_step()
-    info = official.info(f"training/seg_w18_small_v1_{next(iter(LOSSES))}")
-    example = on_device((initial_state(info, optimizer), next(batches(info))))
-    _, compiled = runtime.compile_ahead(step, *example)
-    assert compiled.num_pieces > 1
-    return compiled
-
-
-def on_device(tree):
-    return jax.device_put(tree, runtime.replicated(runtime.make_mesh(data=1)))
-
-
-def batches(info):
-    count, _, height, width = info["batch_shape"]
-    for seed in info["image_seeds"]:
-        image = synthetic_weights.make_image_nhwc((count, height, width, 3), seed)
-        labels = synthetic_weights.make_labels(
-            (count, height, width), info["num_classes"], seed
-        )
-        chosen = np.array([float(name == info["loss"]) for name in LOSSES])
-        yield {"image": image.astype(np.float64), "label": labels, "loss": chosen}
-
-
-def official_arrays(variables) -> dict[str, np.ndarray]:
-    return to_torch(jax.device_get(variables), model())
-
-
-def initial_state(info, optimizer):
-    """State with the weights of the golden run, in double precision."""
-    rows = [(name, shape) for name, shape in info["parameters"]]
-    shapes = dict(rows)
-    for name in info["buffer_names"]:
-        layer = name.rsplit(".", 1)[0]
-        rows.append((name, shapes[f"{layer}.weight"]))
-    state_dict = synthetic_weights.make_state_dict(rows, seed=info["weight_seed"])
-    variables = from_torch(state_dict, model())
-    variables = jax.tree.map(lambda x: x.astype(np.float64), variables)
-    return create_state(variables, optimizer)
-
-
-def train(name: str) -> Run:
-    info = official.info(name)
-    assert info["steps"] == 3
-    optimizer, _ = optimizer_and_step()
-    state = on_device(initial_state(info, optimizer))
-    start = official_arrays(state.variables)
-    losses, norms, after = [], [], []
-    for batch in batches(info):
-        state, scalars = compiled_step()(state, on_device(batch))
-        losses.append(float(scalars["loss"]))
-        norms.append(float(scalars["gradient_norm"]))
-        after.append(official_arrays(state.variables))
-        if len(after) == 1:
-            gradient = first_gradient(state, start)
-            first_output = np.asarray(scalars["logits"]).transpose(0, 3, 1, 2)
-    images = next(batches(info))["image"]
-    output = np.asarray(forward()(jax.device_get(state.variables), images))
-    return Run(
-        name,
-        losses,
-        norms,
-        start,
-        after,
-        gradient,
-        first_output,
-        output.transpose(0, 3, 1, 2),
-    )
-
-
-def first_gradient(state, start) -> dict[str, np.ndarray]:
-    """The momentum buffer after one step is the gradient plus the decay."""
-    trace = optax.tree_utils.tree_get(state.opt_state, "trace")
-    buffers = official_arrays({"params": trace, "batch_stats": state.batch_stats})
-    return {
-        name: value - WEIGHT_DECAY * start[name]
-        for name, value in buffers.items()
-        if name.endswith((".weight", ".bias"))
-    }
-
-
-@pytest.fixture(
-    scope="module",
-    params=["seg_w18_small_v1_ce", "seg_w18_small_v1_ohem_t0.05_k1000"],
-)
+@pytest.fixture(scope="module", params=golden_runs.RUNS)
 def run(request):
     with jax.enable_x64():
-        return train(f"training/{request.param}")
+        return golden_runs.train(request.param)
 
 
 def first8(value):
@@ -266,3 +116,46 @@ def test_output_of_the_first_step_in_train_mode(run):
     got = synthetic_weights.subsample(run.first_output, strides)
     expected = run.expected("output_step1")
     np.testing.assert_allclose(got, expected, atol=RTOL * expected.std(), rtol=0)
+
+
+def test_running_variances_without_the_correction_for_the_sample_size():
+    name = "seg_w18_small_v1_ce"
+    with jax.enable_x64():
+        start, after = one_forward_pass(name, unbiased_variance=False)
+    info = golden_runs.golden_info(name)
+    assert set(STRIDES) == set(info["bn_layers"])
+    arrays = official.arrays(f"training/{name}")
+    batch, _, height, width = info["batch_shape"]
+    for layer, stride in STRIDES.items():
+        count = batch * (height // stride) * (width // stride)
+        for leaf, factor in (
+            ("running_mean", 1.0),
+            ("running_var", (count - 1) / count),
+        ):
+            key = f"{layer}.{leaf}"
+            # new = 0.99 old + 0.01 batch, and the batch's is what differs.
+            kept = 0.99 * start[key]
+            unbiased = arrays[f"bn_after1_float64_run/{key}"] - kept
+            np.testing.assert_allclose(
+                after[key] - kept, unbiased * factor, rtol=RTOL, atol=1e-12, err_msg=key
+            )
+
+
+def one_forward_pass(name, unbiased_variance):
+    """Official names to arrays, before and after a pass in train mode."""
+    kind = golden_runs.RUNS[name]
+    model = golden_runs.make_model(kind, unbiased_variance)
+    variables = golden_runs.initial_variables(name)
+    images = next(golden_runs.batches(name))["image"]
+
+    def forward(variables, images):
+        _, state = model.apply(variables, images, train=True, mutable=["batch_stats"])
+        return state["batch_stats"]
+
+    example = golden_runs.on_device((variables, images))
+    _, compiled = runtime.compile_ahead(runtime.jit(forward), *example)
+    stats = jax.device_get(compiled(*example))
+    return (
+        golden_runs.official_arrays(kind, variables),
+        golden_runs.official_arrays(kind, {**variables, "batch_stats": stats}),
+    )

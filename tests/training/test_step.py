@@ -158,6 +158,19 @@ def test_accumulation_keeps_every_device_busy_with_its_own_examples():
     assert_close(got, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_every_micro_batch_draws_anew():
+    # Equal examples: with equal draws the micro-batches would have equal losses.
+    model = Tiny(NormOptions(mode="frozen"), dropout=0.5)
+    batch = jax.tree.map(lambda x: x[:1].repeat(8, 0), make_batch())
+    _, (scalars,) = run(model, [batch], accumulate=2, seed=1)
+    part = jax.tree.map(lambda x: x[:4], batch)
+    key = jax.random.fold_in(jax.random.key(1), 0)
+    loss = jax.jit(lambda rngs: make_loss(model)(initial_variables(model), part, rngs))
+    losses = [loss({"dropout": jax.random.fold_in(key, i)})[0] for i in range(2)]
+    assert abs(losses[0] - losses[1]) > 1e-3
+    np.testing.assert_allclose(scalars["loss"], np.mean(losses), rtol=1e-5)
+
+
 def test_micro_batches_update_the_statistics_one_after_the_other():
     model, batch = Tiny(), make_batch(8)
     state, _ = run(model, [batch], accumulate=2)
