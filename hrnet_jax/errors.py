@@ -23,3 +23,7 @@ class WeightsError(HRNetError):
 
 class CheckpointError(HRNetError):
     """A work directory or a checkpoint cannot be used."""
+
+
+class ExportError(HRNetError):
+    """A model cannot be exported, or an exported one cannot be used."""

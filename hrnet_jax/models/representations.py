@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, kernel_init
@@ -149,7 +150,8 @@ def pool(x: jax.Array, side: int, method: str) -> jax.Array:
         [B, floor(H / side), floor(W / side), C].
 
     Raises:
-        ConfigError: for an unknown method, or a map smaller than one window.
+        ConfigError: for an unknown method, or a map smaller than one window
+            (sizes that are symbolic are not checked).
     """
     if method not in POOLINGS:
         raise ConfigError(
@@ -157,7 +159,8 @@ def pool(x: jax.Array, side: int, method: str) -> jax.Array:
         )
     if side == 1:
         return x
-    if min(x.shape[1:3]) < side:
+    # Symbolic sizes are the exporter's to bound; a comparison may be undecidable.
+    if any(n < side for n in x.shape[1:3] if not is_symbolic_dim(n)):
         raise ConfigError(
             f"a map of {x.shape[1]}x{x.shape[2]} has no window of {side}x{side}: the "
             f"image must be at least {4 * side} pixels high and wide"

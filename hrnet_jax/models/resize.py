@@ -6,8 +6,10 @@ forward and no scatter backward, and never antialias (`jax.image.resize` does,
 and has no aligned corners).
 """
 
+import contextvars
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,6 +25,12 @@ from hrnet_jax.errors import ConfigError
 _LONG_SIDE = 64
 
 METHODS = ("bilinear", "align_corners", "nearest")
+
+# Takes the place of the code below while a model is traced for a format that has
+# a resize operation of its own.
+SUBSTITUTE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
+    "SUBSTITUTE", default=None
+)
 
 # Inside the exchange there is one more, of mmsegmentation and mmpose: bilinear by a
 # power of two, then bilinear to the size of the target. Another result only where
@@ -54,6 +62,8 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
         )
     if x.shape[1:3] == tuple(size):
         return x
+    if (substitute := SUBSTITUTE.get()) is not None:
+        return substitute(x, size, method)
     if method == "nearest":
         return _resize_nearest(x, size)
     # Columns first: the intermediate then has the smaller number of rows.

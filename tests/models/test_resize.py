@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.resize import METHODS, interpolation_matrix, resize
+from hrnet_jax.models.resize import METHODS, SUBSTITUTE, interpolation_matrix, resize
 
 # (height, width) before and after: up, down, odd, mixed, to and from one pixel.
 SIZES = [
@@ -140,3 +140,54 @@ def test_long_sides_equal_the_product_with_the_matrices(size):
     columns = interpolation_matrix(128, size[1], False)
     expected = np.einsum("oh,pw,bhwc->bopc", rows, columns, x, optimize=True)
     np.testing.assert_allclose(resize(x, size), expected, atol=1e-5)
+
+
+def symbolically(method, target):
+    """Resizing to `target(h, w)`, exported for all sizes."""
+    shape = jax.export.symbolic_shape("b, h, w, c")
+    exported = jax.export.export(
+        jax.jit(lambda x: resize(x, target(*x.shape[1:3]), method))
+    )(jax.ShapeDtypeStruct(shape, jnp.float32))
+    return lambda x: np.asarray(exported.call(x))
+
+
+TARGETS = {
+    "whole factor": lambda h, w: (4 * h, 2 * w),
+    "half and odd": lambda h, w: (h // 2 + 1, 3 * w + 1),
+    "one axis fixed": lambda h, w: (9, w),
+    "one pixel": lambda h, w: (1, 1),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_symbolic_sizes_give_what_fixed_ones_do(method, target):
+    call = symbolically(method, TARGETS[target])
+    for size in ((4, 6), (7, 5), (1, 1), (9, 700)):
+        x = random_maps(size)
+        expected = np.asarray(resize(jnp.asarray(x), TARGETS[target](*size), method))
+        # Exactly the same positions even far from the origin.
+        atol = 0 if method == "nearest" else 1e-6
+        np.testing.assert_allclose(call(x), expected, atol=atol, rtol=0)
+
+
+def test_sizes_that_are_provably_equal_change_nothing():
+    shape = jax.export.symbolic_shape("b, h, w, 3")
+
+    def identity(x):
+        h, w = x.shape[1:3]
+        assert resize(x, ((2 * h + 2) // 2 - 1, w), "bilinear") is x
+        return x
+
+    jax.export.export(jax.jit(identity))(jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def test_a_substitute_resizes_only_while_it_is_set():
+    x = jnp.ones((1, 2, 2, 1))
+    token = SUBSTITUTE.set(lambda x, size, method: (size, method))
+    try:
+        assert resize(x, (3, 4), "nearest") == ((3, 4), "nearest")
+        assert resize(x, (2, 2), "nearest") is x
+    finally:
+        SUBSTITUTE.reset(token)
+    assert resize(x, (3, 4), "nearest").shape == (1, 3, 4, 1)

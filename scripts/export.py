@@ -1,0 +1,117 @@
+"""Writes a trained model as one file that runs without this package.
+
+    python scripts/export.py --workdir=runs/camvid --out=camvid.stablehlo
+    python scripts/export.py --workdir=runs/camvid --out=camvid.onnx --size=360x480
+
+StableHLO files take images of any size and run on CPUs, CUDA GPUs and TPUs through
+`jax.export.deserialize`, ONNX files take images of one size; both any batch. Norms
+are folded into the convolutions. The file is checked against the model before it
+is kept; <out>.json beside it says what it takes and gives.
+"""
+
+import argparse
+import sys
+
+from hrnet_jax import command_line, runtime
+from hrnet_jax.inference.export import (
+    INPUTS,
+    LAYOUTS,
+    ExportOptions,
+    Source,
+    export_model,
+)
+from hrnet_jax.inference.export_check import TOLERANCE
+from hrnet_jax.inference.workdir import load_run
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--workdir", required=True, help="work directory of a run or conversion"
+    )
+    parser.add_argument("--out", required=True, help="a .stablehlo or .onnx file")
+    parser.add_argument("--step", default="best", help="best, latest or a number")
+    parser.add_argument(
+        "--input",
+        default="uint8",
+        choices=INPUTS,
+        help="uint8 images, normalised inside, or float32 normalised ones",
+    )
+    parser.add_argument(
+        "--upsample",
+        action=argparse.BooleanOptionalAction,
+        help="whether logits of segmentation have the size of the image (default) or "
+        "a quarter",
+    )
+    parser.add_argument(
+        "--auxiliary", action="store_true", help="also the outputs of auxiliary heads"
+    )
+    parser.add_argument(
+        "--layout", default="nhwc", choices=LAYOUTS, help="of images and maps, for ONNX"
+    )
+    parser.add_argument(
+        "--size", type=image_size, help="HxW of the images; ONNX needs it"
+    )
+    parser.add_argument(
+        "--check_size",
+        type=image_size,
+        default=(256, 256),
+        help="HxW of the images of the check where --size is not given",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=TOLERANCE,
+        help="largest error accepted, in standard deviations of an output",
+    )
+    parser.add_argument(
+        "--platforms", default="cpu,cuda,tpu", help="that a StableHLO file runs on"
+    )
+    return parser.parse_args()
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width from text such as 360x480."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; expected 360x480")
+    return int(height), int(width)
+
+
+def main() -> None:
+    """Exports and says how well the file does."""
+    arguments = parse_arguments()
+    with command_line.reporting_errors():
+        options = ExportOptions(
+            input=arguments.input,
+            size=arguments.size,
+            upsample=arguments.upsample,
+            auxiliary=arguments.auxiliary,
+            layout=arguments.layout,
+            platforms=tuple(arguments.platforms.split(",")),
+        )
+        runtime.enable_compilation_cache()
+        run = load_run(arguments.workdir, arguments.step)
+        source = Source(
+            name=run.config.model.name,
+            model=run.task.model,
+            variables=run.variables,
+            info=run.info,
+            step=run.step,
+            normalization=run.config.model.normalization,
+        )
+        check = export_model(
+            source,
+            arguments.out,
+            options,
+            check_size=arguments.check_size,
+            tolerance=arguments.tolerance,
+        )
+    sys.stdout.write(f"{arguments.out}: {check}\n")
+
+
+if __name__ == "__main__":
+    main()

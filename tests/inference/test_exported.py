@@ -1,0 +1,162 @@
+"""Exported files as predictors."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from hrnet_jax import runtime
+from hrnet_jax.errors import DataError, ExportError
+from hrnet_jax.inference import Predictor
+from hrnet_jax.inference.export import ExportOptions
+from hrnet_jax.inference.exported import open_exported, record_path
+from hrnet_jax.models.normalization import normalize_images
+from hrnet_jax.segmentation.task import SegmentationTask
+from tests.inference.exporting import INFO, SIZE, exported, make_source
+
+TINY = "segmentation/tiny"
+FILES = {
+    "stablehlo": (".stablehlo", ExportOptions()),
+    "stablehlo, one size": (".stablehlo", ExportOptions(size=SIZE, upsample=False)),
+    "stablehlo, float32": (".stablehlo", ExportOptions("float32")),
+    "onnx": (".onnx", ExportOptions(size=SIZE)),
+    "onnx, a quarter": (".onnx", ExportOptions(size=SIZE, upsample=False)),
+    "onnx, nchw": (".onnx", ExportOptions("float32", SIZE, layout="nchw")),
+}
+ANY_SIZE = ["stablehlo", "stablehlo, float32"]
+
+
+def path_of(kind, name=TINY):
+    return exported(name, *FILES[kind])[0]
+
+
+def copy_of(kind, folder):
+    """A file and its description that a test may damage."""
+    path = path_of(kind)
+    shutil.copy(record_path(path), folder)
+    return pathlib.Path(shutil.copy(path, folder))
+
+
+def make_image(height, width):
+    rng = np.random.default_rng([height, width])
+    return rng.integers(0, 256, (height, width, 3), np.uint8)
+
+
+def expected_prediction(image):
+    source = make_source(TINY)
+    task = SegmentationTask(source.model, INFO)
+    return Predictor(task, source.variables).predict(image)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [(kind, SIZE) for kind in FILES] + [(kind, (33, 47)) for kind in ANY_SIZE],
+)
+def test_predicts_what_the_predictor_does(kind, size):
+    image = make_image(*size)
+    got = Predictor.open(path_of(kind)).predict(image)
+    expected = expected_prediction(image)
+    assert got.keys() == expected.keys() == {"label", "confidence"}
+    for key, value in expected.items():
+        assert got[key].shape == size and got[key].dtype == value.dtype
+    assert (got["label"] == expected["label"]).mean() > 0.999
+    np.testing.assert_allclose(got["confidence"], expected["confidence"], atol=1e-4)
+
+
+def test_knows_its_classes():
+    model = open_exported(str(path_of("onnx")))
+    assert model.info == INFO and model.record["model"] == TINY
+
+
+@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+def test_other_families_give_their_outputs_by_name(kind):
+    name = "pose/w18_small_v1"
+    image = make_image(*SIZE)
+    got = open_exported(path_of(kind, name)).predict(image)
+    source = make_source(name)
+    images = normalize_images(image[None])
+    want = np.asarray(runtime.jit(source.model.apply)(source.variables, images))[0]
+    assert set(got) == {"heatmaps"}
+    np.testing.assert_allclose(got["heatmaps"], want, atol=1e-5 * want.std(), rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["stablehlo, one size", "onnx", "onnx, nchw"])
+def test_another_size_is_an_error_that_names_both(kind):
+    model = open_exported(path_of(kind))
+    with pytest.raises(DataError, match=r"for images of 64x64, got one of 33x47"):
+        model.predict(make_image(33, 47))
+
+
+def test_an_image_too_small_for_a_pyramid_is_an_error():
+    path, _ = exported("pyramid/tiny", *FILES["stablehlo"])
+    with pytest.raises(DataError, match="at least 64x64, got one of 64x60"):
+        open_exported(path).predict(make_image(64, 60))
+
+
+@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+def test_refuses_what_is_no_image(kind):
+    with pytest.raises(DataError, match=r"must be uint8.*got float32 \[64, 64, 3\]"):
+        open_exported(path_of(kind)).predict(np.zeros((64, 64, 3), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+def test_a_damaged_file_is_named(kind, tmp_path):
+    path = copy_of(kind, tmp_path)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = bytes([content[middle] ^ 1])
+    for damaged in (content[:-1], content[:middle] + flipped + content[middle + 1 :]):
+        path.write_bytes(damaged)
+        with pytest.raises(ExportError, match=f"{path} is damaged, or .*another file"):
+            open_exported(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("stablehlo", "by this jax"), ("onnx", "by onnxruntime")],
+)
+def test_a_file_that_the_library_refuses_is_named(kind, message, tmp_path):
+    path = copy_of(kind, tmp_path)
+    path.write_bytes(b"no model")
+    record = json.loads(record_path(path).read_text())
+    record["sha256"] = hashlib.sha256(b"no model").hexdigest()
+    record_path(path).write_text(json.dumps(record))
+    with pytest.raises(ExportError, match=f"{path}: not readable {message}"):
+        open_exported(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: no such file.* describes .* and must lie beside it"),
+        ("{", "json: not valid JSON"),
+        ("[]", "does not describe an exported model: it has no"),
+        ('{"task": "pose"}', "it has no dataset_info, input, sha256"),
+    ],
+)
+def test_a_wrong_description_is_named(content, message, tmp_path):
+    path = copy_of("onnx", tmp_path)
+    record_path(path).unlink()
+    if content is not None:
+        record_path(path).write_text(content)
+    with pytest.raises(ExportError, match=message) as caught:
+        open_exported(path)
+    assert str(record_path(path)) in str(caught.value)
+
+
+def test_a_missing_file_and_another_kind_are_named(tmp_path):
+    with pytest.raises(ExportError, match="a.onnx cannot be read: no such file"):
+        open_exported(tmp_path / "a.onnx")
+    with pytest.raises(ExportError, match=r"a.pth: expected .* .stablehlo or .onnx"):
+        Predictor.open(tmp_path / "a.pth")
+
+
+def test_without_onnxruntime_the_error_says_what_to_install(monkeypatch):
+    path = path_of("onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ExportError, match="pip install 'hrnet_jax.onnx.'"):
+        open_exported(path)
