@@ -13,14 +13,14 @@ import argparse
 import sys
 
 from hrnet_jax import command_line, runtime
-from hrnet_jax.inference.export import (
+from hrnet_jax.inference.export.check import TOLERANCE
+from hrnet_jax.inference.export.writing import (
     INPUTS,
     LAYOUTS,
     ExportOptions,
     Source,
     export_model,
 )
-from hrnet_jax.inference.export_check import TOLERANCE
 from hrnet_jax.inference.workdir import load_run
 
 
@@ -102,6 +102,7 @@ def main() -> None:
             info=run.info,
             step=run.step,
             normalization=run.config.model.normalization,
+            inference=run.config.eval.inference,
         )
         check = export_model(
             source,

@@ -99,7 +99,14 @@ class ClassificationTask:
             `probabilities` float32 [B, K] and the most probable `class` int32 [B].
         """
         inputs = normalize_images(batch["image"], self._normalization)
-        probabilities = jax.nn.softmax(self.model.apply(variables, inputs))
+        logits = self.model.apply(variables, inputs)
+        return self.decode({"logits": logits}, inputs.shape[1:3])
+
+    def decode(
+        self, outputs: dict[str, jax.Array], size: tuple[int, int]
+    ) -> dict[str, jax.Array]:
+        """`probabilities` and `class` of `logits`; see `predict`."""
+        probabilities = jax.nn.softmax(outputs["logits"])
         best = jnp.argmax(probabilities, -1).astype(jnp.int32)
         return {"probabilities": probabilities, "class": best}
 

@@ -68,7 +68,14 @@ class PyramidTask:
         """
         inputs = normalize_images(batch["image"], self._normalization)
         levels = self.model.apply(variables, inputs)
-        return {f"level{index}": level for index, level in enumerate(levels)}
+        named = {f"level{index}": level for index, level in enumerate(levels)}
+        return self.decode(named, inputs.shape[1:3])
+
+    def decode(
+        self, outputs: dict[str, jax.Array], size: tuple[int, int]
+    ) -> dict[str, jax.Array]:
+        """The levels as they are."""
+        return outputs
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.inference.labels import has_classes, label_info
+from hrnet_jax.inference.labels import has_classes, label_info, num_outputs
 from hrnet_jax.inference.provenance import (
     RECORD_FILE,
     Facts,
@@ -163,8 +163,7 @@ def _save(
     record = facts.record
     if not labels and record and family == "segmentation" and has_classes(record.data):
         labels = record.data
-    outputs = getattr(model, "num_classes", getattr(model, "num_points", 0))
-    info = label_info(family, labels, outputs)
+    info = label_info(family, labels, num_outputs(vars(model)))
     config = default_config(family)
     with config.unlocked():
         config.model.name = facts.model

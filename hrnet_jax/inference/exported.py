@@ -9,20 +9,25 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError, ExportError
+from hrnet_jax.errors import DataError, ExportError, HRNetError
+from hrnet_jax.inference.labels import label_info, num_outputs
 from hrnet_jax.inference.predictor import checked_image
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.models.resize import resize
 from hrnet_jax.options import read_options
+from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.training.task import Labelling
 
 Outputs = dict[str, np.ndarray]
 
 FORMATS = (".stablehlo", ".onnx")
+
+# What is read of a description.
+_KEYS = {"task", "model", "model_options", "inference", "step", "input", "sha256"}
+_KEYS |= {"dataset_info"}
 
 # Of onnxruntime, in order of preference.
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -41,13 +46,15 @@ class ExportedModel:
     Attributes:
         path: of the file.
         record: what `<file>.json` says.
-        info: classes and colours, where the export knew them.
+        info: classes and colours, or points; numbered where the export knew none.
+        task: prepares images, decodes outputs and draws them.
         run: maps images as the file takes them to its outputs.
     """
 
     path: pathlib.Path
     record: dict[str, Any]
-    info: DatasetInfo | None
+    info: DatasetInfo
+    task: Labelling
     run: Callable[[np.ndarray], Outputs]
 
     def predict(self, image: np.ndarray) -> Outputs:
@@ -57,20 +64,30 @@ class ExportedModel:
             image: uint8 [H, W, 3] RGB.
 
         Returns:
-            For segmentation `label` uint8 [H, W] and `confidence` float32 [H, W];
-            otherwise the named outputs of the model for this image.
+            The task's prediction, as `Predictor` gives it; test-time flips are no
+            part of an exported file.
 
         Raises:
             DataError: if the image has another type or shape, or a size that the
                 file was not exported for.
         """
-        image = checked_image(image)
+        image = self.task.prepare(checked_image(image))
         outputs = self.outputs(image[None])
-        if self.record["task"] == "segmentation":
-            method = self.record["upsample_method"]
-            logits = outputs["logits"]
-            outputs = jax.device_get(_label(logits, image.shape[:2], method))
-        return {name: value[0] for name, value in outputs.items()}
+        predictions = self._decode(outputs, image.shape[:2])
+        return {name: value[0] for name, value in jax.device_get(predictions).items()}
+
+    @functools.cached_property
+    def _decode(self) -> Callable:
+        return runtime.jit(self.task.decode, static_argnums=1)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where predictions come from, for a report."""
+        return {
+            "file": str(self.path),
+            "model": self.record["model"],
+            "step": self.record["step"],
+        }
 
     def outputs(self, images: np.ndarray) -> Outputs:
         """The outputs of the model for a batch.
@@ -99,8 +116,7 @@ class ExportedModel:
         about = self.record["input"]
         if about["dtype"] == "uint8":
             return images
-        options = read_options(Normalization, about["normalization"], "normalization")
-        return np.asarray(normalize_images(images, options))
+        return np.asarray(normalize_images(images, _normalization(self.record)))
 
     def _check_size(self, size: tuple[int, int]) -> None:
         about = self.record["input"]
@@ -119,15 +135,6 @@ class ExportedModel:
 def _text(size) -> str:
     """Height x width."""
     return "x".join(map(str, size))
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def _label(logits: jax.Array, size: tuple[int, int], method: str) -> dict:
-    """Labels as `SegmentationTask.predict` gives them."""
-    logits = resize(logits, size, method)
-    confidence = jnp.exp(jnp.max(logits, -1) - jax.nn.logsumexp(logits, -1))
-    label = jnp.argmax(logits, -1).astype(jnp.uint8)
-    return {"label": label, "confidence": confidence}
 
 
 def open_exported(path: str | pathlib.Path, *, on_cpu: bool = False) -> ExportedModel:
@@ -159,8 +166,36 @@ def open_exported(path: str | pathlib.Path, *, on_cpu: bool = False) -> Exported
         run = _open_onnx(path, content, on_cpu)
     else:
         run = _open_stablehlo(path, content)
-    info = record["dataset_info"]
-    return ExportedModel(path, record, info and DatasetInfo.from_json(info), run)
+    task, info = _make_task(beside=record_path(path), record=record)
+    return ExportedModel(path, record, info, task, run)
+
+
+def _make_task(
+    beside: pathlib.Path, record: dict[str, Any]
+) -> tuple[Labelling, DatasetInfo]:
+    """The task of a file, with a network that has no weights."""
+    family, options = record["task"], record["model_options"]
+    try:
+        info = (
+            DatasetInfo.from_json(record["dataset_info"])
+            if record["dataset_info"]
+            else label_info(family, "", num_outputs(options))
+        )
+        kind = get_task(family)
+        task = kind(
+            create_model(record["model"], **options),
+            info,
+            inference=read_options(kind.Inference, record["inference"], "inference"),
+            normalization=_normalization(record),
+        )
+    except HRNetError as error:
+        raise ExportError(f"{beside}: {error}") from error
+    return task, info
+
+
+def _normalization(record: dict[str, Any]) -> Normalization:
+    values = record["input"]["normalization"]
+    return read_options(Normalization, values, "normalization")
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -182,8 +217,7 @@ def _read_record(path: pathlib.Path) -> dict[str, Any]:
                 f"{error}; it describes {path.name} and must lie beside it"
             ) from error
         raise ExportError(f"{beside}: not valid JSON: {error}") from error
-    wanted = {"task", "input", "sha256", "dataset_info", "upsample_method"}
-    missing = wanted - set(record if isinstance(record, dict) else ())
+    missing = _KEYS - set(record if isinstance(record, dict) else ())
     if missing:
         raise ExportError(
             f"{beside} does not describe an exported model: it has no "

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from hrnet_jax.data.image_files import read_image
 from hrnet_jax.errors import DataError
+from hrnet_jax.inference.exported import ExportedModel
 from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.training.reporting import write_json
 
@@ -52,7 +53,7 @@ def read_pixels(path: pathlib.Path) -> np.ndarray:
 
 
 def predict_files(
-    run: LoadedRun,
+    run: LoadedRun | ExportedModel,
     images: Iterable[pathlib.Path],
     out: str | os.PathLike,
     *,
@@ -61,7 +62,7 @@ def predict_files(
     """Predicts for image files and writes the task's output files.
 
     Args:
-        run: from `load_run`.
+        run: from `load_run` or `open_exported`.
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
         progress: whether to show a progress bar.
@@ -79,13 +80,7 @@ def predict_files(
         image = read_pixels(path)
         summary = run.task.save(folder, name, image, run.predict(image))
         entries.append({"image": str(path), "name": name, **summary})
-    report = {
-        "model": run.config.model.name,
-        "step": run.step,
-        "metrics": run.metrics,
-        "weights": None if run.record is None else run.record.to_json(),
-        "images": entries,
-    }
+    report = {**run.about, "images": entries}
     write_json(folder / SUMMARY_FILE, report)
     return report
 

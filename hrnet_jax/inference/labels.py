@@ -3,6 +3,8 @@
 import dataclasses
 import importlib
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.registry import SOURCES, source_class
@@ -32,6 +34,11 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
         return dataclasses.replace(empty, image_class_names=names)
     names = _names(labels, "point", count)
     return dataclasses.replace(empty, point_names=names)
+
+
+def num_outputs(options: Mapping[str, Any]) -> int:
+    """Classes or points among the options of a model; 0 where it has neither."""
+    return options.get("num_classes", options.get("num_points", 0))
 
 
 def class_info(classes: str, count: int) -> DatasetInfo:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -50,6 +51,16 @@ class LoadedRun:
     def task(self) -> Labelling:
         """The task, with `model` and `draw`."""
         return self.predictor.task
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where predictions come from, for a report."""
+        return {
+            "model": self.config.model.name,
+            "step": self.step,
+            "metrics": self.metrics,
+            "weights": None if self.record is None else self.record.to_json(),
+        }
 
     def predict(self, image: np.ndarray) -> dict[str, np.ndarray]:
         """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor`."""

@@ -65,6 +65,13 @@ class HeatmapTask:
         """
         inputs = normalize_images(batch["image"], self._normalization)
         heatmaps = self.model.apply(variables, inputs)
+        return self.decode({"heatmaps": heatmaps}, inputs.shape[1:3])
+
+    def decode(
+        self, outputs: dict[str, jax.Array], size: tuple[int, int]
+    ) -> dict[str, jax.Array]:
+        """`heatmaps`, `points` and `scores` of `heatmaps`; see `predict`."""
+        heatmaps = outputs["heatmaps"]
         height, width = heatmaps.shape[1:3]
         flat = heatmaps.reshape(heatmaps.shape[0], height * width, -1)
         peak = jnp.argmax(flat, 1)

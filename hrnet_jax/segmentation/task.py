@@ -142,16 +142,23 @@ class SegmentationTask:
             `confusion` matrix, padded examples left out.
         """
         logits = self.logits(variables, batch["image"])
-        label = jnp.argmax(logits, -1)
-        confidence = jnp.exp(jnp.max(logits, -1) - jax.nn.logsumexp(logits, -1))
-        predictions = {"label": label.astype(jnp.uint8), "confidence": confidence}
+        predictions = self.decode({"logits": logits}, logits.shape[1:3])
         if "label" in batch:
             valid = batch["example_valid"][:, None, None]
             target = jnp.where(valid, batch["label"], self._info.ignore_label)
             predictions["confusion"] = confusion_matrix(
-                target, label, self._info.num_classes
+                target, predictions["label"], self._info.num_classes
             )
         return predictions
+
+    def decode(
+        self, outputs: dict[str, jax.Array], size: tuple[int, int]
+    ) -> dict[str, jax.Array]:
+        """`label` and `confidence` of `logits` at any resolution; see `predict`."""
+        logits = resize(outputs["logits"], size, self._upsample)
+        label = jnp.argmax(logits, -1).astype(jnp.uint8)
+        confidence = jnp.exp(jnp.max(logits, -1) - jax.nn.logsumexp(logits, -1))
+        return {"label": label, "confidence": confidence}
 
     def evaluator(self) -> SegmentationEvaluator:
         """Counts pixels over a data set."""

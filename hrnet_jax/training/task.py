@@ -40,6 +40,12 @@ class Labelling(Protocol):
         """Predictions for a batch, on the device."""
         ...
 
+    def decode(
+        self, outputs: dict[str, jax.Array], size: tuple[int, int]
+    ) -> dict[str, jax.Array]:
+        """Predictions from what the network put out for images of this size."""
+        ...
+
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None
     ) -> np.ndarray:

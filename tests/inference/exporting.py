@@ -4,8 +4,8 @@ import functools
 import pathlib
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.inference.export import ExportOptions, Source, export_model
-from hrnet_jax.inference.export_check import Check
+from hrnet_jax.inference.export.check import Check
+from hrnet_jax.inference.export.writing import ExportOptions, Source, export_model
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
 from tests import tiny
@@ -15,7 +15,7 @@ SIZE = (64, 64)
 CLASSES = ("sky", "tree", "road", "car")
 INFO = DatasetInfo(
     "mine", 4, CLASSES, ((1, 2, 3), (4, 5, 6), (7, 8, 9), (9, 9, 9)),
-    point_names=("a", "b", "c", "d"),
+    point_names=("a", "b", "c", "d"), image_class_names=CLASSES,
 )  # fmt: skip
 OPTIONS = {
     "classification": {"num_classes": 4},

@@ -14,9 +14,13 @@ import pytest
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError, ExportError
-from hrnet_jax.inference import export
-from hrnet_jax.inference.export import ExportOptions, export_model, make_function
-from hrnet_jax.inference.export_check import largest_error
+from hrnet_jax.inference.export import writing as export
+from hrnet_jax.inference.export.check import largest_error
+from hrnet_jax.inference.export.writing import (
+    ExportOptions,
+    export_model,
+    make_function,
+)
 from hrnet_jax.models.folding import fold_batch_norm
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
@@ -262,8 +266,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
-    for module in ("export_onnx", "onnx_graph", "onnx_operations", "onnx_spatial"):
-        monkeypatch.delitem(sys.modules, f"hrnet_jax.inference.{module}", False)
+    for module in ("onnx_file", "onnx_graph", "onnx_operations", "onnx_spatial"):
+        monkeypatch.delitem(sys.modules, f"hrnet_jax.inference.export.{module}", False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match="pip install 'hrnet_jax.onnx.'"):
         export_model(make_source(TINY), tmp_path / "a.onnx", FIXED)

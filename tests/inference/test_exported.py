@@ -1,5 +1,6 @@
 """Exported files as predictors."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -9,13 +10,14 @@ import sys
 import numpy as np
 import pytest
 
-from hrnet_jax import runtime
 from hrnet_jax.errors import DataError, ExportError
 from hrnet_jax.inference import Predictor
-from hrnet_jax.inference.export import ExportOptions
+from hrnet_jax.inference.export.writing import ExportOptions, export_model
 from hrnet_jax.inference.exported import open_exported, record_path
-from hrnet_jax.models.normalization import normalize_images
+from hrnet_jax.inference.folder import predict_files
+from hrnet_jax.registry import get_task
 from hrnet_jax.segmentation.task import SegmentationTask
+from tests import tiny
 from tests.inference.exporting import INFO, SIZE, exported, make_source
 
 TINY = "segmentation/tiny"
@@ -72,16 +74,54 @@ def test_knows_its_classes():
     assert model.info == INFO and model.record["model"] == TINY
 
 
+FAMILIES = ["landmarks/w18_small_v1", "pose/w18_small_v1", "pyramid/w18_small_v1"]
+
+
 @pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
-def test_other_families_give_their_outputs_by_name(kind):
-    name = "pose/w18_small_v1"
-    image = make_image(*SIZE)
-    got = open_exported(path_of(kind, name)).predict(image)
-    source = make_source(name)
-    images = normalize_images(image[None])
-    want = np.asarray(runtime.jit(source.model.apply)(source.variables, images))[0]
-    assert set(got) == {"heatmaps"}
-    np.testing.assert_allclose(got["heatmaps"], want, atol=1e-5 * want.std(), rtol=0)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_other_families_predict_as_the_predictor_does(kind, name, tmp_path):
+    source, image = make_source(name), make_image(*SIZE)
+    task = get_task(source.task)(source.model, INFO)
+    model = open_exported(path_of(kind, name))
+    expected = Predictor(task, source.variables).predict(image)
+    got = model.predict(image)
+    assert got.keys() == expected.keys()
+    for key, value in expected.items():
+        assert got[key].shape == value.shape and got[key].dtype == value.dtype
+        # Points are exact: no two cells of a heatmap are as high as another.
+        limit = 0 if key == "points" else 2e-5 * value.std()
+        np.testing.assert_allclose(got[key], value, atol=limit, rtol=0)
+    report = predict_files(model, [], tmp_path, progress=False)
+    assert (report["model"], report["step"]) == (name, 7)
+    assert model.task.save(tmp_path, "it", image, got)
+
+
+def test_images_for_a_classifier_are_prepared_first():
+    options = {"short_side": 72, "crop": 64}
+    source = make_source("classification/w18_small_v1")
+    source = dataclasses.replace(source, inference=options)
+    path = tiny.session_dir() / "classifier.stablehlo"
+    export_model(source, path, ExportOptions(size=SIZE))
+    image = make_image(100, 230)
+    model = open_exported(path)
+    assert model.task.prepare(image).shape == (64, 64, 3)
+    task = get_task("classification")(
+        source.model, INFO, inference=model.task.Inference(**options)
+    )
+    expected = Predictor(task, source.variables).predict(image)
+    got = model.predict(image)
+    np.testing.assert_allclose(
+        got["probabilities"], expected["probabilities"], atol=1e-5
+    )
+    assert got["class"] == expected["class"]
+
+
+def test_without_names_outputs_are_numbered(tmp_path):
+    source = dataclasses.replace(make_source(TINY), info=None)
+    path = tmp_path / "tiny.stablehlo"
+    export_model(source, path, check_size=SIZE)
+    names = open_exported(path).info.class_names
+    assert names == ("class 0", "class 1", "class 2", "class 3")
 
 
 @pytest.mark.parametrize("kind", ["stablehlo, one size", "onnx", "onnx, nchw"])
@@ -93,7 +133,7 @@ def test_another_size_is_an_error_that_names_both(kind):
 
 def test_an_image_too_small_for_a_pyramid_is_an_error():
     path, _ = exported("pyramid/tiny", *FILES["stablehlo"])
-    with pytest.raises(DataError, match="at least 64x64, got one of 64x60"):
+    with pytest.raises(DataError, match="at least 64 pixels high and wide, got 64x60"):
         open_exported(path).predict(make_image(64, 60))
 
 
@@ -135,7 +175,7 @@ def test_a_file_that_the_library_refuses_is_named(kind, message, tmp_path):
         (None, "cannot be read: no such file.* describes .* and must lie beside it"),
         ("{", "json: not valid JSON"),
         ("[]", "does not describe an exported model: it has no"),
-        ('{"task": "pose"}', "it has no dataset_info, input, sha256"),
+        ('{"task": "pose"}', "it has no dataset_info, inference, input, model, mod"),
     ],
 )
 def test_a_wrong_description_is_named(content, message, tmp_path):
@@ -159,4 +199,13 @@ def test_without_onnxruntime_the_error_says_what_to_install(monkeypatch):
     path = path_of("onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ExportError, match="pip install 'hrnet_jax.onnx.'"):
+        open_exported(path)
+
+
+def test_a_description_of_another_model_is_named(tmp_path):
+    path = copy_of("stablehlo", tmp_path)
+    record = json.loads(record_path(path).read_text())
+    record["model_options"]["depth"] = 5
+    record_path(path).write_text(json.dumps(record))
+    with pytest.raises(ExportError, match="json: model .* has no option 'depth'"):
         open_exported(path)

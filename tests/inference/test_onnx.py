@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from hrnet_jax.errors import ExportError
-from hrnet_jax.inference.export_onnx import to_onnx
+from hrnet_jax.inference.export.onnx_file import to_onnx
 from hrnet_jax.models.representations import pool
 from hrnet_jax.models.resize import METHODS, resize
 

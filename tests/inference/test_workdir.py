@@ -12,6 +12,7 @@ from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.inference.workdir import load_run, save_converted
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.config import default_config
 from hrnet_jax.training.weights import flat_variables
 from tests import tiny
 
@@ -104,10 +105,9 @@ def test_converted_weights_become_a_run(tmp_path):
         class_names=("sky", "tree", "road"),
         palette=((1, 2, 3), (4, 5, 6), (7, 8, 9)),
     )
-    save_converted(
-        tmp_path, "segmentation", "segmentation/tiny", variables, info,
-        align_corners=True,
-    )  # fmt: skip
+    config = default_config("segmentation")
+    config.model.name, config.model.align_corners = "segmentation/tiny", True
+    save_converted(tmp_path, config, variables, info)
     run = load_run(tmp_path)
     assert run.step == 0 and run.metrics == {} and run.info == info
     assert run.task.model == model

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from hrnet_jax.inference.onnx_graph import CHANNELS_FIRST, Graph, Tensor
-from hrnet_jax.inference.onnx_operations import convert
-from hrnet_jax.inference.onnx_spatial import resize_p
+from hrnet_jax.inference.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor
+from hrnet_jax.inference.export.onnx_operations import convert
+from hrnet_jax.inference.export.onnx_spatial import resize_p
 from hrnet_jax.models.resize import SUBSTITUTE
 
 

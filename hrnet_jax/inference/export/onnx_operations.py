@@ -12,8 +12,8 @@ from jax.extend import core
 from onnx import helper
 
 from hrnet_jax.errors import ExportError
-from hrnet_jax.inference.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
-from hrnet_jax.inference.onnx_spatial import convolution, pool, resize, take
+from hrnet_jax.inference.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
+from hrnet_jax.inference.export.onnx_spatial import convolution, pool, resize, take
 
 # Elementwise operations with one counterpart.
 _SAME = {

@@ -4,7 +4,7 @@ import numpy as np
 from jax.extend import core
 
 from hrnet_jax.errors import ExportError
-from hrnet_jax.inference.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
+from hrnet_jax.inference.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
 from hrnet_jax.models.resize import interpolation_matrix
 
 # Resizing as one operation: put in its place while a model is traced for ONNX.

@@ -1,4 +1,4 @@
-"""Models as files that run without this package: StableHLO and ONNX."""
+"""Writes models as StableHLO and ONNX, with a description beside them."""
 
 import dataclasses
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.heads import PyramidHRNet
 from hrnet_jax.errors import ConfigError, ExportError
-from hrnet_jax.inference.export_check import TOLERANCE, Check, compare
+from hrnet_jax.inference.export.check import TOLERANCE, Check, compare
 from hrnet_jax.inference.exported import (
     FORMATS,
     ExportedModel,
@@ -91,6 +91,7 @@ class Source:
         info: classes, colours, points.
         step: of the checkpoint.
         normalization: of images, as the weights were trained.
+        inference: options of the task's predictions, `eval.inference`.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Source:
     info: DatasetInfo | None = None
     step: int | None = None
     normalization: Normalization = Normalization()
+    inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -255,6 +257,8 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
         "format": suffix.removeprefix("."),
         "task": source.task,
         "model": source.name,
+        "model_options": model_options(source.model),
+        "inference": dict(source.inference),
         "step": source.step,
         "input": {
             "name": "images",
@@ -275,6 +279,18 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
     return json.loads(json.dumps(about))
 
 
+def model_options(model: HRNet) -> dict[str, Any]:
+    """What `create_model` needs besides a name to make such a network again."""
+    set_elsewhere = {"name", "parent", "variant", "norm", "dtype", "remat"}
+    if not model.representations:
+        set_elsewhere.add("representation")
+    return {
+        field.name: getattr(model, field.name)
+        for field in dataclasses.fields(model)
+        if field.name not in set_elsewhere
+    }
+
+
 def _stablehlo_content(
     function: Callable, source: Source, options: ExportOptions
 ) -> bytes:
@@ -291,7 +307,7 @@ def _stablehlo_content(
 
 def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
     try:
-        from hrnet_jax.inference.export_onnx import to_onnx
+        from hrnet_jax.inference.export.onnx_file import to_onnx
     except ModuleNotFoundError as error:
         if error.name.partition(".")[0] != "onnx":
             raise
