@@ -6,7 +6,6 @@ import pathlib
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.inference.export.check import Check
 from hrnet_jax.inference.export.writing import ExportOptions, Source, export_model
-from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
 from tests import tiny
 from tests.models.random_weights import random_variables
@@ -29,7 +28,6 @@ OPTIONS = {
 @functools.cache
 def make_source(name: str, **changes) -> Source:
     """A model with random weights."""
-    VARIANTS.setdefault(tiny.VARIANT_NAME, tiny.VARIANT)
     options = OPTIONS[name.partition("/")[0]]
     model = create_model(name, **options)
     return Source(name, model, random_variables(model), INFO, step=7, **changes)

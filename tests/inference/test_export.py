@@ -36,6 +36,15 @@ NAMES = [
     "segmentation/w18_small_v1",
     "segmentation/w18_small_v1_ocr",
 ]
+
+
+@pytest.fixture(autouse=True)
+def tiny_variants(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    two_stages = dataclasses.replace(tiny.VARIANT, modules=(1, 1, 0))
+    monkeypatch.setitem(VARIANTS, "two_stages", two_stages)
+
+
 SEGMENTATION = "segmentation/w18_small_v1"
 TINY = "segmentation/tiny"
 FIXED = ExportOptions(size=SIZE)
@@ -167,9 +176,6 @@ def test_auxiliary_outputs_are_left_out_unless_asked_for():
 @pytest.mark.parametrize("method", ["align_corners", "nearest", "bilinear_by_factor"])
 def test_every_way_of_upsampling_at_an_odd_size(method, suffix, tmp_path):
     # Four branches, to join, and an exchange among three of them.
-    VARIANTS.setdefault(
-        "two_stages", dataclasses.replace(tiny.VARIANT, modules=(1, 1, 0))
-    )
     source = make_source("segmentation/two_stages")
     model = source.model.clone(upsample=method)
     options = ExportOptions(size=(37, 53) if suffix == ".onnx" else None)
@@ -281,7 +287,6 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
     ],
 )
 def test_the_script_exports_a_run(arguments, output, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     script = tiny.ROOT / "scripts" / "export.py"
     rest = [argument.format(tmp=tmp_path) for argument in arguments]
     monkeypatch.setattr(

@@ -15,6 +15,7 @@ from hrnet_jax.inference import Predictor
 from hrnet_jax.inference.export.writing import ExportOptions, export_model
 from hrnet_jax.inference.exported import open_exported, record_path
 from hrnet_jax.inference.folder import predict_files
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import get_task
 from hrnet_jax.segmentation.task import SegmentationTask
 from tests import tiny
@@ -30,6 +31,11 @@ FILES = {
     "onnx, nchw": (".onnx", ExportOptions("float32", SIZE, layout="nchw")),
 }
 ANY_SIZE = ["stablehlo", "stablehlo, float32"]
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
 
 
 def path_of(kind, name=TINY):
