@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.inference.labels import has_classes, label_info, num_outputs
+from hrnet_jax.inference.labels import known_labels, label_info, num_outputs
 from hrnet_jax.inference.provenance import (
     RECORD_FILE,
     Facts,
@@ -161,9 +161,10 @@ def _save(
     """Writes the work directory, the record beside the checkpoint."""
     family = facts.model.split("/")[0]
     record = facts.record
-    if not labels and record and family == "segmentation" and has_classes(record.data):
-        labels = record.data
-    info = label_info(family, labels, num_outputs(vars(model)))
+    count = num_outputs(vars(model))
+    if not labels and record and record.model == facts.model:
+        labels = known_labels(record.data, count)
+    info = label_info(family, labels, count)
     config = default_config(family)
     with config.unlocked():
         config.model.name = facts.model

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.label_names import LABEL_NAMES, flip_pairs
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import DataError
 from hrnet_jax.segmentation.drawing import default_palette
+
+_PLURALS = {"class": "classes", "point": "points"}
 
 
 def label_info(family: str, labels: str, count: int) -> DatasetInfo:
@@ -17,23 +20,37 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
 
     Args:
         family: `segmentation`, `classification`, `landmarks`, `pose` or `pyramid`.
-        labels: a data set with fixed classes (segmentation), a text file with one
-            name a line, or nothing for numbers.
+        labels: a data set whose classes or points have names here, a text file with
+            one name a line, or nothing for numbers.
         count: how many outputs the weights have.
 
     Raises:
         DataError: if the names are not as many.
     """
-    if family == "segmentation":
-        return class_info(labels, count)
-    empty = DatasetInfo(_set_name(labels, family), 0, (), ())
+    name = pathlib.Path(labels).stem or family
     if family == "pyramid":
-        return empty
+        return DatasetInfo(name, 0, (), ())
+    is_points = family in ("landmarks", "pose")
+    names = _names(labels, "point" if is_points else "class", count)
+    pairs = flip_pairs(labels) if labels in LABEL_NAMES else ()
+    if is_points:
+        empty = DatasetInfo(name, 0, (), ())
+        return dataclasses.replace(empty, point_names=names, point_flip_pairs=pairs)
     if family == "classification":
-        names = _names(labels, "class", count)
-        return dataclasses.replace(empty, image_class_names=names)
-    names = _names(labels, "point", count)
-    return dataclasses.replace(empty, point_names=names)
+        return DatasetInfo(name, 0, (), (), image_class_names=names)
+    palette = tuple(default_palette(count))
+    if labels in SOURCES:
+        palette = _palette(_class_table(labels))
+    return DatasetInfo(name, count, names, palette, flip_pairs=pairs)
+
+
+def known_labels(data: str, count: int) -> str:
+    """The data set itself if there are names for all its outputs, else nothing."""
+    if data in SOURCES:
+        names = getattr(_module(data), "CLASSES", ())
+    else:
+        names = LABEL_NAMES.get(data, ())
+    return data if len(names) == count else ""
 
 
 def num_outputs(options: Mapping[str, Any]) -> int:
@@ -41,47 +58,27 @@ def num_outputs(options: Mapping[str, Any]) -> int:
     return options.get("num_classes", options.get("num_points", 0))
 
 
-def class_info(classes: str, count: int) -> DatasetInfo:
-    """Names and colours for `count` classes of pixels; see `label_info`."""
-    palette = tuple(default_palette(count))
-    if classes in SOURCES:
-        table = _class_table(classes)
-        names, palette = tuple(table), _palette(table)
-        _check_count(classes, names, count)
-    else:
-        names = _names(classes, "class", count)
-    return DatasetInfo(_set_name(classes, "classes"), count, names, palette)
-
-
-def has_classes(data: str) -> bool:
-    """Whether a data set of this name has fixed classes of pixels."""
-    return data in SOURCES and hasattr(_module(data), "CLASSES")
-
-
 def _names(labels: str, what: str, count: int) -> tuple[str, ...]:
     if not labels:
         return tuple(f"{what} {index}" for index in range(count))
     path = pathlib.Path(labels)
-    if not path.is_file():
+    if labels in LABEL_NAMES:
+        names = LABEL_NAMES[labels]
+    elif labels in SOURCES:
+        names = tuple(_class_table(labels))
+    elif path.is_file():
+        lines = path.read_text().splitlines()
+        names = tuple(line.strip() for line in lines if line.strip())
+    else:
         raise DataError(
             f"{labels}: neither a file of {what} names nor one of the data sets "
-            f"{', '.join(sorted(SOURCES))}"
+            f"{', '.join(sorted({*SOURCES, *LABEL_NAMES}))}"
         )
-    lines = path.read_text().splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
-    _check_count(labels, names, count)
-    return names
-
-
-def _check_count(labels: str, names: tuple[str, ...], count: int) -> None:
     if len(names) != count:
         raise DataError(
-            f"{labels} names {len(names)} classes, the weights have {count}"
+            f"{labels} names {len(names)} {_PLURALS[what]}, the weights have {count}"
         )
-
-
-def _set_name(labels: str, default: str) -> str:
-    return pathlib.Path(labels).stem or default
+    return names
 
 
 def _module(data: str):
@@ -89,7 +86,7 @@ def _module(data: str):
 
 
 def _class_table(data: str) -> dict:
-    if not has_classes(data):
+    if not hasattr(_module(data), "CLASSES"):
         raise DataError(f"the data set {data!r} has no fixed classes")
     return _module(data).CLASSES
 

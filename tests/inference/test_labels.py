@@ -4,15 +4,15 @@ import pytest
 
 from hrnet_jax.data.camvid import CLASSES as CAMVID
 from hrnet_jax.errors import DataError
-from hrnet_jax.inference.labels import class_info, has_classes, label_info
+from hrnet_jax.inference.labels import known_labels, label_info
 
 
 def test_class_names_from_data_sets_and_files(tmp_path):
-    info = class_info("camvid", 11)
+    info = label_info("segmentation", "camvid", 11)
     assert info.class_names == tuple(CAMVID) and info.palette[3] == (128, 64, 128)
     path = tmp_path / "mine.txt"
     path.write_text("sky\n\n tree \nroad\n")
-    info = class_info(str(path), 3)
+    info = label_info("segmentation", str(path), 3)
     assert info.class_names == ("sky", "tree", "road") and len(info.palette) == 3
     assert info.name == "mine"
 
@@ -29,9 +29,45 @@ def test_outputs_of_other_families_are_named_too(tmp_path):
     assert label_info("pyramid", "", 0).name == "pyramid"
 
 
-def test_which_data_sets_have_fixed_classes():
-    assert has_classes("cityscapes") and has_classes("camvid")
-    assert not has_classes("segmentation_folder") and not has_classes("ade20k")
+@pytest.mark.parametrize(
+    ("data", "family", "count", "some"),
+    [
+        ("ade20k", "segmentation", 150, {0: "wall", 12: "person", 149: "flag"}),
+        ("coco-stuff-10k", "segmentation", 171, {0: "person", 170: "wood"}),
+        ("lip", "segmentation", 20, {0: "background", 14: "left-arm"}),
+        ("pascal-context-59", "segmentation", 59, {0: "aeroplane", 58: "wood"}),
+        ("pascal-context-60", "segmentation", 60, {0: "background", 37: "person"}),
+        ("voc12aug", "segmentation", 21, {15: "person", 20: "tv monitor"}),
+        ("coco", "pose", 17, {0: "nose", 9: "left wrist", 16: "right ankle"}),
+        ("mpii", "pose", 16, {0: "right ankle", 9: "head top"}),
+    ],
+)
+def test_names_of_data_sets_of_released_weights(data, family, count, some):
+    info = label_info(family, data, count)
+    names = info.class_names or info.point_names
+    assert len(names) == len(set(names)) == count
+    assert all("  " not in name and name.strip() == name for name in names)
+    for index, name in some.items():
+        assert names[index] == name
+    assert known_labels(data, count) == data and known_labels(data, count + 1) == ""
+
+
+def test_left_and_right_swap_when_an_image_is_mirrored():
+    lip = label_info("segmentation", "lip", 20)
+    assert lip.flip_pairs == ((14, 15), (16, 17), (18, 19))
+    coco = label_info("pose", "coco", 17).point_flip_pairs
+    assert coco == tuple((index, index + 1) for index in range(1, 17, 2))
+    mpii = label_info("pose", "mpii", 16).point_flip_pairs
+    assert sorted(sorted(pair) for pair in mpii) == [
+        [0, 5], [1, 4], [2, 3], [10, 15], [11, 14], [12, 13],
+    ]  # fmt: skip
+    assert label_info("segmentation", "ade20k", 150).flip_pairs == ()
+
+
+def test_labels_are_known_where_all_outputs_have_names():
+    assert known_labels("cityscapes", 19) == "cityscapes"
+    assert known_labels("coco", 51) == known_labels("segmentation_folder", 3) == ""
+    assert known_labels("imagenet-1k", 1000) == ""
 
 
 @pytest.mark.parametrize(
@@ -39,9 +75,10 @@ def test_which_data_sets_have_fixed_classes():
     [
         ("camvid", 19, "camvid names 11 classes, the weights have 19"),
         ("segmentation_folder", 3, "'segmentation_folder' has no fixed classes"),
+        ("lip", 19, "lip names 20 classes, the weights have 19"),
         ("ade", 150, "ade: neither a file of class names nor one of the data sets"),
     ],
 )
 def test_wrong_class_names(classes, count, message):
     with pytest.raises(DataError, match=message):
-        class_info(classes, count)
+        label_info("segmentation", classes, count)
