@@ -180,6 +180,17 @@ def test_the_card_is_light_so_that_dark_pages_show_it():
     assert root.find(f"{SVG}title").text == "The network pose/w32"
 
 
-def test_the_picture_in_the_documentation_is_up_to_date():
-    kept = (ROOT / "docs" / "network_w48.svg").read_text(encoding="utf-8")
-    assert kept == draw(default("segmentation/w48")) + "\n"
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("classification_w48", "classification/w48"),
+        ("landmarks_w18", "landmarks/w18"),
+        ("pose_w32", "pose/w32"),
+        ("pyramid_w32", "pyramid/w32"),
+        ("segmentation_w48", "segmentation/w48"),
+        ("segmentation_w48_ocr", "segmentation/w48_ocr"),
+    ],
+)
+def test_pictures_in_the_documentation_are_up_to_date(file, name):
+    path = ROOT / "docs" / "networks" / f"{file}.svg"
+    assert path.read_text(encoding="utf-8") == draw(default(name)) + "\n"
