@@ -15,7 +15,6 @@ from hrnet_jax.inference.labels import known_labels, label_info, num_outputs
 from hrnet_jax.inference.provenance import (
     RECORD_FILE,
     Facts,
-    find_record,
     gather_facts,
 )
 from hrnet_jax.inference.workdir import load_run, save_converted
@@ -25,6 +24,7 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
 from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
 from hrnet_jax.pretrained.fit import Transfer, transfer
+from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.registry import create_model
 from hrnet_jax.training.config import default_config
 from hrnet_jax.training.reporting import write_json

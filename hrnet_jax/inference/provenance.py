@@ -12,9 +12,10 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.resize import BY_FACTOR
-from hrnet_jax.pretrained.known import KnownFile, find_known, get_known
+from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
+from hrnet_jax.pretrained.known import KnownFile
 from hrnet_jax.pretrained.recognition import Recognized, recognize, scheme_of_names
-from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
+from hrnet_jax.pretrained.wrappers import unwrap
 
 # Beside the checkpoint of a converted file: what it was and what was decided.
 RECORD_FILE = "weights.json"
@@ -84,42 +85,6 @@ class Facts:
         return lines + [f"assumed: {text}" for text in self.assumed]
 
 
-def find_record(
-    path: str | os.PathLike,
-    tensors: Mapping[str, np.ndarray],
-    name: str | None = None,
-    inplace_abn: bool | None = None,
-) -> KnownFile | None:
-    """The record of a file.
-
-    Args:
-        path: of the file.
-        tensors: of the file, with batch counters.
-        name: of the released file, where it was renamed; empty for no record.
-        inplace_abn: decides between two files of one name.
-
-    Raises:
-        WeightsError: if two released files have this name and nothing tells which
-            this is, or `name` is unknown.
-    """
-    if name == "":
-        return None
-    found = find_known(name or pathlib.Path(path).name)
-    if name and not found:
-        get_known(name)
-    if len(found) > 1:
-        if inplace_abn is None and _has_counters(tensors):
-            inplace_abn = False  # InPlaceABN counts no batches.
-        found = tuple(r for r in found if inplace_abn in (None, r.inplace_abn))
-    if len(found) > 1:
-        raise WeightsError(
-            f"{path}: two released files have this name, "
-            f"{' and '.join(record.source for record in found)}; say --inplace_abn "
-            "for the first kind or --no-inplace_abn for the other"
-        )
-    return found[0] if found else None
-
-
 def gather_facts(
     tensors: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
 ) -> Facts:
@@ -135,22 +100,25 @@ def gather_facts(
     options = dict(found.options) if found and found.model == model else {}
     if record is not None and record.model == model:
         options |= record.options
-    convention = found.scheme.convention if found else scheme_of_names(names).convention
-    is_fcos = convention == "fcos" or any(_FCOS_LAYER in name for name in names)
+    scheme = found.scheme if found else scheme_of_names(names)
+    is_fcos = scheme.convention == "fcos" or any(_FCOS_LAYER in name for name in names)
     if is_fcos and options.get("levels") == 5:
         options["stride"] = 2
-    assumed = _upsampling(options, convention, model, record, stated)
+    assumed = _upsampling(options, scheme.convention, model, record, stated)
     options |= stated.options
     return Facts(
         model=model,
-        convention=convention,
+        convention=scheme.convention,
         options=options,
-        inplace_abn=_inplace_abn(
-            tensors, found.model if found else model, convention, record, stated
+        inplace_abn=uses_inplace_abn(
+            tensors,
+            scheme,
+            record,
+            stated.inplace_abn,
         ),
         momentum=_or(record and record.momentum, _MOMENTUM),
         epsilon=record.epsilon if record else _EPSILON,
-        normalization=_normalization(convention, is_fcos, record),
+        normalization=_normalization(scheme.convention, is_fcos, record),
         record=record,
         assumed=tuple(assumed),
     )
@@ -215,35 +183,6 @@ def _upsampling(
     ]
 
 
-def _inplace_abn(
-    tensors: Mapping[str, np.ndarray],
-    model: str,
-    convention: str,
-    record: KnownFile | None,
-    stated: Stated,
-) -> bool:
-    """Whether scales are |weight| + 1e-5; `model` is what the tensors belong to."""
-    counted = _has_counters(tensors)
-    if stated.inplace_abn is not None:
-        return stated.inplace_abn
-    if record is not None:
-        if record.inplace_abn and counted:
-            raise WeightsError(
-                f"{record.source} trained with InPlaceABN, which counts no batches, "
-                "but this file has batch counters; say --inplace_abn or "
-                "--no-inplace_abn"
-            )
-        return record.inplace_abn
-    if counted or convention != "official" or not model.startswith("segmentation"):
-        return False
-    raise WeightsError(
-        "the file has no batch counters, so it may have been trained with InPlaceABN "
-        "(master branch of HRNet-Semantic-Segmentation, files ending in _torch04), "
-        "which scales by |weight| + 1e-5; say --inplace_abn or --no-inplace_abn, or "
-        "--record=NAME of the released file"
-    )
-
-
 def _normalization(
     convention: str, is_fcos: bool, record: KnownFile | None
 ) -> Normalization:
@@ -252,10 +191,6 @@ def _normalization(
     if convention == "fcos":
         return _CAFFE
     return _SWAPPED if is_fcos else Normalization()
-
-
-def _has_counters(tensors: Mapping[str, np.ndarray]) -> bool:
-    return any(name.endswith(COUNTER) for name in tensors)
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -59,6 +59,11 @@ def unwrap(
     return result
 
 
+def has_counters(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether the norms of a file counted their batches."""
+    return any(name.endswith(COUNTER) for name in tensors)
+
+
 def _check_epsilon(name: str, value: np.ndarray) -> None:
     """The epsilon of a norm is an option of the model, so it must be the usual one."""
     if not np.allclose(np.asarray(value), _EPSILON, rtol=1e-6, atol=0):

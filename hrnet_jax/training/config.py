@@ -37,7 +37,8 @@ class ModelOptions:
         init_skip: patterns of parameter names to leave at their initial values.
         init_partial: take what has the right name and shape and report the rest,
             instead of failing where anything differs.
-        init_inplace_abn: `init_from` was trained with InPlaceABN.
+        init_inplace_abn: `init_from` was trained with InPlaceABN; None leaves it to
+            the record of a released file and to the batch counters.
     """
 
     name: str = ""
@@ -54,7 +55,7 @@ class ModelOptions:
     init_from: str = ""
     init_skip: tuple[str, ...] = ()
     init_partial: bool = False
-    init_inplace_abn: bool = False
+    init_inplace_abn: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,6 +212,7 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     config.eval.inference = dataclasses.asdict(kind.Inference())
     # None would fix the type of the key to "nothing".
     config.model.align_corners = ml_collections.config_dict.placeholder(bool)
+    config.model.init_inplace_abn = ml_collections.config_dict.placeholder(bool)
     config.model.representation = ml_collections.config_dict.placeholder(str)
     config.model.upsample = ml_collections.config_dict.placeholder(str)
     return config.lock()

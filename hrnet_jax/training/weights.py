@@ -12,6 +12,9 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
 from hrnet_jax.pretrained.files import read_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
+from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
+from hrnet_jax.pretrained.recognition import scheme_of_names
+from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import ModelOptions
 
@@ -49,7 +52,12 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
     path = pathlib.Path(options.init_from)
     if path.is_dir():
         return flat_variables(saved_variables(path, "best")), []
-    return convert_names(read_weights_file(path), inplace_abn=options.init_inplace_abn)
+    tensors = read_weights_file(path, keep_counters=True)
+    stated = options.init_inplace_abn
+    record = find_record(path, tensors, inplace_abn=stated)
+    scheme = scheme_of_names(unwrap(tensors))
+    inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
+    return convert_names(tensors, inplace_abn=inplace_abn)
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.heads import upsample_between
 from hrnet_jax.models.layers import Conv, ConvNorm, relu
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.representations import Project, concatenate, pool
@@ -115,3 +116,16 @@ def test_concatenation_joins_all_resolutions_at_the_highest():
     up = torch.nn.functional.interpolate(nchw(maps[1]), size=(8, 6), mode="bilinear")
     got = concatenate(tuple(map(jnp.asarray, maps)), "bilinear")
     np.testing.assert_allclose(got, np.concatenate([maps[0], nhwc(up)], -1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "head"),
+    [
+        ("nearest", "bilinear"),
+        ("bilinear", "bilinear"),
+        ("bilinear_by_factor", "bilinear"),
+        ("align_corners", "align_corners"),
+    ],
+)
+def test_heads_never_upsample_by_copying(exchange, head):
+    assert upsample_between(exchange) == head

@@ -193,3 +193,13 @@ def test_counters_stay_where_they_tell_something(state_dict):
     kept = unwrap(state_dict, keep_counters=True)
     assert "bn1.num_batches_tracked" in kept
     assert "bn1.num_batches_tracked" not in unwrap(state_dict)
+
+
+def test_what_mmpose_and_losses_keep_beside_the_weights_is_left_out():
+    tensors = {
+        "backbone.conv1.weight": np.ones(2),
+        "data_preprocessor.mean": np.ones((3, 1, 1)),
+        "data_preprocessor.std": np.ones((3, 1, 1)),
+        "loss.criterion.weight": np.ones(19),
+    }
+    assert unwrap(tensors).keys() == {"backbone.conv1.weight"}

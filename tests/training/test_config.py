@@ -9,6 +9,7 @@ import ml_collections
 import pytest
 
 import hrnet_jax
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.registry import TASKS
 from hrnet_jax.training.config import (
@@ -22,6 +23,7 @@ from hrnet_jax.training.config import (
     read_config,
     to_json,
 )
+from hrnet_jax.training.setup import build_labelling, build_task
 
 # Where a section of a task sits in the configuration.
 TASK_SECTIONS = {
@@ -250,3 +252,15 @@ def test_to_json_copies_plain_dictionaries_and_configs_alike():
     config = ml_collections.ConfigDict({"a": (1, 2), "b": {"c": None}})
     expected = {"a": [1, 2], "b": {"c": None}}
     assert to_json(config) == to_json(config.to_dict()) == expected
+
+
+@pytest.mark.parametrize("task", ["classification", "landmarks", "pose", "pyramid"])
+def test_tasks_that_only_predict_say_so(task):
+    config = default_config(task)
+    config.model.name = f"{task}/w18_small_v1"
+    names = ("a", "b")
+    info = DatasetInfo("x", 0, (), (), point_names=names, image_class_names=names)
+    message = f"'task' is '{task}', which predicts but cannot be trained.*segmentation"
+    with pytest.raises(ConfigError, match=message):
+        build_task(read_config(config), info, [])
+    assert build_labelling(read_config(config), info).model.kind == task

@@ -123,6 +123,47 @@ def test_on_request_what_fits_is_taken_and_everything_is_reported(tmp_path):
     assert len(report) == len(flat) + 2 + 1
 
 
+def write_old_pth(path, name=f"segmentation/{NAME}", **options):
+    """An official file without batch counters; returns its tensors."""
+    model = create_model(name, **options)
+    tensors = to_torch(initial_variables(model, 1), model)
+    tensors["bn1.weight"] = -tensors["bn1.weight"]
+    old = {k: torch.tensor(v) for k, v in tensors.items() if "num_batches" not in k}
+    torch.save(old, path)
+    return tensors
+
+
+def test_weights_that_may_be_of_inplace_abn_are_never_read_the_wrong_way(tmp_path):
+    path = tmp_path / "mine.pth"
+    scale = write_old_pth(path, num_classes=7)["bn1.weight"]
+    with pytest.raises(WeightsError, match=r"init_from=.*InPlaceABN.*init_inplace_abn"):
+        start(7, init_from=str(path))
+    for inplace_abn, expected in (
+        (False, scale),
+        (True, np.abs(scale) + np.float32(1e-5)),
+    ):
+        variables, _ = start(7, init_from=str(path), init_inplace_abn=inplace_abn)
+        got = variables["params"]["stem"]["norm1"]["scale"]
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_released_file_of_inplace_abn_is_known_by_its_name(tmp_path):
+    path = tmp_path / "hrnet_lip_5583_torch04.pth"
+    scale = write_old_pth(path, num_classes=7)["bn1.weight"]
+    variables, _ = start(7, init_from=str(path))
+    np.testing.assert_array_equal(
+        variables["params"]["stem"]["norm1"]["scale"],
+        np.abs(scale) + np.float32(1e-5),
+    )
+
+
+def test_a_classifier_without_counters_is_no_question(tmp_path):
+    path = tmp_path / "cls.pth"
+    write_old_pth(path, f"classification/{NAME}", num_classes=10)
+    _, moved = start(7, init_from=str(path), init_skip=HEAD_PATTERNS)
+    assert moved.kept
+
+
 def test_partial_loading_still_needs_something_that_fits(tmp_path):
     path = str(tmp_path / "other.pth")
     torch.save({"fc.weight": torch.zeros(3)}, path)
