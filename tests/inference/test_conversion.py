@@ -129,6 +129,7 @@ def test_a_released_file_is_known_by_its_name(tmp_path):
     run = load_run(tmp_path / "run")
     assert run.record == record
     assert run.task.model.upsample == "align_corners"
+    assert run.info.class_names[::149] == ("wall", "flag")
     scale = run.variables["params"]["stem"]["norm1"]["scale"]
     np.testing.assert_array_equal(
         scale, np.abs(tensors["bn1.weight"]) + np.float32(1e-5)
@@ -352,3 +353,14 @@ def test_weights_of_mmsegmentation_upsample_by_factors(tmp_path):
     path = write(tmp_path / "fcn.pth", tensors)
     import_weights(path, tmp_path / "run")
     assert load_run(tmp_path / "run").task.model.upsample == "bilinear_by_factor"
+
+
+def test_how_a_classifier_upsampled_is_not_how_its_successor_does(tmp_path):
+    _, _, tensors = published("classification/w18")
+    path = write(tmp_path / "hrnetv2_w18_imagenet_pretrained.pth", tensors)
+    options = ImportOptions(
+        model="segmentation/w18", options={"num_classes": 3}, partial=True
+    )
+    imported = import_weights(path, tmp_path / "run", options)
+    assert imported.facts.record.upsample == "nearest"
+    assert load_run(tmp_path / "run").task.model.upsample == "bilinear"

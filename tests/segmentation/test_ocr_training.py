@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
@@ -14,6 +15,7 @@ from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
+from hrnet_jax.segmentation.heads import ObjectContextHead
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
@@ -144,3 +146,27 @@ def test_recomputing_modules_drops_the_same_channels(small):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), *results
     )
+
+
+def test_whole_channels_are_dropped():
+    head = ObjectContextHead(num_classes=3)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 6, 5, 8)).astype(np.float32)
+    coarse = rng.standard_normal((2, 6, 5, 3)).astype(np.float32)
+    variables = head.init(jax.random.key(0), x, coarse, False)
+    _, state = head.apply(
+        variables,
+        x,
+        coarse,
+        True,
+        rngs={"dropout": jax.random.key(1)},
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=lambda module, _: isinstance(module, nn.Dropout),
+    )
+    (dropped,) = jax.tree.leaves(state["intermediates"])
+    zero = np.asarray(dropped == 0)
+    # After a ReLU half of all values are zero, but not of one channel everywhere.
+    whole = zero.all((1, 2))
+    assert 10 <= whole.sum() <= 100  # of 1024, where 51 are expected
+    kept = np.asarray(dropped)[~np.broadcast_to(whole[:, None, None], zero.shape)]
+    assert (kept > 0).mean() > 0.4
