@@ -42,6 +42,7 @@ def build_run(config: TrainConfig) -> Run:
         ConfigError: for values that do not fit together.
         DataError: if the data set is not prepared.
     """
+    check_trainable(config)
     mesh = runtime.make_mesh(config.mesh.data, config.mesh.space)
     check_batch(config, mesh)
     records = open_split(config, config.dataset.train_split)
@@ -95,13 +96,8 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
     Raises:
         ConfigError: if the task can only predict so far.
     """
+    check_trainable(config)
     kind = get_task(config.task)
-    if not hasattr(kind, "loss"):
-        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
-        raise ConfigError(
-            f"config key 'task' is {config.task!r}, which predicts but cannot be "
-            f"trained or evaluated yet; expected one of {', '.join(able)}"
-        )
     options = _labelling_options(config)
     return kind(
         build_model(config, info),
@@ -113,6 +109,20 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
         pad_to=_common_size(info, splits),
         **options,
     )
+
+
+def check_trainable(config: TrainConfig) -> None:
+    """Checks that the task has a loss and metrics.
+
+    Raises:
+        ConfigError: if it can only predict so far.
+    """
+    if not hasattr(get_task(config.task), "loss"):
+        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
+        raise ConfigError(
+            f"config key 'task' is {config.task!r}, which predicts but cannot be "
+            f"trained or evaluated yet; expected one of {', '.join(able)}"
+        )
 
 
 def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:

@@ -30,6 +30,7 @@ from hrnet_jax.training.setup import (
     build_run,
     build_task,
     check_eval_batch,
+    check_trainable,
     evaluated_splits,
     open_split,
     replicate,
@@ -113,6 +114,7 @@ def evaluate(
         Metrics of the task.
     """
     options = read_config(config)
+    check_trainable(options)
     runtime.enable_compilation_cache()
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)

@@ -24,6 +24,7 @@ from hrnet_jax.training.config import (
     to_json,
 )
 from hrnet_jax.training.setup import build_labelling, build_task
+from hrnet_jax.training.train import evaluate, train
 
 # Where a section of a task sits in the configuration.
 TASK_SECTIONS = {
@@ -255,7 +256,7 @@ def test_to_json_copies_plain_dictionaries_and_configs_alike():
 
 
 @pytest.mark.parametrize("task", ["classification", "landmarks", "pose", "pyramid"])
-def test_tasks_that_only_predict_say_so(task):
+def test_tasks_that_only_predict_say_so(task, tmp_path):
     config = default_config(task)
     config.model.name = f"{task}/w18_small_v1"
     names = ("a", "b")
@@ -263,4 +264,8 @@ def test_tasks_that_only_predict_say_so(task):
     message = f"'task' is '{task}', which predicts but cannot be trained.*segmentation"
     with pytest.raises(ConfigError, match=message):
         build_task(read_config(config), info, [])
+    # Before anything is said about data, which such a configuration does not name.
+    for entry in (train, evaluate):
+        with pytest.raises(ConfigError, match=message):
+            entry(config, tmp_path)
     assert build_labelling(read_config(config), info).model.kind == task
