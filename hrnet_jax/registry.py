@@ -11,7 +11,7 @@ from hrnet_jax.detection.heads import PyramidHRNet
 from hrnet_jax.detection.task import PyramidTask
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.heads import LandmarkHRNet, PoseHRNet
-from hrnet_jax.keypoints.task import HeatmapTask
+from hrnet_jax.keypoints.task import HeatmapTask, LandmarkTask
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.resize import EXCHANGE_METHODS
@@ -30,7 +30,7 @@ FAMILIES: dict[str, dict[str, type[HRNet]]] = {
 
 TASKS = {
     "classification": ClassificationTask,
-    "landmarks": HeatmapTask,
+    "landmarks": LandmarkTask,
     "pose": HeatmapTask,
     "pyramid": PyramidTask,
     "segmentation": SegmentationTask,

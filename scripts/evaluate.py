@@ -1,19 +1,46 @@
-"""Evaluates a checkpoint of a run on its test split.
+"""Evaluates a checkpoint of a run, or a file of predicted landmarks.
 
     python scripts/evaluate.py --workdir=runs/camvid --step=best
+    python scripts/evaluate.py --workdir=runs/w300 --split=common,full --ced=ced.png
+    python scripts/evaluate.py --predictions=CFSS_COFW68.txt --truth=test_annotations
 
 The run's own configuration is used; any of its keys can be changed, for example
---set dataset.data_dir=/data --set eval.inference.flip=true.
+--set dataset.data_dir=/data --set eval.inference.flip=true. Files of predictions
+and the folder of true points have the layout of the COFW68 benchmark.
 """
 
 import argparse
-import json
+import dataclasses
 import pathlib
 import sys
 
+import numpy as np
+
 from hrnet_jax import command_line
+from hrnet_jax.data import cofw68
+from hrnet_jax.data.point_sets import W300
+from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.keypoints.ced import draw_ced
+from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
 from hrnet_jax.training.config import override
-from hrnet_jax.training.train import CONFIG_FILE, evaluate, read_json
+from hrnet_jax.training.reporting import write_json
+from hrnet_jax.training.train import CONFIG_FILE, evaluators_of_run, read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What is known of one split.
+
+    Attributes:
+        metrics: name -> value.
+        errors: face -> its error, a fraction; None where there are none, or
+            nobody wants them.
+        normalizer: what the errors are divided by.
+    """
+
+    metrics: dict[str, float]
+    errors: dict[str, float] | None = None
+    normalizer: str = ""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -21,8 +48,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workdir", required=True, help="work directory of a run")
-    parser.add_argument("--step", default="best", help="best, latest or a number")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--workdir", help="work directory of a run")
+    source.add_argument("--predictions", help="file of predicted landmarks")
+    parser.add_argument("--truth", help="folder of true points, for --predictions")
+    parser.add_argument("--step", help="best (the default), latest or a number")
+    parser.add_argument(
+        "--split",
+        metavar="NAME[,NAME...]",
+        help="splits to evaluate (default: the test split of the configuration)",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -30,21 +65,151 @@ def parse_arguments() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="change a key of the configuration; may be repeated",
     )
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file for the metrics")
-    return parser.parse_args()
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        help="JSON file for the metrics; of several splits, one entry each",
+    )
+    parser.add_argument(
+        "--errors",
+        type=pathlib.Path,
+        help="landmarks: JSON file for the error of each face, the worst first",
+    )
+    parser.add_argument(
+        "--ced",
+        type=pathlib.Path,
+        help="landmarks: picture of the cumulative error distribution",
+    )
+    arguments = parser.parse_args()
+    if arguments.predictions and not arguments.truth:
+        parser.error("--predictions needs --truth, the folder of true points")
+    for name in ("truth",) if arguments.workdir else ("step", "split", "set"):
+        if getattr(arguments, name):
+            needed = "predictions" if arguments.workdir else "workdir"
+            parser.error(f"--{name} goes with --{needed}")
+    return arguments
 
 
 def main() -> None:
-    """Prints the metrics, one a line."""
+    """Prints the metrics, one a line, and writes what was asked for."""
     arguments = parse_arguments()
     with command_line.reporting_errors():
-        config = read_json(pathlib.Path(arguments.workdir) / CONFIG_FILE)
-        config = override(config, arguments.set)
-        metrics = evaluate(config, arguments.workdir, arguments.step)
-    for name, value in metrics.items():
-        sys.stdout.write(f"{name:24} {value:.4f}\n")
-    if arguments.out:
-        arguments.out.write_text(json.dumps(metrics, indent=2) + "\n")
+        if arguments.workdir:
+            splits = (arguments.split or "").split(",")
+            scores = score_run(
+                arguments.workdir,
+                arguments.step or "best",
+                splits,
+                arguments.set,
+                faces=bool(arguments.errors or arguments.ced),
+            )
+        else:
+            scores = score_predictions(arguments.predictions, arguments.truth)
+        metrics = {split: score.metrics for split, score in scores.items()}
+        print_metrics(metrics)
+        if arguments.out:
+            (first, *others) = metrics.values()
+            write_json(arguments.out, metrics if others else first)
+        if arguments.errors or arguments.ced:
+            write_errors(scores, arguments.errors, arguments.ced)
+
+
+def score_run(
+    workdir: str, step: str, splits: list[str], changes: list[str], *, faces: bool
+) -> dict[str, Scores]:
+    """Evaluates a checkpoint.
+
+    Args:
+        workdir: of a run.
+        step: `best`, `latest` or a number.
+        splits: names; where all are empty, the test split.
+        changes: of the run's configuration, `key=value`.
+        faces: whether the error of each face is wanted.
+
+    Returns:
+        Split -> scores.
+    """
+    config = read_json(pathlib.Path(workdir) / CONFIG_FILE)
+    evaluators = evaluators_of_run(
+        override(config, changes), workdir, step, [*filter(None, splits)]
+    )
+    scores = {}
+    for split, evaluator in evaluators.items():
+        scores[split] = Scores(evaluator.compute())
+        # Only landmark tasks know an error for each face.
+        if faces and hasattr(evaluator, "errors"):
+            scores[split] = dataclasses.replace(
+                scores[split], errors=evaluator.errors(), normalizer=evaluator.default
+            )
+    return scores
+
+
+def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
+    """Evaluates a file of predictions in the layout of COFW68.
+
+    Returns:
+        The name of the file -> scores.
+
+    Raises:
+        DataError: if a file is wrong, or both have not the same faces.
+    """
+    predicted = cofw68.read_predictions(predictions)
+    points, _ = cofw68.read_annotations(truth)
+    if len(predicted) != len(points):
+        raise DataError(
+            f"{predictions} has {len(predicted)} faces, {truth} {len(points)}; "
+            "expected the same"
+        )
+    default = W300.default_normalizer
+    errors = {
+        name: nme(predicted, points, normalizer_from_points(points, groups))
+        for name, groups in W300.normalizers.items()
+    }
+    faces = {str(number): float(e) for number, e in enumerate(errors[default], 1)}
+    scores = Scores(summarize(errors, default), faces, default)
+    return {pathlib.Path(predictions).stem: scores}
+
+
+def print_metrics(metrics: dict[str, dict[str, float]]) -> None:
+    """One metric a line; of several splits, one column each below its name."""
+    names = list(next(iter(metrics.values())))
+    left = max(24, *(len(name) for name in names))
+    widths = {split: max(10, len(split)) for split in metrics}
+    if len(metrics) > 1:
+        heads = (f"{split:>{width}}" for split, width in widths.items())
+        sys.stdout.write(f"{'':{left}} {' '.join(heads)}\n")
+    else:
+        widths = dict.fromkeys(metrics, 0)
+    for name in names:
+        cells = (
+            f"{metrics[split][name]:{width}.4f}" for split, width in widths.items()
+        )
+        sys.stdout.write(f"{name:{left}} {' '.join(cells)}\n")
+
+
+def write_errors(
+    scores: dict[str, Scores], errors: pathlib.Path | None, ced: pathlib.Path | None
+) -> None:
+    """Writes the errors of all faces and draws their distribution.
+
+    Raises:
+        ConfigError: if the task has none.
+    """
+    faces = {split: score.errors for split, score in scores.items()}
+    if None in faces.values():
+        raise ConfigError("--errors and --ced are for landmarks; this task has neither")
+    normalizer = next(iter(scores.values())).normalizer
+    if errors:
+        sorted_faces = {
+            split: dict(sorted(values.items(), key=lambda item: -item[1]))
+            for split, values in faces.items()
+        }
+        write_json(errors, {"normalizer": normalizer, "errors": sorted_faces})
+    if ced:
+        curves = {
+            split: np.array([*values.values()]) for split, values in faces.items()
+        }
+        draw_ced(curves, ced, normalizer=normalizer)
 
 
 if __name__ == "__main__":

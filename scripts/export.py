@@ -103,6 +103,7 @@ def main() -> None:
             step=run.step,
             normalization=run.config.model.normalization,
             inference=run.config.eval.inference,
+            augmentation=run.config.dataset.augmentation,
         )
         check = export_model(
             source,

@@ -8,6 +8,9 @@ Examples:
   python scripts/prepare_data.py --dataset=segmentation_folder \\
       --source=my_images --name=my_set --data_dir=data \\
       --option ratios=0.7,0.15,0.15
+  python scripts/prepare_data.py --dataset=w300 --source=300w --data_dir=data
+  python scripts/prepare_data.py --dataset=landmarks_csv \\
+      --source=my_faces --name=my_faces --data_dir=data
 
 Preparing twice is harmless: the second call finds the records and only prints
 the summary.

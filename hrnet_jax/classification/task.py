@@ -14,6 +14,7 @@ from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.options import NoOptions
 from hrnet_jax.pictures import with_caption, write_picture
+from hrnet_jax.whole_image import WholeImage
 
 _LISTED = 5
 
@@ -39,12 +40,13 @@ class InferenceOptions:
             )
 
 
-class ClassificationTask:
+class ClassificationTask(WholeImage):
     """Tells what an image shows.
 
     Args:
         model: a classification model.
         info: its classes, `image_class_names`.
+        augmentation: nothing to choose.
         inference: resizing and crop; those of the published figures by default.
         normalization: of images, as the weights were trained.
     """
@@ -58,6 +60,7 @@ class ClassificationTask:
         self,
         model: HRNet,
         info: DatasetInfo,
+        augmentation: NoOptions = NoOptions(),
         inference: InferenceOptions = InferenceOptions(),
         normalization: Normalization = Normalization(),
     ):

@@ -41,6 +41,17 @@ class DatasetInfo:
             evaluate on ("eval").
         point_names: names of the key points, in order.
         point_flip_pairs: key point pairs that swap when mirrored.
+        point_origin: coordinate that the annotation files give to the centre
+            of the first pixel; 1.0 where MATLAB made them.
+        point_lines: polylines through key points, to draw; a closed one
+            repeats its first index.
+        normalizers: name -> two groups of key points; errors are divided by
+            the distance of the groups' centroids. `box` (the `box_size` of a
+            record) exists besides.
+        default_normalizer: the one that the benchmark of this data set uses.
+        subsets: splits that are parts of stored ones: subset -> stored split
+            -> its record indices, None for all of them. `counts`, `max_size`
+            and `min_size` include the subsets.
         box_class_names: names behind `box_class`, without a background.
         image_class_names: names behind `class`.
         prepared_from: source folder and options of the preparation.
@@ -65,6 +76,15 @@ class DatasetInfo:
     )
     point_names: tuple[str, ...] = ()
     point_flip_pairs: tuple[tuple[int, int], ...] = ()
+    point_origin: float = 0.0
+    point_lines: tuple[tuple[int, ...], ...] = ()
+    normalizers: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = (
+        dataclasses.field(default_factory=dict)
+    )
+    default_normalizer: str = "box"
+    subsets: Mapping[str, Mapping[str, tuple[int, ...] | None]] = dataclasses.field(
+        default_factory=dict
+    )
     box_class_names: tuple[str, ...] = ()
     image_class_names: tuple[str, ...] = ()
     prepared_from: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -86,6 +106,14 @@ class DatasetInfo:
         for key in ("max_size", "min_size"):
             sizes = values.get(key, {})
             values[key] = {split: tuple(size) for split, size in sizes.items()}
+        values["normalizers"] = {
+            name: tuple(tuple(group) for group in groups)
+            for name, groups in values.get("normalizers", {}).items()
+        }
+        values["subsets"] = {
+            subset: {split: _to_tuple(indices) for split, indices in parts.items()}
+            for subset, parts in values.get("subsets", {}).items()
+        }
         try:
             return cls(**values)
         except TypeError as error:
@@ -98,6 +126,7 @@ _TUPLES = {
     "flip_pairs",
     "point_names",
     "point_flip_pairs",
+    "point_lines",
     "box_class_names",
     "image_class_names",
 }
@@ -168,15 +197,56 @@ def bit_palette(num_colours: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def pairs_from_names(
-    pairs: Sequence[tuple[str, str]], names: Sequence[str]
+    pairs: Sequence[tuple[str, str]], names: Sequence[str], what: str = "classes"
 ) -> tuple[tuple[int, int], ...]:
-    """Turns pairs of class names into pairs of labels.
+    """Turns pairs of class or point names into pairs of labels or indices.
+
+    Args:
+        pairs: names that swap when an image is mirrored.
+        names: the known names, in order.
+        what: what they name, for the message.
 
     Raises:
-        DataError: if a name is not a class.
+        DataError: if a name is not known.
     """
     labels = {name: label for label, name in enumerate(names)}
     for name in (name for pair in pairs for name in pair):
         if name not in labels:
-            raise DataError(f"flip pair names {name!r}, classes are {list(names)}")
+            raise DataError(f"flip pair names {name!r}, {what} are {list(names)}")
     return tuple((labels[left], labels[right]) for left, right in pairs)
+
+
+def check_flip_pairs(
+    pairs: Sequence[tuple[int, int]], num_points: int, where: str
+) -> None:
+    """Checks that mirroring twice gives back every key point.
+
+    Args:
+        pairs: indices of the points that swap.
+        num_points: number of points.
+        where: what holds the pairs, for the message.
+
+    Raises:
+        DataError: naming the pair, if an index is not 0..num_points - 1, pairs
+            with itself, or is in two pairs.
+    """
+    partner: dict[int, int] = {}
+    for left, right in pairs:
+        for index in (left, right):
+            if not 0 <= index < num_points:
+                raise DataError(
+                    f"{where}: flip pair ({left}, {right}) has an index outside "
+                    f"0..{num_points - 1}"
+                )
+        if left == right:
+            raise DataError(
+                f"{where}: flip pair ({left}, {right}) pairs a point with itself; "
+                "leave out points that stay"
+            )
+        for index, other in ((left, right), (right, left)):
+            if index in partner:
+                raise DataError(
+                    f"{where}: point {index} is in two flip pairs, with "
+                    f"{partner[index]} and with {other}"
+                )
+            partner[index] = other

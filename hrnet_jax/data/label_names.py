@@ -87,6 +87,22 @@ monitor
 """),
 }
 
+# Lines through points, to draw; a person's limbs.
+POINT_LINES: dict[str, tuple[tuple[int, ...], ...]] = {
+    "coco": (
+        (3, 1, 0, 2, 4),
+        (9, 7, 5, 6, 8, 10),
+        (5, 11, 12, 6),
+        (11, 13, 15),
+        (12, 14, 16),
+    ),
+    "mpii": (
+        (0, 1, 2, 6, 3, 4, 5),
+        (6, 7, 8, 9),
+        (10, 11, 12, 7, 13, 14, 15),
+    ),
+}
+
 
 def flip_pairs(data: str) -> tuple[tuple[int, int], ...]:
     """Pairs of outputs that swap when an image is mirrored.

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.info import METADATA_FILE, DatasetInfo, load_info
+from hrnet_jax.data.subsets import SubsetSource, find_subset
 from hrnet_jax.errors import DataError
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -45,14 +46,7 @@ class Records(Sequence):
         builder = tfds.builder_from_directory(str(directory))
         self._images = _image_channels(builder.info.features)
         self._texts = _text_features(builder.info.features)
-        decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
-        try:
-            self._source = builder.as_data_source(split, decoders=decoders)
-        except (ValueError, KeyError):
-            known = ", ".join(f"{key} ({n})" for key, n in self.info.counts.items())
-            raise DataError(
-                f"data set {name!r} has no split {split!r}; it has {known}"
-            ) from None
+        self._source = self._open(builder)
         _check_files(builder.info)
 
     def __len__(self) -> int:
@@ -73,13 +67,32 @@ class Records(Sequence):
             sample[key] = sample[key].decode()
         for key, channels in self._images.items():
             sample[key] = self._decode(sample[key], channels, key, position)
-        return sample
+        return {key: _writeable(value) for key, value in sample.items()}
 
     def __reduce__(self) -> tuple:
         return open_records, (self.name, self._data_dir, self.split)
 
     def __repr__(self) -> str:
         return f"Records({self.name!r}, {self.split!r}, {len(self)} samples)"
+
+    def _open(self, builder: tfds.core.DatasetBuilder) -> Sequence:
+        decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
+        info = self.info
+        subset = find_subset(self.split, info.subsets, info.counts)
+        if subset is not None:
+            parts = info.subsets[subset[0]]
+            stored = {
+                split: builder.as_data_source(split, decoders=decoders)
+                for split in parts
+            }
+            return SubsetSource(stored, parts, subset[1])
+        try:
+            return builder.as_data_source(self.split, decoders=decoders)
+        except (ValueError, KeyError):
+            known = ", ".join(f"{key} ({n})" for key, n in info.counts.items())
+            raise DataError(
+                f"data set {self.name!r} has no split {self.split!r}; it has {known}"
+            ) from None
 
     def _decode(self, data: bytes, channels: int, key: str, index: int) -> np.ndarray:
         mode = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
@@ -98,8 +111,8 @@ def open_records(name: str, data_dir: str | Path, split: str) -> Records:
     Args:
         name: the name it was prepared under.
         data_dir: the folder given to the preparation.
-        split: `train`, `val`, ..., or a part in TFDS notation such as
-            `train[:64]` or `train[80%:]`.
+        split: `train`, `val`, ..., or a subset (`DatasetInfo.subsets`), or a
+            part of one in TFDS notation such as `train[:64]` or `train[80%:]`.
 
     Raises:
         DataError: if the data set is not prepared there, or has no such split.
@@ -165,6 +178,13 @@ def delete_prepared(name: str, data_dir: str | Path) -> None:
         complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
         if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
             shutil.rmtree(path)
+
+
+def _writeable(value: Any) -> Any:
+    """A copy where TFDS hands out a view of the stored bytes."""
+    if isinstance(value, np.ndarray) and not value.flags.writeable:
+        return value.copy()
+    return value
 
 
 def _image_channels(features: tfds.features.FeaturesDict) -> dict[str, int]:

@@ -22,9 +22,16 @@ from hrnet_jax.options import read_options
 # Modules are imported when their data set is asked for.
 SOURCES = {
     "shapes": "hrnet_jax.data.shapes:Shapes",
+    "faces": "hrnet_jax.data.faces:Faces",
     "camvid": "hrnet_jax.data.camvid:CamVid",
     "cityscapes": "hrnet_jax.data.cityscapes:Cityscapes",
     "segmentation_folder": "hrnet_jax.data.segmentation_folder:SegmentationFolder",
+    "w300": "hrnet_jax.data.w300:W300",
+    "wflw": "hrnet_jax.data.wflw:WFLW",
+    "cofw": "hrnet_jax.data.cofw:COFW",
+    "aflw": "hrnet_jax.data.aflw:AFLW",
+    "landmarks_csv": "hrnet_jax.data.landmarks_csv:LandmarksCSV",
+    "landmarks_coco": "hrnet_jax.data.landmarks_coco:LandmarksCOCO",
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

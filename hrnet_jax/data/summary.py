@@ -6,12 +6,13 @@ _BAR_WIDTH = 24
 
 
 def summarize(info: DatasetInfo) -> str:
-    """Images and sizes per split, pixels per class, and class weights.
+    """Images and sizes per split and subset; pixels per class and class weights.
 
     Shares are of the labelled pixels; the ignored share is of all pixels. The
-    weights are those of `median_frequency_weights` on the training split.
+    weights are those of `median_frequency_weights` on the training split. Sets
+    without classes end after the splits.
     """
-    lines = [f"{info.name}: {info.num_classes} classes", ""]
+    lines = [f"{info.name}: {_contents(info)}", ""]
     lines += _split_lines(info)
     train = info.default_splits["train"]
     if sum(info.label_histogram.get(train, ())) > 0:
@@ -20,20 +21,40 @@ def summarize(info: DatasetInfo) -> str:
     return "\n".join(lines)
 
 
+def _contents(info: DatasetInfo) -> str:
+    parts = [f"{info.num_classes} classes"] if info.num_classes else []
+    if info.point_names:
+        pairs = len(info.point_flip_pairs)
+        parts.append(f"{len(info.point_names)} points, {pairs} flip pairs")
+    return ", ".join(parts) or "images"
+
+
 def _split_lines(info: DatasetInfo) -> list[str]:
-    lines = [
-        f"{'split':<8} {'images':>8}  {'size (width x height)':<24} {'ignored':>8}"
-    ]
+    width = max(8, *(len(split) for split in info.counts))
+    last = "ignored" if info.num_classes else "part of" if info.subsets else ""
+    header = (
+        f"{'split':<{width}} {'images':>8}  {'size (width x height)':<24} {last:>8}"
+    )
+    lines = [header.rstrip()]
     for split, count in info.counts.items():
         (low_h, low_w), (high_h, high_w) = info.min_size[split], info.max_size[split]
         size = f"{low_w}x{low_h}"
         if (low_h, low_w) != (high_h, high_w):
             size += f" to {high_w}x{high_h}"
-        ignored = info.ignored_pixels[split]
-        total = ignored + sum(info.label_histogram[split])
-        share = f"{100 * ignored / total:.2f} %" if total else "-"
-        lines.append(f"{split:<8} {count:>8}  {size:<24} {share:>8}")
+        note = ""
+        if split in info.subsets:
+            note = " + ".join(info.subsets[split])
+        elif info.num_classes:
+            note = _ignored_share(info, split)
+        line = f"{split:<{width}} {count:>8}  {size:<24} {note:>8}"
+        lines.append(line.rstrip())
     return lines
+
+
+def _ignored_share(info: DatasetInfo, split: str) -> str:
+    ignored = info.ignored_pixels[split]
+    total = ignored + sum(info.label_histogram[split])
+    return f"{100 * ignored / total:.2f} %" if total else "-"
 
 
 def _class_lines(info: DatasetInfo, train: str) -> list[str]:

@@ -136,7 +136,10 @@ def prepare_records(
 
 
 class Statistics:
-    """Counts images, sizes and pixels per class while examples pass by."""
+    """Counts images, sizes and pixels per class while examples pass by.
+
+    Examples of a split come in record order.
+    """
 
     def __init__(self, num_classes: int) -> None:
         self._num_classes = num_classes
@@ -144,21 +147,16 @@ class Statistics:
 
     def add(self, split: str, example: Example) -> None:
         """Counts one example."""
-        size = np.array(example.size)
         now = self._splits.setdefault(
             split,
             {
-                "count": 0,
+                "sizes": [],
                 "classes": np.zeros(self._num_classes, np.int64),
                 "present": np.zeros(self._num_classes, np.int64),
                 "ignored": 0,
-                "max": size,
-                "min": size,
             },
         )
-        now["count"] += 1
-        now["max"] = np.maximum(now["max"], size)
-        now["min"] = np.minimum(now["min"], size)
+        now["sizes"].append(example.size)
         if example.labels is not None:
             pixels = np.bincount(example.labels.ravel(), minlength=256)
             classes = pixels[: self._num_classes]
@@ -167,15 +165,26 @@ class Statistics:
             now["ignored"] += int(pixels[IGNORE_LABEL])
 
     def complete(self, info: DatasetInfo) -> DatasetInfo:
-        """`info` with the counts filled in."""
+        """`info` with the counts filled in; counts and sizes also of subsets."""
+        sizes = self._each(lambda now: np.array(now["sizes"]))
+        for subset, parts in info.subsets.items():
+            chosen = [
+                sizes[split] if indices is None else sizes[split][list(indices)]
+                for split, indices in parts.items()
+            ]
+            sizes[subset] = np.concatenate(chosen)
         return dataclasses.replace(
             info,
-            counts=self._each(lambda now: now["count"]),
+            counts={split: len(each) for split, each in sizes.items()},
             label_histogram=self._each(lambda now: now["classes"].tolist()),
             ignored_pixels=self._each(lambda now: now["ignored"]),
             pixels_where_present=self._each(lambda now: now["present"].tolist()),
-            max_size=self._each(lambda now: tuple(now["max"].tolist())),
-            min_size=self._each(lambda now: tuple(now["min"].tolist())),
+            max_size={
+                split: tuple(each.max(0).tolist()) for split, each in sizes.items()
+            },
+            min_size={
+                split: tuple(each.min(0).tolist()) for split, each in sizes.items()
+            },
         )
 
     def _each(self, read: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:

@@ -12,14 +12,16 @@ from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.options import NoOptions
 from hrnet_jax.pictures import write_picture
+from hrnet_jax.whole_image import WholeImage
 
 
-class PyramidTask:
+class PyramidTask(WholeImage):
     """Computes the features that detectors read.
 
     Args:
         model: a pyramid model.
         info: of the data set; nothing is needed of it.
+        augmentation: nothing to choose.
         inference: nothing to choose.
         normalization: of images, as the weights were trained.
     """
@@ -33,6 +35,7 @@ class PyramidTask:
         self,
         model: HRNet,
         info: DatasetInfo,
+        augmentation: NoOptions = NoOptions(),
         inference: NoOptions = NoOptions(),
         normalization: Normalization = Normalization(),
     ):

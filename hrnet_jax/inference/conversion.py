@@ -173,6 +173,8 @@ def _save(
         config.model.upsample = model.upsample
         config.model.normalization = dataclasses.asdict(facts.normalization)
         fixed = ("num_classes", "num_points", "upsample")
+        if record and family in ("landmarks", "pose"):
+            config.dataset.augmentation.crop_size = tuple(record.input_size)
         config.model.options = {
             key: value for key, value in facts.options.items() if key not in fixed
         }

@@ -15,7 +15,11 @@ from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError, ExportError, HRNetError
 from hrnet_jax.inference.labels import label_info, num_outputs
-from hrnet_jax.inference.predictor import checked_image
+from hrnet_jax.inference.predictor import (
+    checked_image,
+    equal_parts,
+    join_parts,
+)
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.options import read_options
 from hrnet_jax.registry import create_model, get_task
@@ -57,11 +61,12 @@ class ExportedModel:
     task: Labelling
     run: Callable[[np.ndarray], Outputs]
 
-    def predict(self, image: np.ndarray) -> Outputs:
+    def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Outputs:
         """Predicts for one image.
 
         Args:
             image: uint8 [H, W, 3] RGB.
+            boxes: [N, 4] for tasks that look into boxes; see `Predictor.predict`.
 
         Returns:
             The task's prediction, as `Predictor` gives it; test-time flips are no
@@ -71,10 +76,16 @@ class ExportedModel:
             DataError: if the image has another type or shape, or a size that the
                 file was not exported for.
         """
-        image = self.task.prepare(checked_image(image))
-        outputs = self.outputs(image[None])
-        predictions = self._decode(outputs, image.shape[:2])
-        return {name: value[0] for name, value in jax.device_get(predictions).items()}
+        images, placement = self.task.inputs(checked_image(image), boxes)
+        size = images.shape[1:3]
+        predictions = join_parts(
+            jax.device_get(self._decode(self.outputs(part), size))
+            for part in equal_parts(images)
+        )
+        predictions = {
+            name: value[: len(images)] for name, value in predictions.items()
+        }
+        return self.task.place(predictions, placement)
 
     @functools.cached_property
     def _decode(self) -> Callable:
@@ -185,6 +196,9 @@ def _make_task(
         task = kind(
             create_model(record["model"], **options),
             info,
+            augmentation=read_options(
+                kind.Augmentation, record.get("augmentation", {}), "augmentation"
+            ),
             inference=read_options(kind.Inference, record["inference"], "inference"),
             normalization=_normalization(record),
         )

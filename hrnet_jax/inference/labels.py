@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.label_names import LABEL_NAMES, flip_pairs
+from hrnet_jax.data.label_names import LABEL_NAMES, POINT_LINES, flip_pairs
+from hrnet_jax.data.point_sets import AFLW, COFW, W300, WFLW, PointSet
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import DataError
 from hrnet_jax.segmentation.drawing import default_palette
+
+# Data sets of faces, by the names that records of released files use.
+FACES = {"300w": W300, "300wlp": W300, "aflw": AFLW, "cofw": COFW, "wflw": WFLW}
 
 _PLURALS = {"class": "classes", "point": "points"}
 
@@ -31,11 +35,18 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
     if family == "pyramid":
         return DatasetInfo(name, 0, (), ())
     is_points = family in ("landmarks", "pose")
+    if is_points and labels in FACES:
+        return _face_info(name, FACES[labels], count)
     names = _names(labels, "point" if is_points else "class", count)
     pairs = flip_pairs(labels) if labels in LABEL_NAMES else ()
     if is_points:
         empty = DatasetInfo(name, 0, (), ())
-        return dataclasses.replace(empty, point_names=names, point_flip_pairs=pairs)
+        return dataclasses.replace(
+            empty,
+            point_names=names,
+            point_flip_pairs=pairs,
+            point_lines=POINT_LINES.get(labels, ()),
+        )
     if family == "classification":
         return DatasetInfo(name, 0, (), (), image_class_names=names)
     palette = tuple(default_palette(count))
@@ -46,11 +57,29 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
 
 def known_labels(data: str, count: int) -> str:
     """The data set itself if there are names for all its outputs, else nothing."""
-    if data in SOURCES:
+    if data in FACES:
+        names = FACES[data].names
+    elif data in SOURCES:
         names = getattr(_module(data), "CLASSES", ())
     else:
         names = LABEL_NAMES.get(data, ())
     return data if len(names) == count else ""
+
+
+def _face_info(name: str, points: PointSet, count: int) -> DatasetInfo:
+    """A description of a set of facial landmarks."""
+    _check_count(name, "point", points.names, count)
+    return DatasetInfo(
+        name,
+        0,
+        (),
+        (),
+        point_names=points.names,
+        point_flip_pairs=points.flip_pairs,
+        point_lines=points.lines,
+        normalizers=points.normalizers,
+        default_normalizer=points.default_normalizer,
+    )
 
 
 def num_outputs(options: Mapping[str, Any]) -> int:
@@ -72,13 +101,17 @@ def _names(labels: str, what: str, count: int) -> tuple[str, ...]:
     else:
         raise DataError(
             f"{labels}: neither a file of {what} names nor one of the data sets "
-            f"{', '.join(sorted({*SOURCES, *LABEL_NAMES}))}"
+            f"{', '.join(sorted({*SOURCES, *LABEL_NAMES, *FACES}))}"
         )
+    _check_count(labels, what, names, count)
+    return names
+
+
+def _check_count(labels: str, what: str, names: tuple[str, ...], count: int) -> None:
     if len(names) != count:
         raise DataError(
             f"{labels} names {len(names)} {_PLURALS[what]}, the weights have {count}"
         )
-    return names
 
 
 def _module(data: str):

@@ -1,6 +1,7 @@
-"""Labels single images of any size."""
+"""Predicts for single images of any size."""
 
 import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import jax
@@ -12,6 +13,10 @@ from hrnet_jax.training.task import Labelling
 
 if TYPE_CHECKING:
     from hrnet_jax.inference.exported import ExportedModel
+
+
+# Images of one call of the compiled program.
+_LARGEST_PART = 8
 
 
 class Predictor:
@@ -45,34 +50,61 @@ class Predictor:
 
         return open_exported(path)
 
-    def predict(self, image: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Predicts for one image.
 
         Args:
             image: uint8 [H, W, 3] RGB.
+            boxes: [N, 4], (x1, y1, x2, y2) in pixels, of faces or persons, for tasks
+                that look into boxes; None takes the whole image as the one box.
 
         Returns:
-            The task's prediction; see its `predict`. Maps per pixel have the
-            image's own size. For segmentation: `label` uint8 [H, W], `confidence`
-            float32 [H, W].
+            The task's prediction; see its `predict` and `place`. Maps per pixel have
+            the image's own size. For segmentation: `label` uint8 [H, W], `confidence`
+            float32 [H, W]. For landmarks and pose: `points` float32 [N, K, 2] in
+            pixels of the image, `scores` [N, K], `boxes` [N, 4].
 
         Raises:
-            DataError: if the image has another type or shape.
+            DataError: if the image or the boxes have another type or shape.
         """
-        image = self.task.prepare(checked_image(image))
-        height, width = image.shape[:2]
-        batch = {"image": self._pad(image)[None]}
-        predictions = jax.device_get(self._predict(self.variables, batch))
-        return {
-            name: value[0, :height, :width]
-            if name in self.task.pixel_maps
-            else value[0]
-            for name, value in predictions.items()
+        images, placement = self.task.inputs(checked_image(image), boxes)
+        height, width = images.shape[1:3]
+        images = self._pad(images)
+        predictions = join_parts(
+            jax.device_get(self._predict(self.variables, {"image": part}))
+            for part in equal_parts(images)
+        )
+        predictions = {
+            name: value[: len(images)] for name, value in predictions.items()
         }
+        for name in self.task.pixel_maps:
+            predictions[name] = predictions[name][:, :height, :width]
+        return self.task.place(predictions, placement)
 
-    def _pad(self, image: np.ndarray) -> np.ndarray:
-        bottom, right = (-side % self._multiple for side in image.shape[:2])
-        return np.pad(image, ((0, bottom), (0, right), (0, 0)))
+    def _pad(self, images: np.ndarray) -> np.ndarray:
+        bottom, right = (-side % self._multiple for side in images.shape[1:3])
+        return np.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
+
+
+def equal_parts(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Cuts [N, ...] into parts of few different sizes, so that few are compiled.
+
+    Parts have 1, 2, 4 or 8 images; the last is filled up with black ones. Without
+    images there is one part, as the names and shapes of predictions are asked for.
+    """
+    for start in range(0, max(1, len(images)), _LARGEST_PART):
+        part = images[start : start + _LARGEST_PART]
+        size = 1 << max(0, len(part) - 1).bit_length()
+        missing = size - len(part)
+        yield np.pad(part, ((0, missing), *[(0, 0)] * (part.ndim - 1)))
+
+
+def join_parts(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Predictions of all parts, one after the other."""
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:

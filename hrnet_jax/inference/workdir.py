@@ -62,9 +62,11 @@ class LoadedRun:
             "weights": None if self.record is None else self.record.to_json(),
         }
 
-    def predict(self, image: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
         """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor`."""
-        return self.predictor.predict(image)
+        return self.predictor.predict(image, boxes)
 
     def draw(self, image: np.ndarray, prediction: dict) -> np.ndarray:
         """A uint8 RGB picture of a prediction."""

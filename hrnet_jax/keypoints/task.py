@@ -1,70 +1,196 @@
 """Heatmap regression, for facial landmarks and human pose alike."""
 
+import dataclasses
 import pathlib
+from typing import Any
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.keypoints import (
+    encoding,
+    geometry,
+    official,
+    official_crop,
+    official_geometry,
+)
+from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
+from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points
+from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss
+from hrnet_jax.keypoints.metrics import LandmarkEvaluator
+from hrnet_jax.keypoints.transforms import (
+    AugmentationOptions,
+    make_eval_transform,
+    make_train_transform,
+)
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.options import NoOptions
 from hrnet_jax.pictures import write_picture
 
-# Golden angle on the colour circle, so that neighbours in order differ.
-_HUE_STEP = 0.618
+
+@dataclasses.dataclass(frozen=True)
+class InferenceOptions:
+    """How heatmaps become points.
+
+    Attributes:
+        decoding: `argmax`, `quarter` (published) or `dark`.
+        dark_sigma: smoothing of `dark`, in cells: that of the training targets.
+        flip: average the heatmaps of the crop and its mirror image.
+        normalizer: what errors are divided by in the metric that ranks checkpoints;
+            empty for the data set's own.
+
+    Raises:
+        ConfigError: naming the key whose value is out of range.
+    """
+
+    decoding: str = "quarter"
+    dark_sigma: float = 1.5
+    flip: bool = False
+    normalizer: str = ""
+
+    def __post_init__(self):
+        if self.decoding not in METHODS:
+            raise ConfigError(
+                f"config key 'eval.inference.decoding' must be one of "
+                f"{', '.join(METHODS)}, got {self.decoding!r}"
+            )
+        if self.dark_sigma <= 0:
+            raise ConfigError(
+                "config key 'eval.inference.dark_sigma' must be positive, "
+                f"got {self.dark_sigma}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class PoseCropOptions(AugmentationOptions):
+    """Crops of persons; see `AugmentationOptions`."""
+
+    crop_size: tuple[int, int] = (256, 192)
 
 
 class HeatmapTask:
-    """Finds points in the crop of a face or a person.
-
-    The image is taken as it is: it should be the crop that the weights were trained
-    on, one face or one person in the middle.
+    """Finds points in boxes of an image.
 
     Args:
         model: a landmark or pose model.
-        info: names of the points, `point_names`.
-        inference: nothing to choose.
+        info: names, lines and flip pairs of the points.
+        augmentation: how boxes are cut out.
+        inference: how heatmaps become points.
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = NoOptions
-    Loss = NoOptions
-    Inference = NoOptions
+    Augmentation = PoseCropOptions
+    Inference = InferenceOptions
+    Loss = LossOptions
     pixel_maps = ()
+    takes_boxes = True
 
     def __init__(
         self,
         model: HRNet,
         info: DatasetInfo,
-        inference: NoOptions = NoOptions(),
+        augmentation: AugmentationOptions | None = None,
+        inference: InferenceOptions = InferenceOptions(),
         normalization: Normalization = Normalization(),
     ):
         self.model = model
-        self._names = info.point_names
+        self._info = info
+        self._crops = self.Augmentation() if augmentation is None else augmentation
+        self._inference = inference
         self._normalization = normalization
+
+    @property
+    def _is_official(self) -> bool:
+        return self._crops.compat == "official"
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:
         """What a data set fixes about its model."""
         return {"num_points": len(info.point_names)}
 
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The image as it is."""
-        return image
+    def inputs(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """The crops that the network looks at.
 
-    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
-        """Heatmaps of images and their peaks.
+        Args:
+            image: uint8 [H, W, 3].
+            boxes: [N, 4], (x1, y1, x2, y2) in pixels of the image; None takes the image
+                itself as the one crop, in its own size.
 
         Returns:
-            `heatmaps` float32 [B, ceil(H / 4), ceil(W / 4), K], `points` float32
-            [B, K, 2] (x, y of each peak in pixels of the image, pixel centres at
+            uint8 [N, h, w, 3], and what `place` needs.
+
+        Raises:
+            DataError: for boxes of another shape, not finite, or of zero size.
+        """
+        if boxes is None:
+            height, width = image.shape[:2]
+            whole = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
+            return image[None], {"boxes": whole}
+        boxes = _checked_boxes(boxes)
+        size = self._crops.crop_size
+        centers, scales = geometry.box_center_scale(boxes, size, self._crops.margin)
+        if self._is_official:
+            cut = [
+                official_crop.crop(image, center, scale, size=size[0])
+                for center, scale in zip(centers, scales, strict=True)
+            ]
+        else:
+            matrices = [
+                geometry.crop_matrix(center, scale, size)
+                for center, scale in zip(centers, scales, strict=True)
+            ]
+            cut = [geometry.warp(image, matrix, size) for matrix in matrices]
+        crops = np.stack(cut) if cut else np.zeros((0, *size, 3), np.uint8)
+        return crops, {"boxes": boxes, "centers": centers, "scales": scales}
+
+    def place(
+        self, predictions: dict[str, np.ndarray], placement: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Predictions for crops, with the points in pixels of the image.
+
+        Returns:
+            `points` float32 [N, K, 2], `scores` [N, K], `heatmaps` [N, h, w, K] and
+            `boxes` float32 [N, 4].
+        """
+        points = predictions["points"]
+        if "centers" in placement:
+            points = self._to_image(points, placement["centers"], placement["scales"])
+        return {
+            **predictions,
+            "points": np.asarray(points, np.float32),
+            "boxes": np.asarray(placement["boxes"], np.float32),
+        }
+
+    def _to_image(
+        self, points: np.ndarray, center: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        """Crop pixels [N, K, 2] to image pixels, whole ones in the published code."""
+        if self._is_official:
+            # Back to cells counted from one, as `decode_cells` gave them.
+            cells = np.asarray(points) / 4 + 1
+            side = self._crops.crop_size[0] // 4
+            return official_geometry.image_points(cells, center, scale, side)
+        return geometry.to_image(points, center, scale, self._crops.crop_size)
+
+    def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """Heatmaps of crops and their peaks.
+
+        Returns:
+            `heatmaps` float32 [B, ceil(h / 4), ceil(w / 4), K], `points` float32
+            [B, K, 2] (x, y of each peak in pixels of the crop, pixel centres at
             integers) and `scores` float32 [B, K], the height of the peaks.
         """
         inputs = normalize_images(batch["image"], self._normalization)
         heatmaps = self.model.apply(variables, inputs)
+        if self._inference.flip:
+            mirrored = self.model.apply(variables, inputs[:, :, ::-1])
+            pairs = self._info.point_flip_pairs
+            heatmaps = (heatmaps + mirror_heatmaps(mirrored, pairs)) / 2
         return self.decode({"heatmaps": heatmaps}, inputs.shape[1:3])
 
     def decode(
@@ -72,55 +198,193 @@ class HeatmapTask:
     ) -> dict[str, jax.Array]:
         """`heatmaps`, `points` and `scores` of `heatmaps`; see `predict`."""
         heatmaps = outputs["heatmaps"]
-        height, width = heatmaps.shape[1:3]
-        flat = heatmaps.reshape(heatmaps.shape[0], height * width, -1)
-        peak = jnp.argmax(flat, 1)
-        cells = jnp.stack([peak % width, peak // width], -1).astype(jnp.float32)
-        # The centre of a cell, which covers 4x4 pixels.
-        return {
-            "heatmaps": heatmaps,
-            "points": (cells + 0.5) * 4 - 0.5,
-            "scores": jnp.max(flat, 1),
-        }
+        if self._is_official:
+            cells, scores = official.decode_cells(heatmaps)
+            points = (cells - 1) * 4
+        else:
+            options = self._inference
+            cells, scores = decode(heatmaps, options.decoding, options.dark_sigma)
+            points = encoding.cells_to_crop(cells, size, heatmaps.shape[1:3])
+        return {"heatmaps": heatmaps, "points": points, "scores": scores}
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None
     ) -> np.ndarray:
-        """The image with a dot on every point; true points are white rings."""
-        picture = image.copy()
-        radius = max(2, min(image.shape[:2]) // 100)
-        for index, (x, y) in enumerate(prediction["points"]):
-            colour = _colour(index)
-            cv2.circle(picture, (round(x), round(y)), radius, colour, -1, cv2.LINE_AA)
-        for x, y in [] if target is None else target.get("points", ()):
-            place = (round(float(x)), round(float(y)))
-            cv2.circle(picture, place, radius + 1, (255, 255, 255), 1, cv2.LINE_AA)
-        return picture
+        """The image with points and lines.
+
+        A crop with its `target` gets a second panel with the heatmaps.
+        """
+        points = np.asarray(prediction["points"])
+        if points.ndim == 2:
+            points = points[None]
+        lines = self._info.point_lines
+        boxes = prediction.get("boxes")
+        if target is None:
+            return draw_points(image, points, lines=lines, boxes=boxes)
+        truth = mask = None
+        if "points" in target:
+            truth = np.asarray(target["points"])[None]
+            mask = np.asarray(target.get("annotated", np.ones(truth.shape[1])))[None]
+        picture = draw_points(image, points, lines=lines, truth=truth, truth_mask=mask)
+        heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
+        return _side_by_side(picture, heat)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
     ) -> dict:
-        """Writes the image with its points; the summary lists them."""
+        """Writes the image with its points; the summary lists them by face."""
         folder.mkdir(parents=True, exist_ok=True)
         write_picture(folder / f"{name}_points.png", self.draw(image, prediction))
-        points, scores = prediction["points"], prediction["scores"]
+        rows = zip(
+            prediction["boxes"],
+            prediction["points"],
+            prediction["scores"],
+            strict=True,
+        )
         return {
             "height": int(image.shape[0]),
             "width": int(image.shape[1]),
+            "found": [self._entry(*row) for row in rows],
+        }
+
+    def _entry(self, box: np.ndarray, points: np.ndarray, scores: np.ndarray) -> dict:
+        """One face or person as JSON."""
+        return {
+            "box": [round(float(edge), 2) for edge in box],
             "points": [
                 {
-                    "name": self._names[index],
-                    "x": round(float(points[index, 0]), 2),
-                    "y": round(float(points[index, 1]), 2),
-                    "score": round(float(scores[index]), 4),
+                    "name": name,
+                    "x": round(float(x), 2),
+                    "y": round(float(y), 2),
+                    "score": round(float(score), 4),
                 }
-                for index in range(len(points))
+                for name, (x, y), score in zip(
+                    self._info.point_names, points, scores, strict=True
+                )
             ],
         }
 
 
-def _colour(index: int) -> tuple[int, int, int]:
-    """A saturated RGB colour."""
-    hue = int(index * _HUE_STEP % 1.0 * 180)
-    pixel = cv2.cvtColor(np.uint8([[[hue, 220, 255]]]), cv2.COLOR_HSV2RGB)
-    return tuple(int(value) for value in pixel[0, 0])
+class LandmarkTask(HeatmapTask):
+    """Finds the landmarks of faces, and learns to.
+
+    Args:
+        model: a landmark model.
+        info: names, lines, flip pairs and normalisers of the points.
+        augmentation: how faces are cut out, and what training varies.
+        loss: targets and loss.
+        inference: how heatmaps become points.
+        pad_to: nothing here; crops have one size.
+        normalization: of images, as the weights were trained.
+    """
+
+    Augmentation = AugmentationOptions
+    best_metric = ("nme", "min")
+    totals = ()
+
+    def __init__(
+        self,
+        model: HRNet,
+        info: DatasetInfo,
+        augmentation: AugmentationOptions = AugmentationOptions(),
+        loss: LossOptions = LossOptions(),
+        inference: InferenceOptions = InferenceOptions(),
+        pad_to: tuple[int, int] | None = None,
+        normalization: Normalization = Normalization(),
+    ):
+        super().__init__(model, info, augmentation, inference, normalization)
+        del pad_to
+        known = ("box", *info.normalizers)
+        if inference.normalizer not in ("", *known):
+            raise ConfigError(
+                f"config key 'eval.inference.normalizer' is "
+                f"{inference.normalizer!r}; {info.name} has {', '.join(known)}"
+            )
+        self.image_size = augmentation.crop_size
+        self._loss = loss
+        self.train_transform = make_train_transform(augmentation, info)
+        self.eval_transform = make_eval_transform(augmentation, info)
+
+    def loss(self, variables: dict, batch: dict, rngs: dict):
+        """Mean heatmap loss of a batch; see `training.task.Task`."""
+        heatmaps, state = self.model.apply(
+            variables,
+            normalize_images(batch["image"], self._normalization),
+            train=True,
+            rngs=rngs,
+            mutable=["batch_stats"],
+        )
+        targets, weights = self.targets(batch, heatmaps.shape[1:3])
+        value = heatmap_loss(heatmaps, targets, weights, self._loss)
+        return value, (state["batch_stats"], {})
+
+    def targets(
+        self, batch: dict, size: tuple[int, int]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Target heatmaps of a batch, and which of them count.
+
+        Args:
+            batch: `points` float32 [B, K, 2] in crop pixels, `visible` and `annotated`
+                [B, K].
+            size: (height, width) of the heatmaps.
+
+        Returns:
+            float32 [B, height, width, K] and weights float32 [B, K], 0 or 1.
+        """
+        visible = batch["visible"].astype(bool)
+        weights = batch["annotated"].astype(jnp.float32)
+        options = self._loss
+        if self._is_official:
+            cells = batch["points"] / 4
+            heatmaps = official.gaussian_heatmaps(cells, size, options.sigma, visible)
+            return heatmaps, weights
+        cells = encoding.crop_to_cells(batch["points"], self.image_size, size)
+        heatmaps = encoding.gaussian_heatmaps(cells, size, options.sigma)
+        for treatment, applies in (
+            (options.hidden, ~visible),
+            (options.outside, ~encoding.inside(cells, size)),
+        ):
+            if treatment == "zero":
+                heatmaps *= ~applies[:, None, None, :]
+            elif treatment == "mask":
+                weights *= ~applies
+        return heatmaps, weights
+
+    def evaluator(self) -> LandmarkEvaluator:
+        """Errors over a data set, in the frame of its annotations."""
+        origin = 0.0 if self._is_official else self._info.point_origin
+
+        def to_annotation(points: Any, center: Any, scale: Any) -> np.ndarray:
+            return self._to_image(points, center, scale) + origin
+
+        chosen = self._inference.normalizer or self._info.default_normalizer
+        return LandmarkEvaluator(self._info.normalizers, chosen, to_annotation)
+
+
+def _checked_boxes(boxes: np.ndarray) -> np.ndarray:
+    """Boxes as float64 [N, 4], each with a size."""
+    boxes = np.asarray(boxes, np.float64)
+    if not boxes.size:
+        return boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DataError(
+            f"boxes must be [N, 4] (x1, y1, x2, y2), got {list(boxes.shape)}"
+        )
+    size = boxes[:, 2:] - boxes[:, :2]
+    wrong = ~(np.isfinite(boxes).all(1) & (size > 0).all(1))
+    if wrong.any():
+        index = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"box {index} is {boxes[index].tolist()}; expected finite x1 < x2, y1 < y2"
+        )
+    return boxes
+
+
+def _side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Two pictures in a row; the lower one is filled up with black."""
+    height = max(len(left), len(right))
+    parts = [
+        np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)))
+        for part in (left, right)
+    ]
+    return np.concatenate(parts, axis=1)

@@ -21,6 +21,7 @@ from hrnet_jax.segmentation.transforms import (
     make_eval_transform,
     make_train_transform,
 )
+from hrnet_jax.whole_image import WholeImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class InferenceOptions:
     flip: bool = False
 
 
-class SegmentationTask:
+class SegmentationTask(WholeImage):
     """Labels pixels.
 
     Args:
@@ -85,10 +86,6 @@ class SegmentationTask:
     def model_options(info: DatasetInfo) -> dict[str, int]:
         """What a data set fixes about its model."""
         return {"num_classes": info.num_classes}
-
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Images of any size are labelled as they are."""
-        return image
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
         """Scales, crops and flips one sample to the crop size."""

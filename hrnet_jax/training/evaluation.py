@@ -11,7 +11,7 @@ from hrnet_jax import runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import eval_batches
 from hrnet_jax.data.records import Records
-from hrnet_jax.training.task import Task
+from hrnet_jax.training.task import Evaluator, Task
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 
@@ -73,16 +73,23 @@ def predictions_over(
             bar.update()
 
 
-def evaluate_split(
+def evaluator_over(
     predict: PredictFn, task: Task, variables: dict, records: Records, mesh, **kwargs
-) -> dict[str, float]:
-    """Metrics over a whole split; arguments as for `predictions_over`."""
+) -> Evaluator:
+    """An evaluator that saw a whole split; arguments as for `predictions_over`."""
     evaluator = task.evaluator()
     for batch, predictions in predictions_over(
         predict, task, variables, records, mesh, **kwargs
     ):
         evaluator.update(batch, predictions)
-    return evaluator.compute()
+    return evaluator
+
+
+def evaluate_split(
+    predict: PredictFn, task: Task, variables: dict, records: Records, mesh, **kwargs
+) -> dict[str, float]:
+    """Metrics over a whole split; arguments as for `predictions_over`."""
+    return evaluator_over(predict, task, variables, records, mesh, **kwargs).compute()
 
 
 def draw_split(

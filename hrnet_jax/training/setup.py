@@ -102,10 +102,7 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
     return kind(
         build_model(config, info),
         info,
-        read_options(
-            kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
-        ),
-        read_options(kind.Loss, config.loss, "loss"),
+        loss=read_options(kind.Loss, config.loss, "loss"),
         pad_to=_common_size(info, splits),
         **options,
     )
@@ -132,7 +129,7 @@ def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:
 
 
 def _labelling_options(config: TrainConfig) -> dict[str, Any]:
-    """What predictions depend on besides the model."""
+    """What the task takes to predict, and to train, besides the model."""
     kind = get_task(config.task)
     if not config.model.name.startswith(f"{config.task}/"):
         raise ConfigError(
@@ -140,6 +137,9 @@ def _labelling_options(config: TrainConfig) -> dict[str, Any]:
             f"got {config.model.name!r}"
         )
     return {
+        "augmentation": read_options(
+            kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
+        ),
         "inference": read_options(
             kind.Inference, config.eval.inference, "eval.inference"
         ),

@@ -26,14 +26,27 @@ class Labelling(Protocol):
 
     Attributes:
         model: the network.
-        pixel_maps: keys of `predict` that have the size of the image.
+        pixel_maps: keys of `predict` that have the size of the input.
+        takes_boxes: whether predictions can be asked for in boxes of the image.
     """
 
     model: HRNet
     pixel_maps: tuple[str, ...]
+    takes_boxes: bool
 
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """What the network looks at: uint8 RGB [H, W, 3] to the same, on the host."""
+    def inputs(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """What the network looks at, on the host.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            boxes: [N, 4], (x1, y1, x2, y2), for tasks that take them.
+
+        Returns:
+            uint8 [N, h, w, 3], one for each box or for the image, and what `place`
+            needs to know of them.
+        """
         ...
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
@@ -44,6 +57,12 @@ class Labelling(Protocol):
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
     ) -> dict[str, jax.Array]:
         """Predictions from what the network put out for images of this size."""
+        ...
+
+    def place(
+        self, predictions: dict[str, np.ndarray], placement: Any
+    ) -> dict[str, np.ndarray]:
+        """Predictions for the inputs as a prediction for the image, on the host."""
         ...
 
     def draw(

@@ -5,6 +5,7 @@ import json
 import logging
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -36,6 +37,7 @@ from hrnet_jax.training.setup import (
     replicate,
 )
 from hrnet_jax.training.state import TrainState, create_state
+from hrnet_jax.training.task import Evaluator
 from hrnet_jax.training.weights import first_variables, saved_variables
 
 _log = logging.getLogger(__name__)
@@ -100,36 +102,63 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
 
 
 def evaluate(
-    config: Any, workdir: str | pathlib.Path, step: int | str = "best"
+    config: Any,
+    workdir: str | pathlib.Path,
+    step: int | str = "best",
+    split: str = "",
 ) -> dict[str, float]:
-    """Evaluates a checkpoint of a run on the test split of a configuration.
+    """Evaluates a checkpoint of a run on a split of a configuration's data.
 
     Args:
         config: a ConfigDict; its data set and batch size may differ from the
             run's, its model must fit.
         workdir: of a run.
         step: `best`, `latest` or a number.
+        split: of the data set; the test split (the evaluation split where there
+            is none) if empty.
 
     Returns:
         Metrics of the task.
+    """
+    chosen = [split] if split else []
+    (evaluator,) = evaluators_of_run(config, workdir, step, chosen).values()
+    return evaluator.compute()
+
+
+def evaluators_of_run(
+    config: Any,
+    workdir: str | pathlib.Path,
+    step: int | str = "best",
+    splits: Sequence[str] = (),
+) -> dict[str, Evaluator]:
+    """Shows whole splits to evaluators of the task; see `evaluate`.
+
+    The metrics of a split do not depend on which others are named.
+
+    Returns:
+        Split -> evaluator, in the order of `splits` without repeats.
     """
     options = read_config(config)
     check_trainable(options)
     runtime.enable_compilation_cache()
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)
-    split = evaluated_splits(options)[-1]
-    records = open_split(options, split)
-    task = build_task(options, records.info, [split])
+    splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
+    # All at once, or a typo in the last would show after hours.
+    records = {split: open_split(options, split) for split in splits}
     variables = replicate(saved_variables(workdir, step), mesh)
-    return evaluation.evaluate_split(
-        evaluation.make_predict_step(task, mesh),
-        task,
-        variables,
-        records,
-        mesh,
-        **_reading(options, f"evaluate {split}"),
-    )
+    evaluators = {}
+    for split in splits:
+        task = build_task(options, records[split].info, [split])
+        evaluators[split] = evaluation.evaluator_over(
+            evaluation.make_predict_step(task, mesh),
+            task,
+            variables,
+            records[split],
+            mesh,
+            **_reading(options, f"evaluate {split}"),
+        )
+    return evaluators
 
 
 def check_workdir(workdir: pathlib.Path, config: dict) -> None:

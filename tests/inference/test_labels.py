@@ -40,6 +40,11 @@ def test_outputs_of_other_families_are_named_too(tmp_path):
         ("voc12aug", "segmentation", 21, {15: "person", 20: "tv monitor"}),
         ("coco", "pose", 17, {0: "nose", 9: "left wrist", 16: "right ankle"}),
         ("mpii", "pose", 16, {0: "right ankle", 9: "head top"}),
+        ("300w", "landmarks", 68, {}),
+        ("300wlp", "landmarks", 68, {}),
+        ("wflw", "landmarks", 98, {}),
+        ("cofw", "landmarks", 29, {}),
+        ("aflw", "landmarks", 19, {}),
     ],
 )
 def test_names_of_data_sets_of_released_weights(data, family, count, some):
@@ -62,6 +67,39 @@ def test_left_and_right_swap_when_an_image_is_mirrored():
         [0, 5], [1, 4], [2, 3], [10, 15], [11, 14], [12, 13],
     ]  # fmt: skip
     assert label_info("segmentation", "ade20k", 150).flip_pairs == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "count", "normalizer"),
+    [
+        ("300w", 68, "inter_ocular"),
+        ("wflw", 98, "inter_ocular"),
+        ("cofw", 29, "inter_ocular"),
+        ("aflw", 19, "box"),
+    ],
+)
+def test_faces_have_lines_pairs_and_a_normalizer(data, count, normalizer):
+    info = label_info("landmarks", data, count)
+    paired = [point for pair in info.point_flip_pairs for point in pair]
+    assert len(set(paired)) == len(paired) > count // 2
+    assert {point for line in info.point_lines for point in line} <= set(range(count))
+    assert info.default_normalizer == normalizer
+    with pytest.raises(DataError, match=f"{data} names {count} points, .* have 5"):
+        label_info("landmarks", data, 5)
+
+
+@pytest.mark.parametrize("data, count", [("coco", 17), ("mpii", 16)])
+def test_limbs_are_drawn_alike_on_both_sides(data, count):
+    info = label_info("pose", data, count)
+    other = dict(info.point_flip_pairs)
+    other |= {right: left for left, right in other.items()}
+    limbs = {
+        frozenset(limb)
+        for line in info.point_lines
+        for limb in zip(line, line[1:], strict=False)
+    }
+    assert {frozenset(other.get(p, p) for p in limb) for limb in limbs} == limbs
+    assert {point for limb in limbs for point in limb} == set(range(count))
 
 
 def test_labels_are_known_where_all_outputs_have_names():

@@ -8,7 +8,8 @@ import pytest
 
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.options import read_options
-from hrnet_jax.segmentation import photometric, transforms
+from hrnet_jax import photometric
+from hrnet_jax.segmentation import transforms
 from tests.goldens import official, synthetic_weights
 
 MEAN = np.array([0.485, 0.456, 0.406])

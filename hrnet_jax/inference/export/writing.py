@@ -92,6 +92,7 @@ class Source:
         step: of the checkpoint.
         normalization: of images, as the weights were trained.
         inference: options of the task's predictions, `eval.inference`.
+        augmentation: `dataset.augmentation`, which says how boxes are cut out.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Source:
     step: int | None = None
     normalization: Normalization = Normalization()
     inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -259,6 +261,7 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
         "model": source.name,
         "model_options": model_options(source.model),
         "inference": dict(source.inference),
+        "augmentation": dict(source.augmentation),
         "step": source.step,
         "input": {
             "name": "images",

@@ -1,0 +1,285 @@
+"""Boxes of faces and persons: read from files, and found for images.
+
+A box is (x1, y1, x2, y2) in pixels of the image, pixel centres at integers.
+"""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.data.text_tables import csv_rows, number
+from hrnet_jax.errors import DataError
+
+Boxes = dict[str, np.ndarray]
+
+COLUMNS = ("image", "x1", "y1", "x2", "y2")
+
+_EXPECTED = (
+    'expected {"photo.jpg": [[x1, y1, x2, y2], ...]}, a list of {"image": ..., '
+    '"boxes": [...]}, or a summary.json of scripts/predict.py'
+)
+
+
+def read_boxes(path: str | os.PathLike) -> Boxes:
+    """Boxes by image from a JSON or CSV file.
+
+    JSON: `{"photo.jpg": [[x1, y1, x2, y2], ...]}`; or a list of `{"image":
+    "photo.jpg", "boxes": [...]}` or of `{"image": "photo.jpg", "box": [x1, y1, x2,
+    y2]}`; or the `summary.json` that `scripts/predict.py` writes. CSV: a header
+    `image,x1,y1,x2,y2` and a line for each box. Images are named as `boxes_for`
+    explains.
+
+    Returns:
+        For each image named float32 [N, 4]; N is 0 where the file says that there is
+        none.
+
+    Raises:
+        DataError: naming file and entry, if a box is not four finite numbers with
+            x1 < x2 and y1 < y2, or the file has another format.
+    """
+    path = pathlib.Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".csv"):
+        raise DataError(f"{path}: boxes are read from files ending in .json or .csv")
+    entries = _csv_entries(path) if suffix == ".csv" else _json_entries(path)
+    rows: dict[str, list] = {}
+    for image, boxes, where in entries:
+        if not isinstance(image, str) or not image:
+            raise DataError(f"{where}: image is {image!r}, expected the name of a file")
+        if not isinstance(boxes, list):
+            raise DataError(f"{where} ({image}): boxes are {boxes!r}, {_EXPECTED}")
+        checked = [
+            _checked_box(box, f"{where} ({image}), box {index}")
+            for index, box in enumerate(boxes)
+        ]
+        rows.setdefault(image, []).extend(checked)
+    if not rows:
+        raise DataError(f"{path} holds no boxes")
+    return {
+        image: np.array(boxes, np.float32).reshape(-1, 4)
+        for image, boxes in rows.items()
+    }
+
+
+def boxes_for(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The boxes of an image file.
+
+    An entry names an image by its path, by the last parts of its path (`a/photo.jpg`,
+    `photo.jpg`), or by those without the suffix (`photo`). The most exact one counts.
+
+    Args:
+        path: of the image.
+        boxes: from `read_boxes`.
+
+    Raises:
+        DataError: if no entry names the image.
+    """
+    return boxes[_entry_of(path, boxes)]
+
+
+def match_boxes(
+    paths: Iterable[str | os.PathLike], boxes: Mapping[str, np.ndarray]
+) -> dict[pathlib.Path, np.ndarray]:
+    """The boxes of many image files, see `boxes_for`.
+
+    Raises:
+        DataError: for an image without an entry, an entry without an image, or one
+            that names several images.
+    """
+    found: dict[pathlib.Path, np.ndarray] = {}
+    taken: dict[str, pathlib.Path] = {}
+    for path in map(pathlib.Path, paths):
+        entry = _entry_of(path, boxes)
+        if entry in taken:
+            raise DataError(
+                f"boxes of {entry!r} fit {taken[entry]} and {path}; name them by "
+                "their folders too"
+            )
+        taken[entry] = path
+        found[path] = boxes[entry]
+    unused = [entry for entry in boxes if entry not in taken]
+    if unused:
+        raise DataError(f"boxes are given for {_shown(unused)}, without such an image")
+    return found
+
+
+def check_inside(boxes: np.ndarray, image: np.ndarray, where: str) -> np.ndarray:
+    """Returns boxes, none of which lies outside its image altogether.
+
+    Args:
+        boxes: [N, 4].
+        image: [H, W, ...].
+        where: what to name in the message.
+
+    Raises:
+        DataError: naming the first one that does.
+    """
+    height, width = image.shape[:2]
+    for box in np.asarray(boxes):
+        x1, y1, x2, y2 = box
+        if x2 <= -0.5 or y2 <= -0.5 or x1 >= width - 0.5 or y1 >= height - 0.5:
+            raise DataError(
+                f"{where}: box {box.tolist()} lies outside the image of "
+                f"{width}x{height} pixels; expected x1, y1, x2, y2 in pixels"
+            )
+    return boxes
+
+
+def whole_image(image: np.ndarray) -> np.ndarray:
+    """The box of a whole image [H, W, ...], float32 [1, 4]."""
+    height, width = image.shape[:2]
+    return np.array([[-0.5, -0.5, width - 0.5, height - 0.5]], np.float32)
+
+
+def box_of_points(points: np.ndarray) -> np.ndarray:
+    """The square box that HRNet's face lists give to points.
+
+    The side is max(ceil(max) - floor(min)) of both axes, the centre the middle of
+    floor(min) and ceil(max), as in their CSV files.
+
+    Args:
+        points: [K, 2], finite.
+
+    Returns:
+        float32 [4].
+    """
+    low, high = np.floor(points.min(0)), np.ceil(points.max(0))
+    half = (high - low).max() / 2
+    center = (low + high) / 2
+    return np.concatenate([center - half, center + half]).astype(np.float32)
+
+
+def sides(boxes: np.ndarray) -> np.ndarray:
+    """Geometric mean of width and height of boxes [N, 4]: [N], 0 for empty ones."""
+    return np.sqrt(np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), 1))
+
+
+def intersections(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Common areas of boxes [N, 4] and [M, 4]: [N, M]."""
+    low = np.maximum(left[:, None, :2], right[None, :, :2])
+    high = np.minimum(left[:, None, 2:], right[None, :, 2:])
+    return np.prod(np.clip(high - low, 0, None), 2)
+
+
+def overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes [N, 4] and [M, 4]: [N, M]."""
+    common = intersections(left, right)
+    union = sides(left)[:, None] ** 2 + sides(right)[None] ** 2 - common
+    return common / np.maximum(union, np.finfo(common.dtype).tiny)
+
+
+def _entry_of(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> str:
+    """The key of `boxes` that names an image file most exactly."""
+    path = pathlib.Path(path)
+    parts = path.absolute().parts
+    best, entry = 0, None
+    for key in boxes:
+        named = pathlib.Path(key)
+        if named.absolute().resolve() == path.resolve():
+            return key
+        wanted = tuple(part for part in named.parts if part != "..")
+        length = len(wanted)
+        # Twice the number of parts, and one more for the suffix.
+        if wanted and parts[-length:] == wanted:
+            exact = 2 * length + 1
+        elif wanted and (*parts[-length:-1], path.stem) == wanted:
+            exact = 2 * length
+        else:
+            continue
+        if exact > best:
+            best, entry = exact, key
+    if entry is None:
+        raise DataError(f"no boxes for {path}; there are some for {_shown(boxes)}")
+    return entry
+
+
+def _shown(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _csv_entries(path: pathlib.Path) -> Iterable[tuple[str, list, str]]:
+    """(image, boxes, where) of each line."""
+    header, *rows = csv_rows(path) or [(1, [])]
+    if sorted(header[1]) != sorted(COLUMNS):
+        raise DataError(
+            f"{path}, line 1: {','.join(header[1])!r}, expected the header "
+            f"{','.join(COLUMNS)}"
+        )
+    for line, cells in rows:
+        where = f"{path}, line {line}"
+        if len(cells) != len(COLUMNS):
+            raise DataError(f"{where}: {len(cells)} cells, expected {len(COLUMNS)}")
+        row = dict(zip(header[1], cells, strict=True))
+        box = [number(row[name], where, name) for name in COLUMNS[1:]]
+        yield row["image"], [box], where
+
+
+def _json_entries(path: pathlib.Path) -> Iterable[tuple[Any, Any, str]]:
+    """(image, boxes, where) of each entry."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not a JSON file: {error}") from None
+    if isinstance(content, dict) and not _is_summary(content):
+        for image, boxes in content.items():
+            yield image, _as_list(boxes), f"{path}, entry {image!r}"
+        return
+    entries = content["images"] if isinstance(content, dict) else content
+    if not isinstance(entries, list):
+        raise DataError(f"{path}: {_EXPECTED}")
+    for index, entry in enumerate(entries):
+        where = f"{path}, entry {index}"
+        if not isinstance(entry, dict) or "image" not in entry:
+            raise DataError(f"{where}: no image is named, {_EXPECTED}")
+        yield entry["image"], _boxes_of(entry, where), where
+
+
+def _is_summary(content: dict) -> bool:
+    """Whether this is a summary.json; its images are dicts, boxes are lists."""
+    images = content.get("images")
+    return isinstance(images, list) and all(isinstance(row, dict) for row in images)
+
+
+def _boxes_of(entry: dict, where: str) -> list:
+    """The boxes of one entry of a list."""
+    if "boxes" in entry:
+        return _as_list(entry["boxes"])
+    if "box" in entry:
+        return [entry["box"]]
+    found = entry.get("found")
+    if isinstance(found, list) and all("box" in row for row in found):
+        return [row["box"] for row in found]
+    raise DataError(f"{where} ({entry['image']}): no boxes, {_EXPECTED}")
+
+
+def _as_list(boxes: Any) -> Any:
+    """Boxes; a single one may stand for itself."""
+    single = isinstance(boxes, list) and len(boxes) == 4
+    if single and not any(isinstance(value, list) for value in boxes):
+        return [boxes]
+    return boxes
+
+
+def _checked_box(box: Any, where: str) -> list[float]:
+    numbers = isinstance(box, list) and len(box) == 4
+    numbers = numbers and all(
+        isinstance(value, int | float) and math.isfinite(value) for value in box
+    )
+    if not numbers:
+        raise DataError(f"{where}: {box!r}, expected four finite numbers x1 y1 x2 y2")
+    if box[2] <= box[0] or box[3] <= box[1]:
+        raise DataError(
+            f"{where}: {box!r} has no size, expected x1 < x2 and y1 < y2 (corners, "
+            "not width and height)"
+        )
+    return box

@@ -1,0 +1,120 @@
+"""From heatmaps to points, on the device, at any heatmap size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+METHODS = ("argmax", "quarter", "dark")
+
+# Keeps the logarithm finite; as in the published code of DARK.
+_SMALLEST = 1e-10
+
+
+def decode(
+    heatmaps: jax.Array, method: str = "quarter", sigma: float = 1.5
+) -> tuple[jax.Array, jax.Array]:
+    """The place and height of the peak of every heatmap.
+
+    `argmax` is the highest cell, the first of equal ones. `quarter` moves from there a
+    quarter of a cell towards the higher neighbour on each axis (Newell et al., "Stacked
+    hourglass networks", 2016; HRNet's own decoding). `dark` smooths the map and moves
+    to the maximum of the parabola through its logarithm (Zhang et al.,
+    "Distribution-aware coordinate representation for human pose estimation", CVPR 2020,
+    equations 5 to 9), which is exact for a Gaussian.
+
+    Args:
+        heatmaps: float [B, h, w, K].
+        method: one of `METHODS`.
+        sigma: of the smoothing of `dark`, in cells: that of the training targets.
+
+    Returns:
+        Points float32 [B, K, 2], (x, y) in cells, and scores float32 [B, K].
+    """
+    heatmaps = heatmaps.astype(jnp.float32)
+    batch, height, width, points = heatmaps.shape
+    flat = heatmaps.reshape(batch, height * width, points)
+    index = jnp.argmax(flat, 1)
+    peak = jnp.stack([index % width, index // width], -1)
+    cells = peak.astype(jnp.float32)
+    if method == "quarter":
+        cells = cells + _quarter(heatmaps, peak)
+    elif method == "dark":
+        cells = cells + _dark(heatmaps, peak, sigma)
+    return cells, jnp.max(flat, 1)
+
+
+def mirror_heatmaps(
+    heatmaps: jax.Array, pairs: tuple[tuple[int, int], ...]
+) -> jax.Array:
+    """Heatmaps [B, h, w, K] of a mirrored image, as those of the image itself."""
+    order = np.arange(heatmaps.shape[-1])
+    for left, right in pairs:
+        order[[left, right]] = right, left
+    return heatmaps[:, :, ::-1][..., order]
+
+
+def _quarter(heatmaps: jax.Array, peak: jax.Array) -> jax.Array:
+    """A quarter of the sign of the slope, zero on the border; [B, K, 2]."""
+    around = _patches(heatmaps, peak, 1)
+    slope = jnp.stack(
+        [around[:, 1, 2] - around[:, 1, 0], around[:, 2, 1] - around[:, 0, 1]], -1
+    )
+    is_inner = _is_inner(peak, heatmaps.shape[1:3], 1)
+    return jnp.where(is_inner[..., None], 0.25 * jnp.sign(slope), 0.0)
+
+
+def _dark(heatmaps: jax.Array, peak: jax.Array, sigma: float) -> jax.Array:
+    """Newton's step from the peak on the logarithm of the smoothed map; [B, K, 2].
+
+    The published code rescales the smoothed map to the old maximum, which shifts the
+    logarithm by a constant and so changes nothing. It also takes the step where the
+    parabola has no maximum; here such a peak stays where it is.
+    """
+    radius = round(2.5 * sigma)
+    weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    weights = jnp.asarray(weights / weights.sum(), jnp.float32)
+    around = _patches(heatmaps, peak, 2 + radius)
+    # Of the smoothed map, only the 5 x 5 cells around the peak are needed.
+    rows = sum(w * around[:, i : i + 5] for i, w in enumerate(weights))
+    smooth = sum(w * rows[:, :, i : i + 5] for i, w in enumerate(weights))
+    log = jnp.log(jnp.maximum(smooth, _SMALLEST))
+    dx = 0.5 * (log[:, 2, 3] - log[:, 2, 1])
+    dy = 0.5 * (log[:, 3, 2] - log[:, 1, 2])
+    dxx = 0.25 * (log[:, 2, 4] - 2 * log[:, 2, 2] + log[:, 2, 0])
+    dyy = 0.25 * (log[:, 4, 2] - 2 * log[:, 2, 2] + log[:, 0, 2])
+    dxy = 0.25 * (log[:, 3, 3] - log[:, 1, 3] - log[:, 3, 1] + log[:, 1, 1])
+    determinant = dxx * dyy - dxy * dxy
+    is_maximum = (dxx < 0) & (determinant > 0)
+    is_maximum &= _is_inner(peak, heatmaps.shape[1:3], 2)
+    divisor = jnp.where(is_maximum, determinant, 1.0)
+    step = jnp.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
+    return jnp.where(is_maximum[..., None], step / divisor[..., None], 0.0)
+
+
+def _is_inner(peak: jax.Array, size: tuple[int, int], border: int) -> jax.Array:
+    """Whether a peak [B, K, 2] has `border` cells on every side; bool [B, K]."""
+    limit = jnp.array([size[1], size[0]]) - border
+    return jnp.all((peak >= border) & (peak < limit), -1)
+
+
+def _patches(heatmaps: jax.Array, peak: jax.Array, radius: int) -> jax.Array:
+    """Squares around peaks, zero outside the map.
+
+    Args:
+        heatmaps: [B, h, w, K].
+        peak: int [B, K, 2], (x, y).
+        radius: of the squares, in cells.
+
+    Returns:
+        [B, 2 * radius + 1, 2 * radius + 1, K], rows first.
+    """
+    batch, _, width, points = heatmaps.shape
+    border = (radius, radius)
+    padded = jnp.pad(heatmaps, ((0, 0), border, border, (0, 0)))
+    side, row_length = 2 * radius + 1, width + 2 * radius
+    offsets = jnp.arange(side)
+    rows = peak[:, None, None, :, 1] + offsets[:, None, None]
+    columns = peak[:, None, None, :, 0] + offsets[None, :, None]
+    index = (rows * row_length + columns).reshape(batch, side * side, points)
+    flat = padded.reshape(batch, -1, points)
+    return jnp.take_along_axis(flat, index, 1).reshape(batch, side, side, points)

@@ -1,0 +1,260 @@
+"""From a record to a crop with points, on the host."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax import photometric
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.keypoints import geometry, official_crop
+
+Sample = dict[str, Any]
+
+_COFW_POINTS = 29
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationOptions:
+    """How faces are cut out, and what training varies.
+
+    Attributes:
+        crop_size: (height, width) of crops, in pixels.
+        margin: factor on the side of the face box.
+        compat: `official` cuts crops, rounds points, makes targets and decodes as the
+            published code does (see `official_crop.py`); empty for correct mathematics.
+        scale: a factor is drawn from U(1 - scale, 1 + scale).
+        rotation: an angle is drawn from U(-rotation, rotation), in degrees, ...
+        rotation_probability: ... with this probability; otherwise it is 0.
+        flip: whether to mirror with probability one half.
+        shift: the crop moves by U(-shift, shift) of its side on each axis; found
+            boxes are never as exact as annotated ones. Not in the published code.
+        photometric: whether to apply `random_photometric_distortion`. Not in the
+            published code.
+
+    Raises:
+        ConfigError: naming the key whose value is out of range.
+    """
+
+    crop_size: tuple[int, int] = (256, 256)
+    margin: float = 1.25
+    compat: str = ""
+    scale: float = 0.25
+    rotation: float = 30.0
+    rotation_probability: float = 0.6
+    flip: bool = True
+    shift: float = 0.0
+    photometric: bool = False
+
+    def __post_init__(self):
+        section = "config key 'dataset.augmentation."
+        if len(self.crop_size) != 2 or min(self.crop_size) < 4:
+            raise ConfigError(
+                f"{section}crop_size' must be two integers of at least 4, "
+                f"(height, width), got {self.crop_size!r}"
+            )
+        if self.compat not in ("", "official"):
+            raise ConfigError(
+                f"{section}compat' must be empty or 'official', got {self.compat!r}"
+            )
+        if self.compat and len(set(self.crop_size)) > 1:
+            raise ConfigError(
+                f"{section}compat' is 'official', whose crops are square; "
+                f"crop_size is {self.crop_size!r}"
+            )
+        if self.compat and (self.shift or self.photometric):
+            raise ConfigError(
+                f"{section}compat' is 'official', which knows neither shift nor "
+                "photometric"
+            )
+        if self.margin <= 0:
+            raise ConfigError(f"{section}margin' must be positive, got {self.margin}")
+        for key, limit in (("scale", 1), ("rotation_probability", 1.0001)):
+            if not 0 <= getattr(self, key) < limit:
+                raise ConfigError(
+                    f"{section}{key}' must be between 0 and 1, got {getattr(self, key)}"
+                )
+        if self.rotation < 0 or not 0 <= self.shift <= 1:
+            raise ConfigError(
+                f"{section}rotation' must not be negative and 'shift' between 0 and 1, "
+                f"got {self.rotation} and {self.shift}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """What varies one training crop; the default changes nothing.
+
+    Attributes:
+        scale: factor on the side of the box.
+        rotation: degrees, counter-clockwise as seen.
+        mirror: whether left and right are exchanged.
+        shift: (x, y), in sides of the crop.
+    """
+
+    scale: float = 1.0
+    rotation: float = 0.0
+    mirror: bool = False
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+def draw_augmentation(options: AugmentationOptions, rng: np.random.Generator) -> Draw:
+    """Draws scale, rotation, flip and shift, in this order, as the published code.
+
+    An option that is off draws nothing.
+    """
+    scale = 1.0
+    if options.scale:
+        scale = rng.uniform(1 - options.scale, 1 + options.scale)
+    rotation = 0.0
+    if options.rotation and rng.random() <= options.rotation_probability:
+        rotation = rng.uniform(-options.rotation, options.rotation)
+    mirror = bool(options.flip and rng.random() <= 0.5)
+    shift = (0.0, 0.0)
+    if options.shift:
+        shift = tuple(rng.uniform(-options.shift, options.shift, 2))
+    return Draw(scale, rotation, mirror, shift)
+
+
+def make_train_transform(
+    options: AugmentationOptions, info: DatasetInfo
+) -> Callable[[Sample, np.random.Generator], Sample]:
+    """Returns the random training transform `(sample, rng) -> sample`.
+
+    Args:
+        options: ranges and switches.
+        info: point pairs that swap when mirrored, and where pixels begin.
+
+    Returns:
+        A function from a record to `image` uint8 [h, w, 3], `points` float32 [K, 2]
+        in crop pixels, `visible` and `annotated` uint8 [K], and `image_id`.
+    """
+
+    def transform(sample: Sample, rng: np.random.Generator) -> Sample:
+        draw = draw_augmentation(options, rng)
+        crop = cut(sample, options, info, draw)
+        if options.photometric:
+            crop["image"] = photometric.random_photometric_distortion(
+                crop["image"], rng
+            )
+        for key in ("center", "scale"):
+            del crop[key]
+        return crop
+
+    return transform
+
+
+def make_eval_transform(
+    options: AugmentationOptions, info: DatasetInfo
+) -> Callable[[Sample], Sample]:
+    """Returns the evaluation transform `(sample) -> sample`.
+
+    Beside what training has: `center` float32 [2] and `scale` float32, where in the
+    image the crop lies, and of the annotation `image_points` float32 [K, 2] and
+    `box_size` float32.
+    """
+
+    def transform(sample: Sample) -> Sample:
+        crop = cut(sample, options, info, Draw())
+        crop["image_points"] = np.asarray(sample["points"], np.float32)
+        crop["box_size"] = np.float32(sample["box_size"])
+        return crop
+
+    return transform
+
+
+def cut(
+    sample: Sample, options: AugmentationOptions, info: DatasetInfo, draw: Draw
+) -> Sample:
+    """The crop of a record, with its points.
+
+    Returns:
+        `image`, `points`, `visible`, `annotated`, `center`, `scale`, `image_id`; see
+        the transforms. `center` counts pixels from the annotation's own origin with
+        `compat="official"` and from 0 otherwise.
+
+    Raises:
+        DataError: if the data set has no face boxes or another number of points.
+    """
+    _check(sample, info)
+    place = _cut_official if options.compat else _cut
+    image, points, center, scale, visible = place(sample, options, info, draw)
+    annotated = np.asarray(sample["annotated"], np.uint8)
+    if draw.mirror:
+        annotated = annotated[mirrored_order(len(points), info.point_flip_pairs)]
+    return {
+        "image": image,
+        "points": points.astype(np.float32),
+        "visible": visible.astype(np.uint8),
+        "annotated": annotated,
+        "center": np.asarray(center, np.float32),
+        "scale": np.float32(scale),
+        "image_id": sample["image_id"],
+    }
+
+
+def mirrored_order(count: int, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Index of each point's counterpart in the mirrored image, int [K]."""
+    order = np.arange(count)
+    for left, right in pairs:
+        order[[left, right]] = right, left
+    return order
+
+
+def _cut(
+    sample: Sample, options: AugmentationOptions, info: DatasetInfo, draw: Draw
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
+    """Image, points, centre, scale and visibility of a crop."""
+    scale = options.margin * float(sample["scale"]) * draw.scale
+    side = geometry.PIXELS_PER_SCALE * scale
+    center = sample["center"] - info.point_origin + side * np.asarray(draw.shift)
+    matrix = geometry.crop_matrix(
+        center, scale, options.crop_size, draw.rotation, mirror=draw.mirror
+    )
+    points = geometry.apply(matrix, sample["points"] - info.point_origin)
+    visible = np.asarray(sample["visible"])
+    if draw.mirror:
+        order = mirrored_order(len(points), info.point_flip_pairs)
+        points, visible = points[order], visible[order]
+    image = geometry.warp(sample["image"], matrix, options.crop_size)
+    return image, points, center, scale, visible
+
+
+def _cut_official(
+    sample: Sample, options: AugmentationOptions, info: DatasetInfo, draw: Draw
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
+    """The same as the published code has it; points are multiples of a cell.
+
+    What it draws a target for takes the place of what the annotation calls visible.
+    """
+    made = official_crop.sample(
+        sample["image"],
+        sample["points"],
+        sample["center"],
+        float(sample["scale"]),
+        scale_factor=draw.scale * options.margin / official_crop.BOX_MARGIN,
+        rotation=draw.rotation,
+        flip=draw.mirror,
+        pairs=info.point_flip_pairs,
+        size=options.crop_size[0],
+        heatmap_size=options.crop_size[0] // 4,
+        # COFW alone was not read as floating point numbers.
+        as_float=len(sample["points"]) != _COFW_POINTS,
+    )
+    return made.image, made.cells * 4, made.center, made.scale, made.kept
+
+
+def _check(sample: Sample, info: DatasetInfo) -> None:
+    if "center" not in sample:
+        raise DataError(
+            f"data set {info.name!r} has no face boxes ('center' and 'scale'), which "
+            "landmarks are cropped by"
+        )
+    count = len(info.point_names)
+    if sample["points"].shape != (count, 2):
+        raise DataError(
+            f"{sample['image_id']!r} has points of shape "
+            f"{list(sample['points'].shape)}, expected {count} (x, y)"
+        )

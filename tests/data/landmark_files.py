@@ -1,0 +1,60 @@
+"""Writes tiny landmark data sets in their official layouts."""
+
+import csv
+
+import cv2
+import numpy as np
+
+from hrnet_jax.data import registry
+from hrnet_jax.data.records import open_records
+
+
+def random_points(num_points, seed):
+    """Points of a face in a 40x32 image, written with few digits."""
+    rng = np.random.default_rng(seed)
+    return np.round(rng.uniform((5, 4), (35, 28), (num_points, 2)), 3)
+
+
+def write_image(path, seed=0):
+    """A 40x32 JPEG or PNG whose mean tells the seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((32, 40, 3), 10 * (seed + 1), np.uint8)
+    cv2.imwrite(str(path), pixels)
+
+
+def official_box(points):
+    """(scale, center x, center y) by the rule of HRNet's files, written out."""
+    x1, y1 = np.floor(points[:, 0].min()), np.floor(points[:, 1].min())
+    x2, y2 = np.ceil(points[:, 0].max()), np.ceil(points[:, 1].max())
+    return max(x2 - x1, y2 - y1) / 200, (x1 + x2) / 2, (y1 + y2) / 2
+
+
+def official_header(num_points, first=("image_name", "scale", "center_w", "center_h")):
+    points = [f"original_{k}_{axis}" for k in range(num_points) for axis in "xy"]
+    return [*first, *points]
+
+
+def official_row(name, points):
+    return [name, *official_box(points), *points.ravel()]
+
+
+def write_csv(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def change_cell(path, line, column, text):
+    """Replaces a cell; `line` counts from 1, as editors do."""
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    rows[line - 1][column] = text
+    write_csv(path, rows)
+
+
+def prepare(name, source, tmp_path, **options):
+    return registry.prepare(name, tmp_path / "data", source, True, **options)
+
+
+def read(name, tmp_path, split):
+    return list(open_records(name, tmp_path / "data", split))
