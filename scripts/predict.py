@@ -1,12 +1,25 @@
-"""Predicts for images with a trained, converted or exported model.
+"""Predicts for images or a video with a trained, converted or exported model.
 
     python scripts/predict.py --workdir=runs/camvid --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/camvid --images='photos/*.png' --out=out
     python scripts/predict.py --workdir=camvid.onnx --images=street.jpg --out=out
+    python scripts/predict.py --workdir=runs/w300 --images=party.jpg --out=out
+    python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
+        --boxes=faces.csv --out=out
+    python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
 
 Takes a file, a folder or a glob, images of any size. Writes pictures of what was
 found in each image (segmentation: the raw label map, a colour map, an overlay and
-panels with a legend) and one summary.json. Official .pth files: see
+panels with a legend; landmarks and pose: the points) and one summary.json, with the
+points in pixels of the image.
+
+Landmark models look into every face of a photograph: into the boxes of --boxes, or
+into the faces that a detector finds, which sees upright faces from the front. A
+photograph without a face has nothing found in summary.json. Pose models look into the
+boxes of --boxes, or else take the whole image for the box of one person.
+
+--video takes a file or the number of a camera and writes a video and, for points, a
+line of JSON for each frame; Ctrl-C ends it. Official .pth files: see
 scripts/convert.py.
 """
 
@@ -15,9 +28,17 @@ import pathlib
 import sys
 
 from hrnet_jax import command_line, runtime
-from hrnet_jax.inference.exported import FORMATS, open_exported
-from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
-from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.inference.boxes import read_boxes
+from hrnet_jax.inference.exported import FORMATS, ExportedModel, open_exported
+from hrnet_jax.inference.folder import (
+    SUMMARY_FILE,
+    find_images,
+    looks_for_faces,
+    predict_files,
+)
+from hrnet_jax.inference.video import predict_video
+from hrnet_jax.inference.workdir import LoadedRun, load_run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,8 +51,18 @@ def parse_arguments() -> argparse.Namespace:
         required=True,
         help="work directory of a run or conversion, or a file of scripts/export.py",
     )
-    parser.add_argument("--images", required=True, help="file, folder or glob")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--images", help="file, folder or glob")
+    source.add_argument("--video", help="video file, or the number of a camera")
     parser.add_argument("--out", required=True, help="folder for the results")
+    parser.add_argument(
+        "--boxes",
+        help="JSON or CSV file with the boxes of faces or persons in the images; CSV: "
+        "image,x1,y1,x2,y2",
+    )
+    parser.add_argument(
+        "--max_frames", type=int, help="frames of the video after which to stop"
+    )
     parser.add_argument("--step", default="best", help="best, latest or a number")
     parser.add_argument(
         "--pad_multiple",
@@ -46,18 +77,59 @@ def main() -> None:
     """Predicts and says where the results are."""
     arguments = parse_arguments()
     with command_line.reporting_errors():
-        images = find_images(arguments.images)
-        runtime.enable_compilation_cache()
-        if pathlib.Path(arguments.workdir).suffix in FORMATS:
-            run = open_exported(arguments.workdir)
+        if arguments.video is None:
+            lines = predict_images(arguments)
         else:
-            run = load_run(
-                arguments.workdir, arguments.step, pad_multiple=arguments.pad_multiple
-            )
-        predict_files(run, images, arguments.out)
-    sys.stdout.write(
-        f"{len(images)} images labelled, see {arguments.out}/{SUMMARY_FILE}\n"
+            lines = predict_frames(arguments)
+    sys.stdout.write("\n".join([*lines, ""]))
+
+
+def open_model(arguments: argparse.Namespace) -> LoadedRun | ExportedModel:
+    """The model of --workdir."""
+    runtime.enable_compilation_cache()
+    if pathlib.Path(arguments.workdir).suffix in FORMATS:
+        return open_exported(arguments.workdir)
+    return load_run(
+        arguments.workdir, arguments.step, pad_multiple=arguments.pad_multiple
     )
+
+
+def predict_images(arguments: argparse.Namespace) -> list[str]:
+    """Predicts for --images; returns what to print."""
+    if arguments.max_frames is not None:
+        raise ConfigError("--max_frames goes with --video, not with --images")
+    images = find_images(arguments.images)
+    boxes = None if arguments.boxes is None else read_boxes(arguments.boxes)
+    run = open_model(arguments)
+    report = predict_files(run, images, arguments.out, boxes=boxes)
+    where = f"see {arguments.out}/{SUMMARY_FILE}"
+    if not run.task.takes_boxes:
+        return [f"{len(images)} images labelled, {where}"]
+    one, many = ("face", "faces") if looks_for_faces(run) else ("person", "persons")
+    nothing = f"no {one} found" if boxes is None else "no boxes given"
+    lines = [
+        f"{entry['image']}: {nothing}"
+        for entry in report["images"]
+        if not entry["found"]
+    ]
+    count = sum(len(entry["found"]) for entry in report["images"])
+    return [*lines, f"{len(images)} images labelled, {count} {many}, {where}"]
+
+
+def predict_frames(arguments: argparse.Namespace) -> list[str]:
+    """Predicts for --video; returns what to print."""
+    if arguments.boxes is not None:
+        raise ConfigError("--boxes goes with --images; videos are searched for faces")
+    source = arguments.video
+    if source.isdecimal() and not pathlib.Path(source).exists():
+        source = int(source)
+    report = predict_video(
+        open_model(arguments), source, arguments.out, max_frames=arguments.max_frames
+    )
+    stopped = ", stopped" if report["interrupted"] else ""
+    speed = f"{report['predicted_per_second']:.1f} a second"
+    where = f"see {arguments.out}/{report['video']}"
+    return [f"{report['frames']} frames, {speed}{stopped}, {where}"]
 
 
 if __name__ == "__main__":

@@ -74,13 +74,35 @@ def make_folder(folder, rng):
     (folder / "classes.txt").write_text("ground\ntree\nhouse\n")
 
 
+def make_landmarks_csv(folder, rng):
+    names = ("left_eye", "right_eye", "nose")
+    header = ",".join(f"{name}_{axis}" for name in names for axis in "xy")
+    for split, count in (("train", 6), ("val", 3)):
+        lines = [f"image_name,{header}"]
+        for number in range(count):
+            image, _ = blobs(rng, 70, 90, (0, 1))
+            write(folder / f"images/{split}{number}.jpg", image)
+            points = ((25, 20), (60, 22), (40, 50)) + rng.normal(0, 3, (3, 2))
+            values = ",".join(f"{value:.2f}" for value in points.ravel())
+            lines.append(f"{split}{number}.jpg,{values}")
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+
+
 # Tiny copies in the layout of the originals; a new data set needs one here.
 LAYOUTS = {
     "camvid": make_camvid,
     "cityscapes": make_cityscapes,
     "segmentation_folder": make_folder,
+    "landmarks_csv": make_landmarks_csv,
 }
-OPTIONS = {"shapes": {"image_size": 64, "train": 8, "val": 4}}
+OPTIONS = {
+    "shapes": {"image_size": 64, "train": 8, "val": 4},
+    "landmarks_csv": {"flip_pairs": ("left_eye:right_eye",)},
+    **{
+        f"faces_{count}": {"num_points": count, "train": 8, "val": 4}
+        for count in (68, 98, 29, 19)
+    },
+}
 
 
 def prepare_tiny(name, folder):
@@ -88,7 +110,10 @@ def prepare_tiny(name, folder):
     if name in LAYOUTS:
         source = folder / "source"
         LAYOUTS[name](source, np.random.default_rng(0))
-    prepare(name, folder / "data", source, **OPTIONS.get(name, {}))
+    options = OPTIONS.get(name, {})
+    # `faces_68` is the set `faces` with that many points.
+    dataset = "faces" if name.startswith("faces_") else name
+    prepare(dataset, folder / "data", source, save_as=name, **options)
     return str(folder / "data")
 
 
@@ -120,7 +145,8 @@ def test_the_whole_configuration_is_read(name):
     read_options(
         task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
     )
-    create_model(options.model.name, num_classes=2)
+    outputs = "num_points" if options.task == "landmarks" else "num_classes"
+    create_model(options.model.name, **{outputs: 2})
     assert options.num_steps > 0 or options.num_epochs > 0
 
 

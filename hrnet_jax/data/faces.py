@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -94,14 +95,15 @@ def draw_face(
     occluder = None
     if rng.random() < occluded:
         occluder = random_occluder(rng, landmarks(shape, 68), face.radius)
-    image = paint_face(background(rng, size), face, shape, look, occluder)
+    painted = paint_face(background(rng, size), face, shape, look, occluder)
+    image = finish(painted, rng)
     if rng.random() < _GREY_SHARE:
-        image = np.repeat(image.mean(2, keepdims=True), 3, axis=2)
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     points = landmarks(shape, num_points)
     seen = ((points >= 0) & (points < size)).all(1)
     if occluder is not None:
         seen &= ~occluder.covers(points)
-    return FaceImage(finish(image, rng), points - 0.5, seen.astype(np.uint8))
+    return FaceImage(image, points - 0.5, seen.astype(np.uint8))
 
 
 def random_face(rng: np.random.Generator, size: int) -> Face:

@@ -259,10 +259,9 @@ def _light(image: np.ndarray, head: np.ndarray, face: Face, look: Look) -> np.nd
     # leaves the other side in the dark.
     small = size // 4
     factor = small / size
-    move = np.array(
-        [[factor, 0, factor * towards[0]], [0, factor, factor * towards[1]]]
-    )
-    lit = cv2.warpAffine(cover, move, (small, small), flags=cv2.INTER_AREA)
+    move = np.eye(2, 3) * factor
+    move[:, 2] = factor * (towards + 0.5) - 0.5
+    lit = cv2.warpAffine(cover, move, (small, small))
     lit = cv2.GaussianBlur(lit, (0, 0), 0.25 * face.radius * factor)
     lit = cv2.resize(lit, (size, size), interpolation=cv2.INTER_LINEAR)
     shadow = cover.astype(np.float32) * (255 - lit.astype(np.float32))

@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 def split_by_ratio(
     keys: Sequence[str], ratios: tuple[float, ...], seed: int
 ) -> dict[str, list[str]]:
-    """Cuts names in the order of a seeded hash, so new ones move no others far.
+    """Cuts names in the order of a seeded hash; depends on names and seed only.
 
     Args:
         keys: different names.

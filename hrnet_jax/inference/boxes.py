@@ -79,7 +79,7 @@ def boxes_for(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> np.nd
     Raises:
         DataError: if no entry names the image.
     """
-    return boxes[_entry_of(path, boxes)]
+    return boxes[_entry_of(pathlib.Path(path), _index(boxes))]
 
 
 def match_boxes(
@@ -93,8 +93,9 @@ def match_boxes(
     """
     found: dict[pathlib.Path, np.ndarray] = {}
     taken: dict[str, pathlib.Path] = {}
+    index = _index(boxes)
     for path in map(pathlib.Path, paths):
-        entry = _entry_of(path, boxes)
+        entry = _entry_of(path, index)
         if entry in taken:
             raise DataError(
                 f"boxes of {entry!r} fit {taken[entry]} and {path}; name them by "
@@ -173,34 +174,32 @@ def overlaps(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return common / np.maximum(union, np.finfo(common.dtype).tiny)
 
 
-def _entry_of(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> str:
-    """The key of `boxes` that names an image file most exactly."""
-    path = pathlib.Path(path)
+def _index(names: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """Entries by the parts of the paths that they may mean."""
+    index = {}
+    for name in names:
+        path = pathlib.Path(name)
+        index[path.resolve().parts] = name
+        index[tuple(part for part in path.parts if part != "..")] = name
+    return index
+
+
+def _entry_of(path: pathlib.Path, index: Mapping[tuple[str, ...], str]) -> str:
+    """The entry that names an image file most exactly."""
     parts = path.absolute().parts
-    best, entry = 0, None
-    for key in boxes:
-        named = pathlib.Path(key)
-        if named.absolute().resolve() == path.resolve():
-            return key
-        wanted = tuple(part for part in named.parts if part != "..")
-        length = len(wanted)
-        # Twice the number of parts, and one more for the suffix.
-        if wanted and parts[-length:] == wanted:
-            exact = 2 * length + 1
-        elif wanted and (*parts[-length:-1], path.stem) == wanted:
-            exact = 2 * length
-        else:
-            continue
-        if exact > best:
-            best, entry = exact, key
-    if entry is None:
-        raise DataError(f"no boxes for {path}; there are some for {_shown(boxes)}")
-    return entry
+    candidates = [path.resolve().parts]
+    for start in range(len(parts)):
+        candidates.append(parts[start:])
+        candidates.append((*parts[start:-1], path.stem))
+    for candidate in candidates:
+        if candidate in index:
+            return index[candidate]
+    raise DataError(f"no boxes for {path}; there are some for {_shown(index.values())}")
 
 
 def _shown(names: Iterable[str]) -> str:
     """The first names, and how many more there are."""
-    names = list(names)
+    names = list(dict.fromkeys(names))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 

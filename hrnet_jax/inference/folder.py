@@ -1,9 +1,9 @@
-"""Labels many image files."""
+"""Predicts for many image files."""
 
 import glob
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import numpy as np
@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from hrnet_jax.data.image_files import read_image
 from hrnet_jax.errors import DataError
+from hrnet_jax.inference.boxes import check_inside, match_boxes, whole_image
 from hrnet_jax.inference.exported import ExportedModel
+from hrnet_jax.inference.faces import find_faces
 from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.training.reporting import write_json
 
@@ -57,32 +59,73 @@ def predict_files(
     images: Iterable[pathlib.Path],
     out: str | os.PathLike,
     *,
+    boxes: Mapping[str, np.ndarray] | None = None,
     progress: bool = True,
 ) -> dict:
     """Predicts for image files and writes the task's output files.
+
+    Landmark models look into the boxes given, or find the faces themselves; an image
+    without a face gets an entry with nothing found. Pose models without boxes take
+    the whole image as the box of one person.
 
     Args:
         run: from `load_run` or `open_exported`.
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
+        boxes: from `read_boxes`, for landmark and pose models.
         progress: whether to show a progress bar.
 
     Returns:
         What `summary.json` holds: the checkpoint, and one entry per image.
 
     Raises:
-        DataError: naming the image file that cannot be read.
+        DataError: naming the image file that cannot be read; for boxes that do not
+            fit the images or the model.
     """
     folder = pathlib.Path(out)
+    images = list(images)
+    given = None if boxes is None else _given_boxes(run, images, boxes)
     entries = []
-    bar = tqdm(list(images), desc="predict", unit="image", disable=not progress)
-    for path, name in zip(bar, unique_names(bar.iterable), strict=True):
+    bar = tqdm(images, desc="predict", unit="image", disable=not progress)
+    for path, name in zip(bar, unique_names(images), strict=True):
         image = read_pixels(path)
-        summary = run.task.save(folder, name, image, run.predict(image))
+        if not run.task.takes_boxes:
+            prediction = run.predict(image)
+        elif given is not None:
+            inside = check_inside(given[path], image, str(path))
+            prediction = run.predict(image, inside)
+        elif looks_for_faces(run):
+            prediction = run.predict(image, find_faces(image))
+        else:
+            prediction = run.predict(image, whole_image(image))
+        summary = run.task.save(folder, name, image, prediction)
         entries.append({"image": str(path), "name": name, **summary})
     report = {**run.about, "images": entries}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def looks_for_faces(run: LoadedRun | ExportedModel) -> bool:
+    """Whether a model's boxes are faces, which can be found."""
+    return run.task.takes_boxes and run.about["model"].startswith("landmarks/")
+
+
+def _given_boxes(
+    run: LoadedRun | ExportedModel,
+    images: list[pathlib.Path],
+    boxes: Mapping[str, np.ndarray],
+) -> dict[pathlib.Path, np.ndarray]:
+    """The boxes of each image.
+
+    Raises:
+        DataError: if the model does not take boxes, or they are of other images.
+    """
+    if not run.task.takes_boxes:
+        raise DataError(
+            f"boxes were given, but {run.about['model']} looks at whole images; only "
+            "landmark and pose models take boxes"
+        )
+    return match_boxes(images, boxes)
 
 
 def unique_names(paths: Iterable[pathlib.Path]) -> Iterator[str]:

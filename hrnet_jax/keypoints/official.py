@@ -74,15 +74,18 @@ def decode_cells(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     batch, height, width, count = heatmaps.shape
     flat = heatmaps.reshape(batch, height * width, count)
-    peak = jnp.argmax(flat, 1)
     scores = jnp.max(flat, 1)
+    # The first cell of the highest. XLA vectorises this on a CPU, and not argmax.
+    index = jax.lax.broadcasted_iota(jnp.int32, flat.shape, 1)
+    last = height * width - 1
+    peak = jnp.min(jnp.where(flat == scores[:, None], index, last), 1)
     x, y = peak % width, peak // width
     inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1) & (scores > 0)
 
     def neighbour(step: int) -> jax.Array:
         # Those of peaks at the edge are wrong, and not used.
-        index = jnp.clip(peak + step, 0, height * width - 1)
-        return jnp.take_along_axis(flat, index[:, None], 1)[:, 0]
+        place = jnp.clip(peak + step, 0, last)
+        return jnp.take_along_axis(flat, place[:, None], 1)[:, 0]
 
     slopes = jnp.stack(
         [neighbour(1) - neighbour(-1), neighbour(width) - neighbour(-width)], -1

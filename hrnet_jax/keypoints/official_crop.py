@@ -209,7 +209,5 @@ def _window(image: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndarr
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Bilinear, antialiased when shrinking; `size` is width and height."""
-    resized = Image.fromarray(np.ascontiguousarray(image)).resize(
-        size, Image.Resampling.BILINEAR
-    )
+    resized = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
     return np.asarray(resized)

@@ -203,7 +203,8 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     """A complete, locked ConfigDict for an experiment file.
 
     Every key is there, the task's own sections included, so every key can be
-    set from the command line.
+    set from the command line. Values are those of the task's `recipe` where it has
+    one, else the defaults of `TrainConfig`.
     """
     kind = get_task(task)
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
@@ -215,6 +216,7 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     config.model.init_inplace_abn = ml_collections.config_dict.placeholder(bool)
     config.model.representation = ml_collections.config_dict.placeholder(str)
     config.model.upsample = ml_collections.config_dict.placeholder(str)
+    config.update_from_flattened_dict(getattr(kind, "recipe", {}))
     return config.lock()
 
 

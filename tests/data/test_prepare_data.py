@@ -129,7 +129,7 @@ def test_a_killed_preparation_does_not_look_complete(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset=nope"], "error: unknown data set 'nope'; known: camvid, citysc"),
+        (["--dataset=nope"], "error: unknown data set 'nope'; known: aflw, camvid"),
         (["--dataset=camvid"], "error: camvid needs the folder of its files"),
         (
             ["--dataset=shapes", "--option=size=3"],

@@ -34,6 +34,7 @@ def test_the_legend_gives_error_failures_and_area_of_each_curve(tmp_path, monkey
         lines.extend(line.get_xydata() for line in axes.lines[:2])
         texts.append(axes.get_xlabel())
         assert axes.get_xlim() == (0, 10)
+        assert {line.get_drawstyle() for line in axes.lines[:2]} == {"steps-post"}
         return save(figure, *args, **kwargs)
 
     monkeypatch.setattr(Figure, "savefig", spy)

@@ -1,5 +1,7 @@
 """Heatmap losses are the official one, and global over devices."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 import torch
 
 from hrnet_jax import runtime
-from hrnet_jax.keypoints.losses import heatmap_mse
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss, heatmap_mse
 
 SHAPE = (8, 5, 4, 3)
 
@@ -96,3 +99,78 @@ def test_shapes_that_would_broadcast_are_errors():
         heatmap_mse(heatmaps, targets[..., :1])
     with pytest.raises(ValueError, match=r"weights of shape \(8, 1\).* 8 x 3 points"):
         heatmap_mse(heatmaps, targets, weights[:, :1])
+
+
+def wing_by_hand(heatmap, target, options):
+    """One cell, as the paper writes it (equations 3 and 4)."""
+    power = options.alpha - target
+    ratio = options.theta / options.epsilon
+    slope = (
+        options.omega
+        * (1 / (1 + ratio**power))
+        * power
+        * ratio ** (power - 1)
+        / options.epsilon
+    )
+    offset = options.theta * slope - options.omega * math.log(1 + ratio**power)
+    distance = abs(target - heatmap)
+    if distance < options.theta:
+        return options.omega * math.log(1 + (distance / options.epsilon) ** power)
+    return slope * distance - offset
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 0.5])
+@pytest.mark.parametrize("foreground", [0.0, 10.0])
+def test_adaptive_wing_is_the_formula(epsilon, foreground):
+    options = LossOptions(name="adaptive_wing", epsilon=epsilon, foreground=foreground)
+    heatmaps, _, weights = random_case()
+    rng = np.random.default_rng(1)
+    targets = rng.uniform(0, 1, SHAPE).astype(np.float32) ** 4
+    total = count = 0.0
+    for b, y, x, k in np.ndindex(SHAPE):
+        value = wing_by_hand(
+            float(heatmaps[b, y, x, k]), float(targets[b, y, x, k]), options
+        )
+        around = targets[b, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2, k]
+        if around.max() >= 0.2:
+            value *= 1 + foreground
+        total += weights[b, k] * value
+        count += weights[b, k]
+    got = heatmap_loss(heatmaps, targets, weights, options)
+    np.testing.assert_allclose(got, total / count, rtol=1e-5)
+
+
+def test_adaptive_wing_has_finite_gradients_and_no_corner():
+    options = LossOptions(name="adaptive_wing")
+    targets = np.float32([0, 0.5, 1]).reshape(1, 1, 1, 3)
+
+    def loss(distance):
+        return heatmap_loss(targets + distance, targets, None, options)
+
+    for distance in (0.0, 1e-8, 0.4999, 0.5001, 30.0):
+        assert np.isfinite(jax.grad(loss)(distance))
+    below, above = (float(jax.grad(loss)(d)) for d in (0.4999, 0.5001))
+    assert below == pytest.approx(above, rel=1e-3)
+    assert loss(0.0) == 0
+
+
+def test_mse_is_the_default():
+    heatmaps, targets, weights = random_case()
+    assert heatmap_loss(heatmaps, targets, weights, LossOptions()) == heatmap_mse(
+        heatmaps, targets, weights
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"name": "wing"}, "loss.name' must be one of mse, adaptive_wing, got 'wing'"),
+        ({"hidden": "drop"}, "loss.hidden' must be one of keep, mask, zero"),
+        ({"outside": ""}, "loss.outside' must be one of"),
+        ({"sigma": 0.0}, "loss.sigma' must be positive, got 0.0"),
+        ({"alpha": 1.0}, "'alpha' larger than 1"),
+    ],
+)
+def test_wrong_loss_options_are_errors(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        LossOptions(**changes)

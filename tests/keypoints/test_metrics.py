@@ -268,12 +268,18 @@ def test_any_cut_into_batches_over_any_devices_gives_the_same():
 
 
 def test_padding_counts_nowhere():
-    batch, points = examples(12, padding=3)
-    batch["box_size"][9:] = 0
-    batch["annotated"][9:] = 0
-    points[9:] = np.nan
-    kept = slice(0, 9)
-    expected = filled(rows(batch, kept), points[kept], 3)
+    batch, points = examples(12)
+    # Anywhere: with several processes each pads its own share.
+    padded = [1, 6, 11]
+    batch["example_valid"][padded] = False
+    batch["box_size"][padded] = 0
+    batch["annotated"][padded] = 0
+    points[padded] = np.nan
+    kept = np.delete(np.arange(12), padded)
+    arrays = {key: np.asarray(value) for key, value in batch.items()}
+    valid = rows(arrays, kept)
+    valid["image_id"] = valid["image_id"].tolist()
+    expected = filled(valid, points[kept], 3)
     assert filled(batch, points, 4).errors() == expected.errors()
     assert len(expected.errors()) == 9
 

@@ -84,9 +84,9 @@ def test_decoding_is_the_rule_written_out():
 
 def test_cells_of_half_precision_maps_are_single_precision():
     heatmaps = np.zeros((1, 64, 300, 1))
-    heatmaps[0, 20, 289:291, 0] = 0.5, 0.25
+    heatmaps[0, 20, 290:292, 0] = 0.5, 0.25
     cells, _ = official.decode_cells(jnp.asarray(heatmaps, jnp.bfloat16))
-    np.testing.assert_array_equal(cells, [[[290.75, 21.5]]])
+    np.testing.assert_array_equal(cells, [[[291.75, 21.5]]])
     assert cells.dtype == jnp.float32
 
 
@@ -146,7 +146,7 @@ def test_points_above_the_image_are_dropped_and_others_kept():
 
 def test_contrast_is_stretched_by_the_formula():
     rng = np.random.default_rng(0)
-    for low, high in [(0, 255), (3, 17), (40, 41), (100, 214), (0, 254)]:
+    for low, high in [(0, 255), (3, 17), (40, 41), (100, 214), (0, 254), (9, 255)]:
         image = rng.integers(low, high + 1, (20, 30, 3), np.uint8)
         image[0, 0, :2] = low, high
         got = official_crop.stretch(image)
@@ -174,7 +174,7 @@ def test_a_crop_of_the_image_itself_is_the_image_stretched():
 
 
 @pytest.mark.parametrize("rotation", [0.0, 25.0])
-@pytest.mark.parametrize("outside", [(-500.0, 60.0), (60.0, 900.0), (-500.0, -500.0)])
+@pytest.mark.parametrize("outside", [(-500.0, 60.0), (60.0, 900.0), (-160.0, 60.0)])
 def test_a_box_outside_the_image_is_black(outside, rotation):
     image = np.full((120, 90, 3), 200, np.uint8)
     got = official_crop.crop(image, np.array(outside), 0.9, rotation)
@@ -182,12 +182,25 @@ def test_a_box_outside_the_image_is_black(outside, rotation):
 
 
 def test_an_image_that_shrinks_to_nothing_is_black():
-    image = np.full((20, 30, 3), 200, np.uint8)
-    got = official_crop.crop(image, np.array([10.0, 10.0]), 100.0)
-    assert got.shape == (256, 256, 3) and not got.any()
+    image = np.random.default_rng(0).integers(1, 200, (20, 30, 3), np.uint8)
+    for scale in (25.6, 100.0):  # sides of 1 and 0
+        got = official_crop.crop(image, np.array([10.0, 10.0]), scale)
+        assert got.shape == (256, 256, 3) and not got.any()
+    assert official_crop.crop(image, np.array([10.0, 10.0]), 12.8).any()
     # A line that would lose its last row keeps it.
     line = np.random.default_rng(0).integers(1, 200, (2, 700, 3), np.uint8)
     assert official_crop.crop(line, np.array([350.0, 1.0]), 4.0).any()
+
+
+def test_a_rotated_crop_is_stretched_with_what_it_turns_in():
+    # A box of 128 pixels around (301, 301): 237 ... 364, and a margin such that
+    # its diagonal fits. The only bright pixel counts although it is cut off.
+    box, margin = (np.array([301.0, 301.0]), 0.64), int(64 * np.sqrt(2) - 64)
+    for column, counts in [(237 - margin, True), (236 - margin, False)]:
+        image = np.full((600, 600, 3), 40, np.uint8)
+        image[300, 300], image[300, column] = 80, 240
+        got = official_crop.crop(image, *box, rotation=1e-9)
+        assert (got.max() < 100) == counts
 
 
 def test_bytes_are_not_stretched_before_shrinking_in_cofw():

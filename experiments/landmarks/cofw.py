@@ -1,0 +1,37 @@
+"""COFW, 29 facial landmarks, many of them hidden.
+
+    python scripts/prepare_data.py --dataset=cofw --source=COFW --data_dir=data
+    python scripts/train.py --config=experiments/landmarks/cofw.py \
+        --config.dataset.data_dir=data --workdir=runs/cofw \
+        --config.model.init_from=hrnetv2_w18_imagenet_pretrained.pth
+
+The source folder has `COFW_train_color.mat` and `COFW_test_color.mat`. Hidden points are
+learned like all others, as in the paper; `--config.loss.hidden=mask` leaves them out.
+
+Expected `nme` (percent of the inter-ocular distance): 3.45, `failure_rate_percent/0.10`
+0.19 (published, README of HRNet-Facial-Landmark-Detection and Table 22 of the paper).
+
+Options: `variant` (`w18`), `debug` (seconds, on generated faces:
+`prepare_data.py --dataset=faces --option num_points=29 --name=faces_29`).
+"""
+
+import ml_collections
+
+from hrnet_jax.pretrained import HEAD_PATTERNS
+from hrnet_jax.training.config import default_config, parse_options, shorten
+
+
+def get_config(options: str = "") -> ml_collections.ConfigDict:
+    """The experiment; see the module's docstring for the options."""
+    choice = parse_options(options, variant="", debug=False)
+    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
+    config = default_config("landmarks")
+    config.model.name = f"landmarks/{variant}"
+    config.model.init_skip = HEAD_PATTERNS
+    config.dataset.name = "cofw"
+    config.dataset.eval_split = "test"
+    if choice.debug:
+        config.dataset.name = "faces_29"
+        config.dataset.eval_split = "val"
+        shorten(config)
+    return config

@@ -1,0 +1,235 @@
+"""Predicts for the frames of a video file or a camera.
+
+The pictures go into a video file. There is no window to watch: this project's OpenCV
+is the headless one, which runs on machines without a screen and has no `imshow`.
+"""
+
+import contextlib
+import functools
+import logging
+import os
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.inference.boxes import whole_image
+from hrnet_jax.inference.exported import ExportedModel
+from hrnet_jax.inference.faces import find_faces
+from hrnet_jax.inference.folder import SUFFIXES, SUMMARY_FILE, looks_for_faces
+from hrnet_jax.inference.following import FaceFollower, Finder
+from hrnet_jax.inference.video_files import VideoFiles
+from hrnet_jax.inference.workdir import LoadedRun
+from hrnet_jax.segmentation.drawing import default_palette, overlay
+from hrnet_jax.training.reporting import write_json
+
+# For cameras and files that do not say how many frames they have in a second.
+_USUAL_RATE = 25.0
+_HIGHEST_RATE = 240.0
+# Faces in a video are looked for in smaller images than those in photographs: there
+# is another frame soon.
+_LONGEST = 400
+
+
+def predict_video(
+    run: LoadedRun | ExportedModel,
+    source: str | os.PathLike | int,
+    out: str | os.PathLike,
+    *,
+    find: Finder | None = None,
+    every: int = 5,
+    max_frames: int | None = None,
+    progress: bool = True,
+) -> dict:
+    """Predicts frame by frame, and writes a video and the points that were found.
+
+    `<name>_predicted.mp4` has the picture of every frame (segmentation: the overlay) with the
+    number of frames a second in its corner, at the rate of the source; of a camera,
+    pictures are repeated or left out so that it plays as long as it took. Sound is
+    left out. `<name>_predicted.jsonl` has a line for each frame, for tasks that find points:
+    `{"frame": 0, "seconds": 0.0, "found": [{"box": [x1, y1, x2, y2], "points": [[x,
+    y], ...], "scores": [...]}]}`, in pixels of the frame. Ctrl-C ends the loop after
+    the frame at hand.
+
+    Args:
+        run: from `load_run` or `open_exported`.
+        source: a video file, or the number of a camera (from 0).
+        out: folder for the video, the points and `summary.json`.
+        find: maps a frame uint8 [H, W, 3] RGB to boxes float32 [N, 4], for tasks
+            that take boxes. By default landmark models look for faces and pose models
+            into the whole frame.
+        every: faces are looked for in every so many frames and followed in between.
+        max_frames: where to stop.
+        progress: whether to show a progress bar.
+
+    Returns:
+        What `summary.json` holds.
+
+    Raises:
+        DataError: if the source does not open or has no frames, or the video cannot
+            be written.
+        ConfigError: if `every` or `max_frames` is below 1.
+    """
+    for name, value in (("every", every), ("max_frames", max_frames)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
+    predict = _make_predict(run, find, every)
+    with _opened(source) as stream, _stop_signal() as stopped:
+        frames = _frames(stream, stopped, max_frames)
+        bar = tqdm(
+            frames,
+            desc="predict",
+            unit="frame",
+            total=_expected_frames(stream, max_frames),
+            disable=not progress,
+        )
+        is_camera = isinstance(source, int)
+        name = f"camera{source}" if is_camera else pathlib.Path(source).stem
+        with VideoFiles(out, name, _rate(stream), keeps_time=is_camera) as files:
+            for image in bar:
+                prediction = predict(image)
+                files.add(prediction, _picture(run, image, prediction))
+        interrupted = stopped()
+    if not files.frames:
+        raise DataError(f"{_named(source)}: no frame can be read")
+    report = {**run.about, "source": str(source), **files.summary()}
+    report["interrupted"] = interrupted
+    write_json(pathlib.Path(out) / SUMMARY_FILE, report)
+    return report
+
+
+def _make_predict(
+    run: LoadedRun | ExportedModel, find: Finder | None, every: int
+) -> Callable[[np.ndarray], dict]:
+    """Prediction for the next frame."""
+    if not run.task.takes_boxes:
+        return run.predict
+    if find is None and not looks_for_faces(run):
+        return lambda image: run.predict(image, boxes=whole_image(image))
+    follower = FaceFollower(
+        find or functools.partial(find_faces, longest=_LONGEST), every
+    )
+
+    def predict(image: np.ndarray) -> dict:
+        prediction = run.predict(image, boxes=follower.boxes(image))
+        follower.follow(prediction["points"], image)
+        return prediction
+
+    return predict
+
+
+def _picture(
+    run: LoadedRun | ExportedModel, image: np.ndarray, prediction: dict
+) -> np.ndarray:
+    """What the video shows of a frame, uint8 [h, w, 3] RGB."""
+    if "label" in prediction:
+        palette = run.info.palette or default_palette(run.info.num_classes)
+        return overlay(image, prediction["label"], palette)
+    return run.task.draw(image, prediction, None)
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike | int) -> Iterator[cv2.VideoCapture]:
+    """A camera or a video file."""
+    is_camera = isinstance(source, int)
+    if not is_camera:
+        path = pathlib.Path(source)
+        if not path.is_file():
+            raise DataError(
+                f"{source}: no such file; expected a video file or the number of a "
+                "camera"
+            )
+        if path.suffix.lower() in SUFFIXES:
+            raise DataError(f"{source} is an image, expected a video file")
+    # Both FFmpeg and OpenCV have their say on standard error where a source is wrong.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        stream = cv2.VideoCapture(source if is_camera else str(source))
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    try:
+        if not stream.isOpened():
+            why = (
+                "does not open; is it connected, and free?"
+                if is_camera
+                else "cannot be read as a video"
+            )
+            raise DataError(f"{_named(source)} {why}")
+        yield stream
+    finally:
+        stream.release()
+
+
+def _named(source: str | os.PathLike | int) -> str:
+    return f"camera {source}" if isinstance(source, int) else str(source)
+
+
+def _frames(
+    stream: cv2.VideoCapture, stopped: Callable[[], bool], max_frames: int | None
+) -> Iterator[np.ndarray]:
+    """Frames as uint8 RGB [H, W, 3]."""
+    count = 0
+    while count != max_frames and not stopped():
+        read, frame = stream.read()
+        if not read:
+            _report_end(stream, count)
+            return
+        count += 1
+        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def _report_end(stream: cv2.VideoCapture, count: int) -> None:
+    """Says so where a file ends far from where its header says."""
+    expected = _expected_frames(stream, None)
+    if expected is not None and count < 0.9 * expected:
+        logging.getLogger(__name__).warning(
+            "the video ends after %d of %d frames; the file may be damaged",
+            count,
+            expected,
+        )
+
+
+def _expected_frames(stream: cv2.VideoCapture, max_frames: int | None) -> int | None:
+    """How many frames will come, where that is known."""
+    count = stream.get(cv2.CAP_PROP_FRAME_COUNT)
+    if not 0 < count < np.iinfo(np.int32).max:
+        return max_frames
+    return int(count) if max_frames is None else min(int(count), max_frames)
+
+
+def _rate(stream: cv2.VideoCapture) -> float:
+    """Frames a second of the source."""
+    rate = stream.get(cv2.CAP_PROP_FPS)
+    return rate if 1 <= rate <= _HIGHEST_RATE else _USUAL_RATE
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Within this context the first Ctrl-C only asks to stop.
+
+    Yields:
+        Whether it was asked. A second Ctrl-C interrupts as usual.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    previous = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,277 @@
+"""COCO key points: categories, visibility, boxes, splits, errors."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from absl import logging
+
+from hrnet_jax.errors import DataError
+from tests.data.landmark_files import prepare, read, write_image
+
+CATEGORY = {
+    "id": 3,
+    "name": "hand",
+    "keypoints": ["wrist", "tip.L", "tip.R"],
+    "skeleton": [[1, 2], [1, 3]],
+}
+
+
+def document(first, count=2):
+    """`count` images with one hand each, and a face that has no key points."""
+    return {
+        "images": [
+            {"id": 10 + k, "file_name": f"a/img{first + k}.jpg"} for k in range(count)
+        ],
+        "categories": [{"id": 1, "name": "face"}, copy.deepcopy(CATEGORY)],
+        "annotations": [
+            {
+                "id": 100 + k,
+                "image_id": 10 + k,
+                "category_id": 3,
+                "keypoints": [5, 6.5, 2, 0, 0, 0, 20 + k, 21, 1],
+                "bbox": [4, 5, 20, 24.5],
+            }
+            for k in range(count)
+        ]
+        + [{"id": 999, "image_id": 10, "category_id": 1, "bbox": [0, 0, 3, 3]}],
+    }
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "mine"
+    for k in range(6):
+        write_image(folder / "images" / "a" / f"img{k}.jpg")
+    write(folder / "annotations" / "train.json", document(0))
+    write(folder / "annotations" / "val.json", document(2))
+    return folder
+
+
+def prepare_coco(source, tmp_path, **options):
+    return prepare("landmarks_coco", source, tmp_path, **options)
+
+
+def test_reads_points_visibility_and_boxes(source, tmp_path):
+    info = prepare_coco(source, tmp_path)
+    assert info.counts == {"train": 2, "val": 2}
+    assert info.point_names == ("wrist", "tip.L", "tip.R")
+    assert info.point_flip_pairs == ((1, 2),)
+    assert info.point_lines == ((0, 1), (0, 2))
+    assert info.default_normalizer == "box"
+    for k, sample in enumerate(read("landmarks_coco", tmp_path, "train")):
+        assert sample["image_id"] == f"a/img{k}"
+        assert sample["points"].tolist() == [[5, 6.5], [0, 0], [20 + k, 21]]
+        assert sample["annotated"].tolist() == [1, 0, 1]
+        assert sample["visible"].tolist() == [1, 0, 0]
+        assert sample["center"].tolist() == [14, 17.25]
+        assert sample["scale"] == 24.5 / 200 and sample["box_size"] == 24.5
+
+
+def test_annotations_without_key_points_are_skipped_and_counted(
+    source, tmp_path, monkeypatch
+):
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda text, *a: lines.append(text % a))
+    content = document(0)
+    content["annotations"] += [
+        {"id": 1, "image_id": 11, "category_id": 3, "keypoints": [0] * 9},
+        {"id": 2, "image_id": 11, "category_id": 3, "keypoints": []},
+        {"id": 3, "image_id": 11, "category_id": 3, "iscrowd": 1},
+    ]
+    write(source / "annotations" / "train.json", content)
+    assert prepare_coco(source, tmp_path).counts["train"] == 2
+    (line,) = [line for line in lines if "train.json: skipped" in line]
+    assert line.endswith("skipped 3 annotations without key points")
+
+
+def test_without_bbox_the_box_is_around_the_points(source, tmp_path):
+    content = document(0)
+    del content["annotations"][0]["bbox"]
+    write(source / "annotations" / "train.json", content)
+    prepare_coco(source, tmp_path)
+    first = read("landmarks_coco", tmp_path, "train")[0]
+    assert first["center"].tolist() == [12.5, 13.5] and first["scale"] == 15 / 200
+
+
+def test_several_objects_of_an_image_have_their_own_names(source, tmp_path):
+    content = document(0)
+    content["annotations"][1]["image_id"] = 10
+    write(source / "annotations" / "train.json", content)
+    prepare_coco(source, tmp_path)
+    ids = [s["image_id"] for s in read("landmarks_coco", tmp_path, "train")]
+    assert ids == ["a/img0", "a/img0#2"]
+
+
+def test_files_and_folders_can_be_named(source, tmp_path):
+    (source / "annotations" / "train.json").rename(source / "mine.json")
+    for split in ("train", "val"):
+        for k in range(4):
+            write_image(source / f"{split}2017" / "a" / f"img{k}.jpg", seed=k + 7)
+    info = prepare_coco(source, tmp_path, train="mine.json", images="{split}2017")
+    assert info.counts == {"train": 2, "val": 2}
+    sample = read("landmarks_coco", tmp_path, "train")[0]
+    assert abs(int(sample["image"].mean()) - 80) <= 1
+    with pytest.raises(DataError, match=r"cannot read .*gone\.json: No such file"):
+        prepare_coco(source, tmp_path, train="gone.json")
+
+
+def test_one_file_is_cut_by_image(source, tmp_path):
+    content = document(0, 6)
+    content["annotations"][5]["image_id"] = 14
+    write(source / "all.json", content)
+    options = {"annotations": "all.json", "ratios": (0.6, 0.2, 0.2)}
+    info = prepare_coco(source, tmp_path, **options)
+    assert sum(info.counts.values()) == 6 and len(info.counts) == 3
+    where = {
+        sample["image_id"]: split
+        for split in info.counts
+        for sample in read("landmarks_coco", tmp_path, split)
+    }
+    assert len(where) == 6 and where["a/img4"] == where["a/img4#2"]
+
+
+def test_one_of_several_categories(source, tmp_path):
+    for split, first in (("train", 0), ("val", 2)):
+        content = document(first)
+        content["categories"][0]["keypoints"] = ["nose"]
+        write(source / "annotations" / f"{split}.json", content)
+    with pytest.raises(DataError, match="with key points are 'face', 'hand'; choose"):
+        prepare_coco(source, tmp_path)
+    assert len(prepare_coco(source, tmp_path, category="hand").point_names) == 3
+    with pytest.raises(DataError, match="with key points are 'face', 'hand'; choose"):
+        prepare_coco(source, tmp_path, category="foot")
+
+
+def with_annotation(**values):
+    def change(content):
+        content["annotations"][1] |= values
+
+    return change
+
+
+def with_category(**values):
+    def change(content):
+        content["categories"][1] |= values
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda content: content.pop("annotations"),
+            r"train\.json has no list 'annotations'; COCO key points have",
+        ),
+        (
+            with_category(keypoints=[]),
+            r"train\.json has no category with 'keypoints' \(a list of their names\); is",
+        ),
+        (
+            lambda content: content.update(annotations=[]),
+            r"train\.json has no annotation with key points",
+        ),
+        (
+            with_category(keypoints=["wrist", "wrist", "tip"]),
+            r"train\.json: key point 'wrist' is named twice",
+        ),
+        (
+            with_category(skeleton=[[1, 4]]),
+            r"train\.json: skeleton \[1, 4\] joins points outside 1\.\.3",
+        ),
+        (
+            with_category(keypoints=["wrist", "tip.L", "nail"]),
+            r"val\.json has 3 key points .*'tip\.R'\], .*train\.json has 3: .*'nail'",
+        ),
+        (
+            with_annotation(keypoints=[1, 2, 2]),
+            r"train\.json: annotation 101 has 1 key points, expected 3",
+        ),
+        (
+            with_annotation(keypoints=[1, 2, 2, 3, float("nan"), 2, 0, 0, 0]),
+            r"annotation 101, key point 1 y: nan is not a finite number",
+        ),
+        (
+            with_annotation(keypoints=[1, 2, 2, None, 3, 2, 0, 0, 0]),
+            r"annotation 101, key point 1 x: None is not a finite number",
+        ),
+        (
+            with_annotation(keypoints=[1, 2, 5, 3, 3, 2, 0, 0, 0]),
+            r"annotation 101: visibility v is 5, expected 0, 1 or 2",
+        ),
+        (
+            with_annotation(bbox=[4, 5, 0, 3]),
+            r"annotation 101: the box from \(4, 5\) to \(4, 8\) has size 0 x 3; expected",
+        ),
+        (
+            with_annotation(bbox=[4, 5, 3]),
+            r"annotation 101: bbox is \[4, 5, 3\], expected \[x, y, width, height\]",
+        ),
+        (
+            with_annotation(image_id=77),
+            r"annotation 101 is on image 77, which is not listed under 'images'",
+        ),
+        (
+            lambda content: content["images"][1].update(file_name="gone.jpg"),
+            r"annotation 101 names .*images/gone\.jpg, not found \(1 of 2 in 'train'\)",
+        ),
+        (
+            lambda content: content["images"][0].pop("file_name"),
+            r"train\.json: an entry of 'images' has no 'file_name'",
+        ),
+    ],
+)
+def test_names_what_is_wrong(change, message, source, tmp_path):
+    content = document(0)
+    change(content)
+    write(source / "annotations" / "train.json", content)
+    with pytest.raises(DataError, match=message):
+        prepare_coco(source, tmp_path)
+
+
+def test_names_a_broken_or_absent_file(source, tmp_path):
+    path = source / "annotations" / "train.json"
+    path.write_text('{"images": [')
+    with pytest.raises(DataError, match=r"train\.json is not valid JSON"):
+        prepare_coco(source, tmp_path)
+    path.unlink()
+    (source / "annotations" / "val.json").unlink()
+    with pytest.raises(DataError, match=r"has none of annotations/train\.json, .*name"):
+        prepare_coco(source, tmp_path)
+
+
+def test_reads_the_real_samples(real_data, tmp_path):
+    folder = real_data / "samples" / "coco"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    info = prepare_coco(
+        folder,
+        tmp_path,
+        train="annotations/person_keypoints_train2017.json",
+        val="annotations/person_keypoints_val2017.json",
+        images="{split}2017",
+        normalizer="left_eye:right_eye",
+    )
+    assert sum(info.counts.values()) == 71
+    assert info.point_names[5] == "left_shoulder" and len(info.point_lines) == 19
+    pairs = tuple((k, k + 1) for k in range(1, 17, 2))
+    assert info.point_flip_pairs == pairs
+    document = json.loads(
+        (folder / "annotations" / "person_keypoints_val2017.json").read_text()
+    )
+    theirs = [a for a in document["annotations"] if a["num_keypoints"]]
+    for sample, annotation in zip(
+        read("landmarks_coco", tmp_path, "val"), theirs, strict=True
+    ):
+        assert sample["annotated"].sum() == annotation["num_keypoints"]
+        keypoints = np.reshape(annotation["keypoints"], (17, 3))
+        marked = keypoints[:, 2] > 0
+        np.testing.assert_array_equal(sample["points"][marked], keypoints[marked, :2])
+        assert sample["box_size"] == pytest.approx(max(annotation["bbox"][2:]))

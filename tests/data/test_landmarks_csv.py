@@ -1,0 +1,313 @@
+"""A user's tables: header names the points, boxes, hidden points, errors."""
+
+import numpy as np
+import pytest
+
+from hrnet_jax.data import registry
+from hrnet_jax.data.point_sets import COFW
+from hrnet_jax.errors import DataError
+from tests.data.landmark_files import (
+    change_cell,
+    official_box,
+    official_header,
+    official_row,
+    prepare,
+    random_points,
+    read,
+    write_csv,
+    write_image,
+)
+
+NAMES = ("left_eye", "right_eye", "nose")
+POINTS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y")
+
+
+def row(index, *more):
+    return [f"img{index}.jpg", *more, *random_points(3, index).ravel()]
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "mine"
+    for index in range(10):
+        write_image(folder / "images" / f"img{index}.jpg")
+    rows = [row(index) for index in range(10)]
+    write_csv(folder / "train.csv", [["image_name", *POINTS], *rows[:7]])
+    write_csv(folder / "val.csv", [["image_name", *POINTS], *rows[7:]])
+    return folder
+
+
+def prepare_csv(source, tmp_path, **options):
+    return prepare("landmarks_csv", source, tmp_path, **options)
+
+
+def read_csv(tmp_path, split="train"):
+    return read("landmarks_csv", tmp_path, split)
+
+
+def test_the_header_names_the_points(source, tmp_path):
+    info = prepare_csv(source, tmp_path, normalizer="left_eye:right_eye")
+    assert info.counts == {"train": 7, "val": 3}
+    assert info.point_names == NAMES and info.point_flip_pairs == ((0, 1),)
+    assert info.normalizers == {"left_eye_to_right_eye": ((0,), (1,))}
+    assert info.default_normalizer == "left_eye_to_right_eye"
+    assert info.default_splits == {"train": "train", "eval": "val"}
+    for index, sample in enumerate(read_csv(tmp_path)):
+        points = random_points(3, index)
+        np.testing.assert_array_equal(sample["points"], points)
+        scale, x, y = official_box(points)
+        np.testing.assert_array_equal(sample["center"], (x, y))
+        assert sample["scale"] == scale and sample["box_size"] == 200 * scale
+        assert sample["image_id"] == f"img{index}"
+
+
+def test_columns_may_stand_in_any_order(source, tmp_path):
+    prepare_csv(source, tmp_path)
+    before = read_csv(tmp_path, "val")
+    lines = [line.split(",") for line in (source / "val.csv").read_text().splitlines()]
+    write_csv(source / "val.csv", [line[::-1] for line in lines])
+    info = prepare_csv(source, tmp_path)
+    assert info.point_names == NAMES
+    for old, new in zip(before, read_csv(tmp_path, "val"), strict=True):
+        np.testing.assert_array_equal(old["points"], new["points"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "center", "scale", "box_size"),
+    [
+        (("x1", "y1", "x2", "y2"), (4, 6, 24, 36), (14, 21), 30 / 200, 30),
+        (("center_x", "center_y", "scale"), (15, 16, 0.25), (15, 16), 0.25, 50),
+        (("scale", "center_w", "center_h"), (0.25, 15, 16), (15, 16), 0.25, 50),
+        (
+            ("scale", "box_size", "center_x", "center_y"),
+            (0.25, 7, 15, 16),
+            (15, 16),
+            0.25,
+            7,
+        ),
+    ],
+)
+def test_boxes(columns, values, center, scale, box_size, source, tmp_path):
+    table = [["image_name", *columns, *POINTS], row(0, *values)]
+    write_csv(source / "train.csv", table)
+    prepare_csv(source, tmp_path)
+    (sample,) = read_csv(tmp_path)
+    assert tuple(sample["center"]) == center
+    assert sample["scale"] == scale and sample["box_size"] == box_size
+
+
+def test_hidden_points_and_points_that_nobody_marked(source, tmp_path):
+    header = ["image_name", *POINTS, "nose_visible", "left_eye_visible"]
+    rows = [
+        ["img0.jpg", 10, 11, 20, 12, 15.5, 17, 0, 1],
+        ["img1.jpg", "", "", 20, 12, 15.5, 17, "1.0", ""],
+    ]
+    write_csv(source / "train.csv", [header, *rows])
+    prepare_csv(source, tmp_path)
+    first, second = read_csv(tmp_path)
+    assert first["visible"].tolist() == [1, 1, 0]
+    assert first["annotated"].tolist() == [1, 1, 1]
+    assert second["visible"].tolist() == [0, 1, 1]
+    assert second["annotated"].tolist() == [0, 1, 1]
+    assert second["points"].tolist() == [[0, 0], [20, 12], [15.5, 17]]
+    # The box is around what is marked.
+    assert second["center"].tolist() == [17.5, 14.5]
+
+
+def test_one_table_is_cut_by_image(source, tmp_path):
+    (source / "train.csv").unlink()
+    (source / "val.csv").unlink()
+    rows = [row(index % 10) for index in range(20)]  # two faces an image
+    for line in rows[10:]:
+        line[1] += 0.5
+    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    info = prepare_csv(source, tmp_path, ratios=(0.6, 0.2, 0.2))
+    assert info.counts == {"train": 12, "val": 4, "test": 4}
+    ids = {
+        split: {sample["image_id"] for sample in read_csv(tmp_path, split)}
+        for split in info.counts
+    }
+    for chosen in ids.values():
+        assert {name.removesuffix("#2") + "#2" for name in chosen} <= chosen
+    assert set.union(*ids.values()) == {
+        f"img{index}{end}" for index in range(10) for end in ("", "#2")
+    }
+    prepare_csv(source, tmp_path, ratios=(0.6, 0.2, 0.2), seed=1)
+    again = {sample["image_id"] for sample in read_csv(tmp_path)}
+    assert again != ids["train"]
+    with pytest.raises(DataError, match="positive shares with sum 1, got"):
+        prepare_csv(source, tmp_path, ratios=(0.6, 0.2))
+    write_csv(source / "landmarks.csv", [["image_name", *POINTS], row(0)])
+    with pytest.raises(DataError, match="1 images cannot fill 2 splits"):
+        prepare_csv(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "counts"),
+    [((0.999, 0.001), [9, 1]), ((0.001, 0.001, 0.998), [1, 1, 8]), ((1.0,), [10])],
+)
+def test_no_split_stays_empty(ratios, counts, source, tmp_path):
+    for name in ("train.csv", "val.csv"):
+        (source / name).unlink()
+    rows = [row(index) for index in range(10)]
+    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    info = prepare_csv(source, tmp_path, ratios=ratios)
+    assert list(info.counts.values()) == counts
+
+
+def test_files_and_options_describe_the_points(source, tmp_path):
+    (source / "flip_pairs.txt").write_text("left_eye nose\n")
+    (source / "lines.txt").write_text("left_eye nose right_eye\n")
+    info = prepare_csv(source, tmp_path, point_origin=1.0)
+    assert info.point_flip_pairs == ((0, 2),) and info.point_lines == ((0, 2, 1),)
+    assert info.point_origin == 1.0 and info.default_normalizer == "box"
+    info = prepare_csv(source, tmp_path, flip_pairs=("right_eye:nose",))
+    assert info.point_flip_pairs == ((1, 2),)
+    options = registry.parse_options(
+        "landmarks_csv", ["flip_pairs=left_eye:right_eye,a:b", "point_origin=1"]
+    )
+    assert options["flip_pairs"] == ("left_eye:right_eye", "a:b")
+
+
+def test_points_in_a_standard_order_get_its_tables(source, tmp_path):
+    (source / "val.csv").unlink()
+    rows = [official_row(f"img{k}.jpg", random_points(29, k)) for k in range(2)]
+    write_csv(source / "train.csv", [official_header(29), *rows])
+    info = prepare_csv(source, tmp_path, point_set=29)
+    assert info.point_names == COFW.names and info.point_lines == COFW.lines
+    assert info.point_flip_pairs == COFW.flip_pairs
+    assert info.default_normalizer == "inter_ocular"
+    with pytest.raises(DataError, match=r"train\.csv has 29 points, expected 68 \(opt"):
+        prepare_csv(source, tmp_path, point_set=68)
+    with pytest.raises(DataError, match="point_set 5 is none of 19, 29, 68, 98"):
+        prepare_csv(source, tmp_path, point_set=5)
+    with pytest.raises(DataError, match="point_set 29 has its own flip pairs"):
+        prepare_csv(source, tmp_path, point_set=29, normalizer="a:b")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (["img0.jpg", 1, 2, 3, 4, 5, 6], r"train\.csv has no header; its first line"),
+        (["file", *POINTS], r"train\.csv has no column 'image_name'; expected image_n"),
+        (["image_name", *POINTS, "age"], r"train\.csv: unknown column 'age'; expected"),
+        (
+            ["image_name", *POINTS, "nose_x"],
+            r"train\.csv: column 'nose_x' is there twi",
+        ),
+        (["image_name", *POINTS[:-1]], r"train\.csv: column 'nose_x' has no 'nose_y'"),
+        (["image_name", "nose_y"], r"train\.csv: unknown column 'nose_y'"),
+        (["image_name", "scale"], r"train\.csv has no points"),
+        (
+            ["image_name", "x1", "y1", "x2", *POINTS],
+            r"train\.csv: a box needs the columns x1, y1, x2, y2; 'y2' is missing",
+        ),
+        (
+            ["image_name", "x1", "y1", "x2", "y2", "scale", *POINTS],
+            r"train\.csv has two kinds of boxes",
+        ),
+        (
+            ["image_name", *POINTS, "chin_x", "chin_y"],
+            r"val\.csv has 3 points, .*train\.csv has 4; only in one of them: chin",
+        ),
+    ],
+)
+def test_names_wrong_headers(header, message, source, tmp_path):
+    write_csv(source / "train.csv", [header, [1] * len(header)])
+    with pytest.raises(DataError, match=message):
+        prepare_csv(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "text", "message"),
+    [
+        (3, 1, "nan", r"train\.csv:3, column 'left_eye_x': 'nan' is not a finite num"),
+        (8, 6, "", r"train\.csv:8, column 'nose_y': '' is not a finite number"),
+        (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
+        (4, 0, "", r"train\.csv:4, column 'image_name': the name is missing"),
+        (
+            4,
+            0,
+            "gone.jpg",
+            r"train\.csv:4 names .*images/gone\.jpg, not found \(1 of 7",
+        ),
+        (4, 6, "1,2", r"train\.csv:4, column 'nose_y': '1,2' is not a finite number"),
+    ],
+)
+def test_names_the_cell_at_fault(line, column, text, message, source, tmp_path):
+    change_cell(source / "train.csv", line, column, text)
+    with pytest.raises(DataError, match=message):
+        prepare_csv(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "message"),
+    [
+        (
+            ("x1", "y1", "x2", "y2"),
+            (4, 6, 4, 36),
+            r"train\.csv:2: the box from \(4, 6\)",
+        ),
+        (
+            ("center_x", "center_y", "scale"),
+            (4, 6, 0),
+            r"train\.csv:2: the face box has",
+        ),
+        (
+            ("nose_visible",),
+            (2,),
+            r"csv:2, column 'nose_visible': '2', expected 0 or 1",
+        ),
+    ],
+)
+def test_names_boxes_of_size_0_and_wrong_flags(
+    columns, values, message, source, tmp_path
+):
+    table = [["image_name", *columns, *POINTS], row(0, *values)]
+    write_csv(source / "train.csv", table)
+    with pytest.raises(DataError, match=message):
+        prepare_csv(source, tmp_path)
+
+
+def test_names_rows_of_another_length_or_without_points(source, tmp_path):
+    header = ["image_name", *POINTS]
+    write_csv(source / "train.csv", [header, row(0)[:-2]])
+    with pytest.raises(
+        DataError, match=r"csv:2 has 5 values, expected 7 as in the head"
+    ):
+        prepare_csv(source, tmp_path)
+    write_csv(source / "train.csv", [header, ["img0.jpg", *[7] * 6]])
+    with pytest.raises(DataError, match=r"train\.csv:2: all points coincide, the face"):
+        prepare_csv(source, tmp_path)
+    flags = [f"{name}_visible" for name in NAMES]
+    write_csv(source / "train.csv", [[*header, *flags], ["img0.jpg", *[""] * 9]])
+    with pytest.raises(DataError, match=r"train\.csv:2 has no annotated point"):
+        prepare_csv(source, tmp_path)
+    write_csv(source / "train.csv", [header])
+    with pytest.raises(DataError, match=r"train\.csv lists no images"):
+        prepare_csv(source, tmp_path)
+
+
+def test_an_image_in_two_splits_is_an_error(source, tmp_path):
+    write_csv(source / "val.csv", [["image_name", *POINTS], row(8), row(3)])
+    with pytest.raises(
+        DataError, match=r"val\.csv:3: image 'img3\.jpg' of 'val' is already in .*csv:5"
+    ):
+        prepare_csv(source, tmp_path)
+
+
+def test_says_which_tables_it_looks_for(source, tmp_path):
+    for path in source.glob("*.csv"):
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"none of train\.csv, val\.csv, .*landmarks\.c"
+    ):
+        prepare_csv(source, tmp_path)
+
+
+def test_overwrite_keeps_what_is_there_if_a_table_is_wrong(source, tmp_path):
+    prepare_csv(source, tmp_path)
+    change_cell(source / "train.csv", 3, 1, "nan")
+    with pytest.raises(DataError, match="'nan'"):
+        prepare_csv(source, tmp_path)
+    assert len(read_csv(tmp_path)) == 7
