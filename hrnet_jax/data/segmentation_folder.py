@@ -1,18 +1,15 @@
 """A folder of the user's own images and masks."""
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from hrnet_jax.data.file_source import FilePair, FileSource, check_files_exist
 from hrnet_jax.data.image_files import IMAGE_SUFFIXES, label_table, read_label
 from hrnet_jax.data.info import DatasetInfo, bit_palette, pairs_from_names
+from hrnet_jax.data.splitting import SPLITS, split_by_ratio
 from hrnet_jax.errors import DataError
 
-SPLITS = ("train", "val", "test")
 NO_IGNORE_LABEL = -1
 
 
@@ -103,7 +100,7 @@ class SegmentationFolder(FileSource):
         if (self.source / "train.txt").is_file():
             return self._listed_splits(images)
         self._check_masks_have_images(images)
-        splits = self._random_splits(sorted(images))
+        splits = split_by_ratio(sorted(images), self.options.ratios, self.options.seed)
         pairs = {
             split: [self._pair(images[key], key) for key in keys]
             for split, keys in splits.items()
@@ -227,32 +224,6 @@ class SegmentationFolder(FileSource):
             f"{where} names {line!r}, which is not in "
             f"{self.source / self.options.images}"
         )
-
-    def _random_splits(self, keys: list[str]) -> dict[str, list[str]]:
-        """Cuts the images, in the order of a seeded hash of their names."""
-        ratios = self.options.ratios
-        good = 1 <= len(ratios) <= 3 and all(ratio > 0 for ratio in ratios)
-        if not good or abs(sum(ratios) - 1) > 1e-6:
-            raise DataError(
-                f"ratios must be one to three positive shares with sum 1, got {ratios}"
-            )
-        if len(keys) < len(ratios):
-            raise DataError(f"{len(keys)} images cannot fill {len(ratios)} splits")
-        order = sorted(keys, key=self._hash)
-        # Every split keeps at least one image, however few there are.
-        edges = np.rint(np.cumsum(ratios) * len(keys)).astype(int)
-        for position in range(len(ratios) - 1):
-            least = position + 1
-            most = len(keys) - (len(ratios) - least)
-            edges[position] = np.clip(edges[position], least, most)
-        starts = [0, *edges[:-1]]
-        return {
-            split: sorted(order[start:end])
-            for split, start, end in zip(SPLITS, starts, edges, strict=False)
-        }
-
-    def _hash(self, key: str) -> bytes:
-        return hashlib.sha256(f"{self.options.seed}:{key}".encode()).digest()
 
     def _palette(self, first: FilePair) -> tuple[tuple[int, int, int], ...]:
         stored = read_label(first.label).palette

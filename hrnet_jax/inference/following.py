@@ -29,15 +29,21 @@ class FaceFollower:
     Args:
         find: maps an image uint8 [H, W, 3] to boxes float32 [N, 4].
         every: faces are looked for in frames 0, every, 2 * every, ...
+        tight: whether the model was trained with the tight square boxes of its points.
+            If not, a box lies about its points as it did when the face was found.
     """
 
-    def __init__(self, find: Finder, every: int):
+    def __init__(self, find: Finder, every: int, *, tight: bool = True):
         self._find = find
         self._every = every
+        self._tight = tight
         self._frame = 0
         self._boxes = np.zeros((0, 4), np.float32)
-        # Since when each one was not found.
+        # How often in a row each one was not found.
         self._missed = np.zeros(0, int)
+        # Of each box to the tight one: shift (x, y) and side, in sides of the tight
+        # one; NaN for a face that is new.
+        self._margins = np.zeros((0, 3))
 
     def boxes(self, image: np.ndarray) -> np.ndarray:
         """The boxes of the next frame, float32 [N, 4]."""
@@ -54,7 +60,7 @@ class FaceFollower:
             image: [H, W, 3], the frame.
         """
         boxes = [box_of_points(face) for face in points]
-        self._boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        self._boxes = self._around(np.array(boxes, np.float32).reshape(-1, 4))
         centers = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
         size = np.array(image.shape[1::-1])
         kept = ((centers >= 0) & (centers < size)).all(1)
@@ -70,6 +76,22 @@ class FaceFollower:
         new = found[~same.any(0)]
         self._boxes = np.concatenate([self._boxes, new])
         self._missed = np.concatenate([self._missed, np.zeros(len(new), int)])
+        self._margins = np.concatenate([self._margins, np.full((len(new), 3), np.nan)])
+
+    def _around(self, tight: np.ndarray) -> np.ndarray:
+        """The next boxes for the tight boxes of the points, float32 [N, 4]."""
+        if self._tight:
+            return tight
+        side = np.maximum(sides(tight), 1.0)[:, None]
+        middle = (tight[:, :2] + tight[:, 2:]) / 2
+        shift = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2 - middle
+        margins = np.concatenate([shift, sides(self._boxes)[:, None]], 1) / side
+        is_new = np.isnan(self._margins)
+        self._margins = np.where(is_new, margins, self._margins)
+        middle = middle + self._margins[:, :2] * side
+        half = self._margins[:, 2:] * side / 2
+        return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
 
     def _keep(self, kept: np.ndarray) -> None:
         self._boxes, self._missed = self._boxes[kept], self._missed[kept]
+        self._margins = self._margins[kept]

@@ -22,7 +22,12 @@ from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference.boxes import whole_image
 from hrnet_jax.inference.exported import ExportedModel
 from hrnet_jax.inference.faces import find_faces
-from hrnet_jax.inference.folder import SUFFIXES, SUMMARY_FILE, looks_for_faces
+from hrnet_jax.inference.folder import (
+    SUFFIXES,
+    SUMMARY_FILE,
+    boxes_are_tight,
+    looks_for_faces,
+)
 from hrnet_jax.inference.following import FaceFollower, Finder
 from hrnet_jax.inference.video_files import VideoFiles
 from hrnet_jax.inference.workdir import LoadedRun
@@ -112,9 +117,8 @@ def _make_predict(
         return run.predict
     if find is None and not looks_for_faces(run):
         return lambda image: run.predict(image, boxes=whole_image(image))
-    follower = FaceFollower(
-        find or functools.partial(find_faces, longest=_LONGEST), every
-    )
+    find = find or functools.partial(find_faces, longest=_LONGEST)
+    follower = FaceFollower(find, every, tight=boxes_are_tight(run))
 
     def predict(image: np.ndarray) -> dict:
         prediction = run.predict(image, boxes=follower.boxes(image))

@@ -9,6 +9,8 @@ Source: HRNet-Facial-Landmark-Detection, `generate_target` in
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.keypoints.decoding import highest_cells, quarter_offsets
+
 
 def gaussian_heatmaps(
     points: jax.Array,
@@ -72,27 +74,11 @@ def decode_cells(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
         `official_geometry.image_points`; 0.5, 0.5 for maps without a positive
         value. `scores` [B, K], the height of the peaks.
     """
-    batch, height, width, count = heatmaps.shape
-    flat = heatmaps.reshape(batch, height * width, count)
-    scores = jnp.max(flat, 1)
-    # The first cell of the highest. XLA vectorises this on a CPU, and not argmax.
-    index = jax.lax.broadcasted_iota(jnp.int32, flat.shape, 1)
-    last = height * width - 1
-    peak = jnp.min(jnp.where(flat == scores[:, None], index, last), 1)
-    x, y = peak % width, peak // width
-    inner = (x > 0) & (x < width - 1) & (y > 0) & (y < height - 1) & (scores > 0)
-
-    def neighbour(step: int) -> jax.Array:
-        # Those of peaks at the edge are wrong, and not used.
-        place = jnp.clip(peak + step, 0, last)
-        return jnp.take_along_axis(flat, place[:, None], 1)[:, 0]
-
-    slopes = jnp.stack(
-        [neighbour(1) - neighbour(-1), neighbour(width) - neighbour(-width)], -1
-    )
-    cells = jnp.where((scores > 0)[..., None], jnp.stack([x, y], -1) + 1, 0)
-    moved = jnp.where(inner[..., None], 0.25 * jnp.sign(slopes), 0)
-    return cells.astype(jnp.float32) + moved.astype(jnp.float32) + 0.5, scores
+    peak, scores = highest_cells(heatmaps)
+    is_positive = (scores > 0)[..., None]
+    cells = jnp.where(is_positive, peak + 1, 0).astype(jnp.float32)
+    moved = jnp.where(is_positive, quarter_offsets(heatmaps, peak), 0)
+    return cells + moved + 0.5, scores
 
 
 def _patch_distances(

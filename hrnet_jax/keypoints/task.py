@@ -28,6 +28,7 @@ from hrnet_jax.keypoints.transforms import (
 )
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.options import NoOptions
 from hrnet_jax.pictures import write_picture
 
 
@@ -84,7 +85,7 @@ class HeatmapTask:
 
     Augmentation = PoseCropOptions
     Inference = InferenceOptions
-    Loss = LossOptions
+    Loss = NoOptions
     pixel_maps = ()
     takes_boxes = True
 
@@ -279,6 +280,7 @@ class LandmarkTask(HeatmapTask):
     """
 
     Augmentation = AugmentationOptions
+    Loss = LossOptions
     best_metric = ("nme", "min")
     totals = ()
     # HRNet-Facial-Landmark-Detection, `experiments/*/*.yaml` and `tools/train.py`.

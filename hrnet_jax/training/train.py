@@ -12,8 +12,10 @@ import jax
 import numpy as np
 
 from hrnet_jax import runtime
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.pictures import write_picture
+from hrnet_jax.registry import get_task
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import (
@@ -137,6 +139,9 @@ def evaluators_of_run(
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
+
+    Raises:
+        CheckpointError: if the checkpoint has other classes or points than the data.
     """
     options = read_config(config)
     check_trainable(options)
@@ -146,6 +151,7 @@ def evaluators_of_run(
     splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
     # All at once, or a typo in the last would show after hours.
     records = {split: open_split(options, split) for split in splits}
+    _check_outputs(options, workdir, step, records[splits[0]].info)
     variables = replicate(saved_variables(workdir, step), mesh)
     evaluators = {}
     for split in splits:
@@ -159,6 +165,28 @@ def evaluators_of_run(
             **_reading(options, f"evaluate {split}"),
         )
     return evaluators
+
+
+def _check_outputs(
+    options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
+) -> None:
+    """Checks that a checkpoint puts out what a data set is annotated with."""
+    checkpoints = Checkpoints(workdir)
+    trained = DatasetInfo.from_json(
+        checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
+    )
+    checkpoints.close()
+    model_options = get_task(options.task).model_options
+    here, there = model_options(info), model_options(trained)
+    if here != there:
+        raise CheckpointError(
+            f"{workdir} was trained on {trained.name!r} with {_listed(there)}, but the "
+            f"data set {info.name!r} has {_listed(here)}"
+        )
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 def check_workdir(workdir: pathlib.Path, config: dict) -> None:
