@@ -15,19 +15,18 @@ not timed. Run it on an idle machine with at least as many cores as workers.
 
 import argparse
 import functools
-import itertools
 import json
 import os
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from benchmarks import streams
 from hrnet_jax.data import pipeline, records, registry
 from hrnet_jax.segmentation import transforms
 
@@ -36,17 +35,11 @@ BASE_SIZE = 2048
 CROP = (512, 1024)
 NUM_CLASSES = 19
 IGNORE_LABEL = 255
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
 # What PNG writers do by default; OpenCV's own default is quicker and larger.
 PNG_ENCODING = [
     *(cv2.IMWRITE_PNG_COMPRESSION, 6),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT),
 ]
-# Batches per worker that pass before the clock starts.
-WARM_UP = 2
-# Batches per worker that a DataLoader prepares ahead (its own default).
-TORCH_READ_AHEAD = 2
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -102,17 +95,13 @@ class OfficialRecipe:
         return len(self._images)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        image = _decode(self._images[index].read_bytes(), cv2.IMREAD_COLOR)
-        label = _decode(self._labels[index].read_bytes(), cv2.IMREAD_GRAYSCALE)
+        image = streams.decode(self._images[index].read_bytes(), cv2.IMREAD_COLOR)
+        label = streams.decode(self._labels[index].read_bytes(), cv2.IMREAD_GRAYSCALE)
         image, label = official_scale(image, label)
         image, label = official_crop(image, label)
-        image = official_normalise(image).transpose(2, 0, 1)
+        image = streams.official_normalise(image).transpose(2, 0, 1)
         flip = random.choice([1, -1])
         return image[:, :, ::flip].copy(), label[:, ::flip].astype(np.int32)
-
-
-def _decode(data: bytes, mode: int) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), mode)
 
 
 def official_scale(image: np.ndarray, label: np.ndarray) -> tuple:
@@ -138,39 +127,9 @@ def official_crop(image: np.ndarray, label: np.ndarray) -> tuple:
     return image[kept], label[kept]
 
 
-def official_normalise(image: np.ndarray) -> np.ndarray:
-    """BGR uint8 to normalised RGB float32."""
-    image = image.astype(np.float32)[:, :, ::-1]
-    image = image / 255.0
-    image -= MEAN
-    image /= STD
-    return image
-
-
-def _start_peer_worker(index: int) -> None:
-    cv2.setNumThreads(1)
-    random.seed(index)
-
-
 def peer_stream(folder: Path, args: argparse.Namespace) -> Iterator:
-    """Batches of a PyTorch DataLoader, more than are taken by the read-ahead."""
-    import torch.utils.data
-
-    dataset = OfficialRecipe(folder)
-    batches = args.batches + (WARM_UP + TORCH_READ_AHEAD) * args.workers
-    sampler = torch.utils.data.RandomSampler(
-        dataset, num_samples=batches * args.batch_size
-    )
-    loader = torch.utils.data.DataLoader(
-        dataset,
-        args.batch_size,
-        sampler=sampler,
-        num_workers=args.workers,
-        prefetch_factor=TORCH_READ_AHEAD,
-        worker_init_fn=_start_peer_worker,
-        multiprocessing_context="spawn",
-    )
-    return iter(loader)
+    """Batches of a PyTorch DataLoader over the files."""
+    return streams.torch_stream(OfficialRecipe(folder), args)
 
 
 def our_transform() -> Callable:
@@ -190,29 +149,6 @@ def our_stream(opened: records.Records, args: argparse.Namespace) -> Iterator:
     )
 
 
-def images_per_second(start_stream: Callable, args: argparse.Namespace) -> float:
-    """Rate of a fresh stream while nothing else runs.
-
-    Batches are taken as fast as they come, so none wait in a queue when the
-    clock starts.
-    """
-    stream = start_stream(args)
-    _skip(stream, WARM_UP * args.workers)
-    start = time.perf_counter()
-    _skip(stream, args.batches)
-    seconds = time.perf_counter() - start
-    if hasattr(stream, "close"):
-        stream.close()
-    else:
-        _skip(stream, None)  # a DataLoader stops its workers quietly at the end
-    return args.batches * args.batch_size / seconds
-
-
-def _skip(stream: Iterator, count: int | None) -> None:
-    for _ in itertools.islice(stream, count):
-        pass
-
-
 def stage_times(folder: Path, opened: records.Records, repeats: int) -> dict:
     """Mean milliseconds of each step of one sample, in this process."""
     cv2.setNumThreads(1)
@@ -220,31 +156,25 @@ def stage_times(folder: Path, opened: records.Records, repeats: int) -> dict:
     peer = OfficialRecipe(folder)
     image_file = peer._images[0].read_bytes()
     label_file = peer._labels[0].read_bytes()
-    image = _decode(image_file, cv2.IMREAD_COLOR)
-    label = _decode(label_file, cv2.IMREAD_GRAYSCALE)
+    image = streams.decode(image_file, cv2.IMREAD_COLOR)
+    label = streams.decode(label_file, cv2.IMREAD_GRAYSCALE)
     crop, _ = official_crop(image, label)
     sample = opened[0]
     rng = np.random.default_rng(0)
     transform = our_transform()
     steps = {
-        "decode image": lambda: _decode(image_file, cv2.IMREAD_COLOR),
-        "decode label": lambda: _decode(label_file, cv2.IMREAD_GRAYSCALE),
+        "decode image": lambda: streams.decode(image_file, cv2.IMREAD_COLOR),
+        "decode label": lambda: streams.decode(label_file, cv2.IMREAD_GRAYSCALE),
         "peer: resize, pad, crop": lambda: official_crop(*official_scale(image, label)),
         "peer: normalise, flip": lambda: (
-            official_normalise(crop).transpose(2, 0, 1)[:, :, ::-1].copy()
+            streams.official_normalise(crop).transpose(2, 0, 1)[:, :, ::-1].copy()
         ),
         "ours: read record and decode": lambda: opened[0],
         "ours: transform": lambda: transform(sample, rng),
     }
-    return {name: _mean_milliseconds(step, repeats) for name, step in steps.items()}
-
-
-def _mean_milliseconds(step: Callable, repeats: int) -> float:
-    step()
-    start = time.perf_counter()
-    for _ in range(repeats):
-        step()
-    return 1e3 * (time.perf_counter() - start) / repeats
+    return {
+        name: streams.mean_milliseconds(step, repeats) for name, step in steps.items()
+    }
 
 
 def measure(args: argparse.Namespace, work: Path) -> dict:
@@ -268,18 +198,7 @@ def measure(args: argparse.Namespace, work: Path) -> dict:
         "ours": functools.partial(our_stream, opened),
         "peer": functools.partial(peer_stream, folder),
     }
-    rates = {name: [] for name in sides}
-    for _ in range(args.repetitions):
-        for name, start_stream in sides.items():
-            rates[name].append(images_per_second(start_stream, args))
-    median = {name: statistics.median(values) for name, values in rates.items()}
-    return result | {
-        "images_per_second": rates,
-        "images_per_second_per_worker": {
-            name: value / args.workers for name, value in median.items()
-        },
-        "ratio": median["ours"] / median["peer"],
-    }
+    return result | streams.rates_by_turns(sides, args)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -287,18 +206,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = functools.partial(parser.add_argument, type=int)
-    add("--images", default=24, help="number of generated images")
-    add("--workers", default=2, help="worker processes of each side")
-    add("--batch_size", default=12, help="images per batch")
-    add("--batches", default=12, help="timed batches of one repetition")
-    add("--repetitions", default=3, help="turns of each side; medians are compared")
-    add("--stage_repeats", default=20, help="samples timed step by step")
-    add("--out", default=None, type=Path, help="JSON file for all figures")
+    streams.add_arguments(parser, images=24, batch_size=12)
+    parser.add_argument("--out", type=Path, help="JSON file for all figures")
     args = parser.parse_args()
-    for name in ("images", "workers", "batch_size", "batches", "repetitions"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    streams.check_arguments(parser, args)
     return args
 
 

@@ -113,7 +113,8 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
         if not entry["found"]
     ]
     count = sum(len(entry["found"]) for entry in report["images"])
-    return [*lines, f"{len(images)} images labelled, {count} {many}, {where}"]
+    found = f"{count} {one if count == 1 else many}"
+    return [*lines, f"{len(images)} images labelled, {found}, {where}"]
 
 
 def predict_frames(arguments: argparse.Namespace) -> list[str]:

@@ -25,6 +25,10 @@ Batch = dict[str, Any]
 # More threads than this contend for the interpreter lock between decodings.
 _MAX_THREADS = 16
 
+# Samples of an endless stream. Grain's own, the largest integer there is, does not
+# fit its length any more once batches have one sample.
+_ENDLESS = 2**61
+
 
 class Records(Protocol):
     """Random access to decoded samples; picklable if workers are used."""
@@ -80,7 +84,7 @@ def train_batches(
         grain.MapDataset.source(records)
         .seed(seed)
         .shuffle()
-        .repeat()
+        .repeat(_ENDLESS // len(records))
         .random_map(functools.partial(_transform_train, transform))
     )
     first = start_step * batch_size + process_index

@@ -16,6 +16,9 @@ _SAME = 0.4
 _PATIENCE = 3
 # Points on a smaller square, in pixels, are no face any more.
 _SMALLEST = 8
+# Where the mean score of the points falls to less than this part of what it was when
+# the face was found, the face is gone or turned away, and points wander.
+_SCORE_LEFT = 0.5
 
 
 class FaceFollower:
@@ -41,6 +44,8 @@ class FaceFollower:
         self._boxes = np.zeros((0, 4), np.float32)
         # How often in a row each one was not found.
         self._missed = np.zeros(0, int)
+        # Mean score of the points when it was found; NaN for a face that is new.
+        self._scores = np.zeros(0)
         # Of each box to the tight one: shift (x, y) and side, in sides of the tight
         # one; NaN for a face that is new.
         self._margins = np.zeros((0, 3))
@@ -52,19 +57,23 @@ class FaceFollower:
         self._frame += 1
         return self._boxes
 
-    def follow(self, points: np.ndarray, image: np.ndarray) -> None:
+    def follow(self, points: np.ndarray, scores: np.ndarray, image: np.ndarray) -> None:
         """Takes the points of the frame.
 
         Args:
             points: [N, K, 2], for the boxes that `boxes` gave.
+            scores: [N, K], of the points.
             image: [H, W, 3], the frame.
         """
+        mean = np.mean(scores, axis=1)
+        self._scores = np.where(np.isnan(self._scores), mean, self._scores)
         boxes = [box_of_points(face) for face in points]
         self._boxes = self._around(np.array(boxes, np.float32).reshape(-1, 4))
         centers = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
         size = np.array(image.shape[1::-1])
         kept = ((centers >= 0) & (centers < size)).all(1)
         kept &= sides(self._boxes) >= _SMALLEST
+        kept &= mean >= _SCORE_LEFT * self._scores
         same = np.triu(overlaps(self._boxes, self._boxes), 1) > _SAME
         self._keep(kept & ~(same & kept[:, None]).any(0))
 
@@ -76,6 +85,7 @@ class FaceFollower:
         new = found[~same.any(0)]
         self._boxes = np.concatenate([self._boxes, new])
         self._missed = np.concatenate([self._missed, np.zeros(len(new), int)])
+        self._scores = np.concatenate([self._scores, np.full(len(new), np.nan)])
         self._margins = np.concatenate([self._margins, np.full((len(new), 3), np.nan)])
 
     def _around(self, tight: np.ndarray) -> np.ndarray:
@@ -94,4 +104,4 @@ class FaceFollower:
 
     def _keep(self, kept: np.ndarray) -> None:
         self._boxes, self._missed = self._boxes[kept], self._missed[kept]
-        self._margins = self._margins[kept]
+        self._scores, self._margins = self._scores[kept], self._margins[kept]

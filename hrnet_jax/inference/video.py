@@ -122,7 +122,7 @@ def _make_predict(
 
     def predict(image: np.ndarray) -> dict:
         prediction = run.predict(image, boxes=follower.boxes(image))
-        follower.follow(prediction["points"], image)
+        follower.follow(prediction["points"], prediction["scores"], image)
         return prediction
 
     return predict

@@ -10,13 +10,17 @@ from typing import Self, TextIO
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.pictures import font
 
 # Part of every build of OpenCV with FFmpeg, and played everywhere.
 _CODEC = "mp4v"
 # Frames that the rate shown is taken over.
 _RATE_FRAMES = 20
+# Height of the text that shows it, in pixels; more in large pictures.
+_TEXT_SIZE = 12
 
 
 class VideoFiles:
@@ -134,17 +138,17 @@ class VideoFiles:
         speed = self._speed(self._times[0], len(self._times))
         if not speed:
             return picture
-        picture = np.array(picture, order="C")
-        size = max(0.4, min(picture.shape[:2]) / 700)
-        place = (round(10 * size), round(28 * size))
-        text = f"{speed:.1f} frames/s"
-        for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            thickness = max(1, round(width * size))
-            font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(
-                picture, text, place, font, size, colour, thickness, cv2.LINE_AA
-            )
-        return picture
+        size = max(_TEXT_SIZE, round(min(picture.shape[:2]) / 30))
+        canvas = Image.fromarray(picture)
+        ImageDraw.Draw(canvas).text(
+            (size // 2, size // 3),
+            f"{speed:.1f} frames/s",
+            fill="white",
+            font=font(size),
+            stroke_width=max(1, size // 10),
+            stroke_fill="black",
+        )
+        return np.array(canvas)
 
 
 def _found(prediction: dict) -> list[dict]:

@@ -82,6 +82,17 @@ def test_each_epoch_is_another_permutation_of_all_records():
     assert len(set(epochs)) == 6
 
 
+@pytest.mark.parametrize("length", [1, 10])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_of_one_are_the_samples_of_larger_ones(length, workers):
+    alone = take(8, length=length, batch_size=1, workers=workers)
+    assert classes(alone) == classes(take(2, length=length))
+    np.testing.assert_array_equal(
+        np.concatenate([batch["draw"] for batch in alone]),
+        np.concatenate([batch["draw"] for batch in take(2, length=length)]),
+    )
+
+
 def test_seed_changes_order_and_augmentation():
     first, second = take(3, seed=1), take(3, seed=2)
     assert classes(first) != classes(second)

@@ -25,10 +25,10 @@ SIDE = 16
 
 
 def frame(index):
-    """A bright square that moves by two pixels a frame, RGB; its green is missing."""
+    """A red square that moves by two pixels a frame, RGB."""
     image = np.full((HEIGHT, WIDTH, 3), 30, np.uint8)
     left = 6 + 2 * index
-    image[14 : 14 + SIDE, left : left + SIDE] = (230, 30, 230)
+    image[14 : 14 + SIDE, left : left + SIDE] = (230, 30, 30)
     return image
 
 
@@ -45,7 +45,7 @@ def clip(tmp_path_factory):
 
 
 class FakeRun:
-    """Points are the corners of the bright square, in whatever box."""
+    """Points are the corners of the red square, in whatever box."""
 
     def __init__(self, model="landmarks/w18", takes_boxes=True):
         self.about = {"model": model, "step": 7}
@@ -71,7 +71,7 @@ class FakeRun:
 
 
 class Finder:
-    """Finds the bright square, and notes the frames that it was asked about."""
+    """Finds the red square, and notes the frames that it was asked about."""
 
     def __init__(self):
         self.lefts = []
