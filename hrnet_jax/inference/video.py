@@ -193,7 +193,7 @@ def _frames(
 def _report_end(stream: cv2.VideoCapture, count: int) -> None:
     """Says so where a file ends far from where its header says."""
     expected = _expected_frames(stream, None)
-    if expected is not None and count < 0.9 * expected:
+    if expected is not None and 0 < count < 0.9 * expected:
         logging.getLogger(__name__).warning(
             "the video ends after %d of %d frames; the file may be damaged",
             count,

@@ -1,6 +1,7 @@
 """From a record to a crop with points, on the host."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -195,11 +196,13 @@ def cut(
     }
 
 
+@functools.cache
 def mirrored_order(count: int, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
     """Index of each point's counterpart in the mirrored image, int [K]."""
     order = np.arange(count)
     for left, right in pairs:
         order[[left, right]] = right, left
+    order.setflags(write=False)
     return order
 
 
