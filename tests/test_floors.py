@@ -10,7 +10,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "hrnet_jax"
 TASKS = {"segmentation", "keypoints", "detection", "classification"}
-GROUND = {"errors", "options", "photometric", "pictures", "piecewise", "runtime", "whole_image"}
+GROUND = {
+    "errors",
+    "options",
+    "photometric",
+    "pictures",
+    "piecewise",
+    "runtime",
+    "whole_image",
+}
 # What each room may import, besides itself. A room that is not listed is new:
 # give it its floor here.
 ALLOWED = {

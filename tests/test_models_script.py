@@ -8,23 +8,6 @@ import pytest
 
 from tests import tiny
 
-# Imports everything once, then runs each command in a process forked off before JAX
-# starts its threads.
-RUN_ALL = """
-import json, os, runpy, sys
-import hrnet_jax.inspection.network_picture, hrnet_jax.inspection.model_table
-for number, command in enumerate(json.load(open(sys.argv[1]))):
-    child = os.fork()
-    if not child:
-        for descriptor in (1, 2):
-            name = f"{sys.argv[1]}.{number}.{descriptor}"
-            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
-        sys.argv = command
-        runpy.run_path(command[0], run_name="__main__")
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
 SMALL = "segmentation/w18_small_v1"
 
 ANSWERED = {
@@ -72,23 +55,17 @@ def outcomes(places):
     """name -> (exit code, standard output, standard error)."""
     commands = {name: command for name, (command, _) in (REFUSED | MISUSED).items()}
     commands |= ANSWERED
-    lines = [
-        [f"{tiny.ROOT}/scripts/models.py"]
-        + [argument.format(**places) for argument in command]
-        for command in commands.values()
-    ]
-    path = places["tmp"] / "commands.json"
-    path.write_text(json.dumps(lines))
-    process = tiny.run_python(RUN_ALL, str(path))
-    assert process.returncode == 0, process.stderr
-    codes = [int(line) for line in process.stdout.splitlines()]
-    return {
-        name: (
-            code,
-            *(path.with_suffix(f".json.{number}.{k}").read_text() for k in (1, 2)),
-        )
-        for number, (name, code) in enumerate(zip(commands, codes, strict=True))
+    commands = {
+        name: ["models", *(argument.format(**places) for argument in command)]
+        for name, command in commands.items()
     }
+    inspection = "hrnet_jax.inspection"
+    return tiny.run_scripts(
+        commands,
+        places["tmp"],
+        f"{inspection}.network_picture",
+        f"{inspection}.model_table",
+    )
 
 
 def answer(outcomes, name):

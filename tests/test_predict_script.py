@@ -15,25 +15,6 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.training.config import default_config
 from tests import tiny
 
-# Runs each command line in a process of its own, forked off after the imports; the
-# tiny network is known there.
-RUN_ALL = """
-import json, os, runpy, sys
-import hrnet_jax.inference.video
-from tests import tiny
-tiny.get_config()
-for number, command in enumerate(json.load(open(sys.argv[1]))):
-    child = os.fork()
-    if not child:
-        for descriptor in (1, 2):
-            name = f"{sys.argv[1]}.{number}.{descriptor}"
-            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
-        sys.argv = command
-        runpy.run_path(command[0], run_name="__main__")
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
 PHOTOS = "--images={tmp}/photos/*.png"
 FACE = "--images={tmp}/photos/face.png"
 WALL = "--images={tmp}/photos/wall.png"
@@ -159,24 +140,15 @@ def outcomes(places):
     commands = {name: arguments for name, (arguments, _) in REFUSED.items()}
     commands |= {name: arguments for name, (arguments, _) in MISUSED.items()}
     commands |= ANSWERED
-    lines = [
-        [f"{tiny.ROOT}/scripts/predict.py"]
-        + [argument.format(**places) for argument in arguments]
-        + [f"--out={places['tmp']}/out/{name}"]
+    commands = {
+        name: [
+            "predict",
+            *(argument.format(**places) for argument in arguments),
+            f"--out={places['tmp']}/out/{name}",
+        ]
         for name, arguments in commands.items()
-    ]
-    path = places["tmp"] / "commands.json"
-    path.write_text(json.dumps(lines))
-    process = tiny.run_python(RUN_ALL, str(path))
-    assert process.returncode == 0, process.stderr
-    codes = [int(line) for line in process.stdout.splitlines()]
-    return {
-        name: (
-            code,
-            *(path.with_suffix(f".json.{number}.{k}").read_text() for k in (1, 2)),
-        )
-        for number, (name, code) in enumerate(zip(commands, codes, strict=True))
     }
+    return tiny.run_scripts(commands, places["tmp"], "hrnet_jax.inference.video")
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -19,27 +19,6 @@ from tests import tiny
 
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
 
-# Imports everything once, then runs each command line in a process forked off
-# before JAX starts its threads.
-RUN_ALL = """
-import json, os, runpy, sys
-import hrnet_jax.inference.conversion, hrnet_jax.inference.folder
-from hrnet_jax.training import train
-from tests import tiny
-tiny.get_config()
-for number, command in enumerate(json.load(open(sys.argv[1]))):
-    child = os.fork()
-    if not child:
-        for descriptor in (1, 2):
-            name = f"{sys.argv[1]}.{number}.{descriptor}"
-            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
-        sys.argv = command
-        runpy.run_path(command[0], run_name="__main__")
-        sys.exit()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(status, flush=True)
-"""
-
 QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
 
 # name: (command, what the one line on standard error says)
@@ -156,23 +135,14 @@ def outcomes(places):
     commands = {f"help {name}": [name, "--help"] for name in SCRIPTS}
     commands |= {name: command for name, (command, _) in REFUSED.items()}
     commands |= ANSWERED
-    lines = [
-        [f"{tiny.ROOT}/scripts/{command[0]}.py"]
-        + [argument.format(**places) for argument in command[1:]]
-        for command in commands.values()
-    ]
-    path = places["tmp"] / "commands.json"
-    path.write_text(json.dumps(lines))
-    process = tiny.run_python(RUN_ALL, str(path))
-    assert process.returncode == 0, process.stderr
-    codes = [int(line) for line in process.stdout.splitlines()]
-    return {
-        name: (
-            code,
-            *(path.with_suffix(f".json.{number}.{k}").read_text() for k in (1, 2)),
-        )
-        for number, (name, code) in enumerate(zip(commands, codes, strict=True))
+    commands = {
+        name: [argument.format(**places) for argument in command]
+        for name, command in commands.items()
     }
+    modules = ("hrnet_jax.inference.conversion", "hrnet_jax.inference.folder")
+    return tiny.run_scripts(
+        commands, places["tmp"], *modules, "hrnet_jax.training.train"
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

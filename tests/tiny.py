@@ -144,6 +144,58 @@ def train_command(workdir: pathlib.Path, *arguments: str) -> list[str]:
     ]
 
 
+# Imports everything once, then runs each command in a process forked off before JAX
+# starts its threads.
+_RUN_SCRIPTS = """
+import importlib, json, os, runpy, sys
+from tests import tiny
+tiny.get_config()
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+for number, command in enumerate(json.load(open(sys.argv[1]))):
+    child = os.fork()
+    if not child:
+        for descriptor in (1, 2):
+            name = f"{sys.argv[1]}.{number}.{descriptor}"
+            os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
+        sys.argv = command
+        runpy.run_path(command[0], run_name="__main__")
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def run_scripts(
+    commands: dict[str, list[str]], folder: pathlib.Path, *imports: str
+) -> dict[str, tuple[int, str, str]]:
+    """Runs many command lines, which know the tiny network.
+
+    Args:
+        commands: by name, a script's name and its arguments.
+        folder: for the outputs.
+        imports: modules to import once, before the first.
+
+    Returns:
+        By name the exit code, standard output and standard error.
+    """
+    path = folder / "commands.json"
+    lines = [
+        [f"{ROOT}/scripts/{script}.py", *arguments]
+        for script, *arguments in commands.values()
+    ]
+    path.write_text(json.dumps(lines))
+    process = run_python(_RUN_SCRIPTS, str(path), *imports)
+    assert process.returncode == 0, process.stderr
+    codes = [int(line) for line in process.stdout.splitlines()]
+    return {
+        name: (
+            code,
+            *(path.with_suffix(f".json.{number}.{k}").read_text() for k in (1, 2)),
+        )
+        for number, (name, code) in enumerate(zip(commands, codes, strict=True))
+    }
+
+
 def run_python(code: str, *arguments: str, **variables: str):
     """Runs Python source in a process of its own."""
     return subprocess.run(

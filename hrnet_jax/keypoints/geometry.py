@@ -10,6 +10,8 @@ import math
 import cv2
 import numpy as np
 
+from hrnet_jax.errors import DataError
+
 # The unit of `scale`, a habit of MPII that all HRNet code keeps.
 PIXELS_PER_SCALE = 200.0
 
@@ -85,6 +87,29 @@ def to_image(
     pixels = PIXELS_PER_SCALE * np.asarray(scale, np.float64)[:, None, None] / width
     centers = np.asarray(center, np.float64)[:, None]
     return (np.asarray(points, np.float64) - middle) * pixels + centers
+
+
+def checked_boxes(boxes: np.ndarray) -> np.ndarray:
+    """Boxes as float64 [N, 4], (x1, y1, x2, y2).
+
+    Raises:
+        DataError: for another shape, numbers that are not finite, and boxes of no size.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    if not boxes.size:
+        return boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DataError(
+            f"boxes must be [N, 4] (x1, y1, x2, y2), got {list(boxes.shape)}"
+        )
+    size = boxes[:, 2:] - boxes[:, :2]
+    wrong = ~(np.isfinite(boxes).all(1) & (size > 0).all(1))
+    if wrong.any():
+        index = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"box {index} is {boxes[index].tolist()}; expected finite x1 < x2, y1 < y2"
+        )
+    return boxes
 
 
 def box_center_scale(

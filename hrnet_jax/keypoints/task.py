@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints import (
     encoding,
     geometry,
@@ -18,7 +18,7 @@ from hrnet_jax.keypoints import (
     official_geometry,
 )
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
-from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points
+from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points, side_by_side
 from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss
 from hrnet_jax.keypoints.metrics import LandmarkEvaluator
 from hrnet_jax.keypoints.transforms import (
@@ -132,7 +132,7 @@ class HeatmapTask:
             height, width = image.shape[:2]
             whole = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
             return image[None], {"boxes": whole}
-        boxes = _checked_boxes(boxes)
+        boxes = geometry.checked_boxes(boxes)
         size = self._crops.crop_size
         centers, scales = geometry.box_center_scale(boxes, size, self._crops.margin)
         if self._is_official:
@@ -213,22 +213,25 @@ class HeatmapTask:
     ) -> np.ndarray:
         """The image with points and lines.
 
-        A crop with its `target` gets a second panel with the heatmaps.
+        Given is the prediction for an image, as from `place`; or that for a crop with
+        its `target`, both without an axis of boxes, which gets a second panel with the
+        heatmaps.
         """
-        points = np.asarray(prediction["points"])
-        if points.ndim == 2:
-            points = points[None]
         lines = self._info.point_lines
-        boxes = prediction.get("boxes")
         if target is None:
-            return draw_points(image, points, lines=lines, boxes=boxes)
-        truth = mask = None
-        if "points" in target:
-            truth = np.asarray(target["points"])[None]
-            mask = np.asarray(target.get("annotated", np.ones(truth.shape[1])))[None]
-        picture = draw_points(image, points, lines=lines, truth=truth, truth_mask=mask)
+            shown = {key: prediction[key] for key in ("points", "scores", "boxes")}
+            return draw_points(image, lines=lines, **shown)
+        # One crop, without the axis of the boxes.
+        crop = {key: np.asarray(prediction[key])[None] for key in ("points", "scores")}
+        picture = draw_points(
+            image,
+            lines=lines,
+            truth=np.asarray(target["points"])[None],
+            truth_mask=np.asarray(target["annotated"])[None],
+            **crop,
+        )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
-        return _side_by_side(picture, heat)
+        return side_by_side(picture, heat)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
@@ -374,32 +377,3 @@ class LandmarkTask(HeatmapTask):
 
         chosen = self._inference.normalizer or self._info.default_normalizer
         return LandmarkEvaluator(self._info.normalizers, chosen, to_annotation)
-
-
-def _checked_boxes(boxes: np.ndarray) -> np.ndarray:
-    """Boxes as float64 [N, 4], each with a size."""
-    boxes = np.asarray(boxes, np.float64)
-    if not boxes.size:
-        return boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise DataError(
-            f"boxes must be [N, 4] (x1, y1, x2, y2), got {list(boxes.shape)}"
-        )
-    size = boxes[:, 2:] - boxes[:, :2]
-    wrong = ~(np.isfinite(boxes).all(1) & (size > 0).all(1))
-    if wrong.any():
-        index = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"box {index} is {boxes[index].tolist()}; expected finite x1 < x2, y1 < y2"
-        )
-    return boxes
-
-
-def _side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Two pictures in a row; the lower one is filled up with black."""
-    height = max(len(left), len(right))
-    parts = [
-        np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)))
-        for part in (left, right)
-    ]
-    return np.concatenate(parts, axis=1)

@@ -1,5 +1,7 @@
 """Names and colours of converted weights."""
 
+import itertools
+
 import pytest
 
 from hrnet_jax.data.camvid import CLASSES as CAMVID
@@ -96,7 +98,7 @@ def test_limbs_are_drawn_alike_on_both_sides(data, count):
     limbs = {
         frozenset(limb)
         for line in info.point_lines
-        for limb in zip(line, line[1:], strict=False)
+        for limb in itertools.pairwise(line)
     }
     assert {frozenset(other.get(p, p) for p in limb) for limb in limbs} == limbs
     assert {point for limb in limbs for point in limb} == set(range(count))

@@ -293,6 +293,7 @@ def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     crop = noise(64, 64)
     prediction = {
         "points": np.float32([[5, 5], [20, 10], [30, 35]]),
+        "scores": np.float32([0.9, 0.05, 0.5]),
         "heatmaps": np.random.default_rng(0).random((16, 16, 3), np.float32),
     }
     before = crop.copy()
