@@ -83,3 +83,10 @@ def test_an_empty_image_is_refused_by_its_size(task):
 def test_refuses_a_multiple_below_one(task):
     with pytest.raises(ValueError, match="pad_multiple must be at least 1, got 0"):
         Predictor(task, {}, pad_multiple=0)
+
+
+def test_tasks_that_look_at_whole_images_refuse_boxes(task):
+    predictor = Predictor(task, initial_variables(task.model, 0, "he"))
+    assert not task.takes_boxes
+    with pytest.raises(DataError, match="this task looks at whole images"):
+        predictor.predict(make_image(8, 8), np.array([[0, 0, 4, 4]]))

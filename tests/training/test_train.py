@@ -4,8 +4,10 @@ import json
 
 import cv2
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
@@ -56,6 +58,25 @@ def test_evaluating_the_best_step_again_gives_the_same_metrics():
     assert (
         evaluate(tiny.config(), workdir, step=expected["step"]) == (expected["metrics"])
     )
+
+
+def test_refuses_to_evaluate_on_data_with_other_classes(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    for name in ("a", "b"):
+        pixels = np.zeros((8, 8, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), pixels)
+        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), pixels[..., 0])
+    folder = tmp_path / "data"
+    prepare("segmentation_folder", folder, tmp_path, classes=("floor", "wall"))
+    config = tiny.config(dataset__name="segmentation_folder")
+    config.dataset.data_dir = str(folder)
+    message = (
+        r"was trained on 'shapes' with num_classes=7, but the data set "
+        r"'segmentation_folder' has num_classes=2"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        evaluate(config, tiny.finished_run())
 
 
 def test_the_test_split_and_pictures_of_the_best_checkpoint(tmp_path):
