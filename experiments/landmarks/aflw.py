@@ -12,7 +12,7 @@ Expected `nme` (percent of the size of the face box): 1.57 test, 1.46 frontal (p
 README of HRNet-Facial-Landmark-Detection).
 
 Options: `variant` (`w18`), `debug` (seconds, on generated faces:
-`prepare_data.py --dataset=faces --option num_points=19 --name=faces_19`).
+`prepare_data.py --dataset=faces --option=num_points=19 --name=faces_19 --data_dir=data`).
 """
 
 import ml_collections

@@ -12,7 +12,7 @@ Expected `nme` (percent of the inter-ocular distance): 3.45, `failure_rate_perce
 0.19 (published, README of HRNet-Facial-Landmark-Detection and Table 22 of the paper).
 
 Options: `variant` (`w18`), `debug` (seconds, on generated faces:
-`prepare_data.py --dataset=faces --option num_points=29 --name=faces_29`).
+`prepare_data.py --dataset=faces --option=num_points=29 --name=faces_29 --data_dir=data`).
 """
 
 import ml_collections

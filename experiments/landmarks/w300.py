@@ -21,7 +21,7 @@ README of HRNet-Facial-Landmark-Detection; `--config.dataset.augmentation.compat
 measures exactly as there). `fast`: see the table in README.md.
 
 Options: `variant` (`w18`), `fast`, `debug` (seconds, on generated faces:
-`prepare_data.py --dataset=faces --name=faces_68`).
+`prepare_data.py --dataset=faces --name=faces_68 --data_dir=data`).
 """
 
 import ml_collections

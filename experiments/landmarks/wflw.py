@@ -16,7 +16,8 @@ its recipe with DARK, from ImageNet weights.
 
 Options: `variant` (`w18`), `modern` (AdamW with a cosine, the adaptive wing loss, DARK and
 the flip test instead of the paper's recipe), `debug` (seconds, on generated faces:
-`prepare_data.py --dataset=faces --option num_points=98 --name=faces_98`).
+`prepare_data.py --dataset=faces --option=num_points=98 --name=faces_98
+--data_dir=data`).
 """
 
 import ml_collections
