@@ -95,7 +95,7 @@ def main() -> None:
     arguments = parse_arguments()
     with command_line.reporting_errors():
         if arguments.workdir:
-            splits = (arguments.split or "").split(",")
+            splits = [name.strip() for name in (arguments.split or "").split(",")]
             scores = score_run(
                 arguments.workdir,
                 arguments.step or "best",

@@ -65,6 +65,14 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--step", default="best", help="best, latest or a number")
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the configuration, such as eval.inference.flip=true; "
+        "may be repeated",
+    )
+    parser.add_argument(
         "--pad_multiple",
         type=int,
         default=1,
@@ -88,9 +96,14 @@ def open_model(arguments: argparse.Namespace) -> LoadedRun | ExportedModel:
     """The model of --workdir."""
     runtime.enable_compilation_cache()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:
+        if arguments.set:
+            raise ConfigError("--set goes with a work directory, not with a file")
         return open_exported(arguments.workdir)
     return load_run(
-        arguments.workdir, arguments.step, pad_multiple=arguments.pad_multiple
+        arguments.workdir,
+        arguments.step,
+        pad_multiple=arguments.pad_multiple,
+        changes=arguments.set,
     )
 
 

@@ -40,9 +40,9 @@ REFUSED = {
         ["--workdir={faces}", PHOTOS, "--boxes={tmp}/outside.json"],
         "no boxes for {tmp}/photos/wall.png",
     ),
-    "boxes without an image": (
-        ["--workdir={faces}", WALL, "--boxes={tmp}/boxes.csv"],
-        "boxes are given for face.png, without such an image",
+    "change of no key": (
+        ["--workdir={faces}", FACE, "--set=eval.inference.flop=true"],
+        "cannot set 'eval.inference.flop=true'",
     ),
     "boxes for a segmentation": (
         ["--workdir={finished}", FACE, "--boxes={tmp}/outside.json"],

@@ -88,8 +88,8 @@ def match_boxes(
     """The boxes of many image files, see `boxes_for`.
 
     Raises:
-        DataError: for an image without an entry, an entry without an image, or one
-            that names several images.
+        DataError: for an image without an entry, or an entry that names several
+            images. Entries of other images are left alone.
     """
     found: dict[pathlib.Path, np.ndarray] = {}
     taken: dict[str, pathlib.Path] = {}
@@ -103,9 +103,6 @@ def match_boxes(
             )
         taken[entry] = path
         found[path] = boxes[entry]
-    unused = [entry for entry in boxes if entry not in taken]
-    if unused:
-        raise DataError(f"boxes are given for {_shown(unused)}, without such an image")
     return found
 
 

@@ -196,15 +196,23 @@ def _make_task(
         task = kind(
             create_model(record["model"], **options),
             info,
-            augmentation=read_options(
-                kind.Augmentation, record.get("augmentation", {}), "augmentation"
-            ),
+            augmentation=_augmentation(kind, record),
             inference=read_options(kind.Inference, record["inference"], "inference"),
             normalization=_normalization(record),
         )
     except HRNetError as error:
         raise ExportError(f"{beside}: {error}") from error
     return task, info
+
+
+def _augmentation(kind: type, record: dict[str, Any]) -> Any:
+    """How boxes are cut out: in the size that the file takes, if it takes but one."""
+    options = read_options(
+        kind.Augmentation, record.get("augmentation", {}), "augmentation"
+    )
+    if kind.takes_boxes and record["input"]["size"]:
+        options = dataclasses.replace(options, crop_size=tuple(record["input"]["size"]))
+    return options
 
 
 def _normalization(record: dict[str, Any]) -> Normalization:

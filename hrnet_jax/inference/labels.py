@@ -15,6 +15,9 @@ from hrnet_jax.segmentation.drawing import default_palette
 
 # Data sets of faces, by the names that records of released files use.
 FACES = {"300w": W300, "300wlp": W300, "aflw": AFLW, "cofw": COFW, "wflw": WFLW}
+FACES["w300"] = W300  # as the data set is called here
+# Annotations that count pixels from one.
+_FROM_ONE = (W300, COFW)
 
 _PLURALS = {"class": "classes", "point": "points"}
 
@@ -75,6 +78,7 @@ def _face_info(name: str, points: PointSet, count: int) -> DatasetInfo:
         (),
         (),
         point_names=points.names,
+        point_origin=float(points in _FROM_ONE),
         point_flip_pairs=points.flip_pairs,
         point_lines=points.lines,
         normalizers=points.normalizers,

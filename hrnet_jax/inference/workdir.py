@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -14,6 +15,8 @@ from hrnet_jax.pretrained.known import KnownFile
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import (
     TrainConfig,
+    completed,
+    override,
     read_config,
     to_json,
 )
@@ -74,7 +77,11 @@ class LoadedRun:
 
 
 def load_run(
-    workdir: str | pathlib.Path, step: int | str = "best", *, pad_multiple: int = 1
+    workdir: str | pathlib.Path,
+    step: int | str = "best",
+    *,
+    pad_multiple: int = 1,
+    changes: Sequence[str] = (),
 ) -> LoadedRun:
     """Opens a run of any number of devices on this machine.
 
@@ -82,12 +89,14 @@ def load_run(
         workdir: of a run, or what `scripts/convert.py` made.
         step: `best` (the newest where none was evaluated), `latest` or a number.
         pad_multiple: see `Predictor`.
+        changes: of the run's configuration, `eval.inference.flip=true`.
 
     Raises:
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
-    config = read_config(read_json(workdir / CONFIG_FILE))
+    config = completed(read_json(workdir / CONFIG_FILE))
+    config = read_config(override(config, list(changes)))
     checkpoints = Checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.keypoints.geometry import mirrored_order
+
 METHODS = ("argmax", "quarter", "dark")
 
 # Keeps the logarithm finite; as in the published code of DARK.
@@ -63,9 +65,7 @@ def mirror_heatmaps(
     heatmaps: jax.Array, pairs: tuple[tuple[int, int], ...]
 ) -> jax.Array:
     """Heatmaps [B, h, w, K] of a mirrored image, as those of the image itself."""
-    order = np.arange(heatmaps.shape[-1])
-    for left, right in pairs:
-        order[[left, right]] = right, left
+    order = mirrored_order(heatmaps.shape[-1], pairs)
     return heatmaps[:, :, ::-1][..., order]
 
 

@@ -9,8 +9,9 @@ def crop_to_cells(
 ) -> jax.Array:
     """Crop pixels to heatmap cells.
 
-    A cell covers a block of pixels; its centre is the middle of the block. So the
-    mirror of a point in the crop is the mirror of its cell.
+    A cell covers a block of pixels, as many as the network's stride; its centre is the
+    middle of the block. So the mirror of a point in the crop is the mirror of its cell,
+    where whole cells make up the crop.
 
     Args:
         points: float [..., 2], (x, y).
@@ -33,7 +34,8 @@ def _pixels_per_cell(
     crop_size: tuple[int, int], heatmap_size: tuple[int, int]
 ) -> jax.Array:
     (height, width), (rows, columns) = crop_size, heatmap_size
-    return jnp.array([width / columns, height / rows], jnp.float32)
+    # Heatmaps are rounded up; the last cells may look beyond the crop.
+    return jnp.array([-(-width // columns), -(-height // rows)], jnp.float32)
 
 
 def inside(cells: jax.Array, size: tuple[int, int]) -> jax.Array:

@@ -5,6 +5,7 @@ in heatmaps alike. A box of width 200 * scale around a centre fills the width of
 crop; its height follows from the shape of the crop. All on the host, in float64.
 """
 
+import functools
 import math
 
 import cv2
@@ -127,8 +128,23 @@ def box_center_scale(
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    side = np.maximum(width, height * size[1] / size[0])
+    side = np.maximum(width, height * aspect_ratio(size))
     return (boxes[:, :2] + boxes[:, 2:]) / 2, margin * side / PIXELS_PER_SCALE
+
+
+def aspect_ratio(size: tuple[int, int]) -> float:
+    """Width over height of a crop of (height, width)."""
+    return size[1] / size[0]
+
+
+@functools.cache
+def mirrored_order(count: int, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Index of each point's counterpart in the mirrored image, int [K], read only."""
+    order = np.arange(count)
+    for left, right in pairs:
+        order[[left, right]] = right, left
+    order.setflags(write=False)
+    return order
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:

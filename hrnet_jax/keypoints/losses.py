@@ -55,15 +55,20 @@ class LossOptions:
                     f"config key 'loss.{key}' must be one of {', '.join(allowed)}, "
                     f"got {getattr(self, key)!r}"
                 )
-        if self.sigma <= 0:
+        for key in ("sigma", "omega", "epsilon", "theta"):
+            if getattr(self, key) <= 0:
+                raise ConfigError(
+                    f"config key 'loss.{key}' must be positive, "
+                    f"got {getattr(self, key)}"
+                )
+        if self.alpha <= 1:
             raise ConfigError(
-                f"config key 'loss.sigma' must be positive, got {self.sigma}"
+                f"config key 'loss.alpha' must be larger than 1, got {self.alpha}"
             )
-        if self.alpha <= 1 or min(self.omega, self.epsilon, self.theta) <= 0:
+        if self.foreground < 0:
             raise ConfigError(
-                "config keys 'loss.omega', 'epsilon' and 'theta' must be positive and "
-                f"'alpha' larger than 1, got {self.omega}, {self.epsilon}, "
-                f"{self.theta} and {self.alpha}"
+                "config key 'loss.foreground' must not be negative, "
+                f"got {self.foreground}"
             )
 
 

@@ -20,6 +20,7 @@ from hrnet_jax.keypoints import official_geometry as geometry
 
 # A crop is larger than the face box of the annotation by this factor.
 BOX_MARGIN = 1.25
+_COFW_POINTS = 29
 # A box of this many sides of the crop is shrunk with its image first.
 _SHRINK_FROM = 2.0
 
@@ -97,6 +98,14 @@ def sample(
         center=center,
         scale=scale,
     )
+
+
+def is_read_as_float(num_points: int) -> bool:
+    """Whether the published code reads a set's images as floating point numbers.
+
+    It does so for all sets but COFW, the one with 29 points.
+    """
+    return num_points != _COFW_POINTS
 
 
 def crop(

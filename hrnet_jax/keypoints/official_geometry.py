@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# The unit of the `scale` column: a face box has a side of 200 * scale pixels.
-BOX_UNIT = 200.0
+from hrnet_jax.keypoints.geometry import PIXELS_PER_SCALE as BOX_UNIT
+from hrnet_jax.keypoints.geometry import mirrored_order
 
 Size = int | tuple[int, int]
 
@@ -166,10 +166,8 @@ def mirror_points(
     """
     points = np.array(points, np.float64)
     points[..., 0] = width - points[..., 0]
-    order = np.arange(points.shape[-2])
-    for left, right in pairs:
-        order[left], order[right] = right, left
-    return points[..., order, :]
+    chosen = tuple((int(left), int(right)) for left, right in pairs)
+    return points[..., mirrored_order(points.shape[-2], chosen), :]
 
 
 def _height_width(size: Size) -> tuple[int, int]:

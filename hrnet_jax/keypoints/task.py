@@ -102,6 +102,12 @@ class HeatmapTask:
         self._crops = self.Augmentation() if augmentation is None else augmentation
         self._inference = inference
         self._normalization = normalization
+        if self._is_official and inference.decoding != "quarter":
+            raise ConfigError(
+                "config key 'dataset.augmentation.compat' is 'official', which decodes "
+                "in one way; set eval.inference.decoding=quarter, not "
+                f"{inference.decoding!r}"
+            )
 
     @property
     def _is_official(self) -> bool:
@@ -131,23 +137,26 @@ class HeatmapTask:
         if boxes is None:
             height, width = image.shape[:2]
             whole = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
-            return image[None], {"boxes": whole}
+            # To whole cells, or mirrored heatmaps would not lie on the others.
+            missing = ((0, -height % 4), (0, -width % 4), (0, 0))
+            return np.pad(image, missing)[None], {"boxes": whole}
         boxes = geometry.checked_boxes(boxes)
         size = self._crops.crop_size
         centers, scales = geometry.box_center_scale(boxes, size, self._crops.margin)
         if self._is_official:
-            cut = [
-                official_crop.crop(image, center, scale, size=size[0])
-                for center, scale in zip(centers, scales, strict=True)
-            ]
-        else:
-            matrices = [
-                geometry.crop_matrix(center, scale, size)
-                for center, scale in zip(centers, scales, strict=True)
-            ]
-            cut = [geometry.warp(image, matrix, size) for matrix in matrices]
+            centers += self._info.point_origin
+        cut = [self._cut(image, *row) for row in zip(centers, scales, strict=True)]
         crops = np.stack(cut) if cut else np.zeros((0, *size, 3), np.uint8)
         return crops, {"boxes": boxes, "centers": centers, "scales": scales}
+
+    def _cut(self, image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
+        """The crop of one box, uint8 [h, w, 3]."""
+        size = self._crops.crop_size
+        if not self._is_official:
+            matrix = geometry.crop_matrix(center, scale, size)
+            return geometry.warp(image, matrix, size)
+        as_float = official_crop.is_read_as_float(len(self._info.point_names))
+        return official_crop.crop(image, center, scale, size=size[0], as_float=as_float)
 
     def place(
         self, predictions: dict[str, np.ndarray], placement: dict[str, np.ndarray]
@@ -161,6 +170,8 @@ class HeatmapTask:
         points = predictions["points"]
         if "centers" in placement:
             points = self._to_image(points, placement["centers"], placement["scales"])
+            if self._is_official:
+                points = points - self._info.point_origin
         return {
             **predictions,
             "points": np.asarray(points, np.float32),
@@ -170,7 +181,11 @@ class HeatmapTask:
     def _to_image(
         self, points: np.ndarray, center: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
-        """Crop pixels [N, K, 2] to image pixels, whole ones in the published code."""
+        """Crop pixels [N, K, 2] to the frame of the centres.
+
+        That is the image's, and with `official` that of the annotations, in which all
+        numbers are whole.
+        """
         if self._is_official:
             # Back to cells counted from one, as `decode_cells` gave them.
             cells = np.asarray(points) / 4 + 1
@@ -317,6 +332,12 @@ class LandmarkTask(HeatmapTask):
             raise ConfigError(
                 f"config key 'eval.inference.normalizer' is "
                 f"{inference.normalizer!r}; {info.name} has {', '.join(known)}"
+            )
+        if self._is_official and (loss.hidden, loss.outside) != ("keep", "zero"):
+            raise ConfigError(
+                "config key 'dataset.augmentation.compat' is 'official', which has its "
+                "own rule for empty targets; leave loss.hidden and loss.outside at "
+                f"'keep' and 'zero', not {loss.hidden!r} and {loss.outside!r}"
             )
         self.image_size = augmentation.crop_size
         self._loss = loss

@@ -1,7 +1,6 @@
 """From a record to a crop with points, on the host."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +12,6 @@ from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.keypoints import geometry, official_crop
 
 Sample = dict[str, Any]
-
-_COFW_POINTS = 29
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +48,11 @@ class AugmentationOptions:
 
     def __post_init__(self):
         section = "config key 'dataset.augmentation."
-        if len(self.crop_size) != 2 or min(self.crop_size) < 4:
+        size = self.crop_size
+        if len(size) != 2 or min(size) < 4 or any(side % 4 for side in size):
             raise ConfigError(
-                f"{section}crop_size' must be two integers of at least 4, "
-                f"(height, width), got {self.crop_size!r}"
+                f"{section}crop_size' must be two positive multiples of 4 (the size of "
+                f"a heatmap's cell), (height, width), got {size!r}"
             )
         if self.compat not in ("", "official"):
             raise ConfigError(
@@ -65,23 +63,19 @@ class AugmentationOptions:
                 f"{section}compat' is 'official', whose crops are square; "
                 f"crop_size is {self.crop_size!r}"
             )
-        if self.compat and (self.shift or self.photometric):
-            raise ConfigError(
-                f"{section}compat' is 'official', which knows neither shift nor "
-                "photometric"
-            )
         if self.margin <= 0:
             raise ConfigError(f"{section}margin' must be positive, got {self.margin}")
-        for key, limit in (("scale", 1), ("rotation_probability", 1.0001)):
-            if not 0 <= getattr(self, key) < limit:
+        for key, limit in (
+            ("scale", 0.999),
+            ("rotation", 180),
+            ("rotation_probability", 1),
+            ("shift", 1),
+        ):
+            if not 0 <= getattr(self, key) <= limit:
                 raise ConfigError(
-                    f"{section}{key}' must be between 0 and 1, got {getattr(self, key)}"
+                    f"{section}{key}' must be between 0 and {limit}, "
+                    f"got {getattr(self, key)}"
                 )
-        if self.rotation < 0 or not 0 <= self.shift <= 1:
-            raise ConfigError(
-                f"{section}rotation' must not be negative and 'shift' between 0 and 1, "
-                f"got {self.rotation} and {self.shift}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +178,9 @@ def cut(
     image, points, center, scale, visible = place(sample, options, info, draw)
     annotated = np.asarray(sample["annotated"], np.uint8)
     if draw.mirror:
-        annotated = annotated[mirrored_order(len(points), info.point_flip_pairs)]
+        annotated = annotated[
+            geometry.mirrored_order(len(points), info.point_flip_pairs)
+        ]
     return {
         "image": image,
         "points": points.astype(np.float32),
@@ -196,21 +192,13 @@ def cut(
     }
 
 
-@functools.cache
-def mirrored_order(count: int, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Index of each point's counterpart in the mirrored image, int [K]."""
-    order = np.arange(count)
-    for left, right in pairs:
-        order[[left, right]] = right, left
-    order.setflags(write=False)
-    return order
-
-
 def _cut(
     sample: Sample, options: AugmentationOptions, info: DatasetInfo, draw: Draw
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
     """Image, points, centre, scale and visibility of a crop."""
-    scale = options.margin * float(sample["scale"]) * draw.scale
+    # The box is square; all of it is to be seen in wide crops, too.
+    box = float(sample["scale"]) * max(1.0, geometry.aspect_ratio(options.crop_size))
+    scale = options.margin * box * draw.scale
     side = geometry.PIXELS_PER_SCALE * scale
     center = sample["center"] - info.point_origin + side * np.asarray(draw.shift)
     matrix = geometry.crop_matrix(
@@ -219,7 +207,7 @@ def _cut(
     points = geometry.apply(matrix, sample["points"] - info.point_origin)
     visible = np.asarray(sample["visible"])
     if draw.mirror:
-        order = mirrored_order(len(points), info.point_flip_pairs)
+        order = geometry.mirrored_order(len(points), info.point_flip_pairs)
         points, visible = points[order], visible[order]
     image = geometry.warp(sample["image"], matrix, options.crop_size)
     return image, points, center, scale, visible
@@ -232,19 +220,21 @@ def _cut_official(
 
     What it draws a target for takes the place of what the annotation calls visible.
     """
+    factor = draw.scale * options.margin / official_crop.BOX_MARGIN
+    # The published code shifts nothing.
+    side = geometry.PIXELS_PER_SCALE * options.margin * sample["scale"] * draw.scale
     made = official_crop.sample(
         sample["image"],
         sample["points"],
-        sample["center"],
+        sample["center"] + side * np.asarray(draw.shift),
         float(sample["scale"]),
-        scale_factor=draw.scale * options.margin / official_crop.BOX_MARGIN,
+        scale_factor=factor,
         rotation=draw.rotation,
         flip=draw.mirror,
         pairs=info.point_flip_pairs,
         size=options.crop_size[0],
         heatmap_size=options.crop_size[0] // 4,
-        # COFW alone was not read as floating point numbers.
-        as_float=len(sample["points"]) != _COFW_POINTS,
+        as_float=official_crop.is_read_as_float(len(sample["points"])),
     )
     return made.image, made.cells * 4, made.center, made.scale, made.kept
 

@@ -31,7 +31,7 @@ def test_the_peak_of_a_whole_cell_is_one():
 
 
 @pytest.mark.parametrize(
-    "crop, heatmap", [((256, 256), (64, 64)), ((130, 90), (33, 23))]
+    "crop, heatmap", [((256, 256), (64, 64)), ((132, 92), (33, 23))]
 )
 def test_cells_cover_blocks_of_pixels(crop, heatmap):
     # Corners are corners, and there and back is where it began.
@@ -67,3 +67,12 @@ def test_inside_is_where_a_heatmap_has_cells():
     )
     expected = [True, False, True, False, False, False]
     np.testing.assert_array_equal(encoding.inside(cells, (5, 10)), expected)
+
+
+def test_cells_are_as_wide_as_the_stride_where_the_last_looks_beyond():
+    # 301 pixels make 76 cells of 4, not of 301 / 76.
+    points = np.float32([[1.5, 1.5], [297.5, 1.5]])
+    cells = encoding.crop_to_cells(points, (8, 301), (2, 76))
+    np.testing.assert_allclose(cells, [[0, 0], [74, 0]])
+    back = encoding.cells_to_crop(cells, (8, 301), (2, 76))
+    np.testing.assert_allclose(back, points)

@@ -168,7 +168,9 @@ def test_mse_is_the_default():
         ({"hidden": "drop"}, "loss.hidden' must be one of keep, mask, zero"),
         ({"outside": ""}, "loss.outside' must be one of"),
         ({"sigma": 0.0}, "loss.sigma' must be positive, got 0.0"),
-        ({"alpha": 1.0}, "'alpha' larger than 1"),
+        ({"theta": -1.0}, "loss.theta' must be positive, got -1.0"),
+        ({"alpha": 1.0}, "loss.alpha' must be larger than 1, got 1.0"),
+        ({"foreground": -1.0}, "loss.foreground' must not be negative"),
     ],
 )
 def test_wrong_loss_options_are_errors(changes, message):

@@ -288,6 +288,46 @@ def test_a_normalizer_that_the_set_lacks_is_an_error():
         make_task(inference=InferenceOptions(normalizer="pupils"))
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"inference": InferenceOptions(decoding="dark")}, "decoding=quarter, not 'da"),
+        ({"loss": LossOptions(hidden="mask")}, "'keep' and 'zero', not 'mask'"),
+    ],
+)
+def test_the_published_way_leaves_nothing_to_choose(options, message):
+    crops = AugmentationOptions(crop_size=(64, 64), compat="official")
+    with pytest.raises(ConfigError, match=message):
+        make_task(augmentation=crops, **options)
+
+
+def test_published_predictions_are_in_pixels_of_the_image():
+    """Not in the frame of annotations that count from one."""
+    crops = AugmentationOptions(crop_size=(64, 64), compat="official")
+    image = noise(100, 100)
+    boxes = np.array([[20, 30, 80, 90.0]])
+    placed = []
+    for origin in (0.0, 1.0):
+        info = dataclasses.replace(INFO, point_origin=origin)
+        task = make_task(info=info, augmentation=crops)
+        _, placement = task.inputs(image, boxes)
+        assert placement["centers"].tolist() == [[50 + origin, 60 + origin]]
+        points = {"points": np.full((1, 3, 2), 32.0)}
+        placed.append(task.place(points, placement)["points"])
+    np.testing.assert_array_equal(*placed)
+
+
+def test_a_whole_image_is_filled_up_to_whole_cells(predictor):
+    image = noise(61, 70)
+    prediction = predictor.predict(image)
+    np.testing.assert_array_equal(prediction["boxes"], [[-0.5, -0.5, 69.5, 60.5]])
+    padded = np.zeros((64, 72, 3), np.uint8)
+    padded[:61, :70] = image
+    np.testing.assert_allclose(
+        prediction["points"], predictor.predict(padded)["points"], atol=1e-4
+    )
+
+
 def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     task = make_task()
     crop = noise(64, 64)

@@ -159,14 +159,15 @@ def test_a_crop_depends_on_the_generator_alone():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"crop_size": (0, 64)}, r"crop_size' must be two integers .* \(0, 64\)"),
+        ({"crop_size": (0, 64)}, r"crop_size' must be two positive .* \(0, 64\)"),
+        ({"crop_size": (90, 64)}, r"multiples of 4 .*, got \(90, 64\)"),
         ({"compat": "mmpose"}, "compat' must be empty or 'official', got 'mmpose'"),
         ({"compat": "official", "crop_size": (256, 192)}, "crops are square"),
-        ({"compat": "official", "shift": 0.1}, "knows neither shift nor"),
+        ({"shift": 2.0}, "shift' must be between 0 and 1, got 2.0"),
         ({"margin": 0.0}, "margin' must be positive"),
-        ({"scale": 1.0}, "scale' must be between 0 and 1, got 1.0"),
+        ({"scale": 1.0}, "scale' must be between 0 and 0.999, got 1.0"),
         ({"rotation_probability": 1.5}, "rotation_probability' must be between"),
-        ({"rotation": -1.0}, "rotation' must not be negative"),
+        ({"rotation": -1.0}, "rotation' must be between 0 and 180, got -1.0"),
     ],
 )
 def test_values_out_of_range_are_errors(changes, message):
@@ -182,3 +183,23 @@ def test_records_without_boxes_or_with_other_points_are_errors():
     short = make_sample(points=np.zeros((4, 2)))
     with pytest.raises(DataError, match=r"'a' has points .* \[4, 2\], expected 5"):
         make_eval_transform(OPTIONS, INFO)(short)
+
+
+@pytest.mark.parametrize("size", [(128, 128), (192, 256), (256, 192)])
+def test_training_sees_what_prediction_cuts(size):
+    """The whole box with its margin, also in crops that are not square."""
+    options = AugmentationOptions(crop_size=size)
+    sample = make_sample()
+    crop = make_eval_transform(options, INFO)(sample)
+    half = 100 * sample["scale"]
+    box = np.concatenate([sample["center"] - 1 - half, sample["center"] - 1 + half])
+    centers, scales = geometry.box_center_scale(box[None], size, options.margin)
+    np.testing.assert_allclose(crop["center"], centers[0])
+    np.testing.assert_allclose(crop["scale"], scales[0], rtol=1e-6)
+
+
+def test_published_samples_can_be_shifted():
+    options = dataclasses.replace(OPTIONS, compat="official")
+    straight = cut(make_sample(), options, INFO, Draw())["points"]
+    moved = cut(make_sample(), options, INFO, Draw(shift=(0.25, 0)))["points"]
+    assert np.abs(moved - (straight - [32, 0])).max() <= 4
