@@ -22,6 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hrnet_jax import command_line
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.summary import summarize
@@ -116,4 +117,5 @@ def _options_help() -> str:
 
 
 if __name__ == "__main__":
+    command_line.show_log()
     sys.exit(main())

@@ -77,6 +77,12 @@ class COFW(LandmarkSource):
             DataError: if there is none, or a file is not as expected.
         """
         files = {"train": self.options.train, "test": self.options.test}
+        defaults = dataclasses.asdict(COFWOptions())
+        for split, name in files.items():
+            if name != defaults[split] and not (self.source / name).is_file():
+                raise DataError(
+                    f"{self.source / name} is missing (option {split}={name})"
+                )
         splits = {
             split: read_faces(self.source / name, split)
             for split, name in files.items()
@@ -84,7 +90,8 @@ class COFW(LandmarkSource):
         }
         if not splits:
             raise DataError(
-                f"{self.source} has no COFW: expected {' or '.join(files.values())}"
+                f"{self.source} has no COFW: expected {' or '.join(files.values())} "
+                "(options train and test name other files)"
             )
         return Contents(splits)
 
@@ -116,7 +123,8 @@ def read_faces(path: Path, split: str) -> list[COFWItem]:
     """
     image_key, point_key = _KEYS[split]
     with open_matlab(path) as file:
-        missing = [key for key in (image_key, point_key) if key not in file]
+        datasets = [key for key in file if isinstance(file[key], h5py.Dataset)]
+        missing = [key for key in (image_key, point_key) if key not in datasets]
         if missing:
             found = ", ".join(key for key in file if not key.startswith("#")) or "none"
             raise DataError(
@@ -146,7 +154,10 @@ def open_matlab(path: Path) -> h5py.File:
         DataError: if the file is of another version or no MATLAB file.
     """
     if h5py.is_hdf5(path):
-        return h5py.File(path)
+        try:
+            return h5py.File(path)
+        except OSError as error:
+            raise DataError(f"{path} is truncated or damaged: {error}") from None
     with path.open("rb") as file:
         old = file.read(len(_MATLAB_5)) == _MATLAB_5
     kind = "a MATLAB 5.0 file" if old else "no HDF5 file"

@@ -13,6 +13,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data.image_files import EncodedImage, Example, read_image
 from hrnet_jax.data.info import DatasetInfo, check_flip_pairs
 from hrnet_jax.data.point_sets import PointSet
+from hrnet_jax.data.splitting import split_by_ratio
 from hrnet_jax.data.writing import image_feature
 from hrnet_jax.errors import DataError
 
@@ -60,6 +61,9 @@ class LandmarkItem:
     box_size: float
     where: str
 
+
+# Coordinates from 0 to 1 would make boxes of a pixel.
+_LEAST_SIDE = 2.0
 
 Subsets = Mapping[str, Mapping[str, tuple[int, ...] | None]]
 
@@ -114,6 +118,12 @@ class LandmarkSource:
         """
         found = self.read()
         check_images_exist(found.splits)
+        normalizer = self.point_set.default_normalizer
+        if normalizer in self.point_set.normalizers:
+            groups = self.point_set.normalizers[normalizer]
+            for items in found.splits.values():
+                for item in items:
+                    _check_normalizer(item, normalizer, groups, self.point_set.names)
         return found
 
     def info(self, name: str) -> DatasetInfo:
@@ -165,6 +175,26 @@ class LandmarkSource:
         return splits | ({"test": "test"} if "test" in stored else {})
 
 
+def _check_normalizer(
+    item: LandmarkItem,
+    normalizer: str,
+    groups: tuple[Sequence[int], Sequence[int]],
+    names: Sequence[str],
+) -> None:
+    """Checks that errors on a face can be measured, before anybody trains on it."""
+    for index in (*groups[0], *groups[1]):
+        if not item.annotated[index]:
+            raise DataError(
+                f"{item.where}: point {names[index]!r} is not annotated, which the "
+                f"normaliser {normalizer!r} needs; take another, or the box"
+            )
+    first, second = (item.points[list(group)].mean(0) for group in groups)
+    if (first == second).all():
+        raise DataError(
+            f"{item.where}: the points of the normaliser {normalizer!r} coincide"
+        )
+
+
 def landmark_features(num_points: int) -> dict[str, tfds.features.FeatureConnector]:
     """Features of one face with K points.
 
@@ -194,6 +224,7 @@ def _exact(shape: tuple[int, ...]) -> tfds.features.Tensor:
 
 def landmark_example(image: EncodedImage, item: LandmarkItem) -> Example:
     """The record of one face, see `landmark_features`."""
+    _check_place(image, item)
     stored = {
         "image": image.data,
         "image_id": item.image_id,
@@ -205,6 +236,19 @@ def landmark_example(image: EncodedImage, item: LandmarkItem) -> Example:
         "box_size": item.box_size,
     }
     return Example(stored, (image.height, image.width))
+
+
+def _check_place(image: EncodedImage, item: LandmarkItem) -> None:
+    """Checks that a face lies in its image, in pixels of it."""
+    side = item.box.scale * BOX_UNIT
+    low, high = (np.array(item.box.center) + sign * side / 2 for sign in (-1, 1))
+    size = np.array([image.width, image.height])
+    if side < _LEAST_SIDE or (high < 0).any() or (low > size).any():
+        raise DataError(
+            f"{item.where}: the face box, {side:g} pixels around "
+            f"({item.box.center[0]:g}, {item.box.center[1]:g}), is no part of its "
+            f"image of {image.width}x{image.height}; expected pixels of {item.image}"
+        )
 
 
 def box_around(points: np.ndarray, where: str) -> FaceBox:
@@ -271,10 +315,47 @@ def name_faces(names: Sequence[str]) -> list[str]:
     seen: Counter[str] = Counter()
     faces = []
     for name in names:
+        if not Path(name).name:
+            raise DataError(f"an image is called {name!r}; expected the name of a file")
         key = Path(name).with_suffix("").as_posix()
         seen[key] += 1
         faces.append(key if seen[key] == 1 else f"{key}#{seen[key]}")
     return faces
+
+
+def cut_by_image(
+    faces: Sequence[LandmarkItem], ratios: tuple[float, ...], seed: int
+) -> dict[str, list[LandmarkItem]]:
+    """Cuts faces into splits, all faces of an image into the same; in their order.
+
+    Raises:
+        DataError: for wrong ratios or too few images, see `split_by_ratio`.
+    """
+    keys = sorted({face.image.as_posix() for face in faces})
+    cut = split_by_ratio(keys, ratios, seed)
+    split_of = {key: split for split, chosen in cut.items() for key in chosen}
+    splits: dict[str, list[LandmarkItem]] = {split: [] for split in cut}
+    for face in faces:
+        splits[split_of[face.image.as_posix()]].append(face)
+    return splits
+
+
+def check_apart(faces: Mapping[str, Sequence[LandmarkItem]]) -> None:
+    """Checks that no image is in two splits, which makes evaluations too good.
+
+    Raises:
+        DataError: naming both places.
+    """
+    seen: dict[Path, LandmarkItem] = {}
+    for split, items in faces.items():
+        for item in items:
+            other = seen.get(item.image)
+            if other is not None:
+                raise DataError(
+                    f"{item.where}: image {item.image.name!r} of {split!r} is already "
+                    f"in {other.where}"
+                )
+        seen |= {item.image: item for item in items}
 
 
 def image_folder(source: Path, option: str, usual: Sequence[str]) -> Path:

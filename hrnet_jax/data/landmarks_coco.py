@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from absl import logging
 
 from hrnet_jax.data.landmark_source import (
     BOX_UNIT,
@@ -18,12 +18,16 @@ from hrnet_jax.data.landmark_source import (
     LandmarkSource,
     box_around,
     box_from_corners,
+    check_apart,
+    cut_by_image,
     image_folder,
     name_faces,
 )
 from hrnet_jax.data.own_points import own_point_set
-from hrnet_jax.data.splitting import SPLITS, split_by_ratio
+from hrnet_jax.data.splitting import SPLITS
 from hrnet_jax.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,17 +128,11 @@ class LandmarksCOCO(LandmarkSource):
             split: self._read_faces(split, path, document)
             for split, (path, document) in self._documents.items()
         }
-        if not self.options.annotations:
-            return Contents(faces)
-        every = faces[""]
-        keys = sorted({face.image.as_posix() for face in every})
-        cut = split_by_ratio(keys, self.options.ratios, self.options.seed)
-        return Contents(
-            {
-                split: [face for face in every if face.image.as_posix() in set(chosen)]
-                for split, chosen in cut.items()
-            }
-        )
+        if self.options.annotations:
+            options = self.options
+            return Contents(cut_by_image(faces[""], options.ratios, options.seed))
+        check_apart(faces)
+        return Contents(faces)
 
     def _read_documents(self) -> dict[str, tuple[Path, Mapping[str, Any]]]:
         if self.options.annotations:
@@ -178,7 +176,7 @@ class LandmarksCOCO(LandmarkSource):
                 )
             chosen.append((files[annotation["image_id"]], points, annotation, where))
         if skipped:
-            logging.info("%s: skipped %d annotations without key points", path, skipped)
+            _log.info("%s: skipped %d annotations without key points", path, skipped)
         if not chosen:
             raise DataError(f"{path} has no annotation with key points")
         names = name_faces([file for file, *_ in chosen])
@@ -207,6 +205,11 @@ def read_document(path: Path) -> Mapping[str, Any]:
             raise DataError(
                 f"{path} has no list {key!r}; COCO key points have images, annotations "
                 "and categories"
+            )
+        odd = [entry for entry in document[key] if not isinstance(entry, dict)]
+        if odd:
+            raise DataError(
+                f"{path}: an entry of {key!r} is {odd[0]!r}, expected an object"
             )
     return document
 
@@ -242,7 +245,7 @@ def read_category(path: Path, document: Mapping[str, Any], wanted: str) -> Categ
     if doubled:
         raise DataError(f"{path}: key point {doubled[0]!r} is named twice")
     lines = tuple(
-        tuple(end - 1 for end in pair) for pair in category.get("skeleton", ())
+        tuple(end - 1 for end in pair) for pair in category.get("skeleton") or ()
     )
     for line in lines:
         if any(not 0 <= index < len(names) for index in line):
@@ -250,6 +253,8 @@ def read_category(path: Path, document: Mapping[str, Any], wanted: str) -> Categ
                 f"{path}: skeleton {[index + 1 for index in line]} joins points "
                 f"outside 1..{len(names)}"
             )
+    if "id" not in category:
+        raise DataError(f"{path}: the category with key points has no 'id'")
     return Category(category["id"], names, lines)
 
 

@@ -15,12 +15,14 @@ from hrnet_jax.data.landmark_source import (
     LandmarkSource,
     box_around,
     box_from_corners,
+    check_apart,
+    cut_by_image,
     image_folder,
     name_faces,
 )
 from hrnet_jax.data.own_points import own_point_set
 from hrnet_jax.data.point_sets import POINT_SETS, PointSet
-from hrnet_jax.data.splitting import SPLITS, split_by_ratio
+from hrnet_jax.data.splitting import SPLITS
 from hrnet_jax.data.text_tables import csv_rows, is_number, number
 from hrnet_jax.errors import DataError
 
@@ -117,7 +119,7 @@ class LandmarksCSV(LandmarkSource):
         }
         if ONE_TABLE in faces:
             return Contents(self._cut(faces[ONE_TABLE]))
-        _check_apart(faces)
+        check_apart(faces)
         return Contents(faces)
 
     def _read_headers(self) -> dict[str, Table]:
@@ -169,12 +171,7 @@ class LandmarksCSV(LandmarkSource):
 
     def _cut(self, faces: list[LandmarkItem]) -> dict[str, list[LandmarkItem]]:
         """All faces of an image come into the same split."""
-        keys = {face.image.as_posix() for face in faces}
-        cut = split_by_ratio(sorted(keys), self.options.ratios, self.options.seed)
-        return {
-            split: [face for face in faces if face.image.as_posix() in set(chosen)]
-            for split, chosen in cut.items()
-        }
+        return cut_by_image(faces, self.options.ratios, self.options.seed)
 
 
 def read_header(path: Path) -> Table:
@@ -308,17 +305,3 @@ def _visible(text: str, where: str, column: str) -> int:
     if not is_number(text) or float(text) not in (0.0, 1.0):
         raise DataError(f"{where}, column {column!r}: {text!r}, expected 0 or 1")
     return int(float(text))
-
-
-def _check_apart(faces: Mapping[str, list[LandmarkItem]]) -> None:
-    """An image that is in two splits makes the evaluation too good."""
-    seen: dict[Path, LandmarkItem] = {}
-    for split, items in faces.items():
-        for item in items:
-            other = seen.get(item.image)
-            if other is not None:
-                raise DataError(
-                    f"{item.where}: image {item.image.name!r} of {split!r} is already "
-                    f"in {other.where}"
-                )
-        seen |= {item.image: item for item in items}

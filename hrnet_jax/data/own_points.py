@@ -1,15 +1,16 @@
 """Points of a user's own: mirror pairs, lines and normaliser by name."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
-
-from absl import logging
 
 from hrnet_jax.data.info import check_flip_pairs, pairs_from_names
 from hrnet_jax.data.point_sets import PointSet
 from hrnet_jax.data.text_tables import word_rows
 from hrnet_jax.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 NO_PAIRS = "none"
 FLIP_FILE = "flip_pairs.txt"
@@ -103,8 +104,15 @@ def _flip_pairs(
             named.append((words[0], words[1]))
         return pairs_from_names(named, names, "points"), str(path)
     pairs = pairs_by_side(names)
-    shown = ", ".join(f"{names[a]}:{names[b]}" for a, b in pairs) or "none"
-    logging.info("flip pairs by the names of the points: %s", shown)
+    if not pairs and len(names) > 1:
+        raise DataError(
+            f"no two of the points {list(names[:4])}... differ in the side, left or "
+            "right, only; mirrored images need to know which points swap: give "
+            "flip_pairs=a:b,c:d, or flip_pairs=none where none do (or, for the points "
+            "of a known set, point_set=68)"
+        )
+    shown = ", ".join(f"{names[a]}:{names[b]}" for a, b in pairs)
+    _log.info("flip pairs by the names of the points: %s", shown)
     return pairs, "names of the points"
 
 

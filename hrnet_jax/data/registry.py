@@ -3,11 +3,10 @@
 import dataclasses
 import importlib
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
-
-from absl import logging
 
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import (
@@ -18,6 +17,8 @@ from hrnet_jax.data.records import (
 from hrnet_jax.data.writing import prepare_records
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.options import read_options
+
+_log = logging.getLogger(__name__)
 
 # Modules are imported when their data set is asked for.
 SOURCES = {
@@ -93,7 +94,7 @@ def prepare(
     if existing is not None and not overwrite:
         info = load_info(existing)
         _check_same(info, origin, existing, cls)
-        logging.info("data set %r is already prepared in %s", stored_name, existing)
+        _log.debug("data set %r is already prepared in %s", stored_name, existing)
         return info
     folder = _source_folder(name, source, cls)
     reader = cls(folder, chosen)

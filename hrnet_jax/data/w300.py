@@ -1,12 +1,12 @@
 """300W: 68 landmarks, from HRNet's CSV files or from `.pts` files."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from absl import logging
 
 from hrnet_jax.data import point_sets
 from hrnet_jax.data.hrnet_csv import CsvFiles
@@ -23,6 +23,8 @@ from hrnet_jax.data.landmark_source import (
 )
 from hrnet_jax.data.text_tables import number, word_rows
 from hrnet_jax.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 NUM_POINTS = len(point_sets.W300.names)
 LAYOUTS = ("auto", "csv", "pts")
@@ -151,7 +153,7 @@ def read_pts_folders(root: Path, folders: tuple[str, ...]) -> list[LandmarkItem]
             )
             faces.append(face)
     if unmarked:
-        logging.info("%s: left out %d images without .pts", root, unmarked)
+        _log.info("%s: left out %d images without .pts", root, unmarked)
     return faces
 
 

@@ -2,10 +2,10 @@
 
 import copy
 import json
+import logging
 
 import numpy as np
 import pytest
-from absl import logging
 
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import prepare, read, write_image
@@ -75,10 +75,11 @@ def test_reads_points_visibility_and_boxes(source, tmp_path):
 
 
 def test_annotations_without_key_points_are_skipped_and_counted(
-    source, tmp_path, monkeypatch
+    source, tmp_path, caplog, monkeypatch
 ):
-    lines = []
-    monkeypatch.setattr(logging, "info", lambda text, *a: lines.append(text % a))
+    # A script that ran before may have taken the package's log for itself.
+    monkeypatch.setattr(logging.getLogger("hrnet_jax"), "propagate", True)
+    caplog.set_level(logging.INFO, "hrnet_jax")
     content = document(0)
     content["annotations"] += [
         {"id": 1, "image_id": 11, "category_id": 3, "keypoints": [0] * 9},
@@ -87,7 +88,7 @@ def test_annotations_without_key_points_are_skipped_and_counted(
     ]
     write(source / "annotations" / "train.json", content)
     assert prepare_coco(source, tmp_path).counts["train"] == 2
-    (line,) = [line for line in lines if "train.json: skipped" in line]
+    (line,) = [line for line in caplog.messages if "train.json: skipped" in line]
     assert line.endswith("skipped 3 annotations without key points")
 
 
@@ -257,7 +258,6 @@ def test_reads_the_real_samples(real_data, tmp_path):
         train="annotations/person_keypoints_train2017.json",
         val="annotations/person_keypoints_val2017.json",
         images="{split}2017",
-        normalizer="left_eye:right_eye",
     )
     assert sum(info.counts.values()) == 71
     assert info.point_names[5] == "left_shoulder" and len(info.point_lines) == 19
@@ -275,3 +275,61 @@ def test_reads_the_real_samples(real_data, tmp_path):
         marked = keypoints[:, 2] > 0
         np.testing.assert_array_equal(sample["points"][marked], keypoints[marked, :2])
         assert sample["box_size"] == pytest.approx(max(annotation["bbox"][2:]))
+
+
+def test_a_normaliser_that_not_everybody_has_is_an_error(source, tmp_path):
+    with pytest.raises(
+        DataError,
+        match=r"annotation 100: point 'tip.L' is not annotated, which .*'wrist_to_tip.L'",
+    ):
+        prepare_coco(source, tmp_path, normalizer="wrist:tip.L")
+
+
+def test_an_image_in_two_splits_is_an_error(source, tmp_path):
+    write(source / "annotations" / "val.json", document(1))
+    with pytest.raises(DataError, match=r"val.json: annotation 100: image 'img1.jpg'"):
+        prepare_coco(source, tmp_path)
+
+
+def test_all_objects_of_an_image_come_into_one_split(source, tmp_path):
+    content = document(0, 6)
+    for number, annotation in enumerate(content["annotations"][:6]):
+        annotation["image_id"] = 10 + number // 2
+    write(source / "all.json", content)
+    info = prepare_coco(source, tmp_path, annotations="all.json", ratios=(0.7, 0.3))
+    assert info.counts == {"train": 4, "val": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["images"].append(7), "an entry of 'images' is 7, expected an obj"),
+        (lambda c: c["categories"][1].pop("id"), "key points has no 'id'"),
+        (
+            lambda c: c["images"][0].update(file_name=""),
+            "an image is called ''; expected the name of a file",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=[900, 5, 20, 20]),
+            r"annotation 100: the face box, 20 pixels around \(910, 15\), is no part",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=[0.1, 0.2, 0.5, 0.4]),
+            "the face box, 0.5 pixels around",
+        ),
+    ],
+)
+def test_names_what_is_no_key_point_file(change, message, source, tmp_path):
+    content = document(0)
+    change(content)
+    write(source / "annotations" / "train.json", content)
+    with pytest.raises(DataError, match=message):
+        prepare_coco(source, tmp_path)
+
+
+def test_a_skeleton_may_be_null(source, tmp_path):
+    for split, first in (("train", 0), ("val", 2)):
+        content = document(first)
+        content["categories"][1]["skeleton"] = None
+        write(source / "annotations" / f"{split}.json", content)
+    assert prepare_coco(source, tmp_path).point_lines == ()

@@ -311,3 +311,13 @@ def test_overwrite_keeps_what_is_there_if_a_table_is_wrong(source, tmp_path):
     with pytest.raises(DataError, match="'nan'"):
         prepare_csv(source, tmp_path)
     assert len(read_csv(tmp_path)) == 7
+
+
+def test_names_that_tell_no_sides_need_flip_pairs(source, tmp_path):
+    columns = [f"{name}_{axis}" for name in ("a", "b", "c") for axis in "xy"]
+    rows = [row(index) for index in range(10)]
+    write_csv(source / "train.csv", [["image_name", *columns], *rows[:7]])
+    write_csv(source / "val.csv", [["image_name", *columns], *rows[7:]])
+    with pytest.raises(DataError, match="flip_pairs=none where none do"):
+        prepare_csv(source, tmp_path)
+    assert prepare_csv(source, tmp_path, flip_pairs=("none",)).point_flip_pairs == ()
