@@ -2,12 +2,18 @@
 
     python -m benchmarks.landmark_input --workers=2 --out=landmark_input.json
 
-Both sides make the training samples of the landmark recipe from the same generated
+All sides make the training samples of the landmark recipe from the same generated
 photographs (JPEG, one face in each) with the same OpenCV, one OpenCV thread in each of
 the same number of worker processes: decode, draw scale, rotation and flip, cut the face
-out as 256x256 pixels with one bilinear warp. Ours hands over bytes, which the device
-normalises; the peer hands over normalised float32 in NCHW, as PyTorch code does. Neither
-makes targets. Turns, workers and warm-up as in `input_pipeline`.
+out as 256x256 pixels with one bilinear warp. Nobody makes targets. Ours hands over
+bytes, which the device normalises. The peer is a PyTorch data set that does the same
+with OpenCV; it is not the published code, which resizes and rotates with SciPy:
+
+* `peer` hands over normalised float32 in NCHW, as PyTorch code does;
+* `peer, bytes` hands over bytes as ours, so its ratio is that of decoding, cutting out
+  and handing over alone.
+
+Turns, workers and warm-up as in `input_pipeline`.
 """
 
 import argparse
@@ -48,15 +54,18 @@ def write_photographs(folder: Path, args: argparse.Namespace) -> None:
             table.writerow([name, *np.asarray(face.points).ravel()])
 
 
-class PublishedRecipe:
+class OpenCVRecipe:
     """The peer's data set: the same sample by the same library, one at a time.
 
     Args:
         folder: of the images.
         rows: centre, scale and points of each.
+        normalise: whether crops are normalised float32 [3, S, S], or BGR uint8
+            [S, S, 3].
     """
 
-    def __init__(self, folder: Path, rows: list[tuple]):
+    def __init__(self, folder: Path, rows: list[tuple], *, normalise: bool = True):
+        self._normalise = normalise
         self._images = sorted((folder / "images").iterdir())
         self._rows = rows
 
@@ -65,12 +74,13 @@ class PublishedRecipe:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         image = streams.decode(self._images[index].read_bytes(), cv2.IMREAD_COLOR)
-        crop, points = published_crop(image, *self._rows[index])
-        crop = streams.official_normalise(crop).transpose(2, 0, 1)
+        crop, points = opencv_crop(image, *self._rows[index])
+        if self._normalise:
+            crop = streams.official_normalise(crop).transpose(2, 0, 1)
         return np.ascontiguousarray(crop), points.astype(np.float32)
 
 
-def published_crop(
+def opencv_crop(
     image: np.ndarray, center: np.ndarray, scale: float, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale 0.75 to 1.25, up to 30 degrees with probability 0.6, a flip for half."""
@@ -98,13 +108,13 @@ def our_stream(opened: records.Records, args: argparse.Namespace) -> Iterator:
     )
 
 
-def peer_stream(recipe: PublishedRecipe, args: argparse.Namespace) -> Iterator:
+def peer_stream(recipe: OpenCVRecipe, args: argparse.Namespace) -> Iterator:
     """Batches of a PyTorch DataLoader."""
     return streams.torch_stream(recipe, args)
 
 
 def stage_times(
-    recipe: PublishedRecipe, opened: records.Records, repeats: int
+    recipe: OpenCVRecipe, opened: records.Records, repeats: int
 ) -> dict[str, float]:
     """Mean milliseconds of each step of one sample, in this process."""
     cv2.setNumThreads(1)
@@ -112,14 +122,14 @@ def stage_times(
     rng = np.random.default_rng(0)
     data = recipe._images[0].read_bytes()
     image = streams.decode(data, cv2.IMREAD_COLOR)
-    crop, _ = published_crop(image, *recipe._rows[0])
+    crop, _ = opencv_crop(image, *recipe._rows[0])
     sample = opened[0]
     transform = transforms.make_train_transform(
         transforms.AugmentationOptions(crop_size=(SIDE, SIDE)), opened.info
     )
     steps = {
         "decode": lambda: streams.decode(data, cv2.IMREAD_COLOR),
-        "peer: warp": lambda: published_crop(image, *recipe._rows[0]),
+        "peer: warp": lambda: opencv_crop(image, *recipe._rows[0]),
         "peer: normalise": lambda: np.ascontiguousarray(
             streams.official_normalise(crop).transpose(2, 0, 1)
         ),
@@ -132,7 +142,7 @@ def stage_times(
 
 
 def measure(args: argparse.Namespace, work: Path) -> dict:
-    """Generates the data, runs both sides in turn, returns all figures."""
+    """Generates the data, runs all sides in turn, returns all figures."""
     folder = work / "photographs"
     write_photographs(folder, args)
     registry.prepare(
@@ -148,7 +158,7 @@ def measure(args: argparse.Namespace, work: Path) -> dict:
         (np.array(row["center"]), float(row["scale"]), np.array(row["points"]))
         for row in samples
     ]
-    recipe = PublishedRecipe(folder, rows)
+    recipe = OpenCVRecipe(folder, rows)
     result = {
         "arguments": {key: str(value) for key, value in vars(args).items()},
         "cores": os.cpu_count(),
@@ -158,6 +168,9 @@ def measure(args: argparse.Namespace, work: Path) -> dict:
     sides = {
         "ours": functools.partial(our_stream, opened),
         "peer": functools.partial(peer_stream, recipe),
+        "peer, bytes": functools.partial(
+            peer_stream, OpenCVRecipe(folder, rows, normalise=False)
+        ),
     }
     return result | streams.rates_by_turns(sides, args)
 

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import streams
 from benchmarks.timing import alternate
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
@@ -111,7 +112,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--rounds", default=5, help="turns of each program")
     add("--calls", default=3, help="calls of a turn")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file for all figures")
-    return parser.parse_args()
+    args = parser.parse_args()
+    streams.check_arguments(parser, args)
+    return args
 
 
 def main() -> None:

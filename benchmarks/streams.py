@@ -84,19 +84,30 @@ def _skip(stream: Iterator, count: int | None) -> None:
 def rates_by_turns(
     sides: dict[str, Callable], args: argparse.Namespace
 ) -> dict[str, object]:
-    """Images per second of `ours` and `peer`, by turns, and their ratio."""
+    """Images per second of `ours` and the peers, by turns, and ours over each's.
+
+    Args:
+        sides: name -> what starts a stream; one is `ours`, and one `peer`.
+        args: of the command line.
+
+    Returns:
+        The rates; `ratio` is that to `peer`, `ratio_to` those to any other peers.
+    """
     rates = {name: [] for name in sides}
     for _ in range(args.repetitions):
         for name, start_stream in sides.items():
             rates[name].append(images_per_second(start_stream, args))
     median = {name: statistics.median(values) for name, values in rates.items()}
-    return {
+    ratios = {name: median["ours"] / value for name, value in median.items()}
+    result = {
         "images_per_second": rates,
         "images_per_second_per_worker": {
             name: value / args.workers for name, value in median.items()
         },
-        "ratio": median["ours"] / median["peer"],
+        "ratio": ratios.pop("peer"),
     }
+    del ratios["ours"]
+    return result | ({"ratio_to": ratios} if ratios else {})
 
 
 def mean_milliseconds(step: Callable, repeats: int) -> float:
@@ -120,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: int) -> None:
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Ends with a message if a number is not positive."""
-    for name in ("images", "workers", "batch_size", "batches", "repetitions"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} must be at least 1, got {getattr(args, name)}")
+    """Ends with a message if a whole number is not positive."""
+    for name, value in vars(args).items():
+        if isinstance(value, int) and value < 1:
+            parser.error(f"--{name} must be at least 1, got {value}")

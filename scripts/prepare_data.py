@@ -91,6 +91,7 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs; a mistake of the user becomes one line and exit code 2."""
+    command_line.show_log()
     try:
         run(argv)
     except HRNetError as error:
@@ -117,5 +118,4 @@ def _options_help() -> str:
 
 
 if __name__ == "__main__":
-    command_line.show_log()
     sys.exit(main())

@@ -1,6 +1,8 @@
 """COFW: 29 landmarks with occlusion, from its MATLAB files."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,12 +11,14 @@ import numpy as np
 
 from hrnet_jax.data import point_sets
 from hrnet_jax.data.image_files import EncodedImage, encode_png
-from hrnet_jax.data.landmark_source import (
+from hrnet_jax.data.landmark_items import (
     BOX_UNIT,
-    Contents,
     LandmarkItem,
-    LandmarkSource,
     box_around,
+)
+from hrnet_jax.data.landmark_source import (
+    Contents,
+    LandmarkSource,
 )
 from hrnet_jax.errors import DataError
 
@@ -68,6 +72,7 @@ class COFW(LandmarkSource):
     point_set = point_sets.COFW
     # MATLAB's: mmpose's conversion subtracts 1 from each coordinate.
     point_origin = 1.0
+    tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def read(self) -> Contents:
@@ -102,7 +107,7 @@ class COFW(LandmarkSource):
 
     def image(self, item: COFWItem) -> EncodedImage:
         """The image as PNG; a grey one gets three equal channels."""
-        with h5py.File(item.image) as file:
+        with open_matlab(item.image) as file:
             pixels = read_image_cell(file, item.key, item.row, item.where)
         return EncodedImage(encode_png(pixels), *pixels.shape[:2])
 
@@ -117,20 +122,24 @@ def read_faces(path: Path, split: str) -> list[COFWItem]:
         split: `train` or `test`, which decides the keys.
 
     Raises:
-        DataError: if it is of another MATLAB version, lacks a key, or holds
-            another number of points; naming the face for coordinates that are
-            not finite.
+        DataError: if it is of another MATLAB version, truncated, lacks a key,
+            holds another kind of values or number of points; naming the face for
+            coordinates that are not finite.
     """
     image_key, point_key = _KEYS[split]
     with open_matlab(path) as file:
-        datasets = [key for key in file if isinstance(file[key], h5py.Dataset)]
-        missing = [key for key in (image_key, point_key) if key not in datasets]
+        missing = [
+            key
+            for key in (image_key, point_key)
+            if not isinstance(file.get(key), h5py.Dataset)
+        ]
         if missing:
             found = ", ".join(key for key in file if not key.startswith("#")) or "none"
             raise DataError(
-                f"{path} has no key {missing[0]!r} (found: {found}); the {split} file "
-                f"of COFW holds {image_key} and {point_key}"
+                f"{path} has no array {missing[0]!r} (found: {found}); the {split} "
+                f"file of COFW holds {image_key} and {point_key}"
             )
+        _check_kinds(path, file, image_key, point_key)
         matrix = np.asarray(file[point_key], np.float64).T
         num_images = file[image_key].size
     # MATLAB stores the transpose, which the line above undoes.
@@ -147,24 +156,39 @@ def read_faces(path: Path, split: str) -> list[COFWItem]:
     return [_face(path, split, row, values) for row, values in enumerate(matrix)]
 
 
-def open_matlab(path: Path) -> h5py.File:
-    """Opens a MATLAB 7.3 file, which is HDF5.
+def _check_kinds(path: Path, file: h5py.File, images: str, points: str) -> None:
+    if h5py.check_ref_dtype(file[images].dtype) is not h5py.Reference:
+        raise DataError(
+            f"{path}: {images} holds {file[images].dtype}, expected a MATLAB cell of "
+            "images"
+        )
+    if file[points].dtype.kind not in "fiu":
+        raise DataError(
+            f"{path}: {points} holds {file[points].dtype}, expected a matrix of numbers"
+        )
+
+
+@contextlib.contextmanager
+def open_matlab(path: Path) -> Iterator[h5py.File]:
+    """Opens a MATLAB 7.3 file, which is HDF5, while its content is read.
 
     Raises:
-        DataError: if the file is of another version or no MATLAB file.
+        DataError: if the file is of another version or no MATLAB file; or
+            truncated or damaged, also where that shows later.
     """
-    if h5py.is_hdf5(path):
-        try:
-            return h5py.File(path)
-        except OSError as error:
-            raise DataError(f"{path} is truncated or damaged: {error}") from None
-    with path.open("rb") as file:
-        old = file.read(len(_MATLAB_5)) == _MATLAB_5
-    kind = "a MATLAB 5.0 file" if old else "no HDF5 file"
-    raise DataError(
-        f"{path} is {kind}, expected MATLAB 7.3 as COFW comes; in MATLAB: "
-        "save(name, '-v7.3')"
-    )
+    if not h5py.is_hdf5(path):
+        with path.open("rb") as file:
+            old = file.read(len(_MATLAB_5)) == _MATLAB_5
+        kind = "a MATLAB 5.0 file" if old else "no HDF5 file"
+        raise DataError(
+            f"{path} is {kind}, expected MATLAB 7.3 as COFW comes; in MATLAB: "
+            "save(name, '-v7.3')"
+        )
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"{path} is truncated or damaged: {error}") from None
 
 
 def read_image_cell(file: h5py.File, key: str, row: int, where: str) -> np.ndarray:
@@ -174,7 +198,10 @@ def read_image_cell(file: h5py.File, key: str, row: int, where: str) -> np.ndarr
         DataError: if it is no grey or colour image of 8 bits.
     """
     reference = file[key][()].ravel()[row]
-    pixels = np.asarray(file[reference]).T
+    stored = file[reference] if reference else None
+    if not isinstance(stored, h5py.Dataset):
+        raise DataError(f"{where} has no image in the cell {key}")
+    pixels = np.asarray(stored).T
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise DataError(
             f"{where} is {pixels.dtype} of shape {pixels.shape}, expected uint8 grey "

@@ -15,7 +15,13 @@ from hrnet_jax.data.faces_look import random_look, random_occluder
 from hrnet_jax.data.faces_shape import Face, curves, landmarks
 from hrnet_jax.data.image_files import Example, encode_png
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.landmark_source import BOX_UNIT, box_around, landmark_features
+from hrnet_jax.data.landmark_items import (
+    BOX_UNIT,
+    box_around,
+)
+from hrnet_jax.data.landmark_source import (
+    landmark_features,
+)
 from hrnet_jax.data.point_sets import POINT_SETS
 from hrnet_jax.data.shapes_drawing import background, finish
 from hrnet_jax.errors import DataError
@@ -185,6 +191,7 @@ class Faces:
             point_lines=layout.lines,
             normalizers=layout.normalizers,
             default_normalizer=layout.default_normalizer,
+            tight_boxes=True,
         )
 
     def features(self) -> dict[str, tfds.features.FeatureConnector]:

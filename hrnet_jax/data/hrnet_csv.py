@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hrnet_jax.data.landmark_source import (
+from hrnet_jax.data.landmark_items import (
     BOX_UNIT,
-    Contents,
     FaceBox,
     LandmarkItem,
+    check_image_name,
     fully_annotated,
     name_faces,
+)
+from hrnet_jax.data.landmark_source import (
+    Contents,
     positions_in,
 )
 from hrnet_jax.data.text_tables import csv_rows, is_number, number
@@ -93,14 +96,16 @@ def read_hrnet_csv(
     Raises:
         DataError: naming file and line: no header, columns in another order,
             another number of points, a value that is no finite number, a face
-            box of size 0, no rows.
+            box of size 0, an image without name, no rows.
     """
     rows = csv_rows(path)
     header = rows[0][1] if rows else []
     _check_header(path, header, num_points, columns)
     if len(rows) == 1:
         raise DataError(f"{path} lists no images")
-    names = name_faces([row[0] for _, row in rows[1:]])
+    names = name_faces(
+        [check_image_name(row[0], f"{path}:{line}") for line, row in rows[1:]]
+    )
     faces = []
     for (line, row), name in zip(rows[1:], names, strict=True):
         where = f"{path}:{line}"

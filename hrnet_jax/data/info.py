@@ -49,6 +49,8 @@ class DatasetInfo:
             the distance of the groups' centroids. `box` (the `box_size` of a
             record) exists besides.
         default_normalizer: the one that the benchmark of this data set uses.
+        tight_boxes: whether the face boxes are the squares around the points, so
+            that points tell their box.
         subsets: splits that are parts of stored ones: subset -> stored split
             -> its record indices, None for all of them. `counts`, `max_size`
             and `min_size` include the subsets.
@@ -82,6 +84,7 @@ class DatasetInfo:
         dataclasses.field(default_factory=dict)
     )
     default_normalizer: str = "box"
+    tight_boxes: bool = False
     subsets: Mapping[str, Mapping[str, tuple[int, ...] | None]] = dataclasses.field(
         default_factory=dict
     )

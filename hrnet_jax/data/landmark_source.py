@@ -1,8 +1,7 @@
-"""What landmark data sets have in common: items, records, boxes, checks."""
+"""What landmark data sets have in common: reading, records, folders, subsets."""
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,58 +11,18 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.image_files import EncodedImage, Example, read_image
 from hrnet_jax.data.info import DatasetInfo, check_flip_pairs
+from hrnet_jax.data.landmark_checks import (
+    check_images_exist,
+    check_normalizers,
+    check_place,
+)
+from hrnet_jax.data.landmark_items import LandmarkItem
 from hrnet_jax.data.point_sets import PointSet
-from hrnet_jax.data.splitting import split_by_ratio
 from hrnet_jax.data.writing import image_feature
 from hrnet_jax.errors import DataError
 
-# HRNet gives the side of a face box in units of 200 pixels.
-BOX_UNIT = 200.0
-
 # Files of one data set write the same coordinate with different digits.
 _SAME_POINT = 1e-3  # pixels
-
-
-@dataclasses.dataclass(frozen=True)
-class FaceBox:
-    """The square around a face, in the frame of its points.
-
-    Attributes:
-        center: (x, y) of its middle.
-        scale: its side / 200.
-    """
-
-    center: tuple[float, float]
-    scale: float
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LandmarkItem:
-    """One face: where its image is, and what is annotated.
-
-    Attributes:
-        image: the image file.
-        image_id: name of the face, unique in its split.
-        points: float64 [K, 2], x y as in the annotation file.
-        visible: uint8 [K], 0 where a point is hidden.
-        annotated: uint8 [K], 0 where nobody marked the point.
-        box: the face box.
-        box_size: what the normaliser `box` divides by.
-        where: file and line of the annotation, for messages.
-    """
-
-    image: Path
-    image_id: str
-    points: np.ndarray
-    visible: np.ndarray
-    annotated: np.ndarray
-    box: FaceBox
-    box_size: float
-    where: str
-
-
-# Coordinates from 0 to 1 would make boxes of a pixel.
-_LEAST_SIDE = 2.0
 
 Subsets = Mapping[str, Mapping[str, tuple[int, ...] | None]]
 
@@ -92,13 +51,15 @@ class LandmarkSource:
         source_decides: whether another folder means another data set.
         point_set: names, mirror pairs, lines and normalisers of the points.
         point_origin: coordinate of the first pixel's centre in the files.
+        tight_boxes: whether the face boxes are the squares around the points.
         eval_splits: the splits to evaluate on by default, best first.
     """
 
     needs_source: ClassVar[bool] = True
-    source_decides: ClassVar[bool] = False
+    source_decides: ClassVar[bool] = True
     point_set: PointSet
     point_origin: float = 0.0
+    tight_boxes: bool = False
     eval_splits: ClassVar[tuple[str, ...]] = ("val", "test")
 
     def __init__(self, source: Path, options: Any) -> None:
@@ -118,12 +79,7 @@ class LandmarkSource:
         """
         found = self.read()
         check_images_exist(found.splits)
-        normalizer = self.point_set.default_normalizer
-        if normalizer in self.point_set.normalizers:
-            groups = self.point_set.normalizers[normalizer]
-            for items in found.splits.values():
-                for item in items:
-                    _check_normalizer(item, normalizer, groups, self.point_set.names)
+        check_normalizers(found.splits, self.point_set)
         return found
 
     def info(self, name: str) -> DatasetInfo:
@@ -142,6 +98,7 @@ class LandmarkSource:
             point_lines=chosen.lines,
             normalizers=chosen.normalizers,
             default_normalizer=chosen.default_normalizer,
+            tight_boxes=self.tight_boxes,
             subsets=self.contents.subsets,
         )
 
@@ -162,9 +119,15 @@ class LandmarkSource:
         return read_image(item.image)
 
     def example(self, split: str, item: LandmarkItem) -> Example:
-        """Reads the image and puts everything together."""
+        """Reads the image, checks the face's place in it, and puts all together.
+
+        Raises:
+            DataError: naming the image or the annotation at fault.
+        """
         del split
-        return landmark_example(self.image(item), item)
+        image = self.image(item)
+        check_place(image, item, self.point_origin)
+        return landmark_example(image, item)
 
     def _default_splits(self) -> dict[str, str]:
         stored = self.contents.splits
@@ -173,26 +136,6 @@ class LandmarkSource:
         train = "train" if "train" in stored else next(iter(stored))
         splits = {"train": train, "eval": found[0] if found else train}
         return splits | ({"test": "test"} if "test" in stored else {})
-
-
-def _check_normalizer(
-    item: LandmarkItem,
-    normalizer: str,
-    groups: tuple[Sequence[int], Sequence[int]],
-    names: Sequence[str],
-) -> None:
-    """Checks that errors on a face can be measured, before anybody trains on it."""
-    for index in (*groups[0], *groups[1]):
-        if not item.annotated[index]:
-            raise DataError(
-                f"{item.where}: point {names[index]!r} is not annotated, which the "
-                f"normaliser {normalizer!r} needs; take another, or the box"
-            )
-    first, second = (item.points[list(group)].mean(0) for group in groups)
-    if (first == second).all():
-        raise DataError(
-            f"{item.where}: the points of the normaliser {normalizer!r} coincide"
-        )
 
 
 def landmark_features(num_points: int) -> dict[str, tfds.features.FeatureConnector]:
@@ -224,7 +167,6 @@ def _exact(shape: tuple[int, ...]) -> tfds.features.Tensor:
 
 def landmark_example(image: EncodedImage, item: LandmarkItem) -> Example:
     """The record of one face, see `landmark_features`."""
-    _check_place(image, item)
     stored = {
         "image": image.data,
         "image_id": item.image_id,
@@ -236,126 +178,6 @@ def landmark_example(image: EncodedImage, item: LandmarkItem) -> Example:
         "box_size": item.box_size,
     }
     return Example(stored, (image.height, image.width))
-
-
-def _check_place(image: EncodedImage, item: LandmarkItem) -> None:
-    """Checks that a face lies in its image, in pixels of it."""
-    side = item.box.scale * BOX_UNIT
-    low, high = (np.array(item.box.center) + sign * side / 2 for sign in (-1, 1))
-    size = np.array([image.width, image.height])
-    if side < _LEAST_SIDE or (high < 0).any() or (low > size).any():
-        raise DataError(
-            f"{item.where}: the face box, {side:g} pixels around "
-            f"({item.box.center[0]:g}, {item.box.center[1]:g}), is no part of its "
-            f"image of {image.width}x{image.height}; expected pixels of {item.image}"
-        )
-
-
-def box_around(points: np.ndarray, where: str) -> FaceBox:
-    """The box that HRNet derives from points.
-
-    Per axis from floor(min) to ceil(max); the longer side is the side of the
-    square (HRNet-Facial-Landmark-Detection, lib/datasets/cofw.py; its 300W and
-    WFLW files were made the same way).
-
-    Args:
-        points: [K, 2].
-        where: file and line, for the message.
-
-    Raises:
-        DataError: if all points coincide.
-    """
-    low, high = np.floor(points.min(0)), np.ceil(points.max(0))
-    center = (low + high) / 2
-    scale = float(max(high - low)) / BOX_UNIT
-    if scale == 0:
-        raise DataError(f"{where}: all points coincide, the face box has size 0")
-    return FaceBox((float(center[0]), float(center[1])), scale)
-
-
-def box_from_corners(corners: tuple[float, float, float, float], where: str) -> FaceBox:
-    """The square around a rectangle: same middle, its longer side.
-
-    Args:
-        corners: (x1, y1, x2, y2).
-        where: file and line, for the message.
-
-    Raises:
-        DataError: if a side is not positive.
-    """
-    x1, y1, x2, y2 = corners
-    if x2 <= x1 or y2 <= y1:
-        raise DataError(
-            f"{where}: the box from ({x1:g}, {y1:g}) to ({x2:g}, {y2:g}) has size "
-            f"{x2 - x1:g} x {y2 - y1:g}; expected x2 > x1 and y2 > y1"
-        )
-    side = max(x2 - x1, y2 - y1)
-    return FaceBox(((x1 + x2) / 2, (y1 + y2) / 2), side / BOX_UNIT)
-
-
-def fully_annotated(
-    *, image: Path, image_id: str, points: np.ndarray, box: FaceBox, where: str
-) -> LandmarkItem:
-    """A face whose points are all annotated and in sight."""
-    ones = np.ones(len(points), np.uint8)
-    return LandmarkItem(
-        image=image,
-        image_id=image_id,
-        points=points,
-        visible=ones,
-        annotated=ones,
-        box=box,
-        box_size=box.scale * BOX_UNIT,
-        where=where,
-    )
-
-
-def name_faces(names: Sequence[str]) -> list[str]:
-    """Names without suffix; more faces of one image get `#2`, `#3`, ..."""
-    seen: Counter[str] = Counter()
-    faces = []
-    for name in names:
-        if not Path(name).name:
-            raise DataError(f"an image is called {name!r}; expected the name of a file")
-        key = Path(name).with_suffix("").as_posix()
-        seen[key] += 1
-        faces.append(key if seen[key] == 1 else f"{key}#{seen[key]}")
-    return faces
-
-
-def cut_by_image(
-    faces: Sequence[LandmarkItem], ratios: tuple[float, ...], seed: int
-) -> dict[str, list[LandmarkItem]]:
-    """Cuts faces into splits, all faces of an image into the same; in their order.
-
-    Raises:
-        DataError: for wrong ratios or too few images, see `split_by_ratio`.
-    """
-    keys = sorted({face.image.as_posix() for face in faces})
-    cut = split_by_ratio(keys, ratios, seed)
-    split_of = {key: split for split, chosen in cut.items() for key in chosen}
-    splits: dict[str, list[LandmarkItem]] = {split: [] for split in cut}
-    for face in faces:
-        splits[split_of[face.image.as_posix()]].append(face)
-    return splits
-
-
-def check_apart(faces: Mapping[str, Sequence[LandmarkItem]]) -> None:
-    """Checks that no image is in two splits, which makes evaluations too good.
-
-    Raises:
-        DataError: naming both places.
-    """
-    seen: dict[Path, LandmarkItem] = {}
-    for split, items in faces.items():
-        for item in items:
-            other = seen.get(item.image)
-            if other is not None:
-                raise DataError(
-                    f"{item.where}: image {item.image.name!r} of {split!r} is already "
-                    f"in {other.where}"
-                )
-        seen |= {item.image: item for item in items}
 
 
 def image_folder(source: Path, option: str, usual: Sequence[str]) -> Path:
@@ -423,18 +245,3 @@ def check_layout(layout: str, known: tuple[str, ...]) -> str:
     if layout not in known:
         raise DataError(f"layout {layout!r} is none of {', '.join(known)}")
     return layout
-
-
-def check_images_exist(splits: Mapping[str, Sequence[LandmarkItem]]) -> None:
-    """Checks that the image of every face is there.
-
-    Raises:
-        DataError: naming the first missing image and how many are missing.
-    """
-    for split, items in splits.items():
-        missing = [item for item in items if not item.image.is_file()]
-        if missing:
-            raise DataError(
-                f"{missing[0].where} names {missing[0].image}, not found "
-                f"({len(missing)} of {len(items)} in {split!r})"
-            )

@@ -11,17 +11,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.landmark_source import (
+from hrnet_jax.data.landmark_items import (
     BOX_UNIT,
-    Contents,
     LandmarkItem,
-    LandmarkSource,
     box_around,
     box_from_corners,
+    check_image_name,
+    name_faces,
+)
+from hrnet_jax.data.landmark_source import (
+    Contents,
+    LandmarkSource,
+    image_folder,
+)
+from hrnet_jax.data.landmark_splits import (
     check_apart,
     cut_by_image,
-    image_folder,
-    name_faces,
 )
 from hrnet_jax.data.own_points import own_point_set
 from hrnet_jax.data.splitting import SPLITS
@@ -48,7 +53,7 @@ class LandmarksCOCOOptions:
             empty those of `flip_pairs.txt`, else by the names; `none` for none.
         normalizer: points whose distance divides the errors,
             `left_eye:right_eye`; the box if empty.
-        point_origin: coordinate of the first pixel's centre.
+        point_origin: coordinate of the first pixel's centre, of points and boxes.
     """
 
     train: str = "annotations/train.json"
@@ -62,6 +67,19 @@ class LandmarksCOCOOptions:
     flip_pairs: tuple[str, ...] = ()
     normalizer: str = ""
     point_origin: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """An entry of 'images'.
+
+    Attributes:
+        name: of the file, below the folder of the images.
+        size: (height, width) in pixels, if the entry tells both.
+    """
+
+    name: str
+    size: tuple[float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +128,12 @@ class LandmarksCOCO(LandmarkSource):
                     f"{first} has {len(category.names)}: {list(category.names)}"
                 )
         self._categories = found
+        self.tight_boxes = not any(
+            annotation.get("bbox")
+            for path, document in self._documents.values()
+            for annotation in document["annotations"]
+            if annotation.get("category_id") == found[path].id
+        )
         self.point_set = own_point_set(
             category.names,
             source,
@@ -130,15 +154,23 @@ class LandmarksCOCO(LandmarkSource):
         }
         if self.options.annotations:
             options = self.options
-            return Contents(cut_by_image(faces[""], options.ratios, options.seed))
+            cut = cut_by_image(faces[""], self.source, options.ratios, options.seed)
+            return Contents(cut)
         check_apart(faces)
         return Contents(faces)
 
     def _read_documents(self) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+        defaults = LandmarksCOCOOptions()
         if self.options.annotations:
+            for split in SPLITS:
+                if getattr(self.options, split) != getattr(defaults, split):
+                    raise DataError(
+                        f"options annotations={self.options.annotations} and "
+                        f"{split}={getattr(self.options, split)}: give one file to be "
+                        "cut or those of the splits"
+                    )
             path = self.source / self.options.annotations
             return {"": (path, read_document(path))}
-        defaults = LandmarksCOCOOptions()
         documents = {}
         for split in SPLITS:
             name = getattr(self.options, split)
@@ -169,22 +201,21 @@ class LandmarksCOCO(LandmarkSource):
             if not (points[:, 2] > 0).any():
                 skipped += 1
                 continue
-            if annotation.get("image_id") not in files:
+            image_id = annotation.get("image_id")
+            if not isinstance(image_id, int | str) or image_id not in files:
                 raise DataError(
-                    f"{where} is on image {annotation.get('image_id')!r}, which is not "
-                    "listed under 'images'"
+                    f"{where} is on image {image_id!r}, which is not listed under "
+                    "'images'"
                 )
-            chosen.append((files[annotation["image_id"]], points, annotation, where))
+            chosen.append((files[image_id], points, annotation, where))
         if skipped:
             _log.info("%s: skipped %d annotations without key points", path, skipped)
         if not chosen:
             raise DataError(f"{path} has no annotation with key points")
-        names = name_faces([file for file, *_ in chosen])
+        names = name_faces([file.name for file, *_ in chosen])
         return [
-            _face(images / file, name, points, annotation, where)
-            for (file, points, annotation, where), name in zip(
-                chosen, names, strict=True
-            )
+            _face(file, images, name, *rest)
+            for (file, *rest), name in zip(chosen, names, strict=True)
         ]
 
 
@@ -192,7 +223,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
     """A JSON file with the three lists of COCO.
 
     Raises:
-        DataError: if it is missing, no JSON, or lacks a list.
+        DataError: if it is missing, no JSON, or lacks a list of objects.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -223,8 +254,9 @@ def read_category(path: Path, document: Mapping[str, Any], wanted: str) -> Categ
         wanted: its name; empty if there is only one.
 
     Raises:
-        DataError: if there is none, or several to choose from, or the skeleton
-            joins points that do not exist.
+        DataError: if there is none, or several to choose from; if its names are
+            no list or not different, or the skeleton joins points that do not
+            exist.
     """
     candidates = [c for c in document["categories"] if c.get("keypoints")]
     named = [c for c in candidates if wanted in ("", c.get("name"))]
@@ -240,29 +272,51 @@ def read_category(path: Path, document: Mapping[str, Any], wanted: str) -> Categ
             "option category"
         )
     (category,) = named
+    if "id" not in category:
+        raise DataError(f"{path}: the category with key points has no 'id'")
+    if not isinstance(category["keypoints"], list):
+        raise DataError(
+            f"{path}: 'keypoints' of the category is {category['keypoints']!r}, "
+            "expected a list of names"
+        )
     names = tuple(map(str, category["keypoints"]))
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise DataError(f"{path}: key point {doubled[0]!r} is named twice")
-    lines = tuple(
-        tuple(end - 1 for end in pair) for pair in category.get("skeleton") or ()
-    )
-    for line in lines:
-        if any(not 0 <= index < len(names) for index in line):
+    return Category(category["id"], names, _skeleton(path, category, len(names)))
+
+
+def _skeleton(
+    path: Path, category: Mapping[str, Any], num_points: int
+) -> tuple[tuple[int, ...], ...]:
+    """Pairs of points from 0, of pairs from 1; none where it is null or absent."""
+    pairs = category.get("skeleton") or []
+    if not isinstance(pairs, list):
+        raise DataError(f"{path}: skeleton is {pairs!r}, expected a list of pairs")
+    for pair in pairs:
+        if not isinstance(pair, list) or not all(isinstance(end, int) for end in pair):
+            raise DataError(f"{path}: skeleton has {pair!r}, expected two numbers")
+        if any(not 1 <= end <= num_points for end in pair):
             raise DataError(
-                f"{path}: skeleton {[index + 1 for index in line]} joins points "
-                f"outside 1..{len(names)}"
+                f"{path}: skeleton {pair} joins points outside 1..{num_points}"
             )
-    if "id" not in category:
-        raise DataError(f"{path}: the category with key points has no 'id'")
-    return Category(category["id"], names, lines)
+    return tuple(tuple(end - 1 for end in pair) for pair in pairs)
 
 
-def _image_files(path: Path, document: Mapping[str, Any]) -> dict[Any, str]:
-    try:
-        return {image["id"]: image["file_name"] for image in document["images"]}
-    except KeyError as error:
-        raise DataError(f"{path}: an entry of 'images' has no {error}") from None
+def _image_files(path: Path, document: Mapping[str, Any]) -> dict[int | str, ImageFile]:
+    files = {}
+    for number, entry in enumerate(document["images"], start=1):
+        where = f"{path}: entry {number} of 'images'"
+        for key in ("id", "file_name"):
+            if key not in entry:
+                raise DataError(f"{where} has no {key!r}")
+        if not isinstance(entry["id"], int | str):
+            raise DataError(f"{where} has the id {entry['id']!r}, expected a number")
+        size = entry.get("height"), entry.get("width")
+        known = all(isinstance(side, int | float) for side in size)
+        name = check_image_name(entry["file_name"], where)
+        files[entry["id"]] = ImageFile(name, size if known else None)
+    return files
 
 
 def _keypoints(
@@ -270,6 +324,8 @@ def _keypoints(
 ) -> np.ndarray:
     """x, y and v of each point, float64 [K, 3]; all zero if there are none."""
     values = annotation.get("keypoints") or [0] * (3 * num_points)
+    if not isinstance(values, list):
+        raise DataError(f"{where}: keypoints are {values!r}, expected a list")
     if len(values) != 3 * num_points:
         raise DataError(
             f"{where} has {len(values) / 3:g} key points, expected {num_points}"
@@ -288,7 +344,8 @@ def _keypoints(
 
 
 def _face(
-    image: Path,
+    file: ImageFile,
+    images: Path,
     name: str,
     points: np.ndarray,
     annotation: Mapping[str, Any],
@@ -301,7 +358,7 @@ def _face(
     else:
         box = box_around(points[annotated, :2], where)
     return LandmarkItem(
-        image=image,
+        image=images / file.name,
         image_id=name,
         points=np.where(annotated[:, None], points[:, :2], 0.0),
         visible=(points[:, 2] == 2).astype(np.uint8),
@@ -309,12 +366,14 @@ def _face(
         box=box,
         box_size=box.scale * BOX_UNIT,
         where=where,
+        image_size=file.size,
     )
 
 
-def _bbox(values: Sequence[Any], where: str) -> Sequence[float]:
-    numbers = [value for value in values if isinstance(value, int | float)]
-    if len(values) != 4 or len(numbers) != 4 or not np.isfinite(numbers).all():
+def _bbox(values: Any, where: str) -> Sequence[float]:
+    listed = values if isinstance(values, list) else []
+    numbers = [value for value in listed if isinstance(value, int | float)]
+    if len(listed) != 4 or len(numbers) != 4 or not np.isfinite(numbers).all():
         raise DataError(
             f"{where}: bbox is {values}, expected [x, y, width, height] in pixels"
         )

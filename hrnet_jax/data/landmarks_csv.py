@@ -7,20 +7,25 @@ from typing import ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.landmark_source import (
+from hrnet_jax.data.landmark_items import (
     BOX_UNIT,
-    Contents,
     FaceBox,
     LandmarkItem,
-    LandmarkSource,
     box_around,
     box_from_corners,
-    check_apart,
-    cut_by_image,
-    image_folder,
+    check_image_name,
     name_faces,
 )
-from hrnet_jax.data.own_points import own_point_set
+from hrnet_jax.data.landmark_source import (
+    Contents,
+    LandmarkSource,
+    image_folder,
+)
+from hrnet_jax.data.landmark_splits import (
+    check_apart,
+    cut_by_image,
+)
+from hrnet_jax.data.own_points import BOX, FLIP_FILE, LINE_FILE, own_point_set
 from hrnet_jax.data.point_sets import POINT_SETS, PointSet
 from hrnet_jax.data.splitting import SPLITS
 from hrnet_jax.data.text_tables import csv_rows, is_number, number
@@ -34,7 +39,8 @@ _ALIASES = {"center_w": "center_x", "center_h": "center_y"}  # HRNet's names
 _BOX_SIZE = "box_size"
 _FORMS = (
     f"{_NAME}, then none or one of ({'; '.join(', '.join(box) for box in _BOXES)}), "
-    "then for each point NAME_x, NAME_y and, if you like, NAME_visible"
+    f"then, if you like, {_BOX_SIZE}, then for each point NAME_x, NAME_y and, if you "
+    "like, NAME_visible"
 )
 
 
@@ -50,8 +56,10 @@ class LandmarksCSVOptions:
         flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
             empty those of `flip_pairs.txt`, else by the names; `none` for none.
         normalizer: points whose distance divides the errors,
-            `left_eye:right_eye`; the face box if empty.
-        point_origin: coordinate of the first pixel's centre; 1 for MATLAB.
+            `left_eye:right_eye`; the face box if empty. With `point_set` one of
+            its own, or `box`.
+        point_origin: coordinate of the first pixel's centre, of points and boxes; 1
+            for MATLAB.
         point_set: 68, 98, 29 or 19 for points in the order of 300W, WFLW, COFW
             or AFLW, with their names, pairs, lines and normalisers.
     """
@@ -104,6 +112,7 @@ class LandmarksCSV(LandmarkSource):
         self._tables = self._read_headers()
         self._columns = next(iter(self._tables.values())).points
         self.point_set = self._chosen_points()
+        self.tight_boxes = not any(table.box for table in self._tables.values())
 
     def read(self) -> Contents:
         """The faces of every table.
@@ -118,7 +127,12 @@ class LandmarksCSV(LandmarkSource):
             for split, table in self._tables.items()
         }
         if ONE_TABLE in faces:
-            return Contents(self._cut(faces[ONE_TABLE]))
+            options = self.options
+            return Contents(
+                cut_by_image(
+                    faces[ONE_TABLE], self.source, options.ratios, options.seed
+                )
+            )
         check_apart(faces)
         return Contents(faces)
 
@@ -129,8 +143,14 @@ class LandmarksCSV(LandmarkSource):
             for split, name in zip(SPLITS, names, strict=True)
             if (self.source / name).is_file()
         }
+        path = self.source / ONE_TABLE
+        if found and path.is_file():
+            raise DataError(
+                f"{self.source} has {path.name} beside "
+                f"{', '.join(table.path.name for table in found.values())}; keep "
+                "either the one to be cut or those of the splits"
+            )
         if not found:
-            path = self.source / ONE_TABLE
             if not path.is_file():
                 raise DataError(
                     f"{self.source} has none of {', '.join(names)}, {ONE_TABLE}"
@@ -150,28 +170,46 @@ class LandmarksCSV(LandmarkSource):
     def _chosen_points(self) -> PointSet:
         options = self.options
         if not options.point_set:
+            known = len(self._columns) in POINT_SETS
             return own_point_set(
-                self._columns, self.source, options.flip_pairs, options.normalizer
+                self._columns,
+                self.source,
+                options.flip_pairs,
+                options.normalizer,
+                otherwise=f", or point_set={len(self._columns)}" if known else "",
             )
         if options.point_set not in POINT_SETS:
             known = ", ".join(map(str, sorted(POINT_SETS)))
             raise DataError(f"point_set {options.point_set} is none of {known}")
-        if options.flip_pairs or options.normalizer:
-            raise DataError(
-                f"point_set {options.point_set} has its own flip pairs and "
-                "normalisers; leave out the options flip_pairs and normalizer"
-            )
+        self._check_only_the_point_set()
         if len(self._columns) != options.point_set:
             first = next(iter(self._tables.values())).path
             raise DataError(
                 f"{first} has {len(self._columns)} points, expected "
                 f"{options.point_set} (option point_set)"
             )
-        return POINT_SETS[options.point_set]
+        chosen = POINT_SETS[options.point_set]
+        normalizer = options.normalizer or chosen.default_normalizer
+        if normalizer not in (BOX, *chosen.normalizers):
+            raise DataError(
+                f"normalizer {normalizer!r} is none of those of point_set "
+                f"{options.point_set}: {', '.join((BOX, *chosen.normalizers))}"
+            )
+        return dataclasses.replace(chosen, default_normalizer=normalizer)
 
-    def _cut(self, faces: list[LandmarkItem]) -> dict[str, list[LandmarkItem]]:
-        """All faces of an image come into the same split."""
-        return cut_by_image(faces, self.options.ratios, self.options.seed)
+    def _check_only_the_point_set(self) -> None:
+        """A known set has its pairs and lines; others would be left unused."""
+        files = [
+            name for name in (FLIP_FILE, LINE_FILE) if (self.source / name).is_file()
+        ]
+        if self.options.flip_pairs or files:
+            given = "the option flip_pairs"
+            if not self.options.flip_pairs:
+                given = str(self.source / files[0])
+            raise DataError(
+                f"point_set {self.options.point_set} has its own flip pairs and lines; "
+                f"leave out {given}"
+            )
 
 
 def read_header(path: Path) -> Table:
@@ -236,8 +274,7 @@ def _read_faces(
                 f"{place} has {len(cells)} values, expected {len(table.columns)} as in "
                 "the header"
             )
-        if not cells[table.columns[_NAME]]:
-            raise DataError(f"{place}, column {_NAME!r}: the name is missing")
+        check_image_name(cells[table.columns[_NAME]], place)
     names = name_faces([cells[table.columns[_NAME]] for _, cells in rows])
     return [
         _read_face(table, points, dict(zip(table.columns, cells, strict=True)), *about)
@@ -264,7 +301,7 @@ def _read_face(
         if not flag and not any(texts):
             continue
         xy[k] = [
-            number(text, where, f"{point}_{axis}")
+            _coordinate(text, where, point, axis)
             for text, axis in zip(texts, "xy", strict=True)
         ]
         visible[k] = _visible(flag, where, f"{point}_visible")
@@ -299,6 +336,15 @@ def _box(values: list[float], points: np.ndarray, where: str) -> FaceBox:
     if values:
         return FaceBox((values[0], values[1]), values[2])
     return box_around(points, where)
+
+
+def _coordinate(text: str, where: str, point: str, axis: str) -> float:
+    if not text:
+        raise DataError(
+            f"{where}, column '{point}_{axis}' is empty; give a number, or leave "
+            f"{point}_x, {point}_y and {point}_visible empty if nobody marked it"
+        )
+    return number(text, where, f"{point}_{axis}")
 
 
 def _visible(text: str, where: str, column: str) -> int:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from hrnet_jax.data.info import check_flip_pairs, pairs_from_names
 from hrnet_jax.data.point_sets import PointSet
-from hrnet_jax.data.text_tables import word_rows
+from hrnet_jax.data.text_tables import name_rows
 from hrnet_jax.errors import DataError
 
 _log = logging.getLogger(__name__)
 
 NO_PAIRS = "none"
+BOX = "box"
 FLIP_FILE = "flip_pairs.txt"
 LINE_FILE = "lines.txt"
 
@@ -27,26 +28,31 @@ def own_point_set(
     flip_pairs: Sequence[str],
     normalizer: str,
     lines: Sequence[tuple[int, ...]] = (),
+    *,
+    otherwise: str = "",
 ) -> PointSet:
     """What is known of points that only their user knows.
 
     Args:
         names: name of each point.
         source: folder that may hold `flip_pairs.txt` (two names a line) and
-            `lines.txt` (the names of a polyline a line).
+            `lines.txt` (the names of a polyline a line), see `name_rows`.
         flip_pairs: `left_eye:right_eye` for each pair, or only `none`; if
             empty, those of the file, else points whose names differ in the side.
-        normalizer: `left_eye:right_eye`, groups as `a+b:c+d`; empty for `box`.
+        normalizer: `left_eye:right_eye`, groups as `a+b:c+d`; `box`, or empty, for
+            the box.
         lines: polylines, where there is no `lines.txt`.
+        otherwise: what else a user can do who gave no pairs, for the message.
 
     Raises:
-        DataError: for a name that is no point, or pairs that are no involution.
+        DataError: for a name that is no point, or pairs that are no involution; if
+            nothing tells the pairs.
     """
     names = tuple(names)
-    pairs, where = _flip_pairs(names, source, flip_pairs)
+    pairs, where = _flip_pairs(names, source, flip_pairs, otherwise)
     check_flip_pairs(pairs, len(names), where)
     normalizers = {}
-    if normalizer:
+    if normalizer not in ("", BOX):
         groups = _groups(normalizer, names)
         normalizers[normalizer.replace(" ", "").replace(":", "_to_")] = groups
     return PointSet(
@@ -54,7 +60,7 @@ def own_point_set(
         flip_pairs=pairs,
         lines=_lines(names, source, tuple(lines)),
         normalizers=normalizers,
-        default_normalizer=next(iter(normalizers), "box"),
+        default_normalizer=next(iter(normalizers), BOX),
     )
 
 
@@ -80,7 +86,7 @@ def _words(name: str) -> list[str]:
 
 
 def _flip_pairs(
-    names: tuple[str, ...], source: Path, option: Sequence[str]
+    names: tuple[str, ...], source: Path, option: Sequence[str], otherwise: str
 ) -> tuple[Pairs, str]:
     """The pairs, and where they come from."""
     path = source / FLIP_FILE
@@ -96,20 +102,22 @@ def _flip_pairs(
         return pairs_from_names(named, names, "points"), "option flip_pairs"
     if path.is_file():
         named = []
-        for line, words in word_rows(path):
+        for line, words in name_rows(path):
             if len(words) != 2:
                 raise DataError(
-                    f"{path}:{line}: expected two names, got {' '.join(words)!r}"
+                    f"{path}:{line}: expected two names, got {list(words)}; names "
+                    "with spaces need a comma between them"
                 )
             named.append((words[0], words[1]))
         return pairs_from_names(named, names, "points"), str(path)
     pairs = pairs_by_side(names)
     if not pairs and len(names) > 1:
+        shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
         raise DataError(
-            f"no two of the points {list(names[:4])}... differ in the side, left or "
-            "right, only; mirrored images need to know which points swap: give "
-            "flip_pairs=a:b,c:d, or flip_pairs=none where none do (or, for the points "
-            "of a known set, point_set=68)"
+            f"no two of the points {shown} differ in left and right only, and "
+            "mirrored images need to know which points swap: give the option "
+            f"flip_pairs=a:b,c:d or a file {FLIP_FILE}, flip_pairs={NO_PAIRS} where "
+            f"none do{otherwise}"
         )
     shown = ", ".join(f"{names[a]}:{names[b]}" for a, b in pairs)
     _log.info("flip pairs by the names of the points: %s", shown)
@@ -123,7 +131,7 @@ def _lines(
     if not path.is_file():
         return otherwise
     lines = []
-    for line, words in word_rows(path):
+    for line, words in name_rows(path):
         unknown = [word for word in words if word not in names]
         if unknown:
             raise DataError(

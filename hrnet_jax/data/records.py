@@ -78,15 +78,15 @@ class Records(Sequence):
     def _open(self, builder: tfds.core.DatasetBuilder) -> Sequence:
         decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
         info = self.info
-        subset = find_subset(self.split, info.subsets, info.counts)
-        if subset is not None:
-            parts = info.subsets[subset[0]]
-            stored = {
-                split: builder.as_data_source(split, decoders=decoders)
-                for split in parts
-            }
-            return SubsetSource(stored, parts, subset[1])
         try:
+            subset = find_subset(self.split, info.subsets, info.counts)
+            if subset is not None:
+                parts = info.subsets[subset[0]]
+                stored = {
+                    split: builder.as_data_source(split, decoders=decoders)
+                    for split in parts
+                }
+                return SubsetSource(stored, parts, subset[1])
             return builder.as_data_source(self.split, decoders=decoders)
         except (ValueError, KeyError):
             known = ", ".join(f"{key} ({n})" for key, n in info.counts.items())

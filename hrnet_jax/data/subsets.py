@@ -55,6 +55,9 @@ def find_subset(
 
     Returns:
         None if `asked` names no subset.
+
+    Raises:
+        ValueError: for a part beyond the records, as TFDS does for stored splits.
     """
     found = _SLICED.fullmatch(asked)
     if found is None or found[1] not in subsets:
@@ -67,5 +70,9 @@ def _bound(text: str | None, count: int) -> int | None:
     if text is None:
         return None
     if text.endswith("%"):
-        return round(int(text[:-1]) / 100 * count)
-    return int(text)
+        bound = round(int(text[:-1]) / 100 * count)
+    else:
+        bound = int(text)
+    if abs(bound) > count:
+        raise ValueError(f"{text} is beyond {count} records")
+    return bound

@@ -43,6 +43,22 @@ def word_rows(path: Path) -> list[Row]:
     return [(line, row.split()) for line, row in enumerate(lines, 1) if row.strip()]
 
 
+def name_rows(path: Path) -> list[Row]:
+    """Like `word_rows`, for names: between commas where a line has one, else spaces.
+
+    Raises:
+        DataError: as `word_rows`.
+    """
+    return [(line, _names(words)) for line, words in word_rows(path)]
+
+
+def _names(words: list[str]) -> list[str]:
+    text = " ".join(words)
+    if "," not in text:
+        return words
+    return [name for part in text.split(",") if (name := part.strip())]
+
+
 def number(text: str, where: str, column: str) -> float:
     """A finite number.
 

@@ -11,13 +11,15 @@ import numpy as np
 from hrnet_jax.data import point_sets
 from hrnet_jax.data.hrnet_csv import CsvFiles
 from hrnet_jax.data.image_files import IMAGE_SUFFIXES
+from hrnet_jax.data.landmark_items import (
+    LandmarkItem,
+    box_around,
+    fully_annotated,
+)
 from hrnet_jax.data.landmark_source import (
     Contents,
-    LandmarkItem,
     LandmarkSource,
-    box_around,
     check_layout,
-    fully_annotated,
     image_folder,
     positions_in,
 )
@@ -36,12 +38,17 @@ _CSV_FILES = {
     "test": "face_landmarks_300w_test.csv",
 }
 _FULL_CSV = "face_landmarks_300w_valid.csv"
-# The official folders of each split (Sagonas et al., ICCV-W 2013).
+# The official folders of each split (Sagonas et al., ICCV-W 2013); the first
+# alternative that is there counts. iBUG's archive of the test set unpacks to `300W`.
 _PTS_FOLDERS = {
-    "train": ("afw", "helen/trainset", "lfpw/trainset"),
-    "common": ("helen/testset", "lfpw/testset"),
-    "challenge": ("ibug",),
-    "test": ("Test",),
+    "train": (("afw", "helen/trainset", "lfpw/trainset"),),
+    "common": (("helen/testset", "lfpw/testset"),),
+    "challenge": (("ibug",),),
+    "test": (
+        ("Test",),
+        ("300W/01_Indoor", "300W/02_Outdoor"),
+        ("01_Indoor", "02_Outdoor"),
+    ),
 }
 
 
@@ -68,13 +75,16 @@ class W300(LandmarkSource):
     SOURCE/images/afw/  helen/  ibug/  lfpw/  Test/
     ```
 
-    Without the CSV files the `.pts` beside each image are read. Splits whose
-    files are absent are left out; `full` is common and challenge together.
+    Without the CSV files the `.pts` beside each image are read. The test split
+    may then lie as iBUG's archive has it, in `300W/01_Indoor/` and
+    `300W/02_Outdoor/`, or in these without `300W/`. Splits whose files are absent
+    are left out; `full` is common and challenge together.
     """
 
     Options: ClassVar[type] = W300Options
     point_set = point_sets.W300
     point_origin = 1.0
+    tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("full", "common", "challenge", "test")
 
     def read(self) -> Contents:
@@ -90,8 +100,8 @@ class W300(LandmarkSource):
             splits = self._read_csv_files(images)
         if layout == "pts" or (layout == "auto" and not splits):
             splits = {
-                split: read_pts_folders(images, folders)
-                for split, folders in _PTS_FOLDERS.items()
+                split: _read_first(images, alternatives)
+                for split, alternatives in _PTS_FOLDERS.items()
             }
             splits = {split: items for split, items in splits.items() if items}
         if not splits:
@@ -117,6 +127,14 @@ class W300(LandmarkSource):
 
 def _is_challenge(face: LandmarkItem) -> bool:
     return face.image_id.startswith("ibug/")
+
+
+def _read_first(
+    root: Path, alternatives: tuple[tuple[str, ...], ...]
+) -> list[LandmarkItem]:
+    """The faces of the first group of folders that holds some."""
+    read = (read_pts_folders(root, folders) for folders in alternatives)
+    return next(filter(None, read), [])
 
 
 def read_pts_folders(root: Path, folders: tuple[str, ...]) -> list[LandmarkItem]:
@@ -187,7 +205,9 @@ def read_pts(path: Path, num_points: int) -> np.ndarray:
 
 def _expected(layout: str) -> str:
     csv_files = f"{', '.join(_CSV_FILES.values())} or {_FULL_CSV}"
-    folders = ", ".join(name for names in _PTS_FOLDERS.values() for name in names)
-    pts_files = f".pts files in {folders}"
+    folders = ", ".join(
+        name for alternatives in _PTS_FOLDERS.values() for name in alternatives[0]
+    )
+    pts_files = f".pts files in {folders} (or 300W/01_Indoor, 300W/02_Outdoor)"
     forms = {"csv": csv_files, "pts": pts_files, "auto": f"{csv_files}, or {pts_files}"}
     return forms[layout]

@@ -9,15 +9,18 @@ import numpy as np
 
 from hrnet_jax.data import point_sets
 from hrnet_jax.data.hrnet_csv import CsvFiles
+from hrnet_jax.data.landmark_items import (
+    LandmarkItem,
+    box_around,
+    fully_annotated,
+    name_faces,
+)
 from hrnet_jax.data.landmark_source import (
     Contents,
-    LandmarkItem,
     LandmarkSource,
-    box_around,
+    Subsets,
     check_layout,
-    fully_annotated,
     image_folder,
-    name_faces,
     positions_in,
 )
 from hrnet_jax.data.text_tables import number, word_rows
@@ -44,6 +47,7 @@ _CSV_SUBSETS = {
 }
 
 _FLAGGED_LIST = "list_98pt_rect_attr_train_test/list_98pt_rect_attr_{}.txt"
+_WHOLE_LIST = "list_98pt_test/list_98pt_test.txt"
 _SUBSET_LIST = "list_98pt_test/list_98pt_test_{}.txt"
 _RECTANGLE = 4  # numbers between points and flags, which HRNet does not use
 
@@ -74,12 +78,13 @@ class WFLW(LandmarkSource):
     ```
 
     The six subsets of the test split come from HRNet's files, else from the
-    flags of the lists, else (where only the lists of the subsets are there)
-    from those; the test split is then what the subsets hold.
+    flags of the lists, else from the lists of the subsets. Where there are only
+    those, without `list_98pt_test.txt`, the test split is what the subsets hold.
     """
 
     Options: ClassVar[type] = WFLWOptions
     point_set = point_sets.WFLW
+    tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
     def read(self) -> Contents:
@@ -101,7 +106,10 @@ class WFLW(LandmarkSource):
             contents = read_lists(folder, images)
         if not contents.splits:
             csv_files = " or ".join(_CSV_SPLITS.values())
-            lists = f"{_FLAGGED_LIST.format('train')}, ..._test.txt in WFLW_annotations"
+            lists = (
+                f"{_FLAGGED_LIST.format('train')}, ..._test.txt or {_WHOLE_LIST} in "
+                "WFLW_annotations"
+            )
             forms = {
                 "csv": csv_files,
                 "text": lists,
@@ -133,17 +141,32 @@ def read_lists(folder: Path, images: Path) -> Contents:
             if chosen:
                 subsets[subset] = {"test": tuple(chosen)}
         return Contents(splits, subsets)
+    tests, subsets = _read_test_lists(folder, images)
+    return Contents(splits | tests, subsets)
+
+
+def _read_test_lists(
+    folder: Path, images: Path
+) -> tuple[dict[str, list[LandmarkItem]], Subsets]:
+    """The test split and its subsets, by the lists without flags that are there."""
     parts = {}
     for subset, word in _ATTRIBUTES.items():
         path = folder / _SUBSET_LIST.format(word)
         if path.is_file():
             parts[subset], _ = read_list(path, images, flagged=False)
-    if parts:
-        splits["test"] = _union(parts)
-        for subset, part in parts.items():
-            positions = positions_in(splits["test"], part, str(folder))
-            subsets[subset] = {"test": positions}
-    return Contents(splits, subsets)
+    whole, listed = folder / _WHOLE_LIST, f"the lists in {folder}"
+    if whole.is_file():
+        faces, _ = read_list(whole, images, flagged=False)
+        listed = str(whole)
+    elif parts:
+        faces = _union(parts)
+    else:
+        return {}, {}
+    subsets = {
+        subset: {"test": positions_in(faces, part, listed)}
+        for subset, part in parts.items()
+    }
+    return {"test": faces}, subsets
 
 
 def read_list(

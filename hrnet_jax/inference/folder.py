@@ -122,10 +122,10 @@ def looks_for_faces(run: LoadedRun | ExportedModel) -> bool:
 def boxes_are_tight(run: LoadedRun | ExportedModel) -> bool:
     """Whether a model was trained with the tight square boxes of its points.
 
-    So it is in the lists of 300W, WFLW and COFW, whose errors are divided by the
-    distance of the eyes. AFLW and data sets of a user's own bring other boxes.
+    So it is in the lists of 300W, WFLW and COFW, and where a user's own annotations
+    have no boxes. AFLW and other sets bring boxes of their own.
     """
-    return run.info.default_normalizer == "inter_ocular"
+    return run.info.tight_boxes
 
 
 def _predict_faces(run: LoadedRun | ExportedModel, image: np.ndarray) -> dict:

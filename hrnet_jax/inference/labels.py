@@ -83,6 +83,7 @@ def _face_info(name: str, points: PointSet, count: int) -> DatasetInfo:
         point_lines=points.lines,
         normalizers=points.normalizers,
         default_normalizer=points.default_normalizer,
+        tight_boxes=points is not AFLW,
     )
 
 

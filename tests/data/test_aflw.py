@@ -46,6 +46,7 @@ def test_box_size_is_the_column(source, tmp_path):
     info = prepare("aflw", source, tmp_path)
     assert info.counts == {"train": 2, "test": 3, "frontal": 1}
     assert info.default_splits == {"train": "train", "eval": "test", "test": "test"}
+    assert not info.tight_boxes
     assert info.default_normalizer == "box" and info.normalizers == {}
     samples = read("aflw", tmp_path, "test")
     assert [sample["box_size"] for sample in samples] == [31.5, 32.5, 33.5]
@@ -94,6 +95,12 @@ def test_a_row_counts_only_once(source, tmp_path):
         (1, 2, "center_w", r"aflw_train\.csv: column 3 is 'center_w', expected 'box_s"),
         (2, 2, "0", r"aflw_train\.csv:2: the face box has no size \(box_size 0\)"),
         (3, 1, "-1", r"aflw_train\.csv:3: the face box has no size \(scale -1\)"),
+        (
+            3,
+            0,
+            "",
+            r"aflw_train\.csv:3: the image is called '', expected the name of a",
+        ),
         (3, 7, "inf", r"aflw_train\.csv:3, column 'original_1_x': 'inf' is not a fin"),
     ],
 )

@@ -61,6 +61,7 @@ def test_reads_images_points_and_occlusion(source, tmp_path):
     info = prepare("cofw", source, tmp_path)
     assert info.counts == {"train": 3, "test": 2}
     assert info.max_size["train"] == (30, 40)
+    assert info.tight_boxes
     assert info.point_origin == 1.0 and info.default_normalizer == "inter_ocular"
     for index, sample in enumerate(read("cofw", tmp_path, "train")):
         image, values = image_of(index), annotation_of(index)
@@ -82,9 +83,15 @@ def test_files_may_have_other_names_and_one_may_be_absent(source, tmp_path):
     (source / "COFW_train_color.mat").rename(source / "mine.mat")
     assert prepare("cofw", source, tmp_path, train="mine.mat").counts == {"train": 3}
     with pytest.raises(
-        DataError, match=r"has no COFW: expected COFW_train_color\.mat or COFW_test_"
+        DataError,
+        match=r"has no COFW: expected COFW_train_color\.mat or COFW_test_color\.mat "
+        r"\(options train and test name other files\)",
     ):
         prepare("cofw", source, tmp_path)
+    with pytest.raises(
+        DataError, match=r"COFW/gone\.mat is missing \(option test=gone\.mat\)"
+    ):
+        prepare("cofw", source, tmp_path, train="mine.mat", test="gone.mat")
 
 
 def test_names_a_file_of_another_version(source, tmp_path):
@@ -97,8 +104,31 @@ def test_names_a_file_of_another_version(source, tmp_path):
     ):
         prepare("cofw", source, tmp_path)
     path.write_bytes(b"something else")
-    with pytest.raises(DataError, match=r"color\.mat is no HDF5 file, expected MATLAB"):
-        open_matlab(path)
+    with (
+        pytest.raises(DataError, match=r"color\.mat is no HDF5 file, expected MATLAB"),
+        open_matlab(path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_names_a_truncated_file(kept, source, tmp_path):
+    path = source / "COFW_test_color.mat"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    with pytest.raises(DataError, match=r"color\.mat is truncated or damaged: .*trunc"):
+        prepare("cofw", source, tmp_path)
+
+
+def test_damage_that_shows_while_reading_is_named(source):
+    path = source / "COFW_test_color.mat"
+    with (
+        pytest.raises(
+            DataError, match=r"color\.mat is truncated or damaged: bad block"
+        ),
+        open_matlab(path),
+    ):
+        raise OSError("bad block")
 
 
 def changed(source, change):
@@ -131,12 +161,36 @@ def with_image(pixels):
     return change
 
 
+def replace(key, values):
+    def change(file):
+        del file[key]
+        file[key] = values
+
+    return change
+
+
+def as_group(key):
+    def change(file):
+        del file[key]
+        file.create_group(key)
+
+    return change
+
+
+def empty_cell(file):
+    file["IsT"][0, 1] = h5py.Reference()
+
+
+def cell_of_group(file):
+    file["IsT"][0, 1] = file.create_group("#refs#/group").ref
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (
             lambda file: file.pop("phisT"),
-            r"test_color\.mat has no key 'phisT' \(found: IsT\); the test file of "
+            r"test_color\.mat has no array 'phisT' \(found: IsT\); the test file of "
             + "COFW holds IsT and phisT",
         ),
         (
@@ -164,6 +218,21 @@ def with_image(pixels):
             with_image(np.zeros((30, 40, 4), np.uint8)),
             r"face 2 has 4 channels, expected 1 or 3",
         ),
+        (
+            as_group("phisT"),
+            r"test_color\.mat has no array 'phisT' \(found: IsT, phisT\)",
+        ),
+        (as_group("IsT"), r"test_color\.mat has no array 'IsT' \(found: IsT, phisT\)"),
+        (
+            replace("IsT", np.zeros((2, 1))),
+            r"test_color\.mat: IsT holds float64, expected a MATLAB cell of images",
+        ),
+        (
+            replace("phisT", np.full((87, 2), b"x")),
+            r"test_color\.mat: phisT holds \|S1, expected a matrix of numbers",
+        ),
+        (empty_cell, r"face 2 has no image in the cell IsT"),
+        (cell_of_group, r"face 2 has no image in the cell IsT"),
     ],
 )
 def test_names_what_is_wrong_in_a_file(change, message, source, tmp_path):
@@ -174,7 +243,7 @@ def test_names_what_is_wrong_in_a_file(change, message, source, tmp_path):
 
 def test_the_keys_decide_the_split(source, tmp_path):
     shutil.copy(source / "COFW_train_color.mat", source / "COFW_test_color.mat")
-    with pytest.raises(DataError, match=r"no key 'IsT' \(found: IsTr, phisTr\)"):
+    with pytest.raises(DataError, match=r"no array 'IsT' \(found: IsTr, phisTr\)"):
         prepare("cofw", source, tmp_path)
 
 

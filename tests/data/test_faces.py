@@ -296,6 +296,7 @@ def test_records_hold_what_was_drawn(num_points, tmp_path):
     assert info.point_lines == layout.lines
     assert info.normalizers == layout.normalizers
     assert info.default_normalizer == layout.default_normalizer
+    assert info.tight_boxes
     for split in ("train", "val"):
         for index, sample in enumerate(open_records("faces", tmp_path, split)):
             drawn = draw_face(0, split, index, 56, num_points)

@@ -225,7 +225,7 @@ def with_category(**values):
         ),
         (
             lambda content: content["images"][0].pop("file_name"),
-            r"train\.json: an entry of 'images' has no 'file_name'",
+            r"train\.json: entry 1 of 'images' has no 'file_name'",
         ),
     ],
 )
@@ -307,7 +307,40 @@ def test_all_objects_of_an_image_come_into_one_split(source, tmp_path):
         (lambda c: c["categories"][1].pop("id"), "key points has no 'id'"),
         (
             lambda c: c["images"][0].update(file_name=""),
-            "an image is called ''; expected the name of a file",
+            r"train\.json: entry 1 of 'images': the image is called '', expected the name",
+        ),
+        (
+            lambda c: c["images"][1].update(file_name=5),
+            r"entry 2 of 'images': the image is called 5, expected the name of a file",
+        ),
+        (lambda c: c["images"][1].update(id=[1]), r"the id \[1\], expected a number"),
+        (
+            lambda c: c["annotations"][0].update(image_id=[1]),
+            r"annotation 100 is on image \[1\], which is not listed",
+        ),
+        (
+            lambda c: c["annotations"][0].update(keypoints="5 6 2"),
+            r"annotation 100: keypoints are '5 6 2', expected a list",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=7),
+            r"annotation 100: bbox is 7, expected \[x, y, width, height\]",
+        ),
+        (
+            lambda c: c["categories"][1].update(keypoints="wrist"),
+            r"'keypoints' of the category is 'wrist', expected a list of names",
+        ),
+        (
+            lambda c: c["categories"][1].update(skeleton=[7]),
+            r"train\.json: skeleton has 7, expected two numbers",
+        ),
+        (
+            lambda c: c["categories"][1].update(skeleton={"a": 1}),
+            r"train\.json: skeleton is {'a': 1}, expected a list of pairs",
+        ),
+        (
+            lambda c: c["images"][1].update(width=32, height=40),
+            r"annotation 101 is for an image of 32x40 pixels, but .*img1\.jpg is 40x32",
         ),
         (
             lambda c: c["annotations"][0].update(bbox=[900, 5, 20, 20]),
@@ -333,3 +366,30 @@ def test_a_skeleton_may_be_null(source, tmp_path):
         content["categories"][1]["skeleton"] = None
         write(source / "annotations" / f"{split}.json", content)
     assert prepare_coco(source, tmp_path).point_lines == ()
+
+
+def test_sizes_that_agree_or_are_not_told_are_fine(source, tmp_path):
+    content = document(0)
+    content["images"][0] |= {"width": 40, "height": 32}
+    content["images"][1] |= {"width": None, "height": None}
+    write(source / "annotations" / "train.json", content)
+    assert prepare_coco(source, tmp_path).counts["train"] == 2
+
+
+def test_only_boxes_from_the_points_are_tight(source, tmp_path):
+    assert not prepare_coco(source, tmp_path).tight_boxes
+    for split, first in (("train", 0), ("val", 2)):
+        content = document(first)
+        # That of another category stays.
+        for annotation in content["annotations"][:2]:
+            del annotation["bbox"]
+        write(source / "annotations" / f"{split}.json", content)
+    assert prepare_coco(source, tmp_path).tight_boxes
+
+
+def test_one_file_to_cut_and_one_of_a_split_exclude_each_other(source, tmp_path):
+    write(source / "all.json", document(0))
+    with pytest.raises(
+        DataError, match=r"options annotations=all\.json and val=mine\.json: give one"
+    ):
+        prepare_coco(source, tmp_path, annotations="all.json", val="mine.json")

@@ -1,9 +1,13 @@
 """A user's tables: header names the points, boxes, hidden points, errors."""
 
+import time
+
 import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
+from hrnet_jax.data.landmark_items import box_around, fully_annotated
+from hrnet_jax.data.landmark_splits import cut_by_image
 from hrnet_jax.data.point_sets import COFW
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import (
@@ -181,8 +185,117 @@ def test_points_in_a_standard_order_get_its_tables(source, tmp_path):
         prepare_csv(source, tmp_path, point_set=68)
     with pytest.raises(DataError, match="point_set 5 is none of 19, 29, 68, 98"):
         prepare_csv(source, tmp_path, point_set=5)
-    with pytest.raises(DataError, match="point_set 29 has its own flip pairs"):
+    with pytest.raises(DataError, match="leave out the option flip_pairs"):
+        prepare_csv(source, tmp_path, point_set=29, flip_pairs=("a:b",))
+    with pytest.raises(DataError, match="'a:b' is none of .* box, inter_ocular, int"):
         prepare_csv(source, tmp_path, point_set=29, normalizer="a:b")
+    for name in ("inter_pupil", "box"):
+        info = prepare_csv(source, tmp_path, point_set=29, normalizer=name)
+        assert info.default_normalizer == name and len(info.normalizers) == 2
+    with pytest.raises(DataError, match=r"points original_0, .*, or point_set=29"):
+        prepare_csv(source, tmp_path)
+    for name in ("flip_pairs.txt", "lines.txt"):
+        (source / name).write_text("a b\n")
+        with pytest.raises(DataError, match=rf"set 29 has its .* leave out .*{name}"):
+            prepare_csv(source, tmp_path, point_set=29)
+        (source / name).unlink()
+
+
+def test_shares_of_the_size_are_no_pixels(source, tmp_path):
+    """Points within two pixels of the corner are shares of the size."""
+    header = ["image_name", "center_x", "center_y", "scale", *POINTS]
+    shares = [0.2, 0.3, 0.8, 0.3, 0.5, 0.6]
+    write_csv(source / "train.csv", [header, ["img0.jpg", 20, 16, 0.1, *shares]])
+    with pytest.raises(
+        DataError, match=r"train\.csv:2: all points lie in the first 2 pixels of their"
+    ):
+        prepare_csv(source, tmp_path)
+    write_csv(source / "train.csv", [["image_name", *POINTS], ["img0.jpg", *shares]])
+    with pytest.raises(DataError, match=r"train\.csv:2: the face box, 1 pixels around"):
+        prepare_csv(source, tmp_path)
+    write_csv(
+        source / "train.csv",
+        [header, ["img0.jpg", 20, 16, 0.1, *(value * 5 for value in shares)]],
+    )
+    prepare_csv(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("center", "origin", "inside"),
+    [
+        ((-10.5, 16), 0, False),  # its right side is the left edge of the image
+        ((-10.4, 16), 0, True),
+        ((-9.6, 16), 1, False),
+        ((-9.4, 16), 1, True),
+        ((49.4, 16), 0, True),  # the image is 40x32
+        ((49.6, 16), 0, False),
+        ((20, 41.4), 0, True),
+        ((20, 41.6), 0, False),
+    ],
+)
+def test_a_box_must_overlap_its_image(center, origin, inside, source, tmp_path):
+    table = [["image_name", "center_x", "center_y", "scale", *POINTS]]
+    write_csv(source / "train.csv", [*table, row(0, *center, 0.1)])
+    if inside:
+        prepare_csv(source, tmp_path, point_origin=float(origin))
+        return
+    with pytest.raises(
+        DataError, match=r"csv:2: the face box, 20 pixels .* is no part of its image"
+    ):
+        prepare_csv(source, tmp_path, point_origin=float(origin))
+
+
+def test_only_boxes_from_the_points_are_tight(source, tmp_path):
+    assert prepare_csv(source, tmp_path).tight_boxes
+    header = ["image_name", "center_x", "center_y", "scale", *POINTS]
+    write_csv(source / "val.csv", [header, row(9, 20, 16, 0.2)])
+    assert not prepare_csv(source, tmp_path).tight_boxes
+
+
+def test_a_table_to_cut_beside_those_of_splits_is_an_error(source, tmp_path):
+    write_csv(source / "landmarks.csv", [["image_name", *POINTS], row(0)])
+    with pytest.raises(
+        DataError, match=r"has landmarks\.csv beside train\.csv, val\.csv; keep either"
+    ):
+        prepare_csv(source, tmp_path)
+
+
+def test_the_cut_does_not_depend_on_the_place_of_the_folder(source, tmp_path):
+    for name in ("train.csv", "val.csv"):
+        (source / name).unlink()
+    rows = [row(index) for index in range(10)]
+    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    cuts = []
+    for name in ("mine", "other", "a/third"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        source = source.rename(tmp_path / name)
+        prepare_csv(source, tmp_path, ratios=(0.5, 0.5))
+        cuts.append([sample["image_id"] for sample in read_csv(tmp_path)])
+    assert cuts[0] == cuts[1] == cuts[2]
+
+
+def test_many_faces_are_cut_in_no_time(tmp_path):
+    points = random_points(3, 0)
+    box = box_around(points, "")
+    faces = [
+        fully_annotated(
+            image=tmp_path / f"{index // 2}.jpg",
+            image_id=str(index),
+            points=points,
+            box=box,
+            where="",
+        )
+        for index in range(40_000)
+    ]
+    start = time.process_time()
+    splits = cut_by_image(faces, tmp_path, (0.5, 0.5), 0)
+    # It takes 0.2 s; a set of the images for each face would take 12 s.
+    assert time.process_time() - start < 3
+    assert [len(items) for items in splits.values()] == [20_000, 20_000]
+    for items in splits.values():
+        order = [int(item.image_id) for item in items]
+        assert order == sorted(order)
+        assert {index ^ 1 for index in order} == set(order)  # both of each image
 
 
 @pytest.mark.parametrize(
@@ -222,9 +335,16 @@ def test_names_wrong_headers(header, message, source, tmp_path):
     ("line", "column", "text", "message"),
     [
         (3, 1, "nan", r"train\.csv:3, column 'left_eye_x': 'nan' is not a finite num"),
-        (8, 6, "", r"train\.csv:8, column 'nose_y': '' is not a finite number"),
+        (
+            8,
+            6,
+            "",
+            r"train\.csv:8, column 'nose_y' is empty; give .* or leave nose_x, nose_y "
+            + "and nose_visible empty if nobody marked it",
+        ),
         (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
-        (4, 0, "", r"train\.csv:4, column 'image_name': the name is missing"),
+        (4, 0, "", r"train\.csv:4: the image is called '', expected the name of a f"),
+        (4, 0, ".", r"train\.csv:4: the image is called '\.', expected"),
         (
             4,
             0,

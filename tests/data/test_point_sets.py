@@ -102,6 +102,7 @@ def test_info_of_a_point_set_survives_its_file():
         point_lines=W300.lines,
         normalizers=W300.normalizers,
         default_normalizer="inter_pupil",
+        tight_boxes=True,
         subsets={"hard": {"test": (3, 1), "val": None}},
     )
     assert DatasetInfo.from_json(info.to_json()) == info
@@ -113,6 +114,7 @@ def test_info_of_a_point_set_survives_its_file():
     }
     assert DatasetInfo.from_json(old).subsets == {}
     assert DatasetInfo.from_json(old).default_normalizer == "box"
+    assert not DatasetInfo.from_json(old).tight_boxes
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,31 @@ def test_own_points_are_described_by_name(tmp_path):
     chosen = own_point_set(names, tmp_path, (), "", lines=((0, 1),))
     assert chosen.flip_pairs == ((0, 3),) and chosen.default_normalizer == "box"
     assert chosen.lines == ((0, 1, 2, 0), (3, 2))
-    assert own_point_set(names, tmp_path, ("none",), "").flip_pairs == ()
+    chosen = own_point_set(names, tmp_path, ("none",), "box")
+    assert chosen.flip_pairs == () and chosen.normalizers == {}
+    assert chosen.default_normalizer == "box"
+
+
+def test_names_with_spaces_stand_between_commas(tmp_path):
+    names = ("left eye", "right eye", "nose")
+    (tmp_path / "flip_pairs.txt").write_text("left eye, nose\n")
+    (tmp_path / "lines.txt").write_text("left eye,nose,  right eye\nnose,left eye,\n")
+    chosen = own_point_set(names, tmp_path, (), "")
+    assert chosen.flip_pairs == ((0, 2),) and chosen.lines == ((0, 2, 1), (2, 0))
+    (tmp_path / "flip_pairs.txt").write_text("left eye right eye\n")
+    with pytest.raises(DataError, match=r"flip_pairs\.txt:1: .*with spaces need a com"):
+        own_point_set(names, tmp_path, (), "")
+
+
+def test_pairs_must_be_told_somehow(tmp_path):
+    with pytest.raises(
+        DataError,
+        match=r"no two of the points a, b, c, d, \.\.\. differ in left and right only, "
+        r".*flip_pairs=a:b,c:d or a file flip_pairs\.txt, flip_pairs=none where none "
+        "do, or so$",
+    ):
+        own_point_set("abcde", tmp_path, (), "", otherwise=", or so")
+    assert own_point_set("a", tmp_path, (), "").flip_pairs == ()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The command line and `registry.prepare`: repeat, overwrite, kill, report."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from hrnet_jax.data import registry
 from hrnet_jax.data.records import find_prepared, open_records
 from hrnet_jax.errors import ConfigError, DataError
 from scripts import prepare_data
+from tests.data.landmark_files import random_points, write_image
 
 SMALL = ["--option", "image_size=32", "--option=train=3", "--option=val=1"]
 
@@ -96,6 +98,36 @@ def test_a_class_without_pixels_is_pointed_out(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "note: class 1 (yes) has no pixel in split train" in out
     assert "25.00 %" in out and "dataset.name=binary" in out
+
+
+def test_says_what_it_made_of_the_names_and_left_out(tmp_path, capsys):
+    source = tmp_path / "mine"
+    write_image(source / "images" / "a.jpg")
+    keypoints = [5, 6, 2, 20, 21, 2]
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "x", "keypoints": ["left ear", "right ear"]}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "keypoints": keypoints},
+            {"id": 2, "image_id": 1, "category_id": 1, "keypoints": [0] * 6},
+        ],
+    }
+    (source / "annotations").mkdir()
+    (source / "annotations" / "train.json").write_text(json.dumps(document))
+    arguments = [f"--source={source}", f"--data_dir={tmp_path / 'data'}"]
+    assert prepare_data.main(["--dataset=landmarks_coco", *arguments]) == 0
+    error = capsys.readouterr().err
+    assert "flip pairs by the names of the points: left ear:right ear\n" in error
+    assert "train.json: skipped 1 annotations without key points\n" in error
+
+    source = tmp_path / "300w" / "ibug"
+    for name in ("a", "b", "c"):
+        write_image(source / f"{name}.jpg")
+    lines = [f"{x} {y}" for x, y in random_points(68, 0)]
+    (source / "a.pts").write_text("\n".join(["{", *lines, "}"]))
+    arguments = [f"--source={source.parent}", f"--data_dir={tmp_path / 'data'}"]
+    assert prepare_data.main(["--dataset=w300", *arguments]) == 0
+    assert "left out 2 images without .pts\n" in capsys.readouterr().err
 
 
 def test_a_killed_preparation_does_not_look_complete(tmp_path):

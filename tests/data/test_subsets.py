@@ -112,6 +112,14 @@ def test_an_unknown_split_is_answered_with_subsets_too(data_dir):
         open_records("wflw", data_dir, "blur[::2]")
 
 
+@pytest.mark.parametrize("part", ["[:7]", "[:9999]", "[7:]", "[-7:]", "[:120%]"])
+def test_parts_beyond_the_records_are_errors_as_of_stored_splits(part, data_dir):
+    for split in ("train", "blur"):  # six records each
+        with pytest.raises(DataError, match=rf"no split '{split}\[.*; it has train"):
+            open_records("wflw", data_dir, f"{split}{part}")
+    assert len(open_records("wflw", data_dir, "blur[-6:6]")) == 6
+
+
 def test_a_pickled_subset_reads_in_another_process(data_dir):
     records = open_records("wflw", data_dir, "blur[1:]")
     copy = pickle.loads(pickle.dumps(records))

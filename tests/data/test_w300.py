@@ -72,6 +72,7 @@ def test_records_hold_what_the_csv_says(source, tmp_path):
         "full": 3,
     }
     assert info.default_splits == {"train": "train", "eval": "full", "test": "test"}
+    assert info.tight_boxes
     assert info.point_origin == 1.0 and info.default_normalizer == "inter_ocular"
     assert len(info.point_names) == 68 and info.num_classes == 0
     for split, part in (("train", "train"), ("challenge", "valid_challenge")):
@@ -147,6 +148,46 @@ def test_pts_files_give_the_same_records(pts_source, tmp_path):
             assert sample["scale"] == scale
             np.testing.assert_array_equal(sample["center"], (x, y))
             assert sample["image_id"] == name.rpartition(".")[0]
+
+
+@pytest.mark.parametrize("place", ["300W", "."])
+def test_the_test_set_may_lie_as_its_archive_has_it(place, pts_source, tmp_path):
+    images = pts_source / "images"
+    for folder in sorted((images / "Test").iterdir()):
+        (images / place).mkdir(exist_ok=True)
+        folder.rename(images / place / folder.name)
+    assert prepare("w300", pts_source, tmp_path).counts["test"] == 2  # beside Test/
+    (images / "Test").rmdir()
+    assert prepare("w300", pts_source, tmp_path).counts["test"] == 2
+    for sample, name in zip(read("w300", tmp_path, "test"), FACES["test"], strict=True):
+        np.testing.assert_array_equal(sample["points"], POINTS[name])
+        end = name.removeprefix("Test/").rpartition(".")[0]
+        assert sample["image_id"] == (end if place == "." else f"300W/{end}")
+
+
+def test_a_face_is_not_read_from_two_places(pts_source, tmp_path):
+    images = pts_source / "images"
+    shutil.copytree(images / "Test", images / "300W")
+    assert prepare("w300", pts_source, tmp_path).counts["test"] == 2
+
+
+def test_another_source_is_another_data_set(source, tmp_path):
+    registry.prepare("w300", tmp_path, source)
+    assert registry.prepare("w300", tmp_path, source).counts["train"] == 3
+    other = shutil.copytree(source, tmp_path / "other")
+    with pytest.raises(DataError, match="was prepared with source .*--overwrite"):
+        registry.prepare("w300", tmp_path, other)
+
+
+def test_eye_corners_that_coincide_are_named(source, tmp_path):
+    path = source / CSV.format("train")
+    for column, axis in ((0, 0), (1, 1)):
+        value = str(POINTS[FACES["train"][0]][36, axis])
+        change_cell(path, 2, 4 + 2 * 45 + column, value)
+    with pytest.raises(
+        DataError, match=r"train\.csv:2: the points of .* 'inter_ocular' coincide"
+    ):
+        prepare("w300", source, tmp_path)
 
 
 def test_the_layout_can_be_chosen(pts_source, tmp_path):
@@ -229,6 +270,10 @@ def cell(line, column, text):
         (
             cell(2, 1, "0.0"),
             r"300w_train\.csv:2: the face box has no size \(scale 0\)",
+        ),
+        (
+            cell(3, 0, ""),
+            r"300w_train\.csv:3: the image is called '', expected the name of a file",
         ),
         (
             cell(3, 0, "afw/gone.jpg"),

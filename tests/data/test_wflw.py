@@ -23,6 +23,7 @@ ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blu
 WORDS = ("largepose", "expression", "illumination", "makeup", "occlusion", "blur")
 CSV = "face_landmarks_wflw_{}.csv"
 FLAGGED = "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{}.txt"
+WHOLE = "WFLW_annotations/list_98pt_test/list_98pt_test.txt"
 LISTED = "WFLW_annotations/list_98pt_test/list_98pt_test_{}.txt"
 
 # Image and six flags of each face of the test split; two faces in one image.
@@ -99,6 +100,7 @@ def test_both_layouts_give_the_same_records(layout, request, tmp_path):
     assert info.counts == {"train": 2, "test": 4, **sizes}
     assert info.subsets == {name: {"test": k} for name, k in MEMBERS.items()}
     assert info.default_splits == {"train": "train", "eval": "test", "test": "test"}
+    assert info.tight_boxes
     assert info.default_normalizer == "inter_ocular" and info.point_origin == 0.0
     names = [sample["image_id"] for sample in read("wflw", tmp_path, "test")]
     assert names == ["0--Parade/a", "0--Parade/a#2", "9--Press/b", "9--Press/c"]
@@ -124,6 +126,33 @@ def test_lists_of_subsets_alone_hold_each_face_once(lists_of_subsets, tmp_path):
     assert info.counts["test"] == 4 and "train" not in info.counts
     ids = [sample["image_id"] for sample in read("wflw", tmp_path, "test")]
     assert sorted(ids) == ["0--Parade/a", "0--Parade/a#2", "9--Press/b", "9--Press/c"]
+
+
+def test_the_whole_list_gives_faces_of_no_subset_too(lists_of_subsets, tmp_path):
+    faces = [*TEST, ("9--Press/f.jpg", "000000")]
+    write_image(lists_of_subsets / "WFLW_images" / faces[-1][0])
+    lines = [list_line(k, name) for k, (name, _) in enumerate(faces)]
+    (lists_of_subsets / WHOLE).write_text("".join(lines))
+    (lists_of_subsets / LISTED.format("blur")).unlink()
+    info = prepare("wflw", lists_of_subsets, tmp_path)
+    expected = {name: {"test": k} for name, k in MEMBERS.items() if name != "blur"}
+    assert info.counts["test"] == 5 and info.subsets == expected
+    for index, sample in enumerate(read("wflw", tmp_path, "test")):
+        np.testing.assert_array_equal(sample["points"], points_of(index))
+    (lists_of_subsets / WHOLE).write_text("".join(lines[1:]))
+    with pytest.raises(
+        DataError,
+        match=r"test_largepose\.txt:1 names .*a\.jpg with points that no row of .*"
+        r"list_98pt_test\.txt has",
+    ):
+        prepare("wflw", lists_of_subsets, tmp_path)
+
+
+def test_the_whole_list_alone_is_the_test_split(images, tmp_path):
+    (images / WHOLE).parent.mkdir(parents=True)
+    (images / WHOLE).write_text(list_line(0, TEST[0][0]))
+    info = prepare("wflw", images, tmp_path)
+    assert info.counts == {"test": 1} and info.subsets == {}
 
 
 def test_digits_may_differ_between_files(csv_source, tmp_path):

@@ -18,9 +18,9 @@ BOX = np.array([[10, 20, 60, 70]], np.float32)
 class FakeRun:
     """Points are the corners of each box, moved by two pixels to the right."""
 
-    def __init__(self, model="landmarks/w18", normalizer="inter_ocular", by=(2, 0)):
+    def __init__(self, model="landmarks/w18", tight=True, by=(2, 0)):
         self.about = {"model": model}
-        self.info = types.SimpleNamespace(default_normalizer=normalizer)
+        self.info = types.SimpleNamespace(tight_boxes=tight)
         takes_boxes = model.split("/")[0] in ("landmarks", "pose")
         self.task = types.SimpleNamespace(takes_boxes=takes_boxes, save=self.save)
         self.by = by
@@ -94,10 +94,9 @@ def test_points_far_from_their_box_do_not_move_it(images, tmp_path, finds):
     np.testing.assert_array_equal(run.boxes[1], BOX)
 
 
-@pytest.mark.parametrize("normalizer", ["box", "left_to_right"])
-def test_boxes_that_points_do_not_tell_are_kept(normalizer, images, tmp_path, finds):
+def test_boxes_that_points_do_not_tell_are_kept(images, tmp_path, finds):
     finds(BOX)
-    run = FakeRun(normalizer=normalizer)
+    run = FakeRun(tight=False)
     predicted(run, images[:1], tmp_path)
     assert [boxes.tolist() for boxes in run.boxes] == [BOX.tolist()]
 

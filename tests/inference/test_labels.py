@@ -86,6 +86,7 @@ def test_faces_have_lines_pairs_and_a_normalizer(data, count, normalizer):
     assert len(set(paired)) == len(paired) > count // 2
     assert {point for line in info.point_lines for point in line} <= set(range(count))
     assert info.default_normalizer == normalizer
+    assert info.tight_boxes == (data != "aflw")
     with pytest.raises(DataError, match=f"{data} names {count} points, .* have 5"):
         label_info("landmarks", data, 5)
 

@@ -49,7 +49,7 @@ class FakeRun:
 
     def __init__(self, model="landmarks/w18", takes_boxes=True):
         self.about = {"model": model, "step": 7}
-        self.info = types.SimpleNamespace(default_normalizer="inter_ocular")
+        self.info = types.SimpleNamespace(tight_boxes=True)
         self.task = types.SimpleNamespace(takes_boxes=takes_boxes, draw=self.draw)
         self.boxes = []
 
