@@ -13,7 +13,7 @@ from random weights,
 
 trains a small variant on crops of 160x160 in less than an hour. Checkpoints are ranked
 on the common test subset; `scripts/evaluate.py --workdir=runs/w300
---split=common,challenge,full,test --ced=ced.png` reports on all that are prepared.
+--split=common,challenge,full,test --ced=ced.png` reports on others, where prepared.
 
 Expected `nme` (percent of the inter-ocular distance): 2.91 common, 5.11 challenge, 3.34
 full, 3.85 test (published, all 3148 training faces, ImageNet weights, no flip test,
