@@ -1,6 +1,7 @@
 """Your own faces (or hands, or gauges) with your own points.
 
-Put images into `my_set/images/` and the points into a CSV file with a header,
+Put images into `my_set/images/` and the points into `my_set/landmarks.csv` (or
+`train.csv`, `val.csv`, `test.csv`) with a header,
 `image_name,left_eye_x,left_eye_y,nose_x,nose_y,...`; then
 
     python scripts/prepare_data.py --dataset=landmarks_csv --source=my_set \
@@ -8,10 +9,14 @@ Put images into `my_set/images/` and the points into a CSV file with a header,
     python scripts/train.py --config=experiments/landmarks/csv.py \
         --workdir=runs/my_set
 
+With `--name=my_faces` there it is `--config.dataset.name=my_faces` here, and
+`--config.dataset.test_split=test` reports on a test table in the end. `predict.py`
+finds faces; for hands or gauges give it `--boxes`.
+
 `docs/data.md` tells about boxes, splits, visibility and other options; COCO key points
 are prepared with `--dataset=landmarks_coco` and trained with
 `--config.dataset.name=landmarks_coco`. Start from weights for faces where you can: any
-checkpoint of another point set gives all but the last layer,
+checkpoint of another point set gives all but the head,
 `--config.model.init_from=HR18-WFLW.pth`. Turn `flip` off where left and right cannot
 be exchanged: `--config.dataset.augmentation.flip=False`.
 
