@@ -102,6 +102,24 @@ def test_other_families_predict_as_the_predictor_does(kind, name, tmp_path):
     assert model.task.save(tmp_path, "it", image, got)
 
 
+@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+def test_boxes_are_cut_in_the_size_that_the_file_takes(kind):
+    name = "landmarks/w18_small_v1"
+    source, image = make_source(name), make_image(150, 200)
+    model = open_exported(path_of(kind, name))
+    fixed = model.record["input"]["size"]
+    crops = get_task("landmarks").Augmentation(
+        crop_size=tuple(fixed) if fixed else (256, 256)
+    )
+    task = get_task("landmarks")(source.model, INFO, crops)
+    boxes = np.array([[20, 30, 90, 100], [80, 20, 180, 120.0]])
+    expected = Predictor(task, source.variables).predict(image, boxes)
+    got = model.predict(image, boxes)
+    assert got["points"].shape == (2, 4, 2)
+    np.testing.assert_allclose(got["points"], expected["points"], atol=1e-3)
+    np.testing.assert_allclose(got["boxes"], boxes)
+
+
 def test_images_for_a_classifier_are_prepared_first():
     options = {"short_side": 72, "crop": 64}
     source = make_source("classification/w18_small_v1")
