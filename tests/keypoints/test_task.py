@@ -3,10 +3,12 @@
 import dataclasses
 
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference import Predictor
@@ -342,3 +344,31 @@ def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     assert picture.dtype == np.uint8 and picture.shape[1] > picture.shape[0]
     np.testing.assert_array_equal(crop, before)
     assert dataclasses.replace(CROPS) == CROPS
+
+
+def test_eight_devices_learn_as_one():
+    task = make_task()
+    variables = initial_variables(task.model, 0, "he")
+    rng = np.random.default_rng(0)
+    batch = batch_of(
+        rng.uniform(-5, 70, (8, 3, 2)), annotated=rng.integers(0, 2, (8, 3))
+    )
+    batch["image"] = np.stack([noise(64, 64, seed) for seed in range(8)])
+
+    @jax.jit
+    def step(params, batch):
+        def loss(params):
+            return task.loss(variables | {"params": params}, batch, {})
+
+        (value, (stats, _)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        return value, stats, gradient
+
+    mesh = runtime.make_mesh(data=8)
+    sharded = {
+        key: jax.device_put(value, runtime.batch_sharding(mesh))
+        for key, value in batch.items()
+    }
+    expected = jax.tree.leaves(step(variables["params"], batch))
+    got = jax.tree.leaves(step(variables["params"], sharded))
+    for one, many in zip(expected, got, strict=True):
+        np.testing.assert_allclose(many, one, rtol=1e-3, atol=2e-5)
