@@ -148,7 +148,8 @@ def outcomes(places):
         ]
         for name, arguments in commands.items()
     }
-    return tiny.run_scripts(commands, places["tmp"], "hrnet_jax.inference.video")
+    modules = ("hrnet_jax.inference.video", "tests.tiny")
+    return tiny.run_scripts(commands, places["tmp"], *modules)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -141,7 +141,7 @@ def outcomes(places):
     }
     modules = ("hrnet_jax.inference.conversion", "hrnet_jax.inference.folder")
     return tiny.run_scripts(
-        commands, places["tmp"], *modules, "hrnet_jax.training.train"
+        commands, places["tmp"], *modules, "hrnet_jax.training.train", "tests.tiny"
     )
 
 
