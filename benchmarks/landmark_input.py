@@ -19,6 +19,7 @@ Turns, workers and warm-up as in `input_pipeline`.
 import argparse
 import csv
 import functools
+import itertools
 import json
 import os
 import random
@@ -40,18 +41,24 @@ DATA_SET = "landmark_benchmark"
 
 
 def write_photographs(folder: Path, args: argparse.Namespace) -> None:
-    """Writes drawn faces as JPEG files and their points as the CSV of a user."""
+    """Writes drawn faces as JPEG files and their points as the CSV of a user.
+
+    The table names the files again and again until it has as many faces as 300W: Grain
+    takes 0.26 ms to shuffle a sample of 64 and 0.01 ms for one of 1912.
+    """
     (folder / "images").mkdir(parents=True)
     with (folder / "train.csv").open("w", newline="") as file:
         table = csv.writer(file)
         axes = (f"p{index}_{axis}" for index in range(68) for axis in "xy")
         table.writerow(["image_name", *axes])
+        rows = []
         for index in range(args.images):
             face = faces.draw_face(0, "train", index, args.side)
             name = f"{index:04d}.jpg"
             quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
             cv2.imwrite(str(folder / "images" / name), face.image[..., ::-1], quality)
-            table.writerow([name, *np.asarray(face.points).ravel()])
+            rows.append([name, *np.asarray(face.points).ravel()])
+        table.writerows(itertools.islice(itertools.cycle(rows), args.faces))
 
 
 class OpenCVRecipe:
@@ -59,7 +66,8 @@ class OpenCVRecipe:
 
     Args:
         folder: of the images.
-        rows: centre, scale and points of each.
+        rows: centre, scale and points of each face; more of them than images go
+            through the images again.
         normalise: whether crops are normalised float32 [3, S, S], or BGR uint8
             [S, S, 3].
     """
@@ -70,10 +78,11 @@ class OpenCVRecipe:
         self._rows = rows
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._rows)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        image = streams.decode(self._images[index].read_bytes(), cv2.IMREAD_COLOR)
+        data = self._images[index % len(self._images)].read_bytes()
+        image = streams.decode(data, cv2.IMREAD_COLOR)
         crop, points = opencv_crop(image, *self._rows[index])
         if self._normalise:
             crop = streams.official_normalise(crop).transpose(2, 0, 1)
@@ -183,6 +192,9 @@ def parse_arguments() -> argparse.Namespace:
     streams.add_arguments(parser, images=64, batch_size=16)
     parser.add_argument(
         "--side", type=int, default=512, help="side of the photographs, in pixels"
+    )
+    parser.add_argument(
+        "--faces", type=int, default=1912, help="samples; as many as 300W's training"
     )
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     args = parser.parse_args()

@@ -54,11 +54,11 @@ def predict_video(
 ) -> dict:
     """Predicts frame by frame, and writes a video and the points that were found.
 
-    `<name>_predicted.mp4` has the picture of every frame (segmentation: the overlay) with the
-    number of frames a second in its corner, at the rate of the source; of a camera,
-    pictures are repeated or left out so that it plays as long as it took. Sound is
-    left out. `<name>_predicted.jsonl` has a line for each frame, for tasks that find points:
-    `{"frame": 0, "seconds": 0.0, "found": [{"box": [x1, y1, x2, y2], "points": [[x,
+    `<name>_predicted.mp4` has the picture of every frame (segmentation: the overlay)
+    with the number of frames a second in its corner, at the rate of the source; of a
+    camera, pictures are repeated or left out so that it plays as long as it took. Sound
+    is left out. `<name>_predicted.jsonl` has a line for each frame, for tasks that find
+    points: `{"frame": 0, "seconds": 0.0, "found": [{"box": [x1, y1, x2, y2], "points": [[x,
     y], ...], "scores": [...]}]}`, in pixels of the frame. Ctrl-C ends the loop after
     the frame at hand.
 
@@ -81,18 +81,13 @@ def predict_video(
             be written.
         ConfigError: if `every` or `max_frames` is below 1.
     """
-    for name, value in (("every", every), ("max_frames", max_frames)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+    _check_positive(every=every, max_frames=max_frames)
     predict = _make_predict(run, find, every)
     with _opened(source) as stream, _stop_signal() as stopped:
         frames = _frames(stream, stopped, max_frames)
+        total = _expected_frames(stream, max_frames)
         bar = tqdm(
-            frames,
-            desc="predict",
-            unit="frame",
-            total=_expected_frames(stream, max_frames),
-            disable=not progress,
+            frames, desc="predict", unit="frame", total=total, disable=not progress
         )
         is_camera = isinstance(source, int)
         name = f"camera{source}" if is_camera else pathlib.Path(source).stem
@@ -107,6 +102,12 @@ def predict_video(
     report["interrupted"] = interrupted
     write_json(pathlib.Path(out) / SUMMARY_FILE, report)
     return report
+
+
+def _check_positive(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}")
 
 
 def _make_predict(

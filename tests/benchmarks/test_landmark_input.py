@@ -67,6 +67,7 @@ def test_ratios_to_all_peers(monkeypatch):
         (landmark_input, "stage_repeats"),
         (landmark_input, "side"),
         (landmark_input, "workers"),
+        (landmark_input, "faces"),
         (landmark_targets, "batch"),
         (landmark_targets, "size"),
         (landmark_targets, "rounds"),
