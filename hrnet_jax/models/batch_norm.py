@@ -58,18 +58,20 @@ class BatchNorm(nn.Module):
     Attributes:
         options: mode, momentum, epsilon.
         dtype: type of the result.
+        pixels: that every position of a map holds, see `packing`.
     """
 
     options: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Normalises [..., C] over all axes but the last."""
-        features = x.shape[-1]
+        """Normalises the channels of [..., C] or [..., pixels * C]."""
+        features = x.shape[-1] // self.pixels
         if self.options.is_folded:
             bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
-            return x.astype(self.dtype) + bias.astype(self.dtype)
+            return x.astype(self.dtype) + _per_position(bias.astype(self.dtype), x)
         scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         mean_state = self.variable(
@@ -129,7 +131,7 @@ def normalize_batch(
     """Normalises by the batch's own statistics.
 
     Args:
-        x: [..., C].
+        x: [..., C], or [..., p * C] where positions hold p pixels (see `packing`).
         scale: [C].
         bias: [C].
         epsilon: added to the variance.
@@ -142,7 +144,7 @@ def normalize_batch(
 
 
 def _forward(x, scale, bias, epsilon):
-    mean, var = batch_moments(x)
+    mean, var = batch_moments(x, scale.size)
     y = _affine(x, mean, var, scale, bias, epsilon)
     return (y, mean, var), (x, mean, var, scale)
 
@@ -158,15 +160,19 @@ def _backward(epsilon, residuals, cotangents):
     wide = jnp.promote_types(x.dtype, jnp.float32)
     g = cotangents[0].astype(wide)
     axes = tuple(range(x.ndim - 1))
-    count = x.size // x.shape[-1]
+    count = x.size // scale.size
     inverse = jax.lax.rsqrt(var + epsilon)
-    d_bias = jnp.sum(g, axes)
-    d_scale = inverse * (jnp.sum(g * x.astype(wide), axes) - mean * d_bias)
+    d_bias = _per_channel(jnp.sum(g, axes), scale.size)
+    products = _per_channel(jnp.sum(g * x.astype(wide), axes), scale.size)
+    d_scale = inverse * (products - mean * d_bias)
     # The barrier keeps XLA from sharing the forward pass's multiplier, which it
     # would do by storing that vector repeated over the whole map.
     multiplier = jax.lax.optimization_barrier(scale * inverse)
     slope = -multiplier * inverse * d_scale / count
     shift = -multiplier * d_bias / count - mean * slope
+    multiplier, slope, shift = (
+        _per_position(vector, x) for vector in (multiplier, slope, shift)
+    )
     d_x = g * multiplier + x.astype(wide) * slope + shift
     return d_x.astype(x.dtype), d_scale, d_bias
 
@@ -178,16 +184,36 @@ def _affine(x, mean, var, scale, bias, epsilon):
     """(x - mean) / sqrt(var + epsilon) * scale + bias."""
     # In this order XLA folds scale and shift into one multiply-add.
     multiplier = scale * jax.lax.rsqrt(var + epsilon)
-    return x.astype(multiplier.dtype) * multiplier + (bias - mean * multiplier)
+    shift = bias - mean * multiplier
+    multiplier, shift = _per_position(multiplier, x), _per_position(shift, x)
+    return x.astype(multiplier.dtype) * multiplier + shift
 
 
-def batch_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance over all axes but the last, in one pass.
+def batch_moments(x: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
+    """Mean and biased variance of every channel, in one pass.
 
     The variance is E[x^2] - E[x]^2, at least zero, in float32 or wider.
+
+    Args:
+        x: [..., C], or [..., p * C] where positions hold p pixels.
+        channels: C.
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     axes = tuple(range(x.ndim - 1))
-    mean = jnp.mean(x, axes)
-    var = jnp.maximum(jnp.mean(jnp.square(x), axes) - jnp.square(mean), 0.0)
-    return mean, var
+    pixels = x.shape[-1] // channels
+    mean = _per_channel(jnp.mean(x, axes), channels) / pixels
+    square = _per_channel(jnp.mean(jnp.square(x), axes), channels) / pixels
+    return mean, jnp.maximum(square - jnp.square(mean), 0.0)
+
+
+def _per_channel(sums: jax.Array, channels: int) -> jax.Array:
+    """Adds up what the pixels of a position have in a channel: [p * C] to [C]."""
+    if sums.size == channels:
+        return sums
+    return jnp.sum(sums.reshape(-1, channels), 0)
+
+
+def _per_position(vector: jax.Array, x: jax.Array) -> jax.Array:
+    """Repeats a vector of channels for every pixel of a position of x."""
+    pixels = x.shape[-1] // vector.size
+    return vector if pixels == 1 else jnp.tile(vector, pixels)

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.export import is_symbolic_dim
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.exchange import Exchange
 from hrnet_jax.models.layers import (
     BasicBlock,
     Bottleneck,
@@ -20,28 +22,46 @@ from hrnet_jax.models.layers import (
     relu,
     traced_once,
 )
+from hrnet_jax.models.packing import pack, pixels_per_position, unpack
+from hrnet_jax.models.rematerialisation import remat_policy, rematerialised
 from hrnet_jax.models.representations import branches_kept
-from hrnet_jax.models.resize import BY_FACTOR, resize
 from hrnet_jax.models.variants import get_variant
 
 Dtype = Any
 Maps = tuple[jax.Array, ...]
 
+# Channels of both convolutions of the stem.
+STEM_WIDTH = 64
+
 
 class Stem(nn.Module):
-    """Two stride-2 convolutions of 64 channels: images to stride 4."""
+    """Two stride-2 convolutions of 64 channels: images to stride 4.
+
+    Attributes:
+        pixels: that positions of the result hold, see `packing`.
+    """
 
     norm: NormOptions
     dtype: Dtype
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, 3] to [B, ceil(H / 4), ceil(W / 4), 64]."""
-        x = images
+        """Maps [B, H, W, 3] to [B, ceil(H / 4), ceil(W / 4), 64], or packed."""
+        # Unpacked images stay so, or else two pixels would be halved to one.
+        pixels = 4 * self.pixels if self.pixels > 1 else 1
+        x = pack(images, pixels)
         for index in (1, 2):
-            x = Conv(64, stride=2, dtype=self.dtype, name=f"conv{index}")(x)
-            x = BatchNorm(self.norm, self.dtype, name=f"norm{index}")(x, train)
-            x = relu(x)
+            x = Conv(
+                STEM_WIDTH,
+                stride=2,
+                dtype=self.dtype,
+                pixels_in=pixels,
+                pixels=(pixels := max(1, pixels // 2)),
+                name=f"conv{index}",
+            )(x)
+            norm = BatchNorm(self.norm, self.dtype, pixels, name=f"norm{index}")
+            x = relu(norm(x, train))
         return x
 
 
@@ -52,14 +72,17 @@ class Stage1(nn.Module):
     blocks: int
     norm: NormOptions
     dtype: Dtype
+    remat: str = "none"
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, 64] to [B, H, W, 4 * width]."""
+        """Maps [B, H, W, 64], or packed, to [B, H, W, 4 * width], or packed."""
+        block = rematerialised(Bottleneck, "bottleneck", self.remat)
         for index in range(self.blocks):
-            x = Bottleneck(self.width, self.norm, self.dtype, name=f"block{index}")(
-                x, train
-            )
+            x = block(
+                self.width, self.norm, self.dtype, self.pixels, name=f"block{index}"
+            )(x, train)
         return x
 
 
@@ -71,11 +94,15 @@ class Transition(nn.Module):
 
     Attributes:
         widths: channels of the branches after the transition.
+        pixels_in: that positions of each branch hold before it, see `packing`.
+        pixels: that positions of each branch hold after it.
     """
 
     widths: tuple[int, ...]
     norm: NormOptions
     dtype: Dtype
+    pixels_in: tuple[int, ...] = (1, 1, 1)
+    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
@@ -83,13 +110,16 @@ class Transition(nn.Module):
         results = []
         for index, width in enumerate(self.widths):
             is_new = index >= len(branches)
-            x = branches[-1] if is_new else branches[index]
-            if is_new or x.shape[-1] != width:
+            source = len(branches) - 1 if is_new else index
+            x, pixels_in = branches[source], self.pixels_in[source]
+            if is_new or x.shape[-1] != width * pixels_in:
                 x = ConvNorm(
                     width,
                     stride=2 if is_new else 1,
                     norm=self.norm,
                     dtype=self.dtype,
+                    pixels_in=pixels_in,
+                    pixels=self.pixels[index],
                     name=f"branch{index}",
                 )(x, train)
             results.append(x)
@@ -102,95 +132,19 @@ class Branch(nn.Module):
     blocks: int
     norm: NormOptions
     dtype: Dtype
+    remat: str = "none"
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to the same shape."""
+        """Maps [B, H, W, C], or packed, to the same shape."""
+        block = rematerialised(BasicBlock, "block", self.remat)
+        features = x.shape[-1] // self.pixels
         for index in range(self.blocks):
-            x = BasicBlock(x.shape[-1], self.norm, self.dtype, name=f"block{index}")(
-                x, train
-            )
-        return x
-
-
-class DownPath(nn.Module):
-    """Strided convolutions from a branch to a lower-resolution one.
-
-    Each step halves the resolution; only the last changes the width, and it
-    alone has no ReLU because the exchange ends with one.
-    """
-
-    steps: int
-    features: int
-    norm: NormOptions
-    dtype: Dtype
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to [B, H / 2**steps, W / 2**steps, features]."""
-        for index in range(self.steps):
-            is_last = index == self.steps - 1
-            x = ConvNorm(
-                self.features if is_last else x.shape[-1],
-                stride=2,
-                relu=not is_last,
-                norm=self.norm,
-                dtype=self.dtype,
-                name=f"step{index}",
+            x = block(
+                features, self.norm, self.dtype, self.pixels, name=f"block{index}"
             )(x, train)
         return x
-
-
-class Exchange(nn.Module):
-    """Every resolution receives the sum of all of them, then a ReLU.
-
-    From a lower resolution: 1x1 convolution and norm, then upsampling to the
-    size of the target branch (so any input size works). From a higher one:
-    stride-2 convolutions.
-
-    Attributes:
-        outputs: number of resolutions to compute, the highest first.
-        upsample: resize method.
-    """
-
-    outputs: int
-    upsample: str
-    norm: NormOptions
-    dtype: Dtype
-
-    @nn.compact
-    def __call__(self, branches: Maps, train: bool) -> Maps:
-        """Maps n maps at n resolutions to the first `outputs` of them."""
-        results = []
-        for target in range(self.outputs):
-            # Summed from the highest resolution down, the official order.
-            total = self._path(branches, 0, target, train)
-            for source in range(1, len(branches)):
-                total = total + self._path(branches, source, target, train)
-            results.append(relu(total))
-        return tuple(results)
-
-    def _path(self, branches: Maps, source: int, target: int, train: bool) -> jax.Array:
-        x, goal = branches[source], branches[target]
-        if source == target:
-            return x
-        name = f"from{source}_to{target}"
-        if source < target:
-            return DownPath(
-                target - source, goal.shape[-1], self.norm, self.dtype, name=name
-            )(x, train)
-        x = ConvNorm(
-            goal.shape[-1],
-            kernel_size=1,
-            relu=False,
-            norm=self.norm,
-            dtype=self.dtype,
-            name=name,
-        )(x, train)
-        if self.upsample != BY_FACTOR:
-            return resize(x, goal.shape[1:3], self.upsample)
-        height, width = (side * 2 ** (source - target) for side in x.shape[1:3])
-        return resize(resize(x, (height, width)), goal.shape[1:3])
 
 
 class Module(nn.Module):
@@ -201,16 +155,25 @@ class Module(nn.Module):
     upsample: str
     norm: NormOptions
     dtype: Dtype
+    remat: str = "none"
+    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
+        common = {"norm": self.norm, "dtype": self.dtype}
         branches = tuple(
-            Branch(self.blocks, self.norm, self.dtype, name=f"branch{index}")(x, train)
-            for index, x in enumerate(branches)
+            Branch(
+                self.blocks,
+                remat=self.remat,
+                pixels=pixels,
+                **common,
+                name=f"branch{index}",
+            )(x, train)
+            for index, (x, pixels) in enumerate(zip(branches, self.pixels))
         )
         return Exchange(
-            self.outputs, self.upsample, self.norm, self.dtype, name="exchange"
+            self.outputs, self.upsample, pixels=self.pixels, **common, name="exchange"
         )(branches, train)
 
 
@@ -221,7 +184,8 @@ class Stage(nn.Module):
         modules: number of modules.
         blocks: basic blocks per branch and module.
         outputs: resolutions that the last module puts out.
-        remat: whether the backward pass recomputes each module.
+        remat: what the backward pass computes again, see `rematerialisation`.
+        pixels: that positions of each branch hold, see `packing`.
     """
 
     modules: int
@@ -230,13 +194,13 @@ class Stage(nn.Module):
     upsample: str
     norm: NormOptions
     dtype: Dtype
-    remat: bool
+    remat: str = "none"
+    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
-        module = nn.remat(Module, static_argnums=(2,)) if self.remat else Module
-        module = traced_once(module)
+        module = traced_once(rematerialised(Module, "module", self.remat))
         for index in range(self.modules):
             is_last = index == self.modules - 1
             branches = module(
@@ -245,6 +209,8 @@ class Stage(nn.Module):
                 self.upsample,
                 self.norm,
                 self.dtype,
+                self.remat,
+                self.pixels,
                 name=f"module{index}",
             )(branches, train)
         return branches
@@ -268,7 +234,12 @@ class HRNet(nn.Module):
         norm: batch-norm options.
         dtype: compute type (bfloat16 on accelerators); parameters, statistics
             and outputs are float32.
-        remat: recompute modules in the backward pass; saves memory, costs time.
+        remat: what the backward pass computes again, one of
+            `rematerialisation.POLICIES`; saves memory, costs time. True is
+            `modules`, False is `none`.
+        lanes: values that the machine moves together, 128 on a TPU: narrow branches
+            are then packed, see `packing`. 0 packs nothing. Weights do not depend
+            on it.
     """
 
     kind: ClassVar[str]
@@ -279,7 +250,12 @@ class HRNet(nn.Module):
     upsample: str = "bilinear"
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    remat: bool = False
+    remat: str | bool = "none"
+    lanes: int = 0
+
+    def __post_init__(self):
+        self.remat = remat_policy(self.remat)
+        super().__post_init__()
 
     def represent(self, images: jax.Array, train: bool) -> Maps:
         """Computes the maps of the representation.
@@ -304,24 +280,50 @@ class HRNet(nn.Module):
         """The first `outputs` branches after stage 4."""
         variant = get_variant(self.variant)
         common = {"norm": self.norm, "dtype": self.dtype}
-        x = Stem(**common, name="stem")(images.astype(self.dtype), train)
+        first = self._first_pixels(images)
+        stem = rematerialised(Stem, "stem", self.remat)
+        transition = rematerialised(Transition, "transition", self.remat)
+        x = stem(**common, pixels=first, name="stem")(images.astype(self.dtype), train)
         x = Stage1(
-            variant.stage1_width, variant.stage1_blocks, **common, name="stage1"
+            variant.stage1_width,
+            variant.stage1_blocks,
+            remat=self.remat,
+            pixels=first,
+            **common,
+            name="stage1",
         )(x, train)
         branches: Maps = (x,)
-        self.sow("intermediates", "after_stage1", branches)
+        self.sow("intermediates", "after_stage1", (unpack(x, first),))
+        pixels = pixels_per_position(
+            x.shape[2] * first, variant.branch_widths()[0], self.lanes
+        )
+        before: tuple[int, ...] = (first,)
         for stage, modules in enumerate(variant.modules, start=2):
-            branches = Transition(
-                variant.branch_widths(stage), **common, name=f"transition{stage - 1}"
+            branches = transition(
+                variant.branch_widths(stage),
+                pixels_in=before,
+                pixels=pixels,
+                **common,
+                name=f"transition{stage - 1}",
             )(branches, train)
+            before = pixels[:stage]
             branches = Stage(
                 modules,
                 variant.blocks,
                 outputs if stage == 4 else stage,
                 self.upsample,
                 remat=self.remat,
+                pixels=before,
                 **common,
                 name=f"stage{stage}",
             )(branches, train)
-            self.sow("intermediates", f"after_stage{stage}", branches)
-        return branches
+            maps = tuple(map(unpack, branches, before))
+            self.sow("intermediates", f"after_stage{stage}", maps)
+        return maps
+
+    def _first_pixels(self, images: jax.Array) -> int:
+        """Pixels per position of stem and stage 1, where rows divide into them."""
+        width = images.shape[2]
+        if is_symbolic_dim(width) or width % 4:
+            return 1
+        return pixels_per_position(width // 4, STEM_WIDTH, self.lanes)[0]

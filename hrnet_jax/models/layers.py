@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.packing import convolve_packed, pack, unpack
 
 Dtype = Any
 
@@ -36,6 +37,8 @@ class Conv(nn.Module):
         stride: spatial stride.
         use_bias: whether to add a bias.
         dtype: compute type; parameters stay float32.
+        pixels_in: that every position of the argument holds, see `packing`.
+        pixels: that every position of the result holds.
     """
 
     features: int
@@ -43,21 +46,30 @@ class Conv(nn.Module):
     stride: int = 1
     use_bias: bool = False
     dtype: Dtype = jnp.float32
+    pixels_in: int = 1
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
-        k = self.kernel_size
+        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features], or packed."""
+        k, channels = self.kernel_size, x.shape[-1] // self.pixels_in
         kernel = self.param(
-            "kernel", kernel_init, (k, k, x.shape[-1], self.features), jnp.float32
+            "kernel", kernel_init, (k, k, channels, self.features), jnp.float32
         )
-        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        y = self._convolve(x.astype(self.dtype), kernel)
         if self.use_bias:
             bias = self.param(
                 "bias", nn.initializers.zeros, (self.features,), jnp.float32
             )
-            y = y + bias.astype(self.dtype)
+            bias = bias.astype(self.dtype)
+            y = y + (jnp.tile(bias, self.pixels) if self.pixels > 1 else bias)
         return y
+
+    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        if self.pixels_in > 1 and self.pixels_in == self.stride * self.pixels:
+            return convolve_packed(x, kernel, self.stride, self.pixels)
+        x = unpack(x, self.pixels_in)
+        return pack(convolve(x, kernel.astype(self.dtype), self.stride), self.pixels)
 
 
 @jax.jit
@@ -114,6 +126,8 @@ class ConvNorm(nn.Module):
         use_bias: whether the convolution has a bias (only some heads do).
         norm: options of the batch norm.
         dtype: compute type; parameters and statistics stay float32.
+        pixels_in: that every position of the argument holds, see `packing`.
+        pixels: that every position of the result holds.
     """
 
     features: int
@@ -123,19 +137,23 @@ class ConvNorm(nn.Module):
     use_bias: bool = False
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
+    pixels_in: int = 1
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
+        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features], or packed."""
         x = Conv(
             self.features,
             self.kernel_size,
             self.stride,
             self.use_bias and not self.norm.is_folded,
             self.dtype,
+            self.pixels_in,
+            self.pixels,
             name="conv",
         )(x)
-        x = BatchNorm(self.norm, self.dtype, name="norm")(x, train)
+        x = BatchNorm(self.norm, self.dtype, self.pixels, name="norm")(x, train)
         return relu(x) if self.relu else x
 
 
@@ -147,20 +165,30 @@ class BasicBlock(nn.Module):
         features: channels in and out.
         norm: options of the batch norms.
         dtype: compute type.
+        pixels: that every position of the maps holds, see `packing`.
     """
 
     features: int
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, features] to the same shape."""
-        y = Conv(self.features, dtype=self.dtype, name="conv1")(x)
-        y = relu(BatchNorm(self.norm, self.dtype, name="norm1")(y, train))
-        y = Conv(self.features, dtype=self.dtype, name="conv2")(y)
-        y = BatchNorm(self.norm, self.dtype, name="norm2")(y, train)
-        return relu(x + y)
+        """Maps [B, H, W, features], or packed, to the same shape."""
+
+        def layer(index: int, x: jax.Array) -> jax.Array:
+            conv = Conv(
+                self.features,
+                dtype=self.dtype,
+                pixels_in=self.pixels,
+                pixels=self.pixels,
+                name=f"conv{index}",
+            )
+            norm = BatchNorm(self.norm, self.dtype, self.pixels, name=f"norm{index}")
+            return norm(conv(x), train)
+
+        return relu(x + layer(2, relu(layer(1, x))))
 
 
 @traced_once
@@ -173,30 +201,35 @@ class Bottleneck(nn.Module):
         width: channels of the first two convolutions.
         norm: options of the batch norms.
         dtype: compute type.
+        pixels: that every position of the maps holds, see `packing`.
     """
 
     width: int
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
+    pixels: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to [B, H, W, 4 * width]."""
+        """Maps [B, H, W, C], or packed, to [B, H, W, 4 * width], or packed."""
+        packed = {"pixels_in": self.pixels, "pixels": self.pixels}
         y = x
         for index, (features, size) in enumerate(
             ((self.width, 1), (self.width, 3), (4 * self.width, 1)), start=1
         ):
-            y = Conv(features, size, dtype=self.dtype, name=f"conv{index}")(y)
-            y = BatchNorm(self.norm, self.dtype, name=f"norm{index}")(y, train)
+            conv = Conv(features, size, dtype=self.dtype, **packed, name=f"conv{index}")
+            norm = BatchNorm(self.norm, self.dtype, self.pixels, name=f"norm{index}")
+            y = norm(conv(y), train)
             if index < 3:
                 y = relu(y)
-        if x.shape[-1] != 4 * self.width:
+        if x.shape[-1] != 4 * self.width * self.pixels:
             x = ConvNorm(
                 4 * self.width,
                 kernel_size=1,
                 relu=False,
                 norm=self.norm,
                 dtype=self.dtype,
+                **packed,
                 name="shortcut",
             )(x, train)
         return relu(x + y)
