@@ -4,6 +4,7 @@ import functools
 import gc
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -28,9 +29,26 @@ _CPU_OPTIONS = {
 }
 
 
-def compiler_options() -> dict[str, str]:
-    """Compiler options for `jax.jit`, for the default backend."""
-    if jax.default_backend() != "cpu" or not _accepted("cpu"):
+# Values that a TPU moves and computes with together; narrower maps are padded.
+_TPU_LANES = 128
+
+
+def platform(mesh: Mesh | None = None) -> str:
+    """`cpu`, `gpu` or `tpu`: of a mesh, whose devices may be elsewhere, or else here."""
+    return jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+
+
+def lanes(mesh: Mesh | None = None) -> int:
+    """Channels that fill a row of the devices' registers, 0 where any number does.
+
+    See `models.packing`.
+    """
+    return _TPU_LANES if platform(mesh) == "tpu" else 0
+
+
+def compiler_options(mesh: Mesh | None = None) -> dict[str, str]:
+    """Compiler options for `jax.jit`, for the devices of a mesh or else those here."""
+    if platform(mesh) != "cpu" or not _accepted("cpu"):
         return {}
     return dict(_CPU_OPTIONS)
 
@@ -62,9 +80,40 @@ def _accepted(backend: str) -> bool:
     return right
 
 
-def jit(function, **kwargs):
-    """`jax.jit` with our compiler options."""
-    return jax.jit(function, compiler_options=compiler_options(), **kwargs)
+def jit(function, mesh: Mesh | None = None, **kwargs):
+    """`jax.jit` with our compiler options.
+
+    Args:
+        function: what to compile.
+        mesh: where its arguments will lie, else on the default backend. Where that divides the rows of images,
+            `row_shards` says so while the function is traced.
+        **kwargs: for `jax.jit`.
+    """
+    if mesh is not None and mesh.shape["space"] > 1:
+        function = _traced_on(mesh, function)
+    return jax.jit(function, compiler_options=compiler_options(mesh), **kwargs)
+
+
+def _traced_on(mesh: Mesh, function: Callable) -> Callable:
+    """The function, traced with JAX's current mesh set to `mesh`."""
+
+    @functools.wraps(function)
+    def traced(*args, **kwargs):
+        # Part of the keys of JAX's own caches: a block traced for whole images is
+        # not taken for divided ones.
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return function(*args, **kwargs)
+
+    return traced
+
+
+def row_shards() -> int:
+    """Over how many devices the program being traced divides the rows of images.
+
+    Where it does, what reads far rows makes the compiler gather whole maps on every
+    device, and what reads neighbours makes devices exchange a row or two.
+    """
+    return jax.sharding.get_abstract_mesh().shape.get("space", 1)
 
 
 def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:

@@ -71,6 +71,29 @@ def test_examples_lie_over_data_and_rows_over_space(space, ndim, expected):
     assert runtime.batch_sharding(mesh, ndim).spec == expected
 
 
+def test_functions_know_over_how_many_devices_rows_are_divided():
+    seen = []
+
+    # Traced once for whole images: not to be taken for divided ones.
+    @jax.jit
+    def block(x):
+        seen.append(runtime.row_shards())
+        return x + 1
+
+    def function(x):
+        return block(x)
+
+    x = jnp.ones(8)
+    function(x)
+    for space in (1, 4, 2):
+        mesh = runtime.make_mesh(data=1, space=space)
+        compiled = runtime.jit(function, mesh)
+        assert compiled.__wrapped__.__name__ == "function"
+        compiled.lower(x)
+    assert seen == [1, 4, 2]
+    assert runtime.row_shards() == 1
+
+
 def test_replicated_values_are_whole_everywhere():
     value = jax.device_put(np.ones(3), runtime.replicated(runtime.make_mesh()))
     assert value.is_fully_replicated

@@ -1,14 +1,13 @@
 """Resizing of feature maps, equal to PyTorch's `interpolate` in three modes.
 
 Bilinear resizing is separable and linear: one small constant matrix per axis,
-or shifted copies where a long side grows by a whole factor. Both need no gather
-forward and no scatter backward, and never antialias (`jax.image.resize` does,
-and has no aligned corners).
+or shifted copies where a side grows by a whole factor and is long, or its rows are
+divided over devices. Both need no gather forward and no scatter backward, and never
+antialias (`jax.image.resize` does, and has no aligned corners).
 """
 
 import contextvars
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.runtime import row_shards
 
 # A matrix costs as many multiply-adds per output as the source side is long,
 # shifted copies cost two but compile slower. On a CPU the copies make networks on
@@ -85,52 +85,105 @@ def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Ar
     if is_symbolic_dim(n) or is_symbolic_dim(m):
         matrix = _symbolic_matrix(n, m, align_corners).astype(x.dtype)
     else:
-        if n >= _LONG_SIDE and m % n == 0 and not align_corners:
-            return _upsample_axis(x, axis, m // n)
+        if m % n == 0 and _prefers_copies(axis, n, align_corners):
+            return _upsample_axis(x, axis, m // n, align_corners)
         matrix = interpolation_matrix(n, m, align_corners).astype(x.dtype)
-    batch = math.prod(x.shape[:axis])
-    y = jnp.einsum(
-        "bmn,bnk->bmk",
-        jnp.broadcast_to(matrix, (batch, m, n)),
-        x.reshape(batch, n, math.prod(x.shape[axis + 1 :])),
-    )
-    return y.reshape(x.shape[:axis] + (m,) + x.shape[axis + 1 :])
+    matrix = jnp.broadcast_to(matrix, (*x.shape[:axis], m, n))
+    if axis == 2:
+        # Images and rows stay apart: where rows are divided, one axis of both could
+        # not be, and every device would gather the map.
+        return jnp.einsum("bhmn,bhnc->bhmc", matrix, x)
+    b, _, w, c = x.shape
+    y = jnp.einsum("bmn,bnk->bmk", matrix, x.reshape(b, n, w * c))
+    return y.reshape(b, m, w, c)
 
 
-def _upsample_axis(x: jax.Array, axis: int, factor: int) -> jax.Array:
-    """Bilinear upsampling by a whole factor with half-pixel centres.
+def _prefers_copies(axis: int, n: int, align_corners: bool) -> bool:
+    """Whether shifted copies resize a side of n pixels, or else a matrix."""
+    if axis == 1 and (shards := row_shards()) > 1:
+        # Shares of unequal size are gathered anyway: better before they grow.
+        return n % shards == 0
+    return n >= _LONG_SIDE and not align_corners
 
-    Output `i * factor + r` lies (r + 0.5) / factor - 0.5 pixels from input i,
-    so it mixes input i with one neighbour in proportions that depend on r
-    alone: shifted copies instead of a matrix. Under spatial partitioning a
-    device needs only one row of each neighbour.
+
+def _upsample_axis(
+    x: jax.Array, axis: int, factor: int, align_corners: bool
+) -> jax.Array:
+    """Bilinear upsampling by a whole factor, from shifted copies.
+
+    Output `i * factor + r` lies less than one pixel from input i in both modes, so
+    it mixes input i with its two neighbours, one of which has no weight with
+    half-pixel centres. Under spatial partitioning a device needs one row of each
+    of its neighbours for that, where the product with a matrix needs all rows.
     """
     n = x.shape[axis]
-
-    def cut(start: int, stop: int) -> jax.Array:
-        return jax.lax.slice_in_dim(x, start, stop, axis=axis)
-
-    before = jnp.concatenate([cut(0, 1), cut(0, n - 1)], axis)
-    after = jnp.concatenate([cut(1, n), cut(n - 1, n)], axis)
+    beyond = tuple(range(1, x.ndim - axis))
+    copies = (shifted(x, axis, 1), x, shifted(x, axis, -1))
     phases = []
-    for r in range(factor):
-        offset = (r + 0.5) / factor - 0.5
-        neighbour = before if offset < 0 else after
-        phases.append((1 - abs(offset)) * x + abs(offset) * neighbour)
+    for weights in neighbour_weights(n, factor, align_corners):
+        terms = [
+            copy * jnp.asarray(np.expand_dims(weight, beyond), x.dtype)
+            for copy, weight in zip(copies, weights, strict=True)
+            if weight.any()
+        ]
+        phases.append(sum(terms[1:], terms[0]))
     shape = x.shape[:axis] + (n * factor,) + x.shape[axis + 1 :]
     return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+def shifted(x: jax.Array, axis: int, step: int) -> jax.Array:
+    """Moves the pixels along an axis; zeros follow.
+
+    As one padding, because joining slices makes XLA redistribute sharded rows.
+    """
+    padding = [(0, 0, 0)] * x.ndim
+    padding[axis] = (step, -step, 0)
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), padding)
+
+
+def neighbour_weights(n: int, factor: int, align_corners: bool) -> np.ndarray:
+    """What outputs take of the pixels before, at and after theirs.
+
+    Returns:
+        float64 [factor, 3, n]: output `i * factor + r` takes [r, s, i] of pixel
+        i + s - 1, and nothing from beyond the edges.
+    """
+    index = np.arange(n * factor)
+    left, right, share = _source_pixels(n, n * factor, align_corners)
+    weights = np.zeros((n * factor, 3))
+    own = index // factor
+    np.add.at(weights, (index, left - own + 1), 1.0 - share)
+    np.add.at(weights, (index, right - own + 1), share)
+    return weights.reshape(n, factor, 3).transpose(1, 2, 0)
 
 
 @functools.lru_cache(maxsize=1024)
 def interpolation_matrix(n: int, m: int, align_corners: bool) -> np.ndarray:
     """Matrix [m, n] that linearly interpolates n samples to m.
 
+    Returns:
+        float64 [m, n]; every row sums to one.
+    """
+    index = np.arange(m)
+    left, right, share = _source_pixels(n, m, align_corners)
+    matrix = np.zeros((m, n))
+    np.add.at(matrix, (index, left), 1.0 - share)
+    np.add.at(matrix, (index, right), share)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def _source_pixels(
+    n: int, m: int, align_corners: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Between which of n pixels each of m outputs lies, and how far along.
+
     Source positions follow PyTorch's `area_pixel_compute_source_index`: output
     i reads at `i * (n - 1) / (m - 1)` with aligned corners, otherwise at
     `max((i + 0.5) * n / m - 0.5, 0)`; the right neighbour stops at the edge.
 
     Returns:
-        float64 [m, n]; every row sums to one.
+        Left and right pixel, int64 [m], and the share of the right one, float64 [m].
     """
     index = np.arange(m, dtype=np.float64)
     if align_corners:
@@ -138,13 +191,7 @@ def interpolation_matrix(n: int, m: int, align_corners: bool) -> np.ndarray:
     else:
         position = np.maximum((index + 0.5) * (n / m) - 0.5, 0.0)
     left = np.minimum(np.floor(position).astype(np.int64), n - 1)
-    right = np.minimum(left + 1, n - 1)
-    weight = position - left
-    matrix = np.zeros((m, n))
-    np.add.at(matrix, (np.arange(m), left), 1.0 - weight)
-    np.add.at(matrix, (np.arange(m), right), weight)
-    matrix.flags.writeable = False
-    return matrix
+    return left, np.minimum(left + 1, n - 1), position - left
 
 
 def _symbolic_matrix(n: Any, m: Any, align_corners: bool) -> jax.Array:

@@ -19,13 +19,15 @@ def confusion_matrix(
         int32 [K, K], rows are true classes. Exact up to 2**31 pixels a call;
         add calls up in int64 on the host.
     """
-    labels = labels.astype(jnp.int32).ravel()
-    predictions = predictions.astype(jnp.int32).ravel()
+    labels = labels.astype(jnp.int32)
+    predictions = predictions.astype(jnp.int32)
     valid = (labels >= 0) & (labels < num_classes)
     # Ignored pixels fall into one extra bin.
     index = jnp.where(valid, labels * num_classes + predictions, num_classes**2)
-    counts = jnp.bincount(index, length=num_classes**2 + 1)
-    return counts[:-1].reshape(num_classes, num_classes).astype(jnp.int32)
+    # Not `bincount`, which makes one axis of images and rows: where devices share
+    # them, each would gather all. So each counts its pixels, and the counts add up.
+    counts = jnp.zeros(num_classes**2 + 1, jnp.int32).at[index].add(1)
+    return counts[:-1].reshape(num_classes, num_classes)
 
 
 def summarize(confusion: np.ndarray, class_names: tuple[str, ...]) -> dict[str, float]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.inspection.collectives import collectives
 from hrnet_jax.models.resize import METHODS, SUBSTITUTE, interpolation_matrix, resize
 
 # (height, width) before and after: up, down, odd, mixed, to and from one pixel.
@@ -140,6 +142,64 @@ def test_long_sides_equal_the_product_with_the_matrices(size):
     columns = interpolation_matrix(128, size[1], False)
     expected = np.einsum("oh,pw,bhwc->bopc", rows, columns, x, optimize=True)
     np.testing.assert_allclose(resize(x, size), expected, atol=1e-5)
+
+
+def divided_rows(function):
+    """Compiles a function of maps for rows divided over eight devices.
+
+    Returns:
+        The compiler and what puts maps onto the devices.
+    """
+    mesh = runtime.make_mesh(data=1, space=8)
+    sharding = runtime.batch_sharding(mesh, 4)
+
+    def compiled(x):
+        x = jax.device_put(x, sharding)
+        return runtime.jit(function, mesh, out_shardings=sharding).lower(x).compile()
+
+    return compiled, lambda x: jax.device_put(x, sharding)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("factor", [2, 3, 8])
+def test_divided_rows_travel_one_at_a_time_and_give_the_same(method, factor):
+    # Two images a device: their axis and that of the rows must not become one.
+    x = random_maps((16, 5))
+
+    def upsample(x):
+        return resize(x, (16 * factor, 5 * factor), method)
+
+    def with_gradient(x):
+        y, pull_back = jax.vjp(upsample, x)
+        return y, pull_back(jnp.cos(y))[0]
+
+    compiled, put = divided_rows(with_gradient)
+    program = compiled(x)
+    row = 2 * 5 * factor * 3 * 4  # bytes of one row of two images, columns resized
+    for one in collectives(program.as_text()):
+        assert one.kind == "collective-permute"
+        assert one.bytes <= row
+    for got, expected in zip(program(put(x)), with_gradient(x), strict=True):
+        np.testing.assert_allclose(got, expected, atol=3e-6 * factor**2, rtol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("stride", "rows"),
+    # Of 16 rows: four to eight, which is less than one a device; one and a half times
+    # as many; fewer.
+    [(4, 8), (1, 24), (1, 8)],
+)
+def test_rows_that_do_not_divide_or_grow_evenly_give_the_same(method, stride, rows):
+    x = random_maps((16, 6))
+
+    def function(x):
+        return resize(x[:, ::stride], (rows, 9), method)
+
+    compiled, put = divided_rows(function)
+    np.testing.assert_allclose(
+        compiled(x)(put(x)), function(jnp.asarray(x)), atol=3e-6, rtol=0
+    )
 
 
 def symbolically(method, target):
