@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / "hrnet_jax"
 TASKS = {"segmentation", "keypoints", "detection", "classification"}
 GROUND = {
+    "distributed",
     "errors",
     "options",
     "photometric",
@@ -24,6 +25,8 @@ GROUND = {
 ALLOWED = {
     "__init__": set(),
     "errors": set(),
+    "distributed": {"errors"},
+    "failures": {"errors"},
     "options": {"errors"},
     "photometric": set(),
     "pictures": {"errors"},
@@ -42,7 +45,10 @@ ALLOWED = {
     | {"models", "data", "pretrained", "registry", "training"}
     | TASKS,
     "inspection": GROUND | {"models", "registry"} | TASKS,
-    "command_line": {"errors"},
+    # Beside inference: it compiles what training runs.
+    "planning": GROUND | {"models", "data", "inspection", "training"},
+    "experiment_flags": {"command_line"},
+    "command_line": {"distributed", "errors", "failures"},
 }
 # Left out: what writes records, which alone needs TensorFlow.
 READING = [

@@ -1,0 +1,1 @@
+"""What a run will need and take on TPUs, found out without one."""

@@ -1,0 +1,166 @@
+"""What a plan has to know of a data set, prepared or not."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.landmark_source import Contents
+from hrnet_jax.data.records import find_prepared
+from hrnet_jax.data.registry import SOURCES, source_class
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.training.setup import evaluated_splits, open_split
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """A data set as far as a plan needs it.
+
+    Attributes:
+        info: classes or points, and for segmentation the largest image of a split.
+        counts: split -> number of examples, as far as known.
+        origin: where the counts come from, for the report.
+    """
+
+    info: DatasetInfo
+    counts: Mapping[str, int]
+    origin: str
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishedSet:
+    """What the publication of a data set says.
+
+    Attributes:
+        counts: split -> number of images or faces.
+        size: (height, width) of all images, where they have one.
+        source: where that is written.
+    """
+
+    counts: Mapping[str, int]
+    source: str
+    size: tuple[int, int] | None = None
+
+
+PUBLISHED = {
+    "cityscapes": PublishedSet(
+        {"train": 2975, "val": 500, "test": 1525},
+        "Cordts et al., CVPR 2016, fine annotations",
+        (1024, 2048),
+    ),
+    "camvid": PublishedSet(
+        {"train": 367, "val": 101, "test": 233},
+        "Badrinarayanan et al., SegNet, 2017",
+        (360, 480),
+    ),
+    "w300": PublishedSet(
+        {"train": 3148, "common": 554, "challenge": 135, "full": 689, "test": 600},
+        "Sagonas et al., 2016, and the HRNet paper, section 6",
+    ),
+    "wflw": PublishedSet({"train": 7500, "test": 2500}, "Wu et al., CVPR 2018"),
+    "cofw": PublishedSet({"train": 1345, "test": 507}, "Burgos-Artizzu et al., 2013"),
+    "aflw": PublishedSet(
+        {"train": 20000, "test": 4386, "frontal": 1314}, "Zhu et al., CVPR 2016"
+    ),
+}
+
+
+def facts_of(
+    config: TrainConfig, examples: int | None = None, outputs: int | None = None
+) -> Facts:
+    """What is known of the data set of a configuration.
+
+    The prepared records tell everything. Without them: a generated set is as large as
+    its default options make it, and of known sets the published sizes are taken.
+
+    Args:
+        config: of the run.
+        examples: size of the training split, where records do not tell.
+        outputs: classes or points, for a data set of the user that is not prepared.
+
+    Raises:
+        ConfigError: if something is missing, naming the flag that gives it.
+        DataError: if prepared records lack a split.
+    """
+    name = config.dataset.name
+    if not name:
+        raise ConfigError("config key 'dataset.name' is empty; name a data set")
+    if find_prepared(name, config.dataset.data_dir) is not None:
+        return _prepared(config)
+    facts = _unprepared(name, outputs)
+    if examples is not None:
+        counts = {**facts.counts, config.dataset.train_split: examples}
+        facts = Facts(facts.info, counts, f"--examples={examples}")
+    if config.num_steps < 1 and config.dataset.train_split not in facts.counts:
+        raise ConfigError(
+            f"data set {name!r} is not prepared in {config.dataset.data_dir} and the "
+            f"size of its split {config.dataset.train_split!r} is not published: give "
+            "--examples=N, the number of training examples"
+        )
+    return facts
+
+
+def _prepared(config: TrainConfig) -> Facts:
+    splits = {
+        split: open_split(config, split)
+        for split in (config.dataset.train_split, *evaluated_splits(config))
+    }
+    counts = {split: len(records) for split, records in splits.items()}
+    info = splits[config.dataset.train_split].info
+    return Facts(info, counts, f"the records in {config.dataset.data_dir}")
+
+
+def _unprepared(name: str, outputs: int | None) -> Facts:
+    generated = name in SOURCES and not source_class(name).needs_source
+    if name not in PUBLISHED and not generated:
+        return _own(name, outputs)
+    kind = source_class(name)
+    source = kind(None, kind.Options())
+    if generated:
+        counts = {split: len(items) for split, items in source.splits().items()}
+        counts = {split: count for split, count in counts.items() if count}
+        side = source.options.image_size
+        return _facts(
+            source.info(name), counts, (side, side), "the default options of the set"
+        )
+    # Names, pairs and normalisers are those of the class; files tell only what is there.
+    published = PUBLISHED[name]
+    source.contents = Contents(dict.fromkeys(published.counts, ()))
+    return _facts(
+        source.info(name),
+        published.counts,
+        published.size,
+        f"published: {published.source}",
+    )
+
+
+def _facts(
+    info: DatasetInfo,
+    counts: Mapping[str, int],
+    size: tuple[int, int] | None,
+    origin: str,
+) -> Facts:
+    sizes = dict.fromkeys(counts, size) if size else {}
+    info = dataclasses.replace(info, counts=counts, max_size=sizes, min_size=sizes)
+    return Facts(info, counts, origin)
+
+
+def _own(name: str, outputs: int | None) -> Facts:
+    """A data set of the user, of which nobody published anything."""
+    if outputs is None:
+        raise ConfigError(
+            f"data set {name!r} is neither prepared nor one of "
+            f"{', '.join(sorted(PUBLISHED))}: prepare it, or give --outputs=N, its "
+            "number of classes or points"
+        )
+    if outputs < 1:
+        raise ConfigError(f"--outputs must be positive, got {outputs}")
+    names = tuple(f"output_{index}" for index in range(outputs))
+    info = DatasetInfo(
+        name=name,
+        num_classes=outputs,
+        class_names=names,
+        palette=bit_palette(outputs),
+        point_names=names,
+    )
+    return Facts(info, {}, "nothing")

@@ -1,0 +1,65 @@
+"""The steps of an experiment, built for any mesh."""
+
+import dataclasses
+
+import optax
+from jax.sharding import Mesh
+
+from hrnet_jax import runtime
+from hrnet_jax.planning.datasets import Facts
+from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
+from hrnet_jax.training.setup import build_task, evaluated_splits, total_steps
+from hrnet_jax.training.step import StepFn, make_train_step
+from hrnet_jax.training.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What `train` would run, without data and weights.
+
+    Attributes:
+        config: of the run.
+        task: with its network.
+        num_steps: updates of the whole schedule.
+        optimizer: of the train step.
+        train_step: jitted for the mesh, not compiled.
+    """
+
+    config: TrainConfig
+    task: Task
+    num_steps: int
+    optimizer: optax.GradientTransformation
+    train_step: StepFn
+
+    @property
+    def keeps_average(self) -> bool:
+        """Whether the state holds a second copy of the weights."""
+        return self.config.optimizer.ema_decay > 0
+
+
+def build_experiment(config: TrainConfig, facts: Facts, mesh: Mesh) -> Experiment:
+    """Builds task, schedule, optimizer and train step as `training` does.
+
+    Raises:
+        ConfigError: for values that do not fit together.
+    """
+    if config.model.lanes is None:
+        # As on the chips, not as on the machine that plans.
+        model = dataclasses.replace(config.model, lanes=runtime.lanes(mesh))
+        config = dataclasses.replace(config, model=model)
+    task = build_task(config, facts.info, evaluated_splits(config))
+    steps = total_steps(config, facts.counts.get(config.dataset.train_split, 0))
+    schedule = make_schedule(config.schedule, steps)
+    optimizer = make_optimizer(config.optimizer, schedule)
+    train_step = make_train_step(
+        task.loss,
+        optimizer,
+        schedule,
+        mesh,
+        seed=config.seed,
+        accumulate=config.optimizer.accumulate,
+        ema_decay=config.optimizer.ema_decay,
+    )
+    return Experiment(config, task, steps, optimizer, train_step)

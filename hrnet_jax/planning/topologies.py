@@ -1,0 +1,165 @@
+"""Slices of TPUs that are not here, as libtpu describes them."""
+
+import dataclasses
+import importlib.util
+import os
+import re
+
+import jax
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import AxisType, Mesh
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.planning.chips import CHIPS, Chip, chips_in, find_chip
+
+_FORM = re.compile(r"(\w+):(\d+(?:x\d+)*)")
+
+# Lets libtpu describe chips on a machine that has none, and beside another process
+# that does the same.
+_ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """Chips that are rented together.
+
+    Attributes:
+        chip: their kind.
+        shape: how many along each axis of the torus.
+    """
+
+    chip: Chip
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """For example `v5e:2x4`."""
+        return f"{self.chip.name}:{'x'.join(map(str, self.shape))}"
+
+    @property
+    def chips(self) -> int:
+        """Number of chips."""
+        return chips_in(self.shape)
+
+    @property
+    def devices(self) -> int:
+        """Number of JAX devices."""
+        return self.chips * self.chip.devices
+
+
+def parse_slices(text: str) -> list[Slice]:
+    """Reads `v5e:2x4,v5e:4x4`.
+
+    Raises:
+        ConfigError: for another form, an unknown chip, a wrong number of axes, or the
+            same slice twice.
+    """
+    slices = [_parse_slice(part.strip()) for part in text.split(",")]
+    names = [entry.name for entry in slices]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--topology names {name} twice")
+    return slices
+
+
+def _parse_slice(text: str) -> Slice:
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ConfigError(
+            f"wrong topology {text!r}; expected CHIP:SHAPE such as v5e:2x4 or v4:2x2x1, "
+            f"where CHIP is one of {', '.join(CHIPS)}"
+        )
+    chip = find_chip(match[1])
+    shape = tuple(map(int, match[2].split("x")))
+    if len(shape) != chip.axes or min(shape) < 1:
+        example = "x".join(["2"] * chip.axes)
+        raise ConfigError(
+            f"wrong topology {text!r}; a slice of {chip.name} has {chip.axes} axes of at "
+            f"least one chip, such as {chip.name}:{example}"
+        )
+    return Slice(chip, shape)
+
+
+def parse_mesh(text: str) -> dict[str, int]:
+    """Reads `data:8,space:2`, or only one of both.
+
+    Raises:
+        ConfigError: for another axis, one named twice, or a length that is no
+            positive number.
+    """
+    sides: dict[str, int] = {}
+    for part in text.split(","):
+        axis, _, length = part.strip().partition(":")
+        if axis not in ("data", "space") or axis in sides or not length.isdecimal():
+            raise ConfigError(
+                f"wrong --mesh {text!r}; expected lengths of the axes data and space, "
+                "such as data:8,space:2 or space:2"
+            )
+        sides[axis] = int(length)
+        if not sides[axis]:
+            raise ConfigError(f"wrong --mesh {text!r}; {axis} must be positive")
+    return sides
+
+
+def require_libtpu() -> None:
+    """Makes libtpu usable; call it before JAX loads a backend.
+
+    Raises:
+        ConfigError: where it is not installed.
+    """
+    found = importlib.util.find_spec("libtpu") or os.environ.get("TPU_LIBRARY_PATH")
+    if not found:
+        raise ConfigError(
+            "plans need libtpu, which compiles for TPUs on any Linux machine: "
+            "pip install -e '.[tpu]'"
+        )
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def describe(chosen: Slice) -> list[jax.Device]:
+    """The devices of a slice; programs can be compiled for them, not run.
+
+    Raises:
+        ConfigError: if there is no such slice.
+    """
+    options = {}
+    if chosen.chip.name == "v4":
+        # Both cores of a chip as one device, as JAX shows them where chips are real.
+        options["chip_config_name"] = "megacore"
+    if chosen.chips == 1:
+        options["chips_per_host_bounds"] = [1, 1, 1]
+    try:
+        found = topologies.get_topology_desc(chosen.name, "tpu", **options)
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"topology {chosen.name!r}: libtpu knows no such slice ({reason})"
+        ) from error
+    return list(found.devices)
+
+
+def make_mesh(
+    chosen: Slice, devices: list[jax.Device], data: int = -1, space: int = 1
+) -> Mesh:
+    """The project's mesh over all devices of a slice; see `runtime.make_mesh`.
+
+    Raises:
+        ConfigError: if data times space is not the number of devices.
+    """
+    count = len(devices)
+    if data == -1:
+        data = count // space
+    if data * space != count:
+        raise ConfigError(
+            f"a mesh of data:{data},space:{space} has {data * space} devices, "
+            f"{chosen.name} has {count}; give --mesh=data:N,space:M or one of both"
+        )
+    grid = np.asarray(devices).reshape(data, space)
+    return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))

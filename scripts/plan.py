@@ -1,0 +1,141 @@
+"""Plans a run on TPUs without one: memory, time, hours.
+
+    python scripts/plan.py --config=experiments/segmentation/cityscapes.py:variant=w48 \
+        --topology=v5e:2x4,v5e:4x4 --config.precision=bfloat16
+
+Compiles the experiment's real train and predict steps for each slice, which takes
+minutes, and prints side by side whether they fit, what they move, and what they take by
+the published figures of the chips. What a program costs is kept, so the same command
+answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU and no
+data. --check measures the same model on this machine instead. See docs/planning.md.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from hrnet_jax import command_line, experiment_flags
+from hrnet_jax.errors import ConfigError
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Experiment file, with options after a colon."
+)
+_TOPOLOGY = flags.DEFINE_string(
+    "topology", "", "Slices, such as v5e:2x4,v5e:4x4,v4:2x2x2,v5p:2x2x1,v6e:2x4."
+)
+_MESH = flags.DEFINE_string(
+    "mesh", "", "Lengths of the mesh, such as data:8,space:2 or space:2."
+)
+_PER_CHIP = flags.DEFINE_integer(
+    "per_chip_batch", None, "Images per device and train step, instead of batch_size."
+)
+_STRICT = flags.DEFINE_boolean(
+    "strict", False, "Refuse batches that do not divide over the chips."
+)
+_EXAMPLES = flags.DEFINE_integer(
+    "examples", None, "Number of training examples, where no records are prepared."
+)
+_OUTPUTS = flags.DEFINE_integer(
+    "outputs", None, "Classes or points of your own data set, where not prepared."
+)
+_OUT = flags.DEFINE_string("out", "", "JSON file for all figures.")
+_PICTURE = flags.DEFINE_string("picture", "", "Picture of the scaling, .png or .svg.")
+_CACHE = flags.DEFINE_boolean("cache", True, "Keep and reuse what programs cost.")
+_CHECK = flags.DEFINE_boolean(
+    "check", False, "Predict and measure a train step on this machine instead."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Prints the plans."""
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected argument {argv[1]!r}")
+    with command_line.reporting_errors():
+        _check_flags()
+        # Late: libtpu reads its environment when JAX first loads it.
+        sys.stdout.write(_check() if _CHECK.value else _plans())
+
+
+def _check_flags() -> None:
+    if _CHECK.value:
+        for flag in (_TOPOLOGY, _MESH, _OUT, _PICTURE):
+            if flag.value:
+                raise ConfigError(f"--{flag.name} does not go with --check")
+    elif not _TOPOLOGY.value:
+        raise ConfigError("--topology is missing; name slices such as v5e:2x4,v5e:4x4")
+    for flag in (_PER_CHIP, _EXAMPLES, _OUTPUTS):
+        if flag.value is not None and flag.value < 1:
+            raise ConfigError(f"--{flag.name} must be positive, got {flag.value}")
+    for flag in (_OUT, _PICTURE):
+        folder = pathlib.Path(flag.value).parent
+        if flag.value and not folder.is_dir():
+            raise ConfigError(f"--{flag.name}={flag.value}: no folder {folder}")
+
+
+def _plans() -> str:
+    """Compiles for all slices; the table."""
+    import jax
+
+    from hrnet_jax.planning import picture, report, topologies
+    from hrnet_jax.planning.datasets import facts_of
+    from hrnet_jax.planning.plan import PlanOptions, make_plan
+    from hrnet_jax.training.config import read_config
+    from hrnet_jax.training.setup import check_trainable
+
+    config = read_config(_CONFIG.value)
+    check_trainable(config)
+    slices = topologies.parse_slices(_TOPOLOGY.value)
+    options = PlanOptions(
+        mesh=topologies.parse_mesh(_MESH.value) if _MESH.value else {},
+        per_device_batch=_PER_CHIP.value,
+        strict=_STRICT.value,
+        cache=_cache_folder() if _CACHE.value else None,
+    )
+    facts = facts_of(config, _EXAMPLES.value, _OUTPUTS.value)
+    topologies.require_libtpu()
+    # Programs are traced here and compiled for elsewhere: no other backend is wanted.
+    jax.config.update("jax_platforms", "cpu")
+    plans = [make_plan(config, facts, chosen, options) for chosen in slices]
+    experiment = f"{config.model.name}, {config.precision}, {_config_file()}"
+    data = _data_line(config, facts)
+    if _OUT.value:
+        text = json.dumps(report.as_json(plans, experiment, data), indent=2)
+        pathlib.Path(_OUT.value).write_text(text + "\n")
+    if _PICTURE.value:
+        title = f"{config.model.name}, {config.precision}: train step"
+        picture.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
+    return report.format_plans(plans, experiment, data)
+
+
+def _config_file() -> str:
+    return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def _data_line(config, facts) -> str:
+    counts = ", ".join(f"{count} {split}" for split, count in facts.counts.items())
+    return f"{config.dataset.name}: {counts or 'sizes unknown'} ({facts.origin})"
+
+
+def _cache_folder() -> pathlib.Path:
+    folder = os.environ.get("HRNET_JAX_CACHE") or "~/.cache/hrnet_jax/xla"
+    return pathlib.Path(folder).expanduser() / "plans"
+
+
+def _check() -> str:
+    """Predicts and measures a train step on this machine."""
+    from hrnet_jax.planning.cross_check import cross_check
+    from hrnet_jax.planning.datasets import facts_of
+    from hrnet_jax.training.config import read_config
+
+    config = read_config(_CONFIG.value)
+    facts = facts_of(config, _EXAMPLES.value, _OUTPUTS.value)
+    return cross_check(config, facts).text()
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config"])
+    app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))
