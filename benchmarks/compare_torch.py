@@ -1,74 +1,100 @@
 """Times this project against the same network in PyTorch, in one process.
 
-    python -m benchmarks.compare_torch
+    python benchmarks/compare_torch.py --all
     python -m benchmarks.compare_torch --case w18:infer:1x256x512 --json result.json
 
 Outputs (and the first training loss) must agree before anything is timed.
-Ratios are speeds: 1.25x means that we are a quarter faster.
+Ratios are speeds: 1.25x means that we are a quarter faster. `--all` takes the cases
+that are published, with `torch.compile`, and writes them to
+`benchmarks/results/compare_torch_<backend>.json`.
 """
 
-import argparse
-import json
 import os
 import pathlib
 import sys
 
+if __name__ == "__main__":
+    # The folder of a script comes first on the path, where its neighbours would
+    # shadow modules of the same name (`profile`).
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+
 # Both frameworks share the card; JAX would otherwise take most of it at once.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import argparse
+import functools
+import gc
+import time
 
 import jax
 import numpy as np
 import torch
 
-from benchmarks.jax_program import make_program
-from benchmarks.throughput import memory
+from benchmarks.jax_program import Program, make_program
+from benchmarks.reports import FOLDER, provenance, write_report
+from benchmarks.results_table import full_table
+from benchmarks.throughput import matmul_flops_per_s, memory
 from benchmarks.timing import (
     Case,
     alternate,
-    environment,
     parse_case,
     seconds,
     speed_ratio,
     summary,
 )
-from benchmarks.torch_program import (
-    AUTOCAST_VARIANTS,
-    VARIANTS,
-    TorchProgram,
-    Variant,
-    prepare_torch,
-)
+from benchmarks.torch_program import TorchProgram, Variant, prepare_torch, variants
 from hrnet_jax.errors import HRNetError
 
 DEFAULT_CASES = ("w18:infer:1x256x512", "w48:infer:1x256x512", "w18:train:4x128x128")
 
+_COMMON_CASES = (
+    *(f"{variant}:infer:1x256x512" for variant in ("w18", "w32", "w48")),
+    "landmarks/w18:infer:1x256x256",
+    "classification/w18:infer:1x224x224",
+    "classification/w48:infer:8x224x224",
+    "landmarks/w18:train:8x256x256",
+)
+# What finishes: on a CPU torch.compile takes a minute or more for each program, so
+# there crops are small and few; a GPU gets what it is bought for.
+ALL_CASES = {
+    "cpu": (*_COMMON_CASES, "w18:train:4x128x128", "w48:train:2x128x128"),
+    "cuda": (
+        *_COMMON_CASES,
+        "classification/w18:infer:8x224x224",
+        "classification/w48:infer:1x224x224",
+        *(f"{variant}:infer:8x512x1024" for variant in ("w18", "w32", "w48")),
+        *(f"{variant}:train:8x512x1024" for variant in ("w18", "w32", "w48")),
+    ),
+}
+
+# Our program that users get: what `load_run(workdir).predict` and `train` run.
+# A test asks a `Predictor` whether this is still so.
+OURS = {"infer": "jax", "train": "jax"}
+
 # Largest difference of outputs in standard deviations, and of losses relative.
 TOLERANCE = 1e-4
 
+# Calls that take longer are timed once a turn.
+_LONG_CALL_S = 1.5
+
 
 def main(argv: list[str] | None = None) -> dict:
-    """Compares what the command line asks for, prints it and returns it."""
+    """Compares what the command line asks for, prints it and returns it.
+
+    Raises:
+        SystemExit: with code 2 for wrong input, with 1 if a case failed.
+    """
     options = _parse(argv)
-    gpu = prepare_torch(tf32=True) == "cuda"
-    compiled = gpu if options.torch_compile is None else options.torch_compile
-    results = []
+    device = prepare_torch(tf32=True)
     try:
-        for case in map(parse_case, options.case or DEFAULT_CASES):
-            for dtype in ("float32", "bfloat16") if gpu else ("float32",):
-                result = compare(case, dtype, options.rounds, options.calls, compiled)
-                results.append(result)
-                _print(result)
+        cases = [parse_case(text) for text in options.case or _default_cases(options)]
+        report = _compare_all(cases, options, device, argv)
     except (HRNetError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    report = {
-        "environment": environment() | {"torch": torch.__version__},
-        "rounds": options.rounds,
-        "calls": options.calls,
-        "cases": results,
-    }
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
+    print(f"\n{full_table(report)}")
+    if any("failed" in case for case in report["cases"]):
+        raise SystemExit(1)
     return report
 
 
@@ -82,16 +108,90 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="[family/]variant:mode:BxHxW; repeatable "
         f"(default: {' '.join(DEFAULT_CASES)})",
     )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="the published cases, against torch.compile as well",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="turns per program")
     parser.add_argument("--calls", type=int, default=3, help="timed calls per turn")
     parser.add_argument(
+        "--dtype",
+        action="append",
+        choices=("float32", "bfloat16"),
+        help="repeatable (default: float32 on a CPU, both on a GPU, where --all "
+        "takes bfloat16 alone)",
+    )
+    parser.add_argument(
         "--torch-compile",
         action=argparse.BooleanOptionalAction,
-        help="also time torch.compile (default: on a GPU only; on a CPU it "
-        "compiles for minutes)",
+        help="also time torch.compile (default: with --all and on a GPU; on a CPU "
+        "it compiles for minutes)",
     )
     parser.add_argument("--json", help="file to write the results to")
     return parser.parse_args(argv)
+
+
+def _default_cases(options: argparse.Namespace) -> tuple[str, ...]:
+    return ALL_CASES[_device()] if options.all else DEFAULT_CASES
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _compare_all(
+    cases: list[Case],
+    options: argparse.Namespace,
+    device: str,
+    argv: list[str] | None,
+) -> dict:
+    """The report, printed and written case by case, as one may never end."""
+    on_gpu = device == "cuda"
+    compiled = options.torch_compile
+    compiled = (on_gpu or options.all) if compiled is None else compiled
+    both = ("bfloat16",) if options.all else ("float32", "bfloat16")
+    dtypes = options.dtype or (both if on_gpu else ("float32",))
+    path = options.json
+    if options.all and not path:
+        path = FOLDER / f"compare_torch_{jax.default_backend()}.json"
+    report = provenance("compare_torch", sys.argv[1:] if argv is None else argv)
+    report["environment"]["torch"] = torch.__version__
+    report |= {"rounds": options.rounds, "calls": options.calls}
+    report["matmul_flops_per_s"] = {t: matmul_flops_per_s(t) for t in dtypes}
+    report["cases"] = []
+    for case in cases:
+        for dtype in dtypes:
+            start = time.perf_counter()
+            result = _attempt(case, dtype, options.rounds, options.calls, compiled)
+            result["took_s"] = time.perf_counter() - start
+            if "flops_per_s" in result:
+                peak = report["matmul_flops_per_s"][dtype]
+                result["share_of_matmul_peak"] = result["flops_per_s"] / peak
+            report["cases"].append(result)
+            _print(result)
+            if path:
+                write_report(path, report)
+    return report
+
+
+def _attempt(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> dict:
+    """A case's result, or why there is none, so that the others still get theirs."""
+    try:
+        return compare(case, dtype, rounds, calls, compiled)
+    except (HRNetError, ValueError, RuntimeError) as error:
+        return {"case": str(case), "dtype": dtype, "failed": _reason(error)}
+    finally:
+        # The next case finds the memory as this one found it.
+        jax.clear_caches()
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _reason(error: BaseException) -> str:
+    """Kind and first line of an error."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> dict:
@@ -105,70 +205,114 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
         compiled: whether `torch.compile` takes part.
 
     Returns:
-        Times in seconds and memory in bytes by program, agreement, and
-        `speed_ratio`: ours over theirs, by PyTorch variant.
+        Times in seconds and memory in bytes by program, agreement, `speed_ratio`
+        (theirs over ours, by PyTorch variant) and `speed_ratio_to_best`. A variant
+        that does not run has `failed`, the reason, instead of times.
 
     Raises:
         ValueError: if the two networks do not agree.
     """
-    variants = VARIANTS if dtype == "float32" else AUTOCAST_VARIANTS
-    variants = {k: v for k, v in variants.items() if compiled or not v.compiled}
-    result: dict = {"case": str(case), "dtype": dtype}
+    result: dict = {"case": str(case), "dtype": dtype, "ours": OURS[case.mode]}
     result["output_difference_in_std"] = check_outputs(case)
-    program = make_program(case, dtype)
-    ours = {"compile_s": program.compile()}
-    runners = {"jax": program}
-    losses = {"jax": program} if case.mode == "train" and dtype == "float32" else {}
-    if losses:
-        losses["jax"] = float(program()["loss"])
-    ours["first_call_s"] = seconds(program)
-    ours["memory"] = memory(program)
-    result["programs"] = {"jax": ours}
-    for name, variant in variants.items():
-        theirs = TorchProgram(case, variant, program, _device())
-        if losses and not variant.compiled:
-            losses[name] = float(theirs())
-        theirs.warm_up()
-        runners[name] = theirs
+    runners: dict = _our_programs(case, dtype)
+    program = runners["jax"]
+    result["flops"] = 2 * program.multiply_adds()
+    has_losses = case.mode == "train" and dtype == "float32"
+    losses: dict[str, float] = {}
+    result["programs"] = {}
+    for name, ours in runners.items():
+        start = time.perf_counter()
+        first = ours()
+        took = time.perf_counter() - start
+        if has_losses:
+            losses[name] = float(first["loss"])
         result["programs"][name] = {
-            "first_call_s": theirs.first_call_s,
-            "memory": {"peak": theirs.peak_bytes},
+            "compile_s": ours.compile_s,
+            "first_call_s": took,
+            "memory": memory(ours),
         }
+    for name, variant in variants(case.mode, dtype, _device(), compiled).items():
+        try:
+            theirs, first, figures = _warmed_up(case, variant, program)
+        except (RuntimeError, OSError) as error:
+            # No compiler, no memory, ...: torch.compile has many reasons.
+            result["programs"][name] = {"failed": _reason(error)}
+            continue
+        if has_losses and not variant.compiled:
+            losses[name] = float(first)
+        runners[name], result["programs"][name] = theirs, figures
     _check_losses(case, losses)
+    if seconds(program) > _LONG_CALL_S:
+        calls = 1  # Noise averages out within a call.
     times = alternate(runners, rounds=rounds, calls=calls)
-    for name, turn in times.items():
-        result["programs"][name] |= summary(turn) | {"rounds_s": turn}
-    result["speed_ratio"] = {
-        name: speed_ratio(times["jax"], times[name]) for name in variants
+    for name, turns in times.items():
+        result["programs"][name] |= summary(turns) | {"rounds_s": turns}
+    return result | _ratios(result, times)
+
+
+def _warmed_up(
+    case: Case, variant: Variant, program: Program
+) -> tuple[TorchProgram, torch.Tensor, dict]:
+    """PyTorch's program, what its first call returned, and what that took."""
+    theirs = TorchProgram(case, variant, program, _device())
+    first = theirs.warm_up()
+    memory = {"peak": theirs.peak_bytes()}
+    return theirs, first, {"first_call_s": theirs.first_call_s, "memory": memory}
+
+
+def _our_programs(case: Case, dtype: str) -> dict[str, Program]:
+    """Our programs by name, compiled: norms as they are and, to infer, folded."""
+    programs = {"jax": make_program(case, dtype)}
+    if case.mode == "infer":
+        programs["jax_folded"] = make_program(case, dtype, folded=True)
+    for program in programs.values():
+        # A `Predictor` compiles one program, `train` cuts it on a CPU.
+        program.compile(whole=case.mode == "infer")
+    return programs
+
+
+def _ratios(result: dict, times: dict[str, list[float]]) -> dict:
+    """Speeds relative to PyTorch's, and to the arithmetic of the network."""
+    programs, ours = result["programs"], result["ours"]
+    theirs = [name for name in times if name.startswith("torch")]
+    if not theirs:
+        raise ValueError(f"{result['case']}: PyTorch did not run in any way")
+    best = min(theirs, key=lambda name: programs[name]["median_s"])
+    ratios = {name: speed_ratio(times[ours], times[name]) for name in theirs}
+    return {
+        "speed_ratio": ratios,
+        "best_torch": best,
+        "speed_ratio_to_best": ratios[best],
+        "flops_per_s": result["flops"] / programs[ours]["median_s"],
     }
-    return result
-
-
-def _device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def check_outputs(case: Case) -> float:
     """Difference of the outputs in evaluation, in full float32.
 
     Returns:
-        The largest difference in standard deviations of PyTorch's outputs.
+        The largest difference in standard deviations of PyTorch's outputs, with
+        norms as they are and, where they may be, folded.
 
     Raises:
         ValueError: if it is above the tolerance.
     """
+    is_folded = (False, True) if case.mode == "infer" else (False,)
     case = Case(case.model, "infer", 1, case.height, case.width)
     with jax.default_matmul_precision("highest"):
-        program = make_program(case)
-        program.compile()
-        ours = np.asarray(program())
+        programs = [make_program(case, folded=folded) for folded in is_folded]
+        ours = []
+        for program in programs:
+            program.compile()
+            ours.append(np.asarray(program()))
     prepare_torch(tf32=False)
-    theirs = TorchProgram(case, Variant(), program, _device()).outputs()
+    theirs = TorchProgram(case, Variant(), programs[0], _device()).outputs()
     prepare_torch(tf32=True)
     theirs = theirs.cpu().numpy()
     if theirs.ndim == 4:
         theirs = theirs.transpose(0, 2, 3, 1)
-    difference = float(np.abs(ours - theirs).max() / theirs.std())
+    differences = [np.abs(outputs - theirs).max() for outputs in ours]
+    difference = float(np.max(differences) / theirs.std())
     if not difference <= TOLERANCE:
         raise ValueError(
             f"{case}: outputs differ from PyTorch's by {difference:.1e} standard "
@@ -190,16 +334,23 @@ def _check_losses(case: Case, losses: dict[str, float]) -> None:
 
 
 def _print(result: dict) -> None:
-    print(f"{result['case']} {result['dtype']}", flush=True)
+    say = functools.partial(print, flush=True)
+    say(f"{result['case']} {result['dtype']}  ({result['took_s']:.0f} s)")
+    if "failed" in result:
+        say(f"  failed: {result['failed']}")
+        return
     for name, program in result["programs"].items():
-        line = f"  {name:30s} {program['median_s'] * 1e3:9.2f} ms"
+        if "failed" in program:
+            say(f"  {name:36s} failed: {program['failed']}")
+            continue
+        line = f"  {name:36s} {program['median_s'] * 1e3:9.2f} ms"
         line += f"  (min {program['min_s'] * 1e3:.2f})"
         if name in result["speed_ratio"]:
-            line += f"  ratio to {name.removeprefix('torch_')}: "
-            line += f"{result['speed_ratio'][name]:.2f}x"
+            line += f"  ratio {result['speed_ratio'][name]:.2f}x"
+            line += f"  first call {program['first_call_s']:.1f} s"
         else:
             line += f"  compiled in {program['compile_s']:.1f} s"
-        print(line, flush=True)
+        say(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The programs of this project that are timed: inference and the train step."""
 
 import dataclasses
+import gc
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,10 @@ import optax
 
 from benchmarks.timing import Case
 from hrnet_jax import runtime
+from hrnet_jax.keypoints.losses import heatmap_mse
 from hrnet_jax.models.cost import multiply_adds
+from hrnet_jax.models.folding import fold_batch_norm
+from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.piecewise import PiecewiseProgram
 from hrnet_jax.registry import create_model
@@ -23,6 +27,9 @@ from hrnet_jax.training.step import make_train_step
 
 OPTIMIZER = OptimizerOptions(name="sgd", momentum=0.9, weight_decay=5e-4)
 LEARNING_RATE = 0.01
+
+HEATMAP_FAMILIES = ("landmarks", "pose")
+TRAINED_FAMILIES = ("segmentation", "classification", *HEATMAP_FAMILIES)
 
 
 @dataclasses.dataclass
@@ -36,14 +43,16 @@ class Program:
         batch: host copy: `image` float32 [B, H, W, 3] and the target.
         model: the module.
         compiled: set by `compile`.
+        compile_s: seconds that `compile` last took.
     """
 
     function: Callable
     arguments: tuple
     variables: dict
     batch: dict[str, np.ndarray]
-    model: object
+    model: HRNet
     compiled: object = None
+    compile_s: float = 0.0
 
     def compile(self, whole: bool = False) -> float:
         """Traces and compiles, uncut if `whole`; returns the seconds that took."""
@@ -51,6 +60,19 @@ class Program:
         _, self.compiled = runtime.compile_ahead(
             self.function, *self.arguments, whole=whole
         )
+        self.compile_s = time.perf_counter() - start
+        return self.compile_s
+
+    def trace(self) -> float:
+        """Traces alone, which `compile` need not repeat; returns the seconds."""
+        start = time.perf_counter()
+        was_enabled = gc.isenabled()
+        gc.disable()  # As `runtime.compile_ahead` does.
+        try:
+            self.function.trace(*self.arguments)
+        finally:
+            if was_enabled:
+                gc.enable()
         return time.perf_counter() - start
 
     def multiply_adds(self) -> int:
@@ -90,29 +112,51 @@ class TrainProgram(Program):
         return scalars
 
 
-def make_batch(case: Case, num_classes: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random normalised images and targets; one label in 50 is ignored."""
+def make_batch(case: Case, model: HRNet, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random normalised images and targets; one label in 50 is ignored.
+
+    Targets are `class` int64 [B], `label` uint8 [B, H, W] or `heatmaps` float32
+    [B, h, w, K], as the family wants; the pyramid has none.
+    """
     rng = np.random.default_rng(seed)
     shape = (case.batch, case.height, case.width)
-    image = rng.standard_normal((*shape, 3), np.float32)
+    batch = {"image": rng.standard_normal((*shape, 3), np.float32)}
     if case.family == "classification":
-        return {"image": image, "class": rng.integers(0, num_classes, case.batch)}
-    label = rng.integers(0, num_classes, shape).astype(np.uint8)
-    label[rng.random(shape) < 0.02] = 255
-    return {"image": image, "label": label}
+        return batch | {"class": rng.integers(0, model.num_classes, case.batch)}
+    if case.family in HEATMAP_FAMILIES:
+        cells = (case.batch, -(-case.height // 4), -(-case.width // 4))
+        return batch | {"heatmaps": rng.random((*cells, model.num_points), np.float32)}
+    if case.family == "segmentation":
+        label = rng.integers(0, model.num_classes, shape).astype(np.uint8)
+        label[rng.random(shape) < 0.02] = 255
+        return batch | {"label": label}
+    return batch
 
 
-def make_program(case: Case, dtype: str = "float32") -> Program:
+def make_program(
+    case: Case, dtype: str = "float32", *, folded: bool = False, remat: str = "none"
+) -> Program:
     """Builds the program of a case, not yet compiled.
 
     Args:
         case: model, mode, batch and size.
         dtype: compute type of the model, `float32` or `bfloat16`.
+        folded: merge every batch norm into the convolution before it; inference
+            only.
+        remat: what a train step computes again, see `models.rematerialisation`.
+
+    Raises:
+        ValueError: for training of a folded network, or of one that has no loss.
     """
-    model = create_model(case.model, dtype=dtype)
+    model = create_model(case.model, dtype=dtype, remat=remat)
+    if case.mode == "train" and (folded or case.family not in TRAINED_FAMILIES):
+        what = "with folded norms" if folded else f"of family {case.family!r}"
+        raise ValueError(f"{case}: a network {what} cannot be trained")
     variables = initial_variables(model)
-    batch = make_batch(case, model.num_classes)
+    batch = make_batch(case, model)
     if case.mode == "infer":
+        if folded:
+            model, variables = fold_batch_norm(model, variables)
         function = runtime.jit(lambda variables, x: model.apply(variables, x))
         arguments = jax.device_put((variables, batch["image"]))
         return InferProgram(function, arguments, variables, batch, model)
@@ -127,20 +171,22 @@ def make_program(case: Case, dtype: str = "float32") -> Program:
     return TrainProgram(step, (state, jax.device_put(batch)), variables, batch, model)
 
 
-def _loss(model, family: str) -> Callable:
-    """Cross-entropy in training mode, as `make_train_step` wants it."""
+def _loss(model: HRNet, family: str) -> Callable:
+    """The family's loss in training mode, as `make_train_step` wants it."""
 
     def loss(variables, batch, rngs):
-        logits, state = model.apply(
+        outputs, state = model.apply(
             variables, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs
         )
         if family == "segmentation":
             value = segmentation_loss(
-                logits, batch["label"], LossOptions(), model.upsample
+                outputs, batch["label"], LossOptions(), model.upsample
             )
+        elif family in HEATMAP_FAMILIES:
+            value = heatmap_mse(outputs, batch["heatmaps"])
         else:
             losses = optax.softmax_cross_entropy_with_integer_labels(
-                logits, batch["class"].astype(jnp.int32)
+                outputs, batch["class"].astype(jnp.int32)
             )
             value = jnp.mean(losses)
         return value, (state["batch_stats"], {})

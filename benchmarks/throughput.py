@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import jax
+import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.jax_program import Program, make_program
@@ -120,6 +121,26 @@ def _compile_twice(program: Program, cache: str, whole: bool) -> dict[str, float
             jax.config.update("jax_compilation_cache_dir", before)
             compilation_cache.reset_cache()
     return {"compile_s": cold, "compile_from_cache_s": cached}
+
+
+def matmul_flops_per_s(dtype: str) -> float:
+    """Peak of the arithmetic: what a large matrix product reaches on this device.
+
+    Args:
+        dtype: of both factors, `float32` (TF32 where JAX uses it) or `bfloat16`.
+
+    Returns:
+        The best of several calls, two FLOPs per multiply-add.
+    """
+    side = 2048 if jax.default_backend() == "cpu" else 16384
+    factor = jnp.ones((side, side), dtype)
+    product = runtime.jit(jnp.matmul).lower(factor, factor).compile()
+
+    def call():
+        jax.block_until_ready(product(factor, factor))
+
+    call()
+    return 2 * side**3 / min(seconds(call) for _ in range(5))
 
 
 def memory(program: Program) -> dict[str, int]:

@@ -40,7 +40,7 @@ class Case:
 
     @property
     def family(self) -> str:
-        """`segmentation` or `classification`."""
+        """`segmentation`, `classification`, `landmarks`, `pose` or `pyramid`."""
         return self.model.split("/")[0]
 
 

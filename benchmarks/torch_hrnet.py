@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hrnet_jax.models.variants import Variant, get_variant
+from hrnet_jax.models.variants import VARIANTS, Variant, get_variant
 
 # Inner widths of the bottlenecks that widen the branches for classification.
 INCREASE_WIDTHS = (32, 64, 128, 256)
@@ -194,6 +194,19 @@ def _transition(before: tuple[int, ...], after: tuple[int, ...]) -> nn.ModuleLis
     return nn.ModuleList(layers)
 
 
+def concatenate(maps: list[Tensor], upsample: str) -> Tensor:
+    """The representation V2: all maps at the size of the first."""
+    size = maps[0].shape[2:]
+    return torch.cat([maps[0], *(resize(x, size, upsample) for x in maps[1:])], 1)
+
+
+def _pixel_head(inputs: int, outputs: int) -> nn.Sequential:
+    """1x1 convolution (0), norm (1), ReLU (2), 1x1 convolution (3)."""
+    return nn.Sequential(
+        *conv_norm(inputs, inputs, 1, bias=True), conv(inputs, outputs, 1, bias=True)
+    )
+
+
 class SegmentationNet(Body):
     """HRNetV2 for segmentation: float [B, 3, H, W] to [B, K, H / 4, W / 4]."""
 
@@ -201,16 +214,23 @@ class SegmentationNet(Body):
         super().__init__(variant, upsample)
         self.upsample = upsample
         total = sum(variant.branch_widths())
-        self.last_layer = nn.Sequential(
-            *conv_norm(total, total, 1, bias=True),
-            conv(total, num_classes, 1, bias=True),
-        )
+        self.last_layer = _pixel_head(total, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.represent(images)
-        size = maps[0].shape[2:]
-        maps = [maps[0], *(resize(x, size, self.upsample) for x in maps[1:])]
-        return self.last_layer(torch.cat(maps, 1))
+        return self.last_layer(concatenate(self.represent(images), self.upsample))
+
+
+class LandmarkNet(Body):
+    """HRNetV2 for landmarks: float [B, 3, H, W] to [B, K, H / 4, W / 4]."""
+
+    def __init__(self, variant: Variant, num_points: int, upsample: str):
+        super().__init__(variant, upsample)
+        self.upsample = upsample
+        total = sum(variant.branch_widths())
+        self.head = _pixel_head(total, num_points)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(concatenate(self.represent(images), self.upsample))
 
 
 class ClassificationNet(Body):
@@ -239,25 +259,34 @@ class ClassificationNet(Body):
 
 
 def create_torch_model(
-    name: str, *, num_classes: int | None = None, align_corners: bool = False
+    name: str, *, num_outputs: int | None = None, align_corners: bool = False
 ) -> Body:
     """The PyTorch counterpart of `hrnet_jax.create_model`.
 
     Args:
-        name: `segmentation/<variant>` or `classification/<variant>`.
-        num_classes: 19 and 1000 by default.
-        align_corners: of all bilinear resizing (segmentation).
+        name: `segmentation/<variant>`, `landmarks/<variant>` or
+            `classification/<variant>`.
+        num_outputs: classes or points; 19, 68 and 1000 by default.
+        align_corners: of all bilinear resizing (not of classification).
 
     Raises:
         ValueError: for another family.
     """
-    family, variant = name.split("/")
-    if family == "segmentation":
-        method = "align_corners" if align_corners else "bilinear"
-        return SegmentationNet(get_variant(variant), num_classes or 19, method)
-    if family == "classification":
-        return ClassificationNet(get_variant(variant), num_classes or 1000, "nearest")
-    raise ValueError(
-        f"no PyTorch counterpart of {name!r}; "
-        "expected segmentation/<variant> or classification/<variant>"
-    )
+    family, _, variant = name.partition("/")
+    if family not in NETWORKS or variant not in VARIANTS:
+        raise ValueError(
+            f"no PyTorch counterpart of {name!r}; expected one of "
+            f"{', '.join(f'{family}/<variant>' for family in NETWORKS)}"
+        )
+    network, default = NETWORKS[family]
+    method = "align_corners" if align_corners else "bilinear"
+    method = "nearest" if family == "classification" else method
+    return network(get_variant(variant), num_outputs or default, method)
+
+
+# Family -> network, and its number of outputs where none is given.
+NETWORKS: dict[str, tuple[type[Body], int]] = {
+    "segmentation": (SegmentationNet, 19),
+    "landmarks": (LandmarkNet, 68),
+    "classification": (ClassificationNet, 1000),
+}

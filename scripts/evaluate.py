@@ -7,6 +7,8 @@
 The run's own configuration is used; any of its keys can be changed, for example
 --set dataset.data_dir=/data --set eval.inference.flip=true. Files of predictions
 and the folder of true points have the layout of the COFW68 benchmark.
+
+Several processes evaluate together: scripts/launch_local.py, docs/scaling.md.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import sys
 
 import numpy as np
 
-from hrnet_jax import command_line
+from hrnet_jax import command_line, distributed
 from hrnet_jax.data import cofw68
 from hrnet_jax.data.point_sets import W300
 from hrnet_jax.errors import ConfigError, DataError
@@ -91,9 +93,9 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Prints the metrics, one a line, and writes what was asked for."""
+    """Evaluates and reports."""
     arguments = parse_arguments()
-    with command_line.reporting_errors():
+    with command_line.reporting_errors_together():
         if arguments.workdir:
             splits = [name.strip() for name in (arguments.split or "").split(",")]
             scores = score_run(
@@ -105,13 +107,19 @@ def main() -> None:
             )
         else:
             scores = score_predictions(arguments.predictions, arguments.truth)
-        metrics = {split: score.metrics for split, score in scores.items()}
-        print_metrics(metrics)
-        if arguments.out:
-            (first, *others) = metrics.values()
-            write_json(arguments.out, metrics if others else first)
-        if arguments.errors or arguments.ced:
-            write_errors(scores, arguments.errors, arguments.ced)
+        if distributed.is_first():
+            report(scores, arguments)
+
+
+def report(scores: dict[str, Scores], arguments: argparse.Namespace) -> None:
+    """Prints the metrics, one a line, and writes what was asked for."""
+    metrics = {split: score.metrics for split, score in scores.items()}
+    print_metrics(metrics)
+    if arguments.out:
+        (first, *others) = metrics.values()
+        write_json(arguments.out, metrics if others else first)
+    if arguments.errors or arguments.ced:
+        write_errors(scores, arguments.errors, arguments.ced)
 
 
 def score_run(

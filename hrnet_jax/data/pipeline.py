@@ -2,9 +2,9 @@
 
 Sample g of a training run (g = 0, 1, 2, ... over all epochs) is a pure function
 of (seed, g): which record it shows, and the random numbers of its augmentation.
-Batch n holds the samples n * B ... n * B + B - 1. So a run that resumes at step
-n sees exactly the batches an uninterrupted one would see, with any number of
-threads, worker processes or hosts.
+Batch n holds the samples n * B ... n * B + B - 1, in this order. So a run that
+resumes at step n sees exactly the batches an uninterrupted one would see, with any
+number of threads, worker processes or hosts.
 """
 
 import functools
@@ -66,7 +66,8 @@ def train_batches(
         threads: without workers, threads that prepare one batch each; by
             default one per core, 16 at most.
         process_index: which of `process_count` hosts this is.
-        process_count: hosts; host p gets the samples g with g % count == p.
+        process_count: hosts; host p gets the p-th of `process_count` equal parts
+            of each batch.
 
     Returns:
         Batches as `stack_samples` makes them, of batch_size / process_count
@@ -87,9 +88,9 @@ def train_batches(
         .repeat(_ENDLESS // len(records))
         .random_map(functools.partial(_transform_train, transform))
     )
-    first = start_step * batch_size + process_index
-    samples = samples[first::process_count]
-    return _iterate(samples, batch_size // process_count, workers, threads)
+    batches = samples.batch(batch_size // process_count, batch_fn=stack_samples)
+    first = start_step * process_count + process_index
+    return _iterate(batches[first::process_count], workers, threads)
 
 
 def eval_batches(
@@ -114,7 +115,8 @@ def eval_batches(
         workers: as for `train_batches`.
         threads: as for `train_batches`.
         process_index: which of `process_count` hosts this is.
-        process_count: hosts; host p gets the samples g with g % count == p.
+        process_count: hosts; host p gets the p-th of `process_count` equal parts
+            of each batch.
 
     Returns:
         Batches as `stack_samples` makes them.
@@ -124,8 +126,8 @@ def eval_batches(
     """
     _check_sizes(records, batch_size, process_index, process_count)
     samples = grain.MapDataset.source(_PaddedRecords(records, transform, batch_size))
-    samples = samples[process_index::process_count]
-    return _iterate(samples, batch_size // process_count, workers, threads)
+    batches = samples.batch(batch_size // process_count, batch_fn=stack_samples)
+    return _iterate(batches[process_index::process_count], workers, threads)
 
 
 def stack_samples(samples: Sequence[Sample]) -> Batch:
@@ -168,10 +170,9 @@ def _transform_train(
 
 
 def _iterate(
-    samples: grain.MapDataset, local_batch: int, workers: int, threads: int | None
+    batches: grain.MapDataset, workers: int, threads: int | None
 ) -> Iterator[Batch]:
-    """Batches `samples` and reads ahead in threads or worker processes."""
-    batches = samples.batch(local_batch, batch_fn=stack_samples)
+    """Makes batches ahead of their use, in threads or worker processes."""
     if workers:
         _mark_flags_parsed()
         # A worker takes every `workers`-th batch whole, so the order of the

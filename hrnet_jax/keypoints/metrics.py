@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
+from hrnet_jax.distributed import gather_names, gather_rows
 from hrnet_jax.errors import ConfigError, DataError
 
 # Two groups of point indices; the normaliser is the distance of their centroids.
@@ -209,7 +209,7 @@ class LandmarkEvaluator:
         }
 
     def update(self, batch: dict, predictions: dict[str, jax.Array]) -> None:
-        """Takes one batch.
+        """Takes one batch; of several processes each learns of all faces.
 
         Args:
             batch: `image_points` float [B, K, 2], `annotated` 0/1 [B, K],
@@ -222,17 +222,19 @@ class LandmarkEvaluator:
             DataError: naming the image, for an annotation without a normaliser or
                 without points, and for predictions that are not finite.
         """
-        valid = _gather(batch["example_valid"]).astype(bool)
-        names = [
-            name
-            for name, kept in zip(_gather_names(batch["image_id"]), valid, strict=True)
-            if kept
-        ]
-        target, annotated, box_size, center, scale = (
-            _gather(batch[key])[valid]
-            for key in ("image_points", "annotated", "box_size", "center", "scale")
+        keys = "image_points", "annotated", "box_size", "center", "scale"
+        valid, points, *values = gather_rows(
+            [
+                batch["example_valid"],
+                predictions["points"],
+                *(batch[key] for key in keys),
+            ]
         )
-        points = _gather(predictions["points"])[valid]
+        valid = valid.astype(bool)
+        names = gather_names(batch["image_id"], batch["example_valid"])
+        names = [name for name, kept in zip(names, valid, strict=True) if kept]
+        target, annotated, box_size, center, scale = (rows[valid] for rows in values)
+        points = points[valid]
         predicted = self._to_image(
             *(np.asarray(x, np.float64) for x in (points, center, scale))
         )
@@ -352,26 +354,3 @@ def _errors(nme: np.ndarray, threshold: float) -> np.ndarray:
         index = int(np.flatnonzero(~np.isfinite(nme))[0])
         raise DataError(f"face {index}: error {nme[index]:g}; expected a finite number")
     return nme
-
-
-def _gather(values: jax.Array) -> np.ndarray:
-    """The whole of a batch, on every process."""
-    if jax.process_count() == 1:
-        return np.asarray(values)
-    return np.asarray(multihost_utils.process_allgather(values, tiled=True))
-
-
-def _gather_names(names: Sequence[str]) -> list[str]:
-    """The names of a batch: process after process, like its arrays."""
-    names = [str(name) for name in names]
-    if jax.process_count() == 1:
-        return names
-    # Only arrays travel, and of one shape.
-    encoded = [name.encode() for name in names]
-    longest = np.max([len(name) for name in encoded], initial=1)
-    width = int(np.max(multihost_utils.process_allgather(np.int32(longest))))
-    rows = np.zeros((len(names), width), np.uint8)
-    for row, name in zip(rows, encoded, strict=True):
-        row[: len(name)] = np.frombuffer(name, np.uint8)
-    gathered = multihost_utils.process_allgather(rows, tiled=True)
-    return [bytes(row).rstrip(b"\0").decode() for row in np.asarray(gathered)]

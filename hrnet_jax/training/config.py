@@ -9,6 +9,7 @@ import ml_collections
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.models.rematerialisation import remat_policy
 from hrnet_jax.options import read_options
 from hrnet_jax.registry import get_task
 from hrnet_jax.training.checkpoints import CheckpointOptions
@@ -30,7 +31,11 @@ class ModelOptions:
         norm: batch-norm mode, `batch` or `frozen`.
         norm_momentum: weight of the new batch in the running statistics.
         norm_epsilon: added to the variance.
-        remat: recompute modules in the backward pass to save memory.
+        remat: what the backward pass computes again to save memory: `none`,
+            `modules`, `blocks` or `convolutions` (see `models.rematerialisation`);
+            the booleans of earlier configurations mean `modules` and `none`.
+        lanes: channels that narrow branches are packed to, 0 for none (see
+            `models.packing`); None takes what the devices have.
         initializer: `he` or `official` (normal, standard deviation 0.001).
         init_from: a `.pth` or `.safetensors` file of any code base that
             `scripts/convert.py` reads, one of our work directories, or nothing.
@@ -50,12 +55,17 @@ class ModelOptions:
     norm: str = "batch"
     norm_momentum: float = 0.1
     norm_epsilon: float = 1e-5
-    remat: bool = False
+    # Any: read with a message of its own, as earlier values were booleans.
+    remat: Any = "none"
+    lanes: int | None = None
     initializer: str = "he"
     init_from: str = ""
     init_skip: tuple[str, ...] = ()
     init_partial: bool = False
     init_inplace_abn: bool | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "remat", remat_policy(self.remat))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +193,7 @@ CHANGEABLE = (
     "eval",
     "logging",
     "mesh",
+    "model.lanes",
     "model.remat",
 )
 
@@ -213,6 +224,7 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     config.eval.inference = dataclasses.asdict(kind.Inference())
     # None would fix the type of the key to "nothing".
     config.model.align_corners = ml_collections.config_dict.placeholder(bool)
+    config.model.lanes = ml_collections.config_dict.placeholder(int)
     config.model.init_inplace_abn = ml_collections.config_dict.placeholder(bool)
     config.model.representation = ml_collections.config_dict.placeholder(str)
     config.model.upsample = ml_collections.config_dict.placeholder(str)

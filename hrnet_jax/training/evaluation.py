@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
-from hrnet_jax import runtime
+from hrnet_jax import distributed, runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import eval_batches
 from hrnet_jax.data.records import Records
@@ -19,19 +19,20 @@ PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 def make_predict_step(task: Task, mesh: Mesh) -> PredictFn:
     """Builds the compiled function (variables, batch) -> predictions."""
 
+    def sharding(name: str, value: jax.Array) -> NamedSharding:
+        if name in task.totals:
+            return runtime.replicated(mesh)
+        rank = value.ndim if name in task.pixel_maps else 1
+        return runtime.batch_sharding(mesh, rank)
+
     def predict(variables: dict, batch: dict) -> dict[str, jax.Array]:
         predictions = task.predict(variables, batch)
         return {
-            name: jax.lax.with_sharding_constraint(
-                value,
-                runtime.replicated(mesh)
-                if name in task.totals
-                else runtime.batch_sharding(mesh),
-            )
+            name: jax.lax.with_sharding_constraint(value, sharding(name, value))
             for name, value in predictions.items()
         }
 
-    return runtime.jit(predict)
+    return runtime.jit(predict, mesh)
 
 
 def predictions_over(
@@ -101,7 +102,10 @@ def draw_split(
     count: int,
     **kwargs,
 ) -> dict[str, np.ndarray]:
-    """Pictures of up to `count` examples spread evenly over a split."""
+    """Pictures of up to `count` examples spread evenly over a split.
+
+    Of several processes all have to call it; the first draws, the others get none.
+    """
     count = min(count, len(records))
     chosen = _Subset(records, np.linspace(0, len(records) - 1, count, dtype=int))
     pictures: dict[str, np.ndarray] = {}
@@ -111,8 +115,9 @@ def draw_split(
         predict, task, variables, chosen, mesh, **kwargs
     ):
         per_example = {k: v for k, v in predictions.items() if k not in task.totals}
-        rows = jax.device_get((device_part(batch), per_example))
-        for index, name in enumerate(batch["image_id"]):
+        rows = distributed.gather_rows((device_part(batch), per_example))
+        names = distributed.gather_names(batch["image_id"], batch["example_valid"])
+        for index, name in enumerate(names if distributed.is_first() else ()):
             if not rows[0]["example_valid"][index]:
                 continue
             target, prediction = jax.tree.map(lambda x, i=index: x[i], rows)

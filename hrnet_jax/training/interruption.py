@@ -34,18 +34,30 @@ def watch_for_signals() -> Iterator[Callable[[int], bool]]:
 
     Yields:
         A function of the step that tells whether to stop now. With several
-        processes all of them answer alike, so they save the same step.
+        processes all of them answer alike, so they save the same step, whichever
+        got the signal.
     """
-    asked = threading.Event()
-    if jax.process_count() > 1:
-        # JAX's preemption service relays the signal to every process.
-        yield multihost_utils.reached_preemption_sync_point
-        return
     if threading.current_thread() is not threading.main_thread():
         yield lambda step: False
         return
+    if jax.process_count() > 1:
+        # JAX's preemption service has caught the signal since the processes met, and
+        # lets all of them agree on a step.
+        yield multihost_utils.reached_preemption_sync_point
+        return
+    asked = threading.Event()
     previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
     try:
         yield lambda step: asked.is_set()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def let_signals_end_this() -> None:
+    """SIGTERM ends this process from now on: nothing is left to be saved.
+
+    A process alone never changed that, outside `watch_for_signals`.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if jax.process_count() > 1 and is_main:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

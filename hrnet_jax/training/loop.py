@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax import runtime
+from hrnet_jax import distributed, runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import train_batches
 from hrnet_jax.errors import HRNetError
@@ -161,7 +161,7 @@ class Loop:
             initial=first,
             desc="train",
             unit="step",
-            disable=not self.run.config.logging.progress or jax.process_index() > 0,
+            disable=not (self.run.config.logging.progress and distributed.is_first()),
         )
 
 

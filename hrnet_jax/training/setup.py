@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from hrnet_jax import runtime
+from hrnet_jax import distributed, runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
@@ -78,6 +79,7 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
         ),
         dtype=config.precision,
         remat=options.remat,
+        lanes=runtime.lanes() if options.lanes is None else options.lanes,
         **get_task(config.task).model_options(info),
         **{key: value for key, value in chosen.items() if value is not None},
         **options.options,
@@ -173,6 +175,7 @@ def check_batch(config: TrainConfig, mesh: Mesh) -> None:
     Raises:
         ConfigError: naming the key and the number of devices.
     """
+    distributed.check_mesh(mesh)
     micro = config.optimizer.accumulate
     what = " times micro-batches" if micro > 1 else ""
     _check_multiple("batch_size", config.batch_size, micro * mesh.shape["data"], what)
@@ -180,11 +183,12 @@ def check_batch(config: TrainConfig, mesh: Mesh) -> None:
 
 
 def check_eval_batch(config: TrainConfig, mesh: Mesh) -> None:
-    """Checks that evaluation batches divide over the devices.
+    """Checks that evaluation batches divide over the devices and processes.
 
     Raises:
         ConfigError: naming the key and the number of devices.
     """
+    distributed.check_mesh(mesh)
     _check_multiple("eval.batch_size", config.eval.batch_size, mesh.shape["data"])
 
 
@@ -218,5 +222,19 @@ def total_steps(config: TrainConfig, examples: int) -> int:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts a tree whole onto every device of a mesh."""
-    return jax.device_put(tree, runtime.replicated(mesh))
+    """Puts a tree whole onto every device of a mesh.
+
+    Of several processes each has to bring the same.
+    """
+    whole = runtime.replicated(mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, whole)
+
+    # `device_put` would compare every leaf among all processes.
+    def put(leaf: Any) -> jax.Array:
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(
+            values.shape, whole, lambda index: values[index]
+        )
+
+    return jax.tree.map(put, tree)

@@ -85,6 +85,7 @@ def make_train_step(
     whole = runtime.replicated(mesh)
     return runtime.jit(
         train_step,
+        mesh,
         donate_argnums=0,
         in_shardings=(whole, None),
         out_shardings=(whole, whole),

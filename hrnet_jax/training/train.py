@@ -11,12 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from hrnet_jax import runtime
+from hrnet_jax import distributed, runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.pictures import write_picture
 from hrnet_jax.registry import get_task
 from hrnet_jax.training import evaluation
+from hrnet_jax.training.agreement import check_same_folder, check_same_run
 from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import (
     TrainConfig,
@@ -26,6 +27,7 @@ from hrnet_jax.training.config import (
     to_json,
 )
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
+from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
 from hrnet_jax.training.reporting import Reporter, write_json
 from hrnet_jax.training.setup import (
@@ -55,9 +57,12 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     The same call goes on after a kill at any point and reaches the same
     parameters bit for bit; on a finished run it returns the result at once.
 
+    Several processes that called `distributed.join` (or
+    `jax.distributed.initialize`) train together when each makes the same call.
+
     Args:
         config: a ConfigDict, see `TrainConfig`.
-        workdir: made if missing.
+        workdir: made if missing; the same folder for all processes.
 
     Returns:
         Metrics of the best checkpoint on the test split (the evaluation split
@@ -71,6 +76,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     options = read_config(config)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
+    check_same_run(to_json(config))
     result_file = workdir / RESULT_FILE
     check_workdir(workdir, to_json(config))
     if result_file.exists():
@@ -82,11 +88,12 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     state = start_state(run, checkpoints)
     # Only now, so that a refused configuration can be mended and run again.
     _write_config(workdir, config)
+    check_same_folder(workdir / CONFIG_FILE)
     reporter = Reporter(
         workdir,
         int(state.step),
         tensorboard=options.logging.tensorboard,
-        active=jax.process_index() == 0,
+        active=distributed.is_first(),
     )
     started, first = time.perf_counter(), int(state.step)
     try:
@@ -94,6 +101,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         meta = {"dataset_info": run.train_records.info.to_json()}
         Loop(run, checkpoints, reporter, meta, inspection)(state)
         checkpoints.wait()
+        let_signals_end_this()
         seconds = time.perf_counter() - started
         steps = run.num_steps - first
         _log.info("%d steps in %.0f s", steps, seconds)
@@ -135,7 +143,8 @@ def evaluators_of_run(
 ) -> dict[str, Evaluator]:
     """Shows whole splits to evaluators of the task; see `evaluate`.
 
-    The metrics of a split do not depend on which others are named.
+    The metrics of a split do not depend on which others are named. Of several
+    processes all have to call this, and each gets evaluators that saw everything.
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
@@ -146,6 +155,7 @@ def evaluators_of_run(
     options = read_config(config)
     check_trainable(options)
     runtime.enable_compilation_cache()
+    check_same_run(to_json(config), step, *splits)
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)
     splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
@@ -211,7 +221,7 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
 
 
 def _write_config(workdir: pathlib.Path, config: Any) -> None:
-    if jax.process_index() == 0:
+    if distributed.is_first():
         write_json(workdir / CONFIG_FILE, to_json(config))
 
 
@@ -234,6 +244,7 @@ def read_json(path: pathlib.Path) -> dict:
 def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     """The newest checkpoint, or first weights where there is none."""
     options, latest = run.config, checkpoints.latest()
+    distributed.check_equal(f"newest checkpoint in {checkpoints.workdir}", str(latest))
     init = options.model
     if latest is not None:
         # Nothing but the shapes is needed; `init_from` may be gone by now.
@@ -308,7 +319,7 @@ class _Inspection:
 
 def _reading(config: TrainConfig, progress: str) -> dict[str, Any]:
     """Arguments of `evaluation.predictions_over` from a configuration."""
-    show = config.logging.progress and jax.process_index() == 0
+    show = config.logging.progress and distributed.is_first()
     return {
         "batch_size": config.eval.batch_size,
         "workers": config.dataset.workers,
@@ -334,7 +345,8 @@ def _finish(
         metrics = inspection.metrics(variables, split)
     if run.config.eval.pictures:
         pictures = inspection.pictures(variables, split, run.config.eval.pictures)
-        save_pictures(workdir / PICTURES_FOLDER, pictures)
+        if distributed.is_first():
+            save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {
         **metrics,
         "metrics": metrics,
@@ -343,10 +355,11 @@ def _finish(
         "num_steps": run.num_steps,
         "seed": run.config.seed,
         "device": f"{run.mesh.size} x {jax.devices()[0].device_kind}",
+        "processes": jax.process_count(),
         "seconds_of_last_session": round(seconds, 1),
     }
     name = run.task.best_metric[0]
-    if jax.process_index() == 0:
+    if distributed.is_first():
         draw_curves([workdir], name, workdir / CURVES_FILE)
         write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])

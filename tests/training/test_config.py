@@ -7,6 +7,8 @@ import pathlib
 
 import ml_collections
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
 import hrnet_jax
 from hrnet_jax.data.info import DatasetInfo
@@ -133,7 +135,8 @@ def test_an_experiment_cannot_invent_a_key():
         ({"batch_size": 8.0}, "'batch_size' must be a value of type int, got 8.0"),
         ({"seed": True}, "'seed' must be a value of type int, got True"),
         ({"model": "w18"}, "'model' must be a section of keys, got 'w18'"),
-        ({"model": {"remat": 1}}, "'model.remat' must be a value of type bool, got 1"),
+        ({"model": {"remat": 1}}, "'model.remat' must be one of none, .*, got 1"),
+        ({"model": {"remat": "block"}}, "'model.remat' must be one of .*, got 'block'"),
         ({"model": {"init_skip": "head"}}, "'model.init_skip' must be a tuple or list"),
         ({"precision": "float16"}, "'precision' must be float32 or bfloat16"),
         ({"batch_size": 0}, "'batch_size' must be a positive multiple"),
@@ -224,6 +227,23 @@ def test_places_and_reporting_may_change():
         section = old
         for key in dotted.split("."):
             section = section[key]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [("blocks", "blocks"), ("true", "modules"), ("false", "none")],
+)
+def test_recomputation_is_chosen_as_a_word_or_as_the_boolean_it_was(text, policy):
+    values, line = flags.FlagValues(), ["train.py", f"--config.model.remat={text}"]
+    config_flags.DEFINE_config_dict(
+        "config", default_config("segmentation"), flag_values=values, sys_argv=line
+    )
+    values(line)
+    assert read_config(values.config).model.remat == policy
+    saved = to_json(default_config("segmentation"))
+    changed = override(saved, [f"model.remat={text}"])
+    assert read_config(changed).model.remat == policy
+    assert differences(changed, saved) == []
 
 
 def test_override_sets_values_of_any_type():
