@@ -4,61 +4,104 @@ import functools
 import gc
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import (
+    AxisType,
+    Mesh,
+    NamedSharding,
+    PartitionSpec,
+    SingleDeviceSharding,
+)
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.piecewise import PiecewiseProgram
 
 _log = logging.getLogger(__name__)
 
-# Hands convolutions, matrix products and the elementwise work between them to
-# the CPU kernel library as whole units: an HRNet then compiles four times
-# faster and runs up to twice as fast. Experimental in XLA, so only used where
-# the jaxlib at hand accepts it.
-_CPU_OPTIONS = {
-    "xla_cpu_experimental_ynn_fusion_type": ",".join(
-        f"LIBRARY_FUSION_TYPE_{kind}"
-        for kind in ("INDIVIDUAL_CONVOLUTION", "INDIVIDUAL_DOT", "ELTWISE", "REDUCE")
-    )
+_OPTIONS = {
+    # Hands convolutions, matrix products and the elementwise work between them to
+    # the CPU kernel library as whole units: an HRNet then compiles four times
+    # faster and runs up to twice as fast. Experimental in XLA, so only used where
+    # the jaxlib at hand accepts it.
+    "cpu": {
+        "xla_cpu_experimental_ynn_fusion_type": ",".join(
+            f"LIBRARY_FUSION_TYPE_{kind}"
+            for kind in (
+                "INDIVIDUAL_CONVOLUTION",
+                "INDIVIDUAL_DOT",
+                "ELTWISE",
+                "REDUCE",
+            )
+        )
+    },
+    # For small batches the TPU compiler cuts rows into pieces and puts them into the
+    # batch, with copies around every convolution. Packed maps (`models.packing`) are
+    # better left alone: figures in docs/performance.md.
+    "tpu": {
+        "xla_tpu_run_space_to_batch": "false",
+        "xla_tpu_run_space_to_batch_on_new_platforms": "false",
+    },
 }
-
 
 # Values that a TPU moves and computes with together; narrower maps are padded.
 _TPU_LANES = 128
 
 
-def platform(mesh: Mesh | None = None) -> str:
-    """`cpu`, `gpu` or `tpu`: of a mesh, whose devices may be elsewhere, or else here."""
-    return jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
-
-
 def lanes(mesh: Mesh | None = None) -> int:
     """Channels that fill a row of the devices' registers, 0 where any number does.
 
-    See `models.packing`.
+    Args:
+        mesh: of the devices, which may be elsewhere; those here if None.
     """
-    return _TPU_LANES if platform(mesh) == "tpu" else 0
+    return _TPU_LANES if _device(mesh).platform == "tpu" else 0
 
 
 def compiler_options(mesh: Mesh | None = None) -> dict[str, str]:
     """Compiler options for `jax.jit`, for the devices of a mesh or else those here."""
-    if platform(mesh) != "cpu" or not _accepted("cpu"):
-        return {}
-    return dict(_CPU_OPTIONS)
+    device = _device(mesh)
+    options = _OPTIONS.get(device.platform)
+    return dict(options) if options and _accepted(device) else {}
+
+
+def _device(mesh: Mesh | None) -> jax.Device:
+    """A device to ask; of several processes each has to ask one of its own."""
+    if mesh is None:
+        return jax.local_devices()[0]
+    devices = list(mesh.devices.flat)
+    own = (d for d in devices if d.process_index == jax.process_index())
+    return next(own, devices[0])
 
 
 @functools.cache
-def _accepted(backend: str) -> bool:
-    """Whether this jaxlib knows our options for `backend` and computes right.
+def _accepted(device: jax.Device) -> bool:
+    """Whether the compiler for a device knows our options, and on a CPU is right."""
+    platform = device.platform
+    options = _OPTIONS[platform]
+    argument = jax.ShapeDtypeStruct(
+        (8,), np.float32, sharding=SingleDeviceSharding(device)
+    )
+    try:
+        traced = jax.jit(jnp.square).trace(argument)
+        lowered = traced.lower(lowering_platforms=(platform,))
+        lowered.compile(compiler_options=options)
+        right = platform != "cpu" or _resizes_right(options)
+    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
+        _log.warning("compiler options for %s not accepted: %s", platform, error)
+        return False
+    if not right:
+        _log.warning("compiler options for %s give wrong results: not used", platform)
+    return right
 
-    The probe is what resizing does, a batched product with a repeated matrix,
-    because wrong results of just that were reported of other releases.
+
+def _resizes_right(options: dict[str, str]) -> bool:
+    """Whether resizing, a batched product with a repeated matrix, comes out right.
+
+    Wrong results of just that were reported of other releases.
     """
 
     def product(matrix, x):
@@ -69,15 +112,8 @@ def _accepted(backend: str) -> bool:
     rng = np.random.default_rng(0)
     matrix = rng.normal(size=(16, 8)).astype(np.float32)
     x = rng.normal(size=(12, 8, 18)).astype(np.float32)
-    try:
-        got = jax.jit(product, compiler_options=_CPU_OPTIONS)(matrix, x)
-    except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
-        _log.warning("compiler options for %s not accepted: %s", backend, error)
-        return False
-    right = np.allclose(got, 2 * np.einsum("mn,bnk->bmk", matrix, x), atol=1e-4)
-    if not right:
-        _log.warning("compiler options for %s give wrong results: not used", backend)
-    return right
+    got = jax.jit(product, compiler_options=options)(matrix, x)
+    return np.allclose(got, 2 * np.einsum("mn,bnk->bmk", matrix, x), atol=1e-4)
 
 
 def jit(function, mesh: Mesh | None = None, **kwargs):
@@ -171,17 +207,20 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
     return folder
 
 
-def make_mesh(data: int = -1, space: int = 1) -> Mesh:
+def make_mesh(
+    data: int = -1, space: int = 1, devices: Sequence[jax.Device] | None = None
+) -> Mesh:
     """The one mesh of the project, with axes `data` and `space`.
 
     Args:
         data: devices along the batch; -1 takes all that `space` leaves.
         space: devices along the height of images (spatial partitioning).
+        devices: to choose from; all that are here if None.
 
     Raises:
         ConfigError: if the devices do not divide so.
     """
-    devices = jax.devices()
+    devices = jax.devices() if devices is None else devices
     if space < 1 or len(devices) % space:
         raise ConfigError(
             f"mesh.space={space} does not divide the {len(devices)} devices"

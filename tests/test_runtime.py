@@ -1,7 +1,9 @@
 """Devices, mesh, compiler options and the compilation cache."""
 
 import gc
+import importlib.util
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from jax.sharding import AxisType, PartitionSpec
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.piecewise import PiecewiseProgram
+from hrnet_jax.planning import topologies
 
 
 def test_there_are_eight_virtual_devices():
@@ -141,15 +144,41 @@ def test_compiler_options_do_not_change_results():
 def test_options_that_this_compiler_refuses_are_left_out(
     forget_probe, monkeypatch, caplog
 ):
-    monkeypatch.setattr(runtime, "_CPU_OPTIONS", {"xla_no_such_option": "1"})
+    monkeypatch.setitem(runtime._OPTIONS, "cpu", {"xla_no_such_option": "1"})
     assert runtime.compiler_options() == {}
     assert "not accepted" in caplog.text
     assert runtime.jit(lambda x: x + 1)(jnp.ones(())) == 2
 
 
-def test_options_are_for_cpu_only(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert runtime.compiler_options() == {}
+@pytest.mark.parametrize(
+    ("platform", "options", "lanes"), [("tpu", True, 128), ("gpu", False, 0)]
+)
+def test_options_and_lanes_are_those_of_the_mesh(platform, options, lanes, monkeypatch):
+    monkeypatch.setattr(runtime, "_accepted", lambda device: True)
+    monkeypatch.setattr(
+        runtime, "_device", lambda mesh: types.SimpleNamespace(platform=platform)
+    )
+    found = runtime.compiler_options()
+    assert bool(found) is options
+    assert all(name.startswith(f"xla_{platform}_") for name in found)
+    assert runtime.lanes() == lanes
+
+
+def test_a_cpu_has_options_and_no_lanes():
+    mesh = runtime.make_mesh(data=2)
+    assert list(runtime.compiler_options(mesh)) == list(runtime._OPTIONS["cpu"])
+    assert runtime.lanes(mesh) == 0
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="libtpu is not installed"
+)
+def test_the_tpu_compiler_knows_our_options():
+    topologies.require_libtpu()
+    chosen = topologies.parse_slices("v5e:1x1")[0]
+    mesh = topologies.make_mesh(chosen, topologies.describe(chosen))
+    assert runtime.compiler_options(mesh) == runtime._OPTIONS["tpu"]
+    assert runtime.lanes(mesh) == 128
 
 
 @pytest.fixture

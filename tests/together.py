@@ -32,7 +32,7 @@ def launch(
         env=tiny.environment(TMPDIR=str(tiny.session_dir())),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
     )
 

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from hrnet_jax.errors import ConfigError
 
 # Keys whose second axis is the image height, which `space` cuts.
-_MAPS = ("image", "label")
+MAPS = ("image", "label")
 
 
 def feed(
@@ -88,7 +88,7 @@ def _to_global(key: str, value: np.ndarray, mesh: Mesh) -> jax.Array:
             "the mesh's data axis"
         )
     axes = ["data"]
-    if key in _MAPS and space > 1:
+    if key in MAPS and space > 1:
         if value.shape[1] % space:
             raise ConfigError(
                 f"the height of {key!r}, {value.shape[1]} pixels, is not divisible "

@@ -66,10 +66,12 @@ class Conv(nn.Module):
         return y
 
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        if self.pixels_in > 1 and self.pixels_in == self.stride * self.pixels:
+        wanted = self.stride * self.pixels
+        if self.pixels > 1 or self.pixels_in == wanted > 1:
+            x = pack(unpack(x, self.pixels_in), wanted)
             return convolve_packed(x, kernel, self.stride, self.pixels)
         x = unpack(x, self.pixels_in)
-        return pack(convolve(x, kernel.astype(self.dtype), self.stride), self.pixels)
+        return convolve(x, kernel.astype(self.dtype), self.stride)
 
 
 @jax.jit

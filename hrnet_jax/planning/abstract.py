@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
+from hrnet_jax.data.feeding import MAPS
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.landmark_source import landmark_features
 from hrnet_jax.data.writing import segmentation_features
@@ -19,9 +20,6 @@ from hrnet_jax.training.task import Task
 
 # Faces are cut out, so that their images may have any size.
 _FACE_IMAGE = (256, 256)
-
-# Keys whose second axis is the image height; see `data.feeding`.
-_MAPS = ("image", "label")
 
 
 def train_batch(
@@ -122,12 +120,12 @@ def _batch(
     batch = {}
     for key, array in arrays.items():
         shape = (batch_size, *np.shape(array))
-        if key in _MAPS and shape[1] % space:
+        if key in MAPS and shape[1] % space:
             raise ConfigError(
                 f"the height of {key!r}, {shape[1]} pixels, is not divisible by "
                 f"space:{space}"
             )
-        ndim = len(shape) if key in _MAPS else 1
+        ndim = len(shape) if key in MAPS else 1
         batch[key] = jax.ShapeDtypeStruct(
             shape,
             jax.dtypes.canonicalize_dtype(array.dtype),

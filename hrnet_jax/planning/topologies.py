@@ -6,10 +6,10 @@ import os
 import re
 
 import jax
-import numpy as np
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
+from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.planning.chips import CHIPS, Chip, chips_in, find_chip
 
@@ -161,5 +161,4 @@ def make_mesh(
             f"a mesh of data:{data},space:{space} has {data * space} devices, "
             f"{chosen.name} has {count}; give --mesh=data:N,space:M or one of both"
         )
-    grid = np.asarray(devices).reshape(data, space)
-    return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))
+    return runtime.make_mesh(data, space, devices)
