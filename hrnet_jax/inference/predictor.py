@@ -1,5 +1,6 @@
 """Predicts for single images of any size."""
 
+import copy
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import DataError
+from hrnet_jax.models.folding import fold_batch_norm
 from hrnet_jax.training.task import Labelling
 
 if TYPE_CHECKING:
@@ -23,7 +25,8 @@ class Predictor:
     """A task with weights, applied to one image at a time.
 
     Each image size is compiled once; `pad_multiple` lets similar sizes share a
-    program, at the price of slightly other values near the padded border.
+    program, at the price of slightly other values near the padded border. Norms are
+    folded into the convolutions before them, which changes values by rounding.
 
     Args:
         task: from `load_run` or built by hand.
@@ -35,9 +38,11 @@ class Predictor:
         if pad_multiple < 1:
             raise ValueError(f"pad_multiple must be at least 1, got {pad_multiple}")
         self.task = task
-        self.variables = jax.device_put(variables)
         self._multiple = pad_multiple
-        self._predict = runtime.jit(task.predict)
+        folded = copy.copy(task)
+        folded.model, weights = fold_batch_norm(task.model, variables)
+        self._variables = jax.device_put(weights)
+        self._predict = runtime.jit(folded.predict)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "ExportedModel":
@@ -73,7 +78,7 @@ class Predictor:
         height, width = images.shape[1:3]
         images = self._pad(images)
         predictions = join_parts(
-            jax.device_get(self._predict(self.variables, {"image": part}))
+            jax.device_get(self._predict(self._variables, {"image": part}))
             for part in equal_parts(images)
         )
         predictions = {

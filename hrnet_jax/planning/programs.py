@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 
+from hrnet_jax import runtime
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.models.cost import jaxpr_multiply_adds
 from hrnet_jax.planning.abstract import device_bytes
@@ -152,7 +153,9 @@ def _key(lowered: Any, arguments: tuple) -> str:
     ]
     versions = [importlib.metadata.version("jax"), _libtpu_version()]
     flags = os.environ.get("LIBTPU_INIT_ARGS", "")
-    text = json.dumps([_VERSION, versions, flags, devices]) + lowered.as_text()
+    options = runtime.compiler_options(sharding.mesh)
+    facts = [_VERSION, versions, flags, options, devices]
+    text = json.dumps(facts) + lowered.as_text()
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

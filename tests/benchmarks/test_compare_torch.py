@@ -159,6 +159,19 @@ def test_a_case_that_fails_leaves_the_others_and_a_code(monkeypatch, tmp_path):
     assert done["speed_ratio_to_best"] > 0
 
 
+def test_shares_are_of_the_largest_peak_that_was_seen(monkeypatch):
+    peaks = iter([40.0, 80.0, 20.0])
+    monkeypatch.setattr(compare_torch, "matmul_flops_per_s", lambda dtype: next(peaks))
+    cases = [{"dtype": "float32", "flops_per_s": 8.0}, {"dtype": "float32"}]
+    report = {"matmul_flops_per_s": {"float32": 0.0}, "cases": cases}
+    shares = []
+    for _ in range(3):
+        compare_torch._add_shares(report, "float32")
+        shares.append(cases[0]["share_of_matmul_peak"])
+    assert shares == [0.2, 0.1, 0.1]
+    assert "share_of_matmul_peak" not in cases[1]
+
+
 @pytest.mark.parametrize(
     "case", ["small:infer", "small:predict:1x32x32", "small:infer:1x32"]
 )
