@@ -1,6 +1,7 @@
 """From a configuration to the parts of a run."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,11 @@ from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.task import Labelling, Task
+
+_log = logging.getLogger(__name__)
+
+# Of the lowest-resolution branch.
+_LOWEST_STRIDE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,15 +57,31 @@ def build_run(config: TrainConfig) -> Run:
         open_split(config, split)  # or a typo would show after hours of training
     steps = total_steps(config, len(records))
     schedule = make_schedule(config.schedule, steps)
+    task = build_task(config, records.info, evaluated_splits(config))
+    _report_uneven_rows(task.image_size[0], mesh)
     return Run(
         config=config,
         mesh=mesh,
-        task=build_task(config, records.info, evaluated_splits(config)),
+        task=task,
         train_records=records,
         num_steps=steps,
         schedule=schedule,
         optimizer=make_optimizer(config.optimizer, schedule),
     )
+
+
+def _report_uneven_rows(height: int, mesh: Mesh) -> None:
+    """Says so where rows of images do not divide evenly in every branch."""
+    space = mesh.shape["space"]
+    step = _LOWEST_STRIDE * space
+    if space > 1 and height % step:
+        _log.warning(
+            "images of %d rows on mesh.space=%d: rows of the lower branches do not "
+            "divide evenly and are gathered; a multiple of %d rows is faster",
+            height,
+            space,
+            step,
+        )
 
 
 def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.config import read_config
 from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.setup import build_run
 from hrnet_jax.training.train import evaluate, train
 from tests import tiny
 
@@ -62,6 +64,12 @@ def test_several_devices_train_like_one(mesh, runs):
         np.testing.assert_allclose(
             second[name], array, rtol=2e-5, atol=2e-5, err_msg=name
         )
+
+
+@pytest.mark.parametrize(("space", "reported"), [(1, False), (2, True)])
+def test_rows_that_do_not_divide_evenly_are_reported(space, reported, caplog):
+    build_run(read_config(sharded(data=1, space=space)))  # crops of 32 rows
+    assert ("a multiple of 64 rows is faster" in caplog.text) is reported
 
 
 def test_a_checkpoint_of_eight_devices_scores_the_same_on_one(runs):
