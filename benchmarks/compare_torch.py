@@ -69,7 +69,7 @@ ALL_CASES = {
 
 # Our program that users get: what `load_run(workdir).predict` and `train` run.
 # A test asks a `Predictor` whether this is still so.
-OURS = {"infer": "jax", "train": "jax"}
+OURS = {"infer": "jax_folded", "train": "jax"}
 
 # Largest difference of outputs in standard deviations, and of losses relative.
 TOLERANCE = 1e-4

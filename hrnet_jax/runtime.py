@@ -1,5 +1,6 @@
 """Devices, mesh, compiler options and the compilation cache."""
 
+import ctypes
 import functools
 import gc
 import logging
@@ -141,6 +142,35 @@ def _traced_on(mesh: Mesh, function: Callable) -> Callable:
             return function(*args, **kwargs)
 
     return traced
+
+
+# Parameters of the C library's `mallopt`, from glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Lets this process keep the memory of large freed arrays for the next ones.
+
+    On a CPU a program gets its temporary memory as one block. The C library returns
+    blocks of more than 32 MB to the system at once, so every call would get fresh
+    pages, and their first touch takes up to a fifth of the time of a prediction
+    (docs/performance.md). Steps of training gain nothing.
+
+    Returns:
+        Whether the C library does so from now on: glibc does, others need not, and
+        accelerators have allocators of their own.
+    """
+    if jax.default_backend() != "cpu":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another system
+        return False
+    largest = 2**30
+    return bool(
+        mallopt(_M_MMAP_THRESHOLD, largest) and mallopt(_M_TRIM_THRESHOLD, largest)
+    )
 
 
 def row_shards() -> int:

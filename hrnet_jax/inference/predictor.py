@@ -43,6 +43,7 @@ class Predictor:
         folded.model, weights = fold_batch_norm(task.model, variables)
         self._variables = jax.device_put(weights)
         self._predict = runtime.jit(folded.predict)
+        runtime.keep_freed_memory()
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> "ExportedModel":

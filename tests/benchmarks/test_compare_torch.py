@@ -230,13 +230,20 @@ def test_torch_compile_starts_without_kept_kernels(monkeypatch):
     assert not folder.exists()
 
 
-def test_ours_is_what_a_user_runs():
-    info = DatasetInfo(
-        name="two", num_classes=2, class_names=("a", "b"), palette=((0, 0, 0),) * 2
-    )
+def test_ours_is_what_a_user_runs(monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def predict(self, variables, batch):
+        raise Seen(self.model.norm.is_folded)
+
+    monkeypatch.setattr(SegmentationTask, "predict", predict)
+    info = DatasetInfo("two", 2, ("a", "b"), ((0, 0, 0),) * 2)
     model = create_model("segmentation/small", num_classes=2)
     predictor = Predictor(SegmentationTask(model, info), initial_variables(model))
-    served = "jax_folded" if predictor.task.model.norm.is_folded else "jax"
+    with pytest.raises(Seen) as seen:
+        predictor.predict(np.zeros((32, 32, 3), np.uint8))
+    served = "jax_folded" if seen.value.args[0] else "jax"
     assert compare_torch.OURS["infer"] == served
 
 
