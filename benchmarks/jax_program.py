@@ -157,6 +157,7 @@ def make_program(
     if case.mode == "infer":
         if folded:
             model, variables = fold_batch_norm(model, variables)
+        runtime.keep_freed_memory()  # As `Predictor` does, for both frameworks here.
         function = runtime.jit(lambda variables, x: model.apply(variables, x))
         arguments = jax.device_put((variables, batch["image"]))
         return InferProgram(function, arguments, variables, batch, model)
