@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import pathlib
+import platform
 import types
 
 import jax
@@ -151,16 +152,16 @@ def test_options_that_this_compiler_refuses_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("platform", "options", "lanes"), [("tpu", True, 128), ("gpu", False, 0)]
+    ("kind", "options", "lanes"), [("tpu", True, 128), ("gpu", False, 0)]
 )
-def test_options_and_lanes_are_those_of_the_mesh(platform, options, lanes, monkeypatch):
+def test_options_and_lanes_are_those_of_the_mesh(kind, options, lanes, monkeypatch):
     monkeypatch.setattr(runtime, "_accepted", lambda device: True)
     monkeypatch.setattr(
-        runtime, "_device", lambda mesh: types.SimpleNamespace(platform=platform)
+        runtime, "_device", lambda mesh: types.SimpleNamespace(platform=kind)
     )
     found = runtime.compiler_options()
     assert bool(found) is options
-    assert all(name.startswith(f"xla_{platform}_") for name in found)
+    assert all(name.startswith(f"xla_{kind}_") for name in found)
     assert runtime.lanes() == lanes
 
 
@@ -179,6 +180,16 @@ def test_the_tpu_compiler_knows_our_options():
     mesh = topologies.make_mesh(chosen, topologies.describe(chosen))
     assert runtime.compiler_options(mesh) == runtime._OPTIONS["tpu"]
     assert runtime.lanes(mesh) == 128
+
+
+@pytest.mark.parametrize(("backend", "kept"), [("cpu", True), ("gpu", False)])
+def test_freed_memory_is_kept_on_a_cpu_with_glibc(backend, kept, monkeypatch):
+    if kept and platform.libc_ver()[0] != "glibc":
+        pytest.skip("another C library")
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    runtime.keep_freed_memory.cache_clear()
+    assert runtime.keep_freed_memory() is kept
+    runtime.keep_freed_memory.cache_clear()
 
 
 @pytest.fixture
