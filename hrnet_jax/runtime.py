@@ -1,11 +1,12 @@
 """Devices, mesh, compiler options and the compilation cache."""
 
+import contextlib
 import ctypes
 import functools
 import gc
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -89,7 +90,8 @@ def _accepted(device: jax.Device) -> bool:
     try:
         traced = jax.jit(jnp.square).trace(argument)
         lowered = traced.lower(lowering_platforms=(platform,))
-        lowered.compile(compiler_options=options)
+        with nothing_cached():
+            lowered.compile(compiler_options=options)
         right = platform != "cpu" or _resizes_right(options)
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
         _log.warning("compiler options for %s not accepted: %s", platform, error)
@@ -235,6 +237,23 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return folder
+
+
+@contextlib.contextmanager
+def nothing_cached() -> Iterator[None]:
+    """Keeps programs out of the compilation cache, for devices that are not here.
+
+    JAX writes those, but cannot read them back (0.10.2: "must be constructed with a
+    Client"). Whether there is a cache it decides once and for all, so the cache stays
+    and nothing takes long enough for it.
+    """
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = getattr(jax.config, name)
+    jax.config.update(name, float("inf"))
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def make_mesh(

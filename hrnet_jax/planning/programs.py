@@ -66,7 +66,7 @@ def compile_costs(
         return ProgramCosts.from_json(known)
     started = time.perf_counter()
     try:
-        with _heartbeat(name), _no_compilation_cache():
+        with _heartbeat(name), runtime.nothing_cached():
             compiled = _compile(name, lowered)
     except DoesNotFitError as error:
         _keep(path, {_TOO_LARGE: str(error)})
@@ -164,22 +164,6 @@ def _libtpu_version() -> str:
         return importlib.metadata.version("libtpu")
     except importlib.metadata.PackageNotFoundError:
         return os.environ.get("TPU_LIBRARY_PATH", "")
-
-
-@contextmanager
-def _no_compilation_cache() -> Iterator[None]:
-    """Writes nothing that could never be read again; see `compile_costs`.
-
-    Whether there is a cache JAX decides once and for all, so the cache stays and
-    nothing takes long enough for it.
-    """
-    name = "jax_persistent_cache_min_compile_time_secs"
-    before = getattr(jax.config, name)
-    jax.config.update(name, float("inf"))
-    try:
-        yield
-    finally:
-        jax.config.update(name, before)
 
 
 @contextmanager
