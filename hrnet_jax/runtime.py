@@ -157,13 +157,15 @@ def keep_freed_memory() -> bool:
     On a CPU a program gets its temporary memory as one block. The C library returns
     blocks of more than 32 MB to the system at once, so every call would get fresh
     pages, and their first touch takes up to a fifth of the time of a prediction
-    (docs/performance.md). Steps of training gain nothing.
+    (docs/performance.md). Steps of training gain nothing. The process then holds as
+    much memory as it ever needed; `HRNET_JAX_KEEP_MEMORY=0` leaves all as it is.
 
     Returns:
         Whether the C library does so from now on: glibc does, others need not, and
         accelerators have allocators of their own.
     """
-    if jax.default_backend() != "cpu":
+    wanted = os.environ.get("HRNET_JAX_KEEP_MEMORY", "1") != "0"
+    if not wanted or jax.default_backend() != "cpu":
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -7,6 +7,8 @@ import pathlib
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
+# One process runs thousands of tests: it is not to hold the most any of them needed.
+os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 
 import pytest
 

@@ -3,7 +3,6 @@
 import gc
 import importlib.util
 import pathlib
-import platform
 import types
 
 import jax
@@ -182,13 +181,33 @@ def test_the_tpu_compiler_knows_our_options():
     assert runtime.lanes(mesh) == 128
 
 
-@pytest.mark.parametrize(("backend", "kept"), [("cpu", True), ("gpu", False)])
-def test_freed_memory_is_kept_on_a_cpu_with_glibc(backend, kept, monkeypatch):
-    if kept and platform.libc_ver()[0] != "glibc":
-        pytest.skip("another C library")
+@pytest.mark.parametrize(
+    ("backend", "variable", "kept"),
+    [("cpu", "1", True), ("gpu", "1", False), ("cpu", "0", False)],
+)
+def test_freed_memory_is_kept_on_a_cpu_unless_unwanted(
+    backend, variable, kept, monkeypatch
+):
+    calls = []
+    library = types.SimpleNamespace(mallopt=lambda *args: calls.append(args) or 1)
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setenv("HRNET_JAX_KEEP_MEMORY", variable)
     runtime.keep_freed_memory.cache_clear()
     assert runtime.keep_freed_memory() is kept
+    # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc.
+    assert calls == ([(-3, 2**30), (-1, 2**30)] if kept else [])
+    runtime.keep_freed_memory.cache_clear()
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    def no_library(name):
+        raise TypeError(name)
+
+    monkeypatch.setattr(runtime.ctypes, "CDLL", no_library)
+    monkeypatch.setenv("HRNET_JAX_KEEP_MEMORY", "1")
+    runtime.keep_freed_memory.cache_clear()
+    assert runtime.keep_freed_memory() is False
     runtime.keep_freed_memory.cache_clear()
 
 
