@@ -57,12 +57,7 @@ _COMMON_CASES = (
 # What finishes: on a CPU torch.compile takes a minute or more for each program, so
 # there crops are small and few; a GPU gets what it is bought for.
 ALL_CASES = {
-    "cpu": (
-        "w18:infer:1x256x512",
-        "w48:infer:1x256x512",
-        "w18:train:4x128x128",
-        "w48:train:2x128x128",
-    ),
+    "cpu": (*_COMMON_CASES, "w18:train:4x128x128", "w48:train:2x128x128"),
     "cuda": (
         *_COMMON_CASES,
         "classification/w18:infer:8x224x224",
