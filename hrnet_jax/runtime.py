@@ -124,8 +124,9 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
 
     Args:
         function: what to compile.
-        mesh: where its arguments will lie, else on the default backend. Where that divides the rows of images,
-            `row_shards` says so while the function is traced.
+        mesh: where its arguments will lie; on the default backend if None. Where it
+            divides the rows of images, `row_shards` says so while the function is
+            traced.
         **kwargs: for `jax.jit`.
     """
     if mesh is not None and mesh.shape["space"] > 1:

@@ -1,7 +1,6 @@
 """The command line of `profile.py`."""
 
 import argparse
-import json
 import pathlib
 import sys
 
@@ -9,7 +8,8 @@ from benchmarks.profiling.machine import measure_machine
 from benchmarks.profiling.measure import Options, profile_case
 from benchmarks.profiling.picture import check_format, draw_profiles
 from benchmarks.profiling.report import case_lines, machine_lines
-from benchmarks.timing import environment, parse_case
+from benchmarks.reports import provenance, write_report
+from benchmarks.timing import parse_case
 from hrnet_jax.errors import ConfigError, HRNetError
 from hrnet_jax.registry import create_model
 
@@ -43,21 +43,16 @@ def main(argv: list[str] | None = None) -> dict:
             _check_folder(path)
         if options.picture:
             check_format(options.picture)
+        origin = provenance("profile", sys.argv[1:] if argv is None else argv)
         machine = measure_machine(options.dtype)
         print(machine_lines(machine.as_dict()), flush=True)
         for case in parsed:
             result = profile_case(case, how, machine)
             results.append(result)
             print(f"\n{case_lines(result)}", flush=True)
-            report = {
-                "command": " ".join(["benchmarks/profile.py", *(argv or sys.argv[1:])]),
-                "environment": environment(),
-                "machine": machine.as_dict(),
-                "cases": results,
-            }
+            report = origin | {"machine": machine.as_dict(), "cases": results}
             if options.json:
-                text = json.dumps(report, indent=1)
-                pathlib.Path(options.json).write_text(f"{text}\n")
+                write_report(options.json, report)
             if options.picture:
                 draw_profiles(results, report["machine"], options.picture)
     except (HRNetError, ValueError) as error:

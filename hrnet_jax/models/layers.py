@@ -66,6 +66,7 @@ class Conv(nn.Module):
         return y
 
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        # Positions of the argument that lead to those of the result.
         wanted = self.stride * self.pixels
         if self.pixels > 1 or self.pixels_in == wanted > 1:
             x = pack(unpack(x, self.pixels_in), wanted)

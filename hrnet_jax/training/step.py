@@ -45,15 +45,7 @@ def make_train_step(
         ema_decay: decay of the weight average, 0 for none.
     """
 
-    def gradients(params, batch_stats, batch, rngs):
-        def loss(params):
-            variables = {"params": params, "batch_stats": batch_stats}
-            return loss_fn(variables, batch, rngs)
-
-        (value, (stats, scalars)), grads = jax.value_and_grad(loss, has_aux=True)(
-            params
-        )
-        return grads, stats, {"loss": value, **scalars}
+    gradients = _gradients_of(loss_fn)
 
     def train_step(state: TrainState, batch: dict):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -69,13 +61,8 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
         if ema_decay:
-            # Young averages follow faster, or they would remember the start.
-            decay = jnp.minimum(ema_decay, (1.0 + state.step) / (10.0 + state.step))
-            ema = jax.tree.map(
-                lambda old, new: decay * old + (1 - decay) * new,
-                ema,
-                {"params": params, "batch_stats": stats},
-            )
+            variables = {"params": params, "batch_stats": stats}
+            ema = _averaged(ema, variables, ema_decay, state.step)
         scalars |= {
             "learning_rate": jnp.asarray(schedule(state.step), jnp.float32),
             "gradient_norm": _norm(grads),
@@ -90,6 +77,29 @@ def make_train_step(
         in_shardings=(whole, None),
         out_shardings=(whole, whole),
     )
+
+
+def _gradients_of(loss_fn: LossFn) -> Callable:
+    """(params, batch_stats, batch, rngs) -> gradients, batch_stats, scalars."""
+
+    def gradients(params, batch_stats, batch, rngs):
+        def loss(params):
+            variables = {"params": params, "batch_stats": batch_stats}
+            return loss_fn(variables, batch, rngs)
+
+        (value, (stats, scalars)), grads = jax.value_and_grad(loss, has_aux=True)(
+            params
+        )
+        return grads, stats, {"loss": value, **scalars}
+
+    return gradients
+
+
+def _averaged(average, new, decay: float, step: jax.Array):
+    """The moving average after update number `step` (from 0)."""
+    # Young averages follow faster, or they would remember the start.
+    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda old, x: decay * old + (1 - decay) * x, average, new)
 
 
 def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):

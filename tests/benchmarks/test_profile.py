@@ -59,7 +59,10 @@ def case(request, report) -> dict:
 
 
 def test_the_file_says_where_and_what(report):
-    assert set(report) == {"command", "environment", "machine", "cases"}
+    assert set(report) == {
+        *("command", "date", "commit", "modified", "environment"),
+        *("machine", "cases"),
+    }
     assert [one["case"] for one in report["cases"]] == [INFER, TRAIN]
     assert report["environment"]["backend"] == "cpu"
     limits = report["machine"]
