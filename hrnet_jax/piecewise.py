@@ -201,11 +201,26 @@ def _piece(
     read = (v for equation in group for v in _variables(equation.invars))
     inputs = [variable for variable in dict.fromkeys(read) if variable not in own]
     outputs = [variable for variable in made if last_use[variable] > index]
+    if not _called(group[0]):
+        inputs = _in_order(inputs, frame.invars)
+        outputs = _in_order(outputs, frame.outvars)
     last = [variable for variable in inputs if last_use[variable] == index]
     donated = _donated(inputs, outputs, given_up.intersection(last))
     key = _key(group, inputs, outputs)
     jaxpr = frame.replace(invars=inputs, outvars=outputs, eqns=group)
     return _Piece(core.ClosedJaxpr(jaxpr, []), (key, donated), donated, tuple(last))
+
+
+def _in_order(variables: list[core.Var], order: Sequence[Any]) -> list[core.Var]:
+    """Variables in an order, those that are not in it at the end.
+
+    JAX hands the memory of donated inputs to outputs of the same form one after the
+    other. In the order of the function's own arguments and results every parameter
+    takes the place of its former value; in any other order, of a value that is still
+    needed, which then has to be copied first.
+    """
+    places = {variable: place for place, variable in enumerate(_variables(order))}
+    return sorted(variables, key=lambda v: places.get(v, len(places)))
 
 
 def _key(group: list[core.JaxprEqn], inputs: list, outputs: list) -> Any:

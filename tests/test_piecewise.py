@@ -147,6 +147,28 @@ def test_donated_arguments_are_taken_over_and_others_kept():
     assert not x.is_deleted()
 
 
+def test_every_result_takes_the_place_of_its_former_value():
+    *weights, x = draw(*[(WIDTH, WIDTH)] * 4, (2, WIDTH))
+    momentum = [jnp.zeros_like(weight) for weight in weights]
+
+    def update(state, x):
+        weights, momentum = state
+        grads = jax.grad(lambda w: jnp.sum(network(w, x)))(weights)
+        # Weights are read first and made last.
+        grads = [0.1 * w + g for w, g in zip(weights, grads, strict=True)]
+        momentum = [0.9 * m + g for m, g in zip(momentum, grads, strict=True)]
+        weights = [w - 0.1 * m for w, m in zip(weights, momentum, strict=True)]
+        return weights, momentum
+
+    def places(state):
+        return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
+
+    program = build(update, (weights, momentum), x, donate_argnums=0)
+    state = program((weights, momentum), x)
+    before = places(state)
+    assert places(program(state, x)) == before
+
+
 def test_only_as_much_is_taken_over_as_there_are_results():
     a, b = draw((3,), (3,))
     # JAX would warn of donated memory that is of no use.

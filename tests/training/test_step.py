@@ -273,6 +273,26 @@ def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
             assert_close(compiled(state, batch), expected, rtol=1e-9, atol=1e-12)
 
 
+def test_every_parameter_takes_the_place_of_its_former_value(monkeypatch):
+    small = Variant(4, stage1_blocks=1, modules=(1, 1, 1), blocks=1)
+    monkeypatch.setitem(VARIANTS, "small", small)
+    batch = {"image": np.ones((1, 32, 32, 3)), "label": np.ones((1, 32, 32), int)}
+    with jax.enable_x64():
+        step, state = step_of_a_model("segmentation/small")
+        _, compiled = runtime.compile_ahead(step, state, batch)
+        state, _ = compiled(state, batch)
+        before = places(state)
+        state, _ = compiled(state, batch)
+    assert compiled.num_pieces > 1
+    assert places(state) == before
+
+
+def places(state):
+    """Where parameters and optimizer state lie in memory."""
+    leaves = jax.tree.leaves((state.params, state.opt_state))
+    return [leaf.unsafe_buffer_pointer() for leaf in leaves if leaf.size > 1]
+
+
 def step_of_a_model(name, **options):
     """Train step of a model in double precision, with its first state."""
     model = create_model(name, num_classes=CLASSES, dtype=jnp.float64, **options)
