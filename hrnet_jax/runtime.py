@@ -126,12 +126,16 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
         function: what to compile.
         mesh: where its arguments will lie; on the default backend if None. Where it
             divides the rows of images, `row_shards` says so while the function is
-            traced.
+            traced, and where it is a CPU alone `is_traced_for_one_cpu`.
         **kwargs: for `jax.jit`.
     """
-    if mesh is not None and mesh.shape["space"] > 1:
+    if mesh is not None and not _is_default_device(mesh):
         function = _traced_on(mesh, function)
     return jax.jit(function, compiler_options=compiler_options(mesh), **kwargs)
+
+
+def _is_default_device(mesh: Mesh) -> bool:
+    return mesh.size == 1 and mesh.devices.flat[0].platform == jax.default_backend()
 
 
 def _traced_on(mesh: Mesh, function: Callable) -> Callable:
@@ -185,6 +189,15 @@ def row_shards() -> int:
     device, and what reads neighbours makes devices exchange a row or two.
     """
     return jax.sharding.get_abstract_mesh().shape.get("space", 1)
+
+
+def is_traced_for_one_cpu() -> bool:
+    """Whether the program being traced will run on one CPU device.
+
+    What suits a CPU only can be chosen by that. False where `jit` was told of several
+    devices or others, whose partitioner and compiler know convolutions better.
+    """
+    return jax.sharding.get_abstract_mesh().empty and jax.default_backend() == "cpu"
 
 
 def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
+from hrnet_jax.models.convolution import convolve
 from hrnet_jax.models.packing import convolve_packed, pack, unpack
 
 Dtype = Any
@@ -97,25 +98,6 @@ def _relu_backward(y, g):
 
 
 relu.__wrapped__.defvjp(_relu_forward, _relu_backward)
-
-
-def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """NHWC by HWIO convolution, padded by half the kernel on both sides.
-
-    A 1x1 kernel is a matrix product: XLA's gradient of a 1x1 convolution with
-    respect to its kernel is a convolution by a kernel as large as the image,
-    ten times slower on a CPU than the product.
-    """
-    pad = kernel.shape[0] // 2
-    if kernel.shape[:2] == (1, 1) and stride == 1:
-        return jnp.einsum("bhwc,cf->bhwf", x, kernel[0, 0])
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=((pad, pad), (pad, pad)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
 
 
 class ConvNorm(nn.Module):

@@ -64,7 +64,7 @@ def unpack(x: jax.Array, pixels: int) -> jax.Array:
 def convolve_packed(
     x: jax.Array, kernel: jax.Array, stride: int, pixels: int
 ) -> jax.Array:
-    """The convolution of `layers.convolve`, from positions to positions.
+    """The convolution of `convolution.convolve`, from positions to positions.
 
     Args:
         x: [B, H, W / p, p * C] with p = stride * pixels.

@@ -12,9 +12,10 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.inspection import activation_memory, inspection
 from hrnet_jax.inspection.model_table import as_json, compare, format_table
 from hrnet_jax.inspection.published import PUBLISHED, is_printed_as, published
+from hrnet_jax.models.convolution import convolve
 from hrnet_jax.models.cost import multiply_adds
 from hrnet_jax.models.initialization import variable_shapes
-from hrnet_jax.models.layers import convolve, relu
+from hrnet_jax.models.layers import relu
 from hrnet_jax.models.resize import resize
 from hrnet_jax.piecewise import inner_jaxprs
 from hrnet_jax.registry import create_model, model_names

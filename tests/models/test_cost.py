@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from flax import traverse_util
 
+from hrnet_jax.models.convolution import convolve
 from hrnet_jax.models.cost import multiply_adds
-from hrnet_jax.models.layers import convolve
 from hrnet_jax.registry import create_model
 from tests.goldens import official
 from tests.models.shapes import leaf_shapes

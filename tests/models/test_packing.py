@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.convolution import convolve
 from hrnet_jax.models.exchange import Exchange
 from hrnet_jax.models.initialization import initial_variables, variable_shapes
-from hrnet_jax.models.layers import BasicBlock, convolve
+from hrnet_jax.models.layers import BasicBlock
 from hrnet_jax.models.packing import (
     convolve_packed,
     pack,
