@@ -43,6 +43,7 @@ from benchmarks.timing import (
     summary,
 )
 from benchmarks.torch_program import TorchProgram, Variant, prepare_torch, variants
+from hrnet_jax import runtime
 from hrnet_jax.errors import HRNetError
 
 DEFAULT_CASES = ("w18:infer:1x256x512", "w48:infer:1x256x512", "w18:train:4x128x128")
@@ -86,6 +87,8 @@ def main(argv: list[str] | None = None) -> dict:
     """
     options = _parse(argv)
     device = prepare_torch(tf32=True)
+    if options.cache:
+        runtime.enable_compilation_cache(options.cache)
     try:
         cases = [parse_case(text) for text in options.case or _default_cases(options)]
         report = _compare_all(cases, options, device, argv)
@@ -128,6 +131,19 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="also time torch.compile (default: with --all and on a GPU; on a CPU "
         "it compiles for minutes)",
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="programs to time, repeatable (default: all): jax, jax_folded, or one of "
+        "PyTorch such as torch_autocast_compile_max_autotune",
+    )
+    parser.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        help="take compiled programs of both frameworks from there, or leave them "
+        "there; compilation is then not cold",
+    )
     parser.add_argument("--json", help="file to write the results to")
     return parser.parse_args(argv)
 
@@ -163,7 +179,7 @@ def _compare_all(
     for case in cases:
         for dtype in dtypes:
             start = time.perf_counter()
-            result = _attempt(case, dtype, options.rounds, options.calls, compiled)
+            result = _attempt(case, dtype, options, compiled)
             result["took_s"] = time.perf_counter() - start
             report["cases"].append(result)
             _add_shares(report, dtype)
@@ -183,10 +199,13 @@ def _add_shares(report: dict, dtype: str) -> None:
             result["share_of_matmul_peak"] = share
 
 
-def _attempt(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> dict:
+def _attempt(
+    case: Case, dtype: str, options: argparse.Namespace, compiled: bool
+) -> dict:
     """A case's result, or why there is none, so that the others still get theirs."""
+    how = options.rounds, options.calls, compiled, options.only, options.cache
     try:
-        return compare(case, dtype, rounds, calls, compiled)
+        return compare(case, dtype, *how)
     except (HRNetError, ValueError, RuntimeError) as error:
         return {"case": str(case), "dtype": dtype, "failed": _reason(error)}
     finally:
@@ -202,7 +221,15 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
-def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> dict:
+def compare(
+    case: Case,
+    dtype: str,
+    rounds: int,
+    calls: int,
+    compiled: bool,
+    only: list[str] | None = None,
+    cache: str | None = None,
+) -> dict:
     """Times one case in both frameworks.
 
     Args:
@@ -211,6 +238,8 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
         rounds: turns per program.
         calls: timed calls per turn.
         compiled: whether `torch.compile` takes part.
+        only: names of programs to time, all if None.
+        cache: folder in which PyTorch finds or leaves what it compiles.
 
     Returns:
         Times in seconds and memory in bytes by program, agreement, `speed_ratio`
@@ -222,8 +251,7 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
     """
     result: dict = {"case": str(case), "dtype": dtype, "ours": OURS[case.mode]}
     result["output_difference_in_std"] = check_outputs(case)
-    runners: dict = _our_programs(case, dtype)
-    program = runners["jax"]
+    program, runners = _our_programs(case, dtype, only)
     result["flops"] = 2 * program.multiply_adds()
     has_losses = case.mode == "train" and dtype == "float32"
     losses: dict[str, float] = {}
@@ -240,8 +268,10 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
             "memory": memory(ours),
         }
     for name, variant in variants(case.mode, dtype, _device(), compiled).items():
+        if only and name not in only:
+            continue
         try:
-            theirs, first, figures = _warmed_up(case, variant, program)
+            theirs, first, figures = _warmed_up(case, variant, program, cache)
         except (RuntimeError, OSError) as error:
             # No compiler, no memory, ...: torch.compile has many reasons.
             result["programs"][name] = {"failed": _reason(error)}
@@ -250,7 +280,7 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
             losses[name] = float(first)
         runners[name], result["programs"][name] = theirs, figures
     _check_losses(case, losses)
-    if seconds(program) > _LONG_CALL_S:
+    if seconds(runners[result["ours"]]) > _LONG_CALL_S:
         calls = 1  # Noise averages out within a call.
     times = alternate(runners, rounds=rounds, calls=calls)
     for name, turns in times.items():
@@ -259,24 +289,33 @@ def compare(case: Case, dtype: str, rounds: int, calls: int, compiled: bool) -> 
 
 
 def _warmed_up(
-    case: Case, variant: Variant, program: Program
+    case: Case, variant: Variant, program: Program, cache: str | None
 ) -> tuple[TorchProgram, torch.Tensor, dict]:
     """PyTorch's program, what its first call returned, and what that took."""
-    theirs = TorchProgram(case, variant, program, _device())
+    theirs = TorchProgram(case, variant, program, _device(), cache)
     first = theirs.warm_up()
     memory = {"peak": theirs.peak_bytes()}
     return theirs, first, {"first_call_s": theirs.first_call_s, "memory": memory}
 
 
-def _our_programs(case: Case, dtype: str) -> dict[str, Program]:
-    """Our programs by name, compiled: norms as they are and, to infer, folded."""
-    programs = {"jax": make_program(case, dtype)}
+def _our_programs(
+    case: Case, dtype: str, only: list[str] | None
+) -> tuple[Program, dict]:
+    """The program with norms as they are, and by name those that are timed, compiled.
+
+    To infer there is one whose norms are folded.
+    """
+    plain = make_program(case, dtype)
+    programs = {"jax": plain}
     if case.mode == "infer":
         programs["jax_folded"] = make_program(case, dtype, folded=True)
+    programs = {name: programs[name] for name in programs if not only or name in only}
+    if OURS[case.mode] not in programs:
+        raise ValueError(f"{case}: --only lacks {OURS[case.mode]}, which users get")
     for program in programs.values():
         # A `Predictor` compiles one program, `train` cuts it on a CPU.
         program.compile(whole=case.mode == "infer")
-    return programs
+    return plain, programs
 
 
 def _ratios(result: dict, times: dict[str, list[float]]) -> dict:

@@ -94,13 +94,23 @@ def prepare_torch(*, tf32: bool) -> str:
 class TorchProgram:
     """PyTorch's counterpart of a `Program`, with the same weights and batch.
 
+    With a cache folder `torch.compile` may find there what it compiled before.
+
     Attributes:
         first_call_s: seconds of the first call; with `torch.compile` this is
             compilation, without anything from its caches.
     """
 
-    def __init__(self, case: Case, variant: Variant, program: Program, device: str):
+    def __init__(
+        self,
+        case: Case,
+        variant: Variant,
+        program: Program,
+        device: str,
+        cache: str | None = None,
+    ):
         self._case, self._variant, self._device = case, variant, device
+        self._cache = cache
         self._held = torch.cuda.memory_allocated() if device == "cuda" else 0
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -163,7 +173,7 @@ class TorchProgram:
             What the very first call returned.
         """
         start = time.perf_counter()
-        with _nothing_cached(), _freezing(self._variant.freezing):
+        with _caching_in(self._cache), _freezing(self._variant.freezing):
             result = self()
         self.first_call_s = time.perf_counter() - start
         self()
@@ -235,12 +245,12 @@ def _peak_of_call(function: Callable[[], object]) -> int:
 
 
 @contextlib.contextmanager
-def _nothing_cached() -> Iterator[None]:
-    """Gives `torch.compile` an empty cache of compiled kernels, so that it is cold."""
+def _caching_in(folder: str | None) -> Iterator[None]:
+    """Where `torch.compile` keeps kernels; without a folder it starts cold."""
     key = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(key)
-    with tempfile.TemporaryDirectory(prefix="hrnet-jax-inductor-") as folder:
-        os.environ[key] = folder
+    with tempfile.TemporaryDirectory(prefix="hrnet-jax-inductor-") as empty:
+        os.environ[key] = folder or empty
         try:
             yield
         finally:

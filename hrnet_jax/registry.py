@@ -4,7 +4,9 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
+from hrnet_jax import runtime
 from hrnet_jax.classification.heads import ClassificationHRNet
 from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.detection.heads import PyramidHRNet
@@ -15,7 +17,7 @@ from hrnet_jax.keypoints.task import HeatmapTask, LandmarkTask
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.resize import EXCHANGE_METHODS
-from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.models.variants import VARIANTS, get_variant
 from hrnet_jax.segmentation.heads import SegmentationHRNet, SegmentationOCR
 from hrnet_jax.segmentation.task import SegmentationTask
 
@@ -90,6 +92,21 @@ def create_model(
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
     return family(variant, norm=norm, dtype=_compute_type(dtype), **options)
+
+
+def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
+    """What `create_model` had better get as `lanes` on some devices.
+
+    Args:
+        name: of the model.
+        dtype: compute type.
+        mesh: of the devices; those here if None.
+
+    Raises:
+        ConfigError: for an unknown name or dtype.
+    """
+    channels = get_variant(_find(name)[1]).branch_widths()[0]
+    return runtime.lanes(channels, _compute_type(dtype), mesh)
 
 
 def _find(name: str) -> tuple[type[HRNet], str]:

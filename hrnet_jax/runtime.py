@@ -41,6 +41,12 @@ _OPTIONS = {
             )
         )
     },
+    # Convolutions become part of the CUDA graphs that everything else is in already:
+    # W18 starts a thousand kernels for a prediction, more than the host can in time.
+    "gpu": {
+        "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,"
+        "DYNAMIC_SLICE_FUSION,CONVOLUTION"
+    },
     # For small batches the TPU compiler cuts rows into pieces and puts them into the
     # batch, with copies around every convolution. Packed maps (`models.packing`) are
     # better left alone: figures in docs/performance.md.
@@ -53,14 +59,33 @@ _OPTIONS = {
 # Values that a TPU moves and computes with together; narrower maps are padded.
 _TPU_LANES = 128
 
+# Channels that a GPU's matrix units take together in bfloat16. Convolutions of other
+# numbers are three kernels instead of one, two of which pad and copy.
+_GPU_CHANNELS = 8
+# Packing multiplies by zeros as well; of more channels nobody measured that it pays.
+_MOST_GPU_CHANNELS = 72
 
-def lanes(mesh: Mesh | None = None) -> int:
-    """Channels that fill a row of the devices' registers, 0 where any number does.
+
+def lanes(channels: int, dtype: Any, mesh: Mesh | None = None) -> int:
+    """Channels to which neighbouring pixels are packed, 0 where any number will do.
 
     Args:
+        channels: of the highest branch.
+        dtype: compute type.
         mesh: of the devices, which may be elsewhere; those here if None.
+
+    Returns:
+        What models take as `lanes`, see `models.packing`.
     """
-    return _TPU_LANES if _device(mesh).platform == "tpu" else 0
+    platform = _device(mesh).platform
+    if platform == "tpu":
+        return _TPU_LANES
+    if platform != "gpu" or dtype != jnp.bfloat16 or not channels % _GPU_CHANNELS:
+        return 0
+    packed = channels
+    while packed % _GPU_CHANNELS:
+        packed *= 2
+    return packed if packed <= _MOST_GPU_CHANNELS else 0
 
 
 def compiler_options(mesh: Mesh | None = None) -> dict[str, str]:
@@ -89,7 +114,8 @@ def _accepted(device: jax.Device) -> bool:
     )
     try:
         traced = jax.jit(jnp.square).trace(argument)
-        lowered = traced.lower(lowering_platforms=(platform,))
+        language = {"gpu": "cuda"}.get(platform, platform)
+        lowered = traced.lower(lowering_platforms=(language,))
         with nothing_cached():
             lowered.compile(compiler_options=options)
         right = platform != "cpu" or _resizes_right(options)
@@ -219,6 +245,9 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
+        if jax.default_backend() == "gpu":
+            # Arrays have an order in memory, which `layouts.free` leaves open.
+            arguments = jax.tree.map(_shape, arguments)
         traced = function.trace(*arguments)
         if whole or traced.jaxpr.effects or not _is_on_one_cpu(arguments):
             return traced, traced.lower().compile()
@@ -226,6 +255,12 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _shape(leaf: Any) -> Any:
+    if not isinstance(leaf, jax.Array):
+        return leaf
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
 def _is_on_one_cpu(arguments: tuple) -> bool:

@@ -11,7 +11,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.jax_program import Program, make_program
 from benchmarks.timing import Case, seconds
-from hrnet_jax import runtime
+from hrnet_jax import layouts, runtime
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.piecewise import PiecewiseProgram
 
@@ -75,7 +75,13 @@ def make_profiled(case: Case, dtype: str, folded: bool = False) -> Program:
     if case.mode == "infer":
         function, second = runtime.jit(infer), jax.device_put(images)
     else:
-        function = runtime.jit(train_step, donate_argnums=0)
+        whole = runtime.replicated(runtime.make_mesh(data=1))
+        function = runtime.jit(
+            train_step,
+            donate_argnums=0,
+            in_shardings=(layouts.free(whole), None),
+            out_shardings=(layouts.free(whole), whole),
+        )
         second = jax.device_put(batch)
     return dataclasses.replace(
         program, function=function, arguments=(first, second), batch=batch

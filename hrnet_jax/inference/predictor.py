@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from hrnet_jax import runtime
+from hrnet_jax import layouts, runtime
 from hrnet_jax.errors import DataError
-from hrnet_jax.models.folding import fold_batch_norm
+from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.training.task import Labelling
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Predictor:
         self._multiple = pad_multiple
         folded = copy.copy(task)
         folded.model, weights = fold_batch_norm(task.model, variables)
-        self._variables = jax.device_put(weights)
+        self._variables = layouts.on_device(as_computed(weights, folded.model.dtype))
         self._predict = runtime.jit(folded.predict)
         runtime.keep_freed_memory()
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -159,11 +160,11 @@ def _backward(epsilon, residuals, cotangents):
     x, mean, var, scale = residuals
     wide = jnp.promote_types(x.dtype, jnp.float32)
     g = cotangents[0].astype(wide)
-    axes = tuple(range(x.ndim - 1))
     count = x.size // scale.size
     inverse = jax.lax.rsqrt(var + epsilon)
-    d_bias = _per_channel(jnp.sum(g, axes), scale.size)
-    products = _per_channel(jnp.sum(g * x.astype(wide), axes), scale.size)
+    d_bias, products = (
+        _per_channel(total, scale.size) for total in _sums(g, g * x.astype(wide))
+    )
     d_scale = inverse * (products - mean * d_bias)
     # The barrier keeps XLA from sharing the forward pass's multiplier, which it
     # would do by storing that vector repeated over the whole map.
@@ -199,11 +200,34 @@ def batch_moments(x: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
         channels: C.
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    axes = tuple(range(x.ndim - 1))
-    pixels = x.shape[-1] // channels
-    mean = _per_channel(jnp.mean(x, axes), channels) / pixels
-    square = _per_channel(jnp.mean(jnp.square(x), axes), channels) / pixels
+    count = x.size // channels
+    mean, square = (
+        _per_channel(total, channels) / count for total in _sums(x, jnp.square(x))
+    )
     return mean, jnp.maximum(square - jnp.square(mean), 0.0)
+
+
+# More parts than that are no faster to make, and slower to add up.
+_MOST_PARTS = 512
+
+
+def _sums(*maps: jax.Array) -> Sequence[jax.Array]:
+    """Sums of maps [..., C] of one shape over all axes but the last.
+
+    A GPU adds up parts of the rows and then the parts, of all maps together: the
+    compiler's own second step is one kernel for each map, and where a map is small and
+    wide it has no second step, so that a few blocks do all the work.
+    """
+    if maps[0].ndim != 4 or jax.default_backend() != "gpu":
+        return [jnp.sum(x, tuple(range(x.ndim - 1))) for x in maps]
+    b, h, w, c = maps[0].shape
+    sizes = (r for r in range(1, h + 1) if h % r == 0 and b * h // r <= _MOST_PARTS)
+    rows = next(sizes, h)
+    parts = [jnp.sum(x.reshape(b, h // rows, rows, w, c), (2, 3)) for x in maps]
+    zeros = [jnp.zeros((), part.dtype) for part in parts]
+    return jax.lax.reduce(
+        parts, zeros, lambda a, b: jax.tree.map(jnp.add, a, b), (0, 1)
+    )
 
 
 def _per_channel(sums: jax.Array, channels: int) -> jax.Array:

@@ -55,6 +55,19 @@ def fold_batch_norm(model: HRNet, variables: Mapping) -> tuple[HRNet, dict]:
     )
 
 
+def as_computed(variables: Mapping, dtype: Any) -> dict:
+    """Variables of a folded network in the type that it computes in.
+
+    All of them are rounded to it before they are used, so that nothing changes but
+    the time to do so in every call.
+
+    Args:
+        variables: from `fold_batch_norm`.
+        dtype: compute type of the model.
+    """
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
+
+
 def _folded_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
     """Shapes of the folded model's leaves, from a trace alone."""
     flat = traverse_util.flatten_dict(variable_shapes(model), sep="/")

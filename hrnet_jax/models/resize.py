@@ -103,6 +103,8 @@ def _prefers_copies(axis: int, n: int, align_corners: bool) -> bool:
     if axis == 1 and (shards := row_shards()) > 1:
         # Shares of unequal size are gathered anyway: better before they grow.
         return n % shards == 0
+    if jax.default_backend() == "gpu":
+        return True
     return n >= _LONG_SIDE and not align_corners
 
 
@@ -117,6 +119,8 @@ def _upsample_axis(
     of its neighbours for that, where the product with a matrix needs all rows.
     """
     n = x.shape[axis]
+    if jax.default_backend() == "gpu":
+        return _upsample_repeated(x, axis, factor, align_corners)
     beyond = tuple(range(1, x.ndim - axis))
     copies = (shifted(x, axis, 1), x, shifted(x, axis, -1))
     phases = []
@@ -129,6 +133,23 @@ def _upsample_axis(
         phases.append(sum(terms[1:], terms[0]))
     shape = x.shape[:axis] + (n * factor,) + x.shape[axis + 1 :]
     return jnp.stack(phases, axis + 1).reshape(shape)
+
+
+def _upsample_repeated(
+    x: jax.Array, axis: int, factor: int, align_corners: bool
+) -> jax.Array:
+    """`_upsample_axis` by repeating pixels, which a GPU does while it reads them."""
+    n = x.shape[axis]
+    weights = neighbour_weights(n, factor, align_corners).transpose(1, 2, 0)
+    between = x.shape[: axis + 1] + (factor,) + x.shape[axis + 1 :]
+    beyond = tuple(range(2, x.ndim - axis + 1))
+    total = None
+    for step, weight in zip((1, 0, -1), weights, strict=True):
+        copy = shifted(x, axis, step) if step else x
+        copy = jnp.broadcast_to(jnp.expand_dims(copy, axis + 1), between)
+        part = copy * jnp.asarray(np.expand_dims(weight, beyond), x.dtype)
+        total = part if total is None else total + part
+    return total.reshape(x.shape[:axis] + (n * factor,) + x.shape[axis + 1 :])
 
 
 def shifted(x: jax.Array, axis: int, step: int) -> jax.Array:

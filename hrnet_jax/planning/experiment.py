@@ -5,8 +5,8 @@ import dataclasses
 import optax
 from jax.sharding import Mesh
 
-from hrnet_jax import runtime
 from hrnet_jax.planning.datasets import Facts
+from hrnet_jax.registry import lanes_for
 from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
@@ -47,7 +47,8 @@ def build_experiment(config: TrainConfig, facts: Facts, mesh: Mesh) -> Experimen
     """
     if config.model.lanes is None:
         # As on the chips, not as on the machine that plans.
-        model = dataclasses.replace(config.model, lanes=runtime.lanes(mesh))
+        lanes = lanes_for(config.model.name, config.precision, mesh)
+        model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
     task = build_task(config, facts.info, evaluated_splits(config))
     steps = total_steps(config, facts.counts.get(config.dataset.train_split, 0))

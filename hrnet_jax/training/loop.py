@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax import distributed, runtime
+from hrnet_jax import distributed, layouts, runtime
 from hrnet_jax.data.feeding import feed
 from hrnet_jax.data.pipeline import train_batches
 from hrnet_jax.errors import HRNetError
@@ -64,6 +64,7 @@ class Loop:
         batches = self._batches(first)
         batch = next(batches)
         step_fn = self._compile(state, batch)
+        state = layouts.fitted(step_fn, 0, state)
         profile = _Profile(self.run.config.logging, self.checkpoints.workdir)
         bar = self._bar(first)
         try:
@@ -134,6 +135,7 @@ class Loop:
             seed=config.seed,
             accumulate=config.optimizer.accumulate,
             ema_decay=config.optimizer.ema_decay,
+            free_layout=True,
         )
         start = time.perf_counter()
         traced, compiled = runtime.compile_ahead(step_fn, state, device_part(batch))

@@ -17,7 +17,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.options import read_options
-from hrnet_jax.registry import TASKS, create_model, get_task
+from hrnet_jax.registry import TASKS, create_model, get_task, lanes_for
 from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
@@ -92,6 +92,9 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
         "align_corners": options.align_corners,
         "upsample": options.upsample,
     }
+    lanes = options.lanes
+    if lanes is None:
+        lanes = lanes_for(options.name, config.precision)
     return create_model(
         options.name,
         norm=NormOptions(
@@ -101,7 +104,7 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
         ),
         dtype=config.precision,
         remat=options.remat,
-        lanes=runtime.lanes() if options.lanes is None else options.lanes,
+        lanes=lanes,
         **get_task(config.task).model_options(info),
         **{key: value for key, value in chosen.items() if value is not None},
         **options.options,

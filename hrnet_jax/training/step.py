@@ -1,5 +1,7 @@
 """The one train step."""
 
+import collections
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from hrnet_jax import runtime
+from hrnet_jax import layouts, runtime
 from hrnet_jax.training.state import TrainState
 
 LossFn = Callable[[dict, dict, dict], tuple[jax.Array, tuple[Any, dict]]]
@@ -27,6 +29,7 @@ def make_train_step(
     seed: int = 0,
     accumulate: int = 1,
     ema_decay: float = 0.0,
+    free_layout: bool = False,
 ) -> StepFn:
     """Builds the compiled function (state, batch) -> (state, scalars).
 
@@ -43,6 +46,8 @@ def make_train_step(
         accumulate: micro-batches per update. Each sees its own batch statistics
             and its own mean loss; gradients are averaged.
         ema_decay: decay of the weight average, 0 for none.
+        free_layout: the state may lie in a GPU's memory as the compiler likes. The
+            function then has to be compiled ahead and the state `layouts.fitted`.
     """
 
     gradients = _gradients_of(loss_fn)
@@ -70,12 +75,13 @@ def make_train_step(
         return TrainState(state.step + 1, params, stats, opt_state, ema), scalars
 
     whole = runtime.replicated(mesh)
+    kept = layouts.free(whole) if free_layout else whole
     return runtime.jit(
         train_step,
         mesh,
         donate_argnums=0,
-        in_shardings=(whole, None),
-        out_shardings=(whole, whole),
+        in_shardings=(kept, None),
+        out_shardings=(kept, whole),
     )
 
 
@@ -135,11 +141,19 @@ def _norm(tree) -> jax.Array:
 
     Three quarters of an HRNet's parameter arrays hold 3 % of the values: scales
     and biases of norms, kernels of narrow branches (W18). They are joined first,
-    as separate sums take a CPU's compiler a second longer.
+    as separate sums take a CPU's compiler a second longer. Of arrays of one shape the
+    squares are added up first: sums of single ones are two kernels each on a GPU.
     """
-    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)]
-    arrays = [leaf for leaf in leaves if leaf.size >= _SMALL]
-    small = [leaf for leaf in leaves if leaf.size < _SMALL]
+    leaves = jax.tree.leaves(tree)
+    groups = collections.defaultdict[tuple[int, ...], list](list)
+    for leaf in leaves:
+        if leaf.size >= _SMALL:
+            groups[leaf.shape].append(leaf)
+    small = [jnp.ravel(leaf) for leaf in leaves if leaf.size < _SMALL]
     if small:
-        arrays.append(jnp.concatenate(small))
-    return jnp.sqrt(sum(jnp.vdot(array, array) for array in arrays))
+        joined = jnp.concatenate(small)
+        groups[joined.shape].append(joined)
+    squares = (
+        functools.reduce(jnp.add, map(jnp.square, group)) for group in groups.values()
+    )
+    return jnp.sqrt(sum(map(jnp.sum, squares)))

@@ -186,7 +186,7 @@ def test_all_writes_the_published_cases_to_the_results(monkeypatch, tmp_path):
     monkeypatch.setattr(compare_torch, "FOLDER", tmp_path)
     seen = []
 
-    def compare(case, dtype, rounds, calls, compiled):
+    def compare(case, dtype, rounds, calls, compiled, only, cache):
         seen.append((str(case), dtype, compiled))
         raise ValueError("seen")
 
@@ -223,11 +223,23 @@ def test_pytorch_memory_holds_weights_and_the_peak_of_a_call():
 
 def test_torch_compile_starts_without_kept_kernels(monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/kept")
-    with torch_program._nothing_cached():
+    with torch_program._caching_in(None):
         folder = pathlib.Path(torch_program.os.environ["TORCHINDUCTOR_CACHE_DIR"])
         assert list(folder.iterdir()) == []
     assert torch_program.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/kept"
     assert not folder.exists()
+    with torch_program._caching_in("/chosen"):
+        assert torch_program.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/chosen"
+
+
+def test_only_the_programs_asked_for_are_timed():
+    case = timing.parse_case(CASE)
+    result = compare_torch.compare(
+        case, "float32", 1, 1, False, only=["jax_folded", "torch_eager"]
+    )
+    assert list(result["programs"]) == ["jax_folded", "torch_eager"]
+    with pytest.raises(ValueError, match="--only lacks jax_folded, which users get"):
+        compare_torch.compare(case, "float32", 1, 1, False, only=["torch_eager"])
 
 
 def test_ours_is_what_a_user_runs(monkeypatch):

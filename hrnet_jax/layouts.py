@@ -1,0 +1,61 @@
+"""In which order the values of arrays lie in a GPU's memory.
+
+Kernels are [height, width, in, out] here, and cuDNN wants all that belongs to one
+output channel together. In JAX's usual order a program therefore turns every kernel
+around in each call, and a train step also turns the gradients back and copies new
+values to where the old ones were: a quarter of all the kernels that a GPU starts.
+Figures are in docs/performance.md.
+
+Only the place in memory changes: shapes, checkpoints and results do not. Elsewhere
+than on GPUs everything here does nothing.
+"""
+
+from typing import Any
+
+import jax
+from jax.experimental.layout import Format, Layout
+from jax.sharding import Sharding, SingleDeviceSharding
+
+# The order of axes of kernels in memory, the outermost first.
+_OUTPUTS_FIRST = Layout((3, 0, 1, 2))
+
+
+def _matters() -> bool:
+    return jax.default_backend() == "gpu"
+
+
+def free(sharding: Sharding) -> Sharding | Format:
+    """A sharding for `jax.jit` that leaves the order in memory to the compiler.
+
+    The function then has to be compiled by `runtime.compile_ahead`, and called with
+    arguments that are `fitted`.
+    """
+    return Format(Layout.AUTO, sharding) if _matters() else sharding
+
+
+def fitted(compiled: Any, index: int, argument: Any) -> Any:
+    """An argument of a compiled function, in the order that it was compiled for.
+
+    Args:
+        compiled: from `runtime.compile_ahead`.
+        index: of the argument.
+        argument: tree of arrays; those that lie otherwise are copied.
+    """
+    if not _matters():
+        return argument
+    return jax.device_put(argument, compiled.input_formats[0][index])
+
+
+def on_device(variables: Any) -> Any:
+    """Variables of a model on the default device, kernels as convolutions want them."""
+    if not _matters():
+        return jax.device_put(variables)
+    device = SingleDeviceSharding(jax.local_devices()[0])
+
+    def place(leaf):
+        is_kernel = leaf.ndim == 4 and leaf.shape[:2] != (1, 1)
+        return jax.device_put(
+            leaf, Format(_OUTPUTS_FIRST, device) if is_kernel else device
+        )
+
+    return jax.tree.map(place, variables)
