@@ -15,8 +15,10 @@ The roof is measured in the same run. A stage's roofline time is the sum of the 
 times of its kernels, each bound by arithmetic or by memory; more than 100 % means
 that values were still in a cache.
 
-Backends: run on CPUs so far, never on a GPU or TPU. There the same code reads the
-planes of the first device; attribution was tried on a program compiled for TPU v5e.
+Backends: run on CPUs. Traces of an H200 were read by the same code; there kernels in
+CUDA graphs that compute the same share a name, which `XLA_FLAGS=
+--xla_gpu_enable_command_buffer=` (no graphs) avoids. Never run on a TPU; attribution was
+tried on a program compiled for TPU v5e.
 """
 
 import importlib.machinery

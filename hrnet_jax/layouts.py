@@ -33,6 +33,23 @@ def free(sharding: Sharding) -> Sharding | Format:
     return Format(Layout.AUTO, sharding) if _matters() else sharding
 
 
+def described(arguments: Any) -> Any:
+    """Arguments to compile a function for, without what `free` leaves open.
+
+    An array in JAX's usual order says nothing about where it should lie.
+    """
+
+    def describe(leaf):
+        if not isinstance(leaf, jax.Array):
+            return leaf
+        lies = leaf.format
+        is_usual = lies.layout.major_to_minor == tuple(range(leaf.ndim))
+        place = leaf.sharding if is_usual else lies
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
+
+    return jax.tree.map(describe, arguments) if _matters() else arguments
+
+
 def fitted(compiled: Any, index: int, argument: Any) -> Any:
     """An argument of a compiled function, in the order that it was compiled for.
 

@@ -20,6 +20,7 @@ from jax.sharding import (
     SingleDeviceSharding,
 )
 
+from hrnet_jax import layouts
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.piecewise import PiecewiseProgram
 
@@ -40,12 +41,6 @@ _OPTIONS = {
                 "REDUCE",
             )
         )
-    },
-    # Convolutions become part of the CUDA graphs that everything else is in already:
-    # W18 starts a thousand kernels for a prediction, more than the host can in time.
-    "gpu": {
-        "xla_gpu_enable_command_buffer": "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,"
-        "DYNAMIC_SLICE_FUSION,CONVOLUTION"
     },
     # For small batches the TPU compiler cuts rows into pieces and puts them into the
     # batch, with copies around every convolution. Packed maps (`models.packing`) are
@@ -114,8 +109,7 @@ def _accepted(device: jax.Device) -> bool:
     )
     try:
         traced = jax.jit(jnp.square).trace(argument)
-        language = {"gpu": "cuda"}.get(platform, platform)
-        lowered = traced.lower(lowering_platforms=(language,))
+        lowered = traced.lower(lowering_platforms=(platform,))
         with nothing_cached():
             lowered.compile(compiler_options=options)
         right = platform != "cpu" or _resizes_right(options)
@@ -245,9 +239,7 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        if jax.default_backend() == "gpu":
-            # Arrays have an order in memory, which `layouts.free` leaves open.
-            arguments = jax.tree.map(_shape, arguments)
+        arguments = layouts.described(arguments)
         traced = function.trace(*arguments)
         if whole or traced.jaxpr.effects or not _is_on_one_cpu(arguments):
             return traced, traced.lower().compile()
@@ -255,12 +247,6 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _shape(leaf: Any) -> Any:
-    if not isinstance(leaf, jax.Array):
-        return leaf
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
 def _is_on_one_cpu(arguments: tuple) -> bool:

@@ -151,27 +151,27 @@ def test_options_that_this_compiler_refuses_are_left_out(
 
 
 @pytest.mark.parametrize(
-    ("kind", "channels", "dtype", "lanes"),
+    ("kind", "options", "channels", "dtype", "lanes"),
     [
-        ("tpu", 18, "float32", 128),
-        ("tpu", 48, "bfloat16", 128),
+        ("tpu", True, 18, "float32", 128),
+        ("tpu", True, 48, "bfloat16", 128),
         # Four pixels of 18 channels are a multiple of eight.
-        ("gpu", 18, "bfloat16", 72),
-        ("gpu", 18, "float32", 0),
-        ("gpu", 48, "bfloat16", 0),
+        ("gpu", False, 18, "bfloat16", 72),
+        ("gpu", False, 18, "float32", 0),
+        ("gpu", False, 48, "bfloat16", 0),
         # 120 channels: nobody measured whether that pays.
-        ("gpu", 30, "bfloat16", 0),
+        ("gpu", False, 30, "bfloat16", 0),
     ],
 )
 def test_options_and_lanes_are_those_of_the_mesh(
-    kind, channels, dtype, lanes, monkeypatch
+    kind, options, channels, dtype, lanes, monkeypatch
 ):
     monkeypatch.setattr(runtime, "_accepted", lambda device: True)
     monkeypatch.setattr(
         runtime, "_device", lambda mesh: types.SimpleNamespace(platform=kind)
     )
     found = runtime.compiler_options()
-    assert found
+    assert bool(found) is options
     assert all(name.startswith(f"xla_{kind}_") for name in found)
     assert runtime.lanes(channels, jnp.dtype(dtype)) == lanes
 

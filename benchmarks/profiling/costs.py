@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from benchmarks.profiling.hlo import HloProgram, Instruction
+from benchmarks.profiling.hlo import HloProgram, Instruction, Shape
 
 
 def _words(text: str) -> frozenset[str]:
@@ -120,10 +120,7 @@ def _convolution(program: HloProgram, instruction: Instruction) -> int:
     Gradients of strided convolutions have inputs or kernels with holes, those of
     kernels slide a window as large as the image over its padding.
     """
-    image, kernel = (
-        program.instructions[name].shapes[0] for name in instruction.operands[:2]
-    )
-    result = instruction.shapes[0]
+    image, kernel, result = _roles(program, instruction)
     labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", instruction.attributes)
     axes = [{label: i for i, label in enumerate(group)} for group in labels.groups()]
     spatial = [label for label in labels[1] if label.isdigit()]
@@ -147,6 +144,22 @@ def _convolution(program: HloProgram, instruction: Instruction) -> int:
     batch = image.sides[axes[0]["b"]] // (int(groups[1]) if groups else 1)
     features = kernel.sides[axes[1]["i"]] * result.sides[axes[2]["f"]]
     return 2 * meetings * batch * features
+
+
+def _roles(program: HloProgram, instruction: Instruction) -> tuple[Shape, Shape, Shape]:
+    """Input, kernel and output that window and labels of a convolution speak of.
+
+    cuDNN's gradients keep those of the convolution that they belong to.
+    """
+    first, second = (
+        program.instructions[name].shapes[0] for name in instruction.operands[:2]
+    )
+    result = instruction.shapes[0]
+    if "__cudnn$convBackwardInput" in instruction.attributes:
+        return result, second, first
+    if "__cudnn$convBackwardFilter" in instruction.attributes:
+        return first, result, second
+    return first, second, result
 
 
 def _meetings(

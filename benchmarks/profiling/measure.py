@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import re
 import statistics
 import tempfile
 from collections.abc import Iterable
@@ -93,11 +94,20 @@ class Kernels:
         self.program = HloProgram(compiled.as_text())
         self._attribution = Attribution(self.program, model, is_training)
         self._machine = machine
+        # Functions of a GPU cannot have dots in their names.
+        self._by_function = {
+            re.sub(r"\W", "_", name): name for name in self.program.instructions
+        }
+
+    def _find(self, name: str) -> Instruction | None:
+        """The instruction that a trace means."""
+        found = self.program.instructions
+        return found.get(name) or found.get(self._by_function.get(name, ""))
 
     @functools.cache  # noqa: B019  (lives as long as a case)
     def cost(self, name: str) -> Work:
         """One execution of a kernel, without its time."""
-        instruction = self.program.instructions.get(name)
+        instruction = self._find(name)
         if instruction is None:
             return Work(kernels=1)
         flops = costs.flops(self.program, instruction)
@@ -112,16 +122,21 @@ class Kernels:
     @functools.cache  # noqa: B019  (lives as long as a case)
     def label(self, name: str) -> Label:
         """Stage and kind of a kernel."""
-        return self._attribution.label(name)
+        instruction = self._find(name)
+        return self._attribution.label(instruction.name if instruction else name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a kernel is one of these."""
+        return self._find(name) is not None
 
     def is_control(self, name: str) -> bool:
         """Whether other kernels run inside of this one."""
-        instruction = self.program.instructions.get(name)
+        instruction = self._find(name)
         return instruction is not None and instruction.opcode in costs.CONTROL
 
     def describe(self, name: str) -> str:
         """What a kernel computes and the shape of its result."""
-        instruction = self.program.instructions.get(name)
+        instruction = self._find(name)
         if instruction is None:
             return name
         products = [
@@ -296,9 +311,7 @@ def _program_of(
         return programs[execution.program]
     # TPUs name programs in another way; there is but one on an accelerator.
     only = next(iter(programs.values())) if len(programs) == 1 else None
-    if only is not None and execution.name in only.program.instructions:
-        return only
-    return None
+    return only if only is not None and only.knows(execution.name) else None
 
 
 def _place(label: Label) -> tuple[int, int]:

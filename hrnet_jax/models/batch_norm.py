@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -207,10 +208,6 @@ def batch_moments(x: jax.Array, channels: int) -> tuple[jax.Array, jax.Array]:
     return mean, jnp.maximum(square - jnp.square(mean), 0.0)
 
 
-# More parts than that are no faster to make, and slower to add up.
-_MOST_PARTS = 512
-
-
 def _sums(*maps: jax.Array) -> Sequence[jax.Array]:
     """Sums of maps [..., C] of one shape over all axes but the last.
 
@@ -221,8 +218,9 @@ def _sums(*maps: jax.Array) -> Sequence[jax.Array]:
     if maps[0].ndim != 4 or jax.default_backend() != "gpu":
         return [jnp.sum(x, tuple(range(x.ndim - 1))) for x in maps]
     b, h, w, c = maps[0].shape
-    sizes = (r for r in range(1, h + 1) if h % r == 0 and b * h // r <= _MOST_PARTS)
-    rows = next(sizes, h)
+    # As many parts as there are pixels in each.
+    most = math.isqrt(b * h * w)
+    rows = next((r for r in range(1, h) if h % r == 0 and b * h // r <= most), h)
     parts = [jnp.sum(x.reshape(b, h // rows, rows, w, c), (2, 3)) for x in maps]
     zeros = [jnp.zeros((), part.dtype) for part in parts]
     return jax.lax.reduce(

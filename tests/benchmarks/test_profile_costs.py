@@ -107,3 +107,33 @@ def test_pairs_along_an_axis_equal_a_loop():
                 expected += place % spread == 0 and 0 <= place // spread < image
         got = costs._meetings(image, kernel, result, stride, spread, holes, pad)
         assert got == expected
+
+
+# One convolution of 6x10 pixels at stride 2 and its two gradients, as XLA writes them
+# for cuDNN: window and labels are those of the convolution.
+CUDNN = """\
+HloModule step, is_scheduled=true
+
+ENTRY %main (x: bf16[2,6,10,8], k: bf16[16,3,3,8], g: bf16[2,3,5,16]) -> bf16[1] {
+  %x = bf16[2,6,10,8]{3,2,1,0} parameter(0)
+  %k = bf16[16,3,3,8]{3,2,1,0} parameter(1)
+  %g = bf16[2,3,5,16]{3,2,1,0} parameter(2)
+  %conv = (bf16[2,3,5,16]{3,2,1,0}, u8[9]{0}) custom-call(%x, %k), window={size=3x3 \
+stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, \
+custom_call_target="__cudnn$convForward"
+  %input = (bf16[2,6,10,8]{3,2,1,0}, u8[9]{0}) custom-call(%g, %k), window={size=3x3 \
+stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, \
+custom_call_target="__cudnn$convBackwardInput"
+  %filter = (bf16[16,3,3,8]{3,2,1,0}, u8[9]{0}) custom-call(%x, %g), window={size=3x3 \
+stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, \
+custom_call_target="__cudnn$convBackwardFilter"
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["conv", "input", "filter"])
+def test_gradients_by_cudnn_are_as_much_work_as_the_convolution(name):
+    program = HloProgram(CUDNN)
+    # Windows of 3 around 0, 2, 4 (and 6, 8) meet 2 + 3 + 3 (+ 3 + 3) real values.
+    expected = 2 * 2 * (8 * 14) * 8 * 16
+    assert costs.flops(program, program.instructions[name]) == expected

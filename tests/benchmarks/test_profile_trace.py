@@ -73,6 +73,16 @@ def test_on_a_gpu_kernels_are_those_of_the_streams_of_the_first_device():
     assert trace.calls == [(0, 100)]
 
 
+def test_kernels_of_cuda_graphs_are_known_by_their_functions():
+    stream = [
+        event("input_reduce_fusion_12", 10, 5, hlo_op="command_buffer_27"),
+        event("void cutlass::Kernel<float>(Params)", 20, 5, hlo_op="command_buffer"),
+    ]
+    device = plane("/device:GPU:0", **{"Stream_#14(Compute)": stream})
+    names = [one.name for one in read_planes([device]).executions]
+    assert names == ["input_reduce_fusion_12", "void"]
+
+
 def test_on_a_tpu_kernels_are_those_of_the_line_of_operations():
     device = plane(
         "/device:TPU:0",

@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -10,7 +11,7 @@ from flax import traverse_util
 from hrnet_jax import runtime
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.folding import fold_batch_norm
+from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.registry import create_model
 from tests.models.maps import random_maps
 from tests.models.random_weights import random_variables
@@ -141,3 +142,13 @@ def test_folding_twice_is_refused():
     folded, weights = fold_batch_norm(*parts(SMALL))
     with pytest.raises(WeightsError, match="folded already"):
         fold_batch_norm(folded, weights)
+
+
+def test_rounding_weights_ahead_changes_no_bit():
+    model = create_model("segmentation/w18_small_v1", dtype="bfloat16")
+    folded, variables = fold_batch_norm(model, random_variables(model))
+    rounded = as_computed(variables, folded.dtype)
+    assert {leaf.dtype for leaf in jax.tree.leaves(rounded)} == {jnp.bfloat16}
+    images = np.random.default_rng(0).normal(size=(1, 32, 64, 3)).astype(np.float32)
+    apply = jax.jit(folded.apply)
+    np.testing.assert_array_equal(apply(rounded, images), apply(variables, images))
