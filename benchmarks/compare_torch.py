@@ -22,14 +22,15 @@ if __name__ == "__main__":
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import argparse
+import dataclasses
 import functools
 import gc
 import time
 
 import jax
-import numpy as np
 import torch
 
+from benchmarks.agreement import check_losses, check_outputs
 from benchmarks.jax_program import Program, make_program
 from benchmarks.reports import FOLDER, provenance, write_report
 from benchmarks.results_table import full_table
@@ -71,9 +72,6 @@ ALL_CASES = {
 # Our program that users get: what `load_run(workdir).predict` and `train` run.
 # A test asks a `Predictor` whether this is still so.
 OURS = {"infer": "jax_folded", "train": "jax"}
-
-# Largest difference of outputs in standard deviations, and of losses relative.
-TOLERANCE = 1e-4
 
 # Calls that take longer are timed once a turn.
 _LONG_CALL_S = 1.5
@@ -203,9 +201,9 @@ def _attempt(
     case: Case, dtype: str, options: argparse.Namespace, compiled: bool
 ) -> dict:
     """A case's result, or why there is none, so that the others still get theirs."""
-    how = options.rounds, options.calls, compiled, options.only, options.cache
+    how = How(options.rounds, options.calls, compiled, options.only, options.cache)
     try:
-        return compare(case, dtype, *how)
+        return compare(case, dtype, how)
     except (HRNetError, ValueError, RuntimeError) as error:
         return {"case": str(case), "dtype": dtype, "failed": _reason(error)}
     finally:
@@ -221,25 +219,32 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
-def compare(
-    case: Case,
-    dtype: str,
-    rounds: int,
-    calls: int,
-    compiled: bool,
-    only: list[str] | None = None,
-    cache: str | None = None,
-) -> dict:
-    """Times one case in both frameworks.
+@dataclasses.dataclass(frozen=True)
+class How:
+    """How a case is timed.
 
-    Args:
-        case: model, mode, batch and size.
-        dtype: compute type; `bfloat16` meets PyTorch under autocast.
+    Attributes:
         rounds: turns per program.
         calls: timed calls per turn.
         compiled: whether `torch.compile` takes part.
         only: names of programs to time, all if None.
         cache: folder in which PyTorch finds or leaves what it compiles.
+    """
+
+    rounds: int
+    calls: int
+    compiled: bool
+    only: list[str] | None = None
+    cache: str | None = None
+
+
+def compare(case: Case, dtype: str, how: How) -> dict:
+    """Times one case in both frameworks.
+
+    Args:
+        case: model, mode, batch and size.
+        dtype: compute type; `bfloat16` meets PyTorch under autocast.
+        how: turns, and which programs take part.
 
     Returns:
         Times in seconds and memory in bytes by program, agreement, `speed_ratio`
@@ -250,8 +255,8 @@ def compare(
         ValueError: if the two networks do not agree.
     """
     result: dict = {"case": str(case), "dtype": dtype, "ours": OURS[case.mode]}
-    result["output_difference_in_std"] = check_outputs(case)
-    program, runners = _our_programs(case, dtype, only)
+    result["output_difference_in_std"] = check_outputs(case, _device())
+    program, runners = _our_programs(case, dtype, how.only)
     result["flops"] = 2 * program.multiply_adds()
     has_losses = case.mode == "train" and dtype == "float32"
     losses: dict[str, float] = {}
@@ -267,11 +272,11 @@ def compare(
             "first_call_s": took,
             "memory": memory(ours),
         }
-    for name, variant in variants(case.mode, dtype, _device(), compiled).items():
-        if only and name not in only:
+    for name, variant in variants(case.mode, dtype, _device(), how.compiled).items():
+        if how.only and name not in how.only:
             continue
         try:
-            theirs, first, figures = _warmed_up(case, variant, program, cache)
+            theirs, first, figures = _warmed_up(case, variant, program, how.cache)
         except (RuntimeError, OSError) as error:
             # No compiler, no memory, ...: torch.compile has many reasons.
             result["programs"][name] = {"failed": _reason(error)}
@@ -279,10 +284,10 @@ def compare(
         if has_losses and not variant.compiled:
             losses[name] = float(first)
         runners[name], result["programs"][name] = theirs, figures
-    _check_losses(case, losses)
-    if seconds(runners[result["ours"]]) > _LONG_CALL_S:
-        calls = 1  # Noise averages out within a call.
-    times = alternate(runners, rounds=rounds, calls=calls)
+    check_losses(case, losses)
+    # Of long calls noise averages out within one.
+    is_long = seconds(runners[result["ours"]]) > _LONG_CALL_S
+    times = alternate(runners, rounds=how.rounds, calls=1 if is_long else how.calls)
     for name, turns in times.items():
         result["programs"][name] |= summary(turns) | {"rounds_s": turns}
     return result | _ratios(result, times)
@@ -332,52 +337,6 @@ def _ratios(result: dict, times: dict[str, list[float]]) -> dict:
         "speed_ratio_to_best": ratios[best],
         "flops_per_s": result["flops"] / programs[ours]["median_s"],
     }
-
-
-def check_outputs(case: Case) -> float:
-    """Difference of the outputs in evaluation, in full float32.
-
-    Returns:
-        The largest difference in standard deviations of PyTorch's outputs, with
-        norms as they are and, where they may be, folded.
-
-    Raises:
-        ValueError: if it is above the tolerance.
-    """
-    is_folded = (False, True) if case.mode == "infer" else (False,)
-    case = Case(case.model, "infer", 1, case.height, case.width)
-    with jax.default_matmul_precision("highest"):
-        programs = [make_program(case, folded=folded) for folded in is_folded]
-        ours = []
-        for program in programs:
-            program.compile()
-            ours.append(np.asarray(program()))
-    prepare_torch(tf32=False)
-    theirs = TorchProgram(case, Variant(), programs[0], _device()).outputs()
-    prepare_torch(tf32=True)
-    theirs = theirs.cpu().numpy()
-    if theirs.ndim == 4:
-        theirs = theirs.transpose(0, 2, 3, 1)
-    differences = [np.abs(outputs - theirs).max() for outputs in ours]
-    difference = float(np.max(differences) / theirs.std())
-    if not difference <= TOLERANCE:
-        raise ValueError(
-            f"{case}: outputs differ from PyTorch's by {difference:.1e} standard "
-            f"deviations, expected at most {TOLERANCE:.0e}"
-        )
-    return difference
-
-
-def _check_losses(case: Case, losses: dict[str, float]) -> None:
-    """The first losses in training mode agree, where TF32 does not blur them."""
-    if jax.default_backend() != "cpu":
-        return
-    for name, value in losses.items():
-        if not abs(value - losses["jax"]) <= TOLERANCE * abs(losses["jax"]):
-            raise ValueError(
-                f"{case}: the first loss is {losses['jax']:.6f} with JAX and "
-                f"{value:.6f} with {name}"
-            )
 
 
 def _print(result: dict) -> None:

@@ -21,6 +21,7 @@ from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.task import SegmentationTask
+from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
@@ -202,6 +203,20 @@ def test_the_state_may_lie_as_the_compiler_likes(small, pretend):
         ):
             assert leaf.format.layout == format_.layout
         assert_close(jax.device_get(fitted), jax.device_get(state), atol=0)
+
+
+def test_a_checkpoint_does_not_tell_how_arrays_lay(small, tmp_path):
+    with jax.enable_x64():
+        _, state, _ = step_of(small)
+        checkpoints = Checkpoints(tmp_path)
+        checkpoints.save(1, jax.tree.map(turn, state), {"any": 1})
+        checkpoints.wait()
+        restored = checkpoints.restore_arrays(1)
+        checkpoints.close()
+        expected = jax.tree.leaves(jax.device_get(state.params))
+        restored = jax.tree.leaves(restored["params"])
+        for left, right in zip(restored, expected, strict=True):
+            np.testing.assert_array_equal(left, right)
 
 
 def turn(leaf):

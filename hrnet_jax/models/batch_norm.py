@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.runtime import row_shards
 
 Dtype = Any
 
@@ -218,9 +219,11 @@ def _sums(*maps: jax.Array) -> Sequence[jax.Array]:
     if maps[0].ndim != 4 or jax.default_backend() != "gpu":
         return [jnp.sum(x, tuple(range(x.ndim - 1))) for x in maps]
     b, h, w, c = maps[0].shape
-    # As many parts as there are pixels in each.
-    most = math.isqrt(b * h * w)
-    rows = next((r for r in range(1, h) if h % r == 0 and b * h // r <= most), h)
+    # As many parts as there are pixels in each. Where devices divide the rows, every
+    # one has whole parts.
+    most, shards = math.isqrt(b * h * w), row_shards()
+    sizes = (r for r in range(1, h) if h % (r * shards) == 0 and b * h // r <= most)
+    rows = next(sizes, h if shards == 1 else 1)
     parts = [jnp.sum(x.reshape(b, h // rows, rows, w, c), (2, 3)) for x in maps]
     zeros = [jnp.zeros((), part.dtype) for part in parts]
     return jax.lax.reduce(

@@ -18,6 +18,7 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.task import SegmentationTask
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+agreement = pytest.importorskip("benchmarks.agreement")
 compare_torch = pytest.importorskip("benchmarks.compare_torch")
 torch_program = pytest.importorskip("benchmarks.torch_program")
 
@@ -47,7 +48,9 @@ def small(monkeypatch):
 )
 def test_pytorch_does_the_same_work(family, mode):
     case = Case(f"{family}/small", mode, 2, 32, 64)
-    result = compare_torch.compare(case, "float32", 1, 1, compiled=False)
+    result = compare_torch.compare(
+        case, "float32", compare_torch.How(1, 1, compiled=False)
+    )
     assert result["output_difference_in_std"] < 1e-4
     assert set(result["speed_ratio"]) == {"torch_eager", "torch_channels_last"}
     ours = {"jax", "jax_folded"} if mode == "infer" else {"jax"}
@@ -75,7 +78,7 @@ def test_networks_that_differ_are_refused(monkeypatch):
         program, "__call__", lambda self: np.zeros((1, 8, 8, 19), np.float32)
     )
     with pytest.raises(ValueError, match="outputs differ from PyTorch's"):
-        compare_torch.check_outputs(timing.parse_case(CASE))
+        agreement.check_outputs(timing.parse_case(CASE), "cpu")
 
 
 def test_folded_norms_are_checked_as_well(monkeypatch):
@@ -87,7 +90,7 @@ def test_folded_norms_are_checked_as_well(monkeypatch):
 
     monkeypatch.setattr(jax_program.InferProgram, "__call__", wrong_where_folded)
     with pytest.raises(ValueError, match="outputs differ from PyTorch's"):
-        compare_torch.check_outputs(timing.parse_case(CASE))
+        agreement.check_outputs(timing.parse_case(CASE), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -186,8 +189,8 @@ def test_all_writes_the_published_cases_to_the_results(monkeypatch, tmp_path):
     monkeypatch.setattr(compare_torch, "FOLDER", tmp_path)
     seen = []
 
-    def compare(case, dtype, rounds, calls, compiled, only, cache):
-        seen.append((str(case), dtype, compiled))
+    def compare(case, dtype, how):
+        seen.append((str(case), dtype, how.compiled))
         raise ValueError("seen")
 
     monkeypatch.setattr(compare_torch, "compare", compare)
@@ -234,12 +237,13 @@ def test_torch_compile_starts_without_kept_kernels(monkeypatch):
 
 def test_only_the_programs_asked_for_are_timed():
     case = timing.parse_case(CASE)
-    result = compare_torch.compare(
-        case, "float32", 1, 1, False, only=["jax_folded", "torch_eager"]
-    )
+    how = compare_torch.How(1, 1, compiled=False, only=["jax_folded", "torch_eager"])
+    result = compare_torch.compare(case, "float32", how)
     assert list(result["programs"]) == ["jax_folded", "torch_eager"]
     with pytest.raises(ValueError, match="--only lacks jax_folded, which users get"):
-        compare_torch.compare(case, "float32", 1, 1, False, only=["torch_eager"])
+        compare_torch.compare(
+            case, "float32", compare_torch.How(1, 1, False, ["torch_eager"])
+        )
 
 
 def test_ours_is_what_a_user_runs(monkeypatch):
