@@ -13,6 +13,7 @@ TASKS = {"segmentation", "keypoints", "detection", "classification"}
 GROUND = {
     "distributed",
     "errors",
+    "layouts",
     "options",
     "photometric",
     "pictures",
@@ -27,12 +28,13 @@ ALLOWED = {
     "errors": set(),
     "distributed": {"errors"},
     "failures": {"errors"},
+    "layouts": set(),
     "options": {"errors"},
     "photometric": set(),
     "pictures": {"errors"},
     "piecewise": set(),
     "whole_image": {"errors"},
-    "runtime": {"errors", "piecewise"},
+    "runtime": {"errors", "layouts", "piecewise"},
     "models": GROUND,
     "data": GROUND,
     "pretrained": GROUND | {"models"},
@@ -46,7 +48,7 @@ ALLOWED = {
     | TASKS,
     "inspection": GROUND | {"models", "registry"} | TASKS,
     # Beside inference: it compiles what training runs.
-    "planning": GROUND | {"models", "data", "inspection", "training"},
+    "planning": GROUND | {"models", "data", "registry", "inspection", "training"},
     "experiment_flags": {"command_line"},
     "command_line": {"distributed", "errors", "failures"},
 }
