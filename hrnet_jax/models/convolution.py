@@ -154,12 +154,27 @@ def _by_rows_and_columns(x: jax.Array, g: jax.Array) -> jax.Array:
     The column that a tap reads is told by where the input is moved to, the row by
     where the gradient is: three of each, for all nine taps.
     """
+    if x.shape[-1] > 3 * g.shape[-1]:
+        return _by_moved_gradients(x, g)
     columns = jnp.concatenate(_neighbours(x, 2), -1)
     rows = jnp.concatenate(_neighbours(g, 1)[::-1], -1)
     # Otherwise what made the maps may be computed again for every copy.
     columns, rows = jax.lax.optimization_barrier((columns, rows))
     product = _product(columns, rows).reshape(3, x.shape[-1], 3, g.shape[-1])
     return product.transpose(2, 0, 1, 3)
+
+
+def _by_moved_gradients(x: jax.Array, g: jax.Array) -> jax.Array:
+    """The same where the input is so much wider that it had better stay in place.
+
+    The first convolution behind stage 1 reads 256 channels and writes 18.
+    """
+    moved = [
+        both for row in _neighbours(g, 1)[::-1] for both in _neighbours(row, 2)[::-1]
+    ]
+    taps = jax.lax.optimization_barrier(jnp.concatenate(moved, -1))
+    product = _product(x, taps).reshape(x.shape[-1], 3, 3, g.shape[-1])
+    return product.transpose(1, 2, 0, 3)
 
 
 def _neighbours(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array, jax.Array]:

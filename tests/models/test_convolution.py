@@ -56,6 +56,7 @@ def gradients(function, x, kernel, stride):
         LARGE,
         ((2, 8, 10, 3), 4),  # even sides
         ((1, 5, 4, 9), 3),  # fewer features than channels
+        ((2, 5, 4, 10), 3),  # and so few that the input stays where it is
         ((1, 1, 1, 2), 6),  # one pixel
         ((1, 1, 99, 2), 3),  # one row
         ((1, 99, 1, 2), 3),  # one column
@@ -99,6 +100,15 @@ def test_what_each_size_is_computed_by(
 ):
     got = primitives(shape, features, stride, size)
     assert got == {"conv_general_dilated": convolutions, "dot_general": products}
+
+
+@pytest.mark.parametrize("channels, made, avoided", [(8, 24, 27), (10, 27, 30)])
+def test_what_is_wide_is_not_moved(channels, made, avoided):
+    # Three copies of the input, or nine of the gradient's 3 features.
+    x, kernel = (jnp.asarray(a, jnp.float32) for a in draw((2, 5, 4, channels), 3, 3))
+    traced = jax.make_jaxpr(lambda x, k: gradients(convolve, x, k, 1)[2])(x, kernel)
+    assert f"f32[2,5,4,{made}]" in str(traced)
+    assert f"f32[2,5,4,{avoided}]" not in str(traced)
 
 
 def test_reduced_precision_keeps_the_sums_of_the_compiler(few):
