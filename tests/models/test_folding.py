@@ -148,7 +148,9 @@ def test_rounding_weights_ahead_changes_no_bit():
     model = create_model("segmentation/w18_small_v1", dtype="bfloat16")
     folded, variables = fold_batch_norm(model, random_variables(model))
     rounded = as_computed(variables, folded.dtype)
-    assert {leaf.dtype for leaf in jax.tree.leaves(rounded)} == {jnp.dtype(jnp.bfloat16)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(rounded)} == {
+        jnp.dtype(jnp.bfloat16)
+    }
     images = np.random.default_rng(0).normal(size=(1, 32, 64, 3)).astype(np.float32)
     apply = jax.jit(folded.apply)
     np.testing.assert_array_equal(apply(rounded, images), apply(variables, images))
