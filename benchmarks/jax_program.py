@@ -160,13 +160,14 @@ def make_program(
     if case.mode == "train" and (folded or case.family not in TRAINED_FAMILIES):
         what = "with folded norms" if folded else f"of family {case.family!r}"
         raise ValueError(f"{case}: a network {what} cannot be trained")
+    # As `Predictor` and `train` do; here for both frameworks.
+    runtime.keep_freed_memory()
     variables = initial_variables(model)
     batch = make_batch(case, model)
     if case.mode == "infer":
         if folded:
             model, variables = fold_batch_norm(model, variables)
             variables = as_computed(variables, model.dtype)
-        runtime.keep_freed_memory()  # As `Predictor` does, for both frameworks here.
         function = runtime.jit(lambda variables, x: model.apply(variables, x))
         arguments = layouts.on_device(variables), jax.device_put(batch["image"])
         return InferProgram(function, arguments, variables, batch, model)

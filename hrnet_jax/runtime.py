@@ -181,8 +181,8 @@ def keep_freed_memory() -> bool:
 
     On a CPU a program gets its temporary memory as one block. The C library returns
     blocks of more than 32 MB to the system at once, so every call would get fresh
-    pages, and their first touch takes up to a fifth of the time of a prediction
-    (docs/performance.md). Steps of training gain nothing. The process then holds as
+    pages, and their first touch takes up to a fifth of the time of a prediction or of
+    a training step of many pixels (docs/performance.md). The process then holds as
     much memory as it ever needed; `HRNET_JAX_KEEP_MEMORY=0` leaves all as it is.
 
     Returns:

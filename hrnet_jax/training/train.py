@@ -76,6 +76,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     options = read_config(config)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
+    runtime.keep_freed_memory()
     check_same_run(to_json(config))
     result_file = workdir / RESULT_FILE
     check_workdir(workdir, to_json(config))

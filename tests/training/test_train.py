@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hrnet_jax import runtime
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
 from hrnet_jax.models.variants import VARIANTS
@@ -49,6 +50,13 @@ def test_a_run_leaves_config_result_metrics_and_checkpoints():
     meta = checkpoints.meta(8)
     assert meta["dataset_info"]["class_names"][0] == "background"
     checkpoints.close()
+
+
+def test_a_run_keeps_freed_memory(monkeypatch):
+    kept = []
+    monkeypatch.setattr(runtime, "keep_freed_memory", lambda: kept.append(True))
+    train(tiny.config(), tiny.finished_run())
+    assert kept == [True]
 
 
 def test_evaluating_the_best_step_again_gives_the_same_metrics():
