@@ -21,10 +21,9 @@ CHANGES = {
     "checkpoint.every_steps": 1,
     # A small rate: rounding is not to grow from step to step.
     "schedule.learning_rate": 1e-3,
+    # With seed 0 a pixel lies so near a tie that rounding decides on its class.
+    "seed": 1,
 }
-# Rounding may give a pixel at a tie to another class: one of the 24576 that are
-# evaluated, in the union of one that has thousands.
-A_PIXEL = 2e-4
 FLAGS = [f"--config.{key}={value}" for key, value in CHANGES.items()]
 
 
@@ -102,17 +101,16 @@ def latest(workdir):
 
 
 def assert_same_run(workdir, expected):
-    """The same lines, parameters and statistics to rounding, metrics to a pixel."""
+    """The same lines, metrics, parameters and statistics, to rounding."""
     lines = read_metrics(workdir), read_metrics(expected)
     for got, wanted in zip(*lines, strict=True):
         got.pop("train/steps_per_second", None)
         wanted.pop("train/steps_per_second", None)
-        atol = A_PIXEL if "eval/mean_iou" in wanted else 2e-5
-        assert got == pytest.approx(wanted, rel=2e-5, abs=atol)
+        assert got == pytest.approx(wanted, rel=2e-5, abs=2e-5)
     for key in ("metrics", "step", "split", "num_steps"):
         wanted = tiny.result(expected)[key]
         if key == "metrics":
-            wanted = pytest.approx(wanted, abs=A_PIXEL)
+            wanted = pytest.approx(wanted, abs=2e-5)
         assert tiny.result(workdir)[key] == wanted
     got, wanted = tiny.state(workdir), tiny.state(expected)
     assert got.keys() == wanted.keys()
