@@ -27,7 +27,8 @@ import cv2
 import numpy as np
 
 from benchmarks import streams
-from hrnet_jax.data import pipeline, records, registry
+from hrnet_jax.data import records, registry
+from hrnet_jax.data.stream import batches
 from hrnet_jax.segmentation import transforms
 
 HEIGHT, WIDTH = 1024, 2048
@@ -140,7 +141,7 @@ def our_transform() -> Callable:
 
 def our_stream(opened: records.Records, args: argparse.Namespace) -> Iterator:
     """Endless batches of this package."""
-    return pipeline.train_batches(
+    return batches.train_batches(
         opened,
         our_transform(),
         batch_size=args.batch_size,

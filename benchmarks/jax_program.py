@@ -11,14 +11,15 @@ import numpy as np
 import optax
 
 from benchmarks.timing import Case
-from hrnet_jax import layouts, runtime
+from hrnet_jax import runtime
+from hrnet_jax.costs.multiply_adds import multiply_adds
 from hrnet_jax.keypoints.losses import heatmap_mse
-from hrnet_jax.models.cost import multiply_adds
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
-from hrnet_jax.piecewise import PiecewiseProgram
 from hrnet_jax.registry import create_model, lanes_for
+from hrnet_jax.runtime import layouts
+from hrnet_jax.runtime.pieces import PiecewiseProgram
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
 from hrnet_jax.training.schedules import ScheduleOptions, make_schedule

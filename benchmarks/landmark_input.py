@@ -31,7 +31,9 @@ import cv2
 import numpy as np
 
 from benchmarks import streams
-from hrnet_jax.data import faces, pipeline, records, registry
+from hrnet_jax.data import records, registry
+from hrnet_jax.data.generated import faces
+from hrnet_jax.data.stream import batches
 from hrnet_jax.keypoints import transforms
 
 SIDE = 256
@@ -106,7 +108,7 @@ def opencv_crop(
 
 def our_stream(opened: records.Records, args: argparse.Namespace) -> Iterator:
     """Endless batches of this package."""
-    return pipeline.train_batches(
+    return batches.train_batches(
         opened,
         transforms.make_train_transform(
             transforms.AugmentationOptions(crop_size=(SIDE, SIDE)), opened.info

@@ -21,7 +21,7 @@ from benchmarks import streams
 from benchmarks.timing import alternate
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.point_sets import POINT_SETS
+from hrnet_jax.data.points.point_sets import POINT_SETS
 from hrnet_jax.keypoints.decoding import METHODS, decode
 from hrnet_jax.keypoints.losses import LossOptions
 from hrnet_jax.keypoints.task import LandmarkTask

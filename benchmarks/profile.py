@@ -4,7 +4,7 @@
     python benchmarks/profile.py --case w18:train:1x512x1024 --picture profile.png
     python benchmarks/profile.py --all --json profile.json --picture profile.png
 
-A case runs as it does in earnest (on a CPU in pieces, see `hrnet_jax.piecewise`;
+A case runs as it does in earnest (on a CPU in pieces, see `hrnet_jax.runtime.pieces`;
 `--whole` runs one program) from bytes to results or to the updated state. Every
 kernel in JAX's own profile is looked up in the text of the compiled program, whose
 metadata tells stage and kind; its FLOPs and bytes are counted from shapes, and their

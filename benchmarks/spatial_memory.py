@@ -33,9 +33,9 @@ from benchmarks.jax_program import LEARNING_RATE, OPTIMIZER
 from benchmarks.reports import provenance, table, write_report
 from benchmarks.timing import Case, parse_case
 from hrnet_jax import runtime
+from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import HRNetError
-from hrnet_jax.inspection.collectives import collectives
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.task import SegmentationTask

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
-from hrnet_jax.data.shapes import CLASSES, draw_scene
+from hrnet_jax.data.generated.shapes import CLASSES, draw_scene
 from hrnet_jax.segmentation.drawing import color_map
 
 # One entry per branch, the highest resolution first.

@@ -7,18 +7,18 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
-from hrnet_jax.classification.heads import ClassificationHRNet
+from hrnet_jax.classification.model import ClassificationHRNet
 from hrnet_jax.classification.task import ClassificationTask
-from hrnet_jax.detection.heads import PyramidHRNet
+from hrnet_jax.detection.model import PyramidHRNet
 from hrnet_jax.detection.task import PyramidTask
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.keypoints.heads import LandmarkHRNet, PoseHRNet
+from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
 from hrnet_jax.keypoints.task import HeatmapTask, LandmarkTask
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.models.variants import VARIANTS, get_variant
-from hrnet_jax.segmentation.heads import SegmentationHRNet, SegmentationOCR
+from hrnet_jax.segmentation.model import SegmentationHRNet, SegmentationOCR
 from hrnet_jax.segmentation.task import SegmentationTask
 
 # Family -> what follows the variant in a name -> model.

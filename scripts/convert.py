@@ -21,13 +21,13 @@ import json
 import pathlib
 import sys
 
-from hrnet_jax import command_line
-from hrnet_jax.errors import ConfigError
-from hrnet_jax.inference.conversion import (
+from hrnet_jax.config import command_line
+from hrnet_jax.conversion.importing import (
     ImportOptions,
     export_weights,
     import_weights,
 )
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.pretrained.known import KnownFile, known_files
 

@@ -8,7 +8,7 @@ The run's own configuration is used; any of its keys can be changed, for example
 --set dataset.data_dir=/data --set eval.inference.flip=true. Files of predictions
 and the folder of true points have the layout of the COFW68 benchmark.
 
-Several processes evaluate together: scripts/launch_local.py, docs/scaling.md.
+Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """
 
 import argparse
@@ -18,15 +18,16 @@ import sys
 
 import numpy as np
 
-from hrnet_jax import command_line, distributed
-from hrnet_jax.data import cofw68
-from hrnet_jax.data.point_sets import W300
+from hrnet_jax.config import command_line
+from hrnet_jax.data.points.point_sets import W300
 from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.keypoints import cofw68
 from hrnet_jax.keypoints.ced import draw_ced
 from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
+from hrnet_jax.runtime import processes
 from hrnet_jax.training.config import override
-from hrnet_jax.training.reporting import write_json
-from hrnet_jax.training.train import CONFIG_FILE, evaluators_of_run, read_json
+from hrnet_jax.training.evaluate import evaluators_of_run
+from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,7 @@ def main() -> None:
             )
         else:
             scores = score_predictions(arguments.predictions, arguments.truth)
-        if distributed.is_first():
+        if processes.is_first():
             report(scores, arguments)
 
 

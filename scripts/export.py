@@ -12,9 +12,10 @@ is kept; <out>.json beside it says what it takes and gives.
 import argparse
 import sys
 
-from hrnet_jax import command_line, runtime
-from hrnet_jax.inference.export.check import TOLERANCE
-from hrnet_jax.inference.export.writing import (
+from hrnet_jax import runtime
+from hrnet_jax.config import command_line
+from hrnet_jax.export.check import TOLERANCE
+from hrnet_jax.export.writing import (
     INPUTS,
     LAYOUTS,
     ExportOptions,

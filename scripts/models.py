@@ -15,12 +15,17 @@ import json
 import pathlib
 import sys
 
+if __name__ == "__main__":
+    # Drawings are made by `tools/`, which is beside this folder.
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+
 from tqdm import tqdm
 
-from hrnet_jax import command_line
+from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection import inspection, model_table, network_picture
+from hrnet_jax.inspection import inspection, model_table
 from hrnet_jax.models.representations import REPRESENTATIONS
+from tools.draw_network import network_picture
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -18,7 +18,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax import command_line, experiment_flags
+from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.errors import ConfigError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -83,8 +83,8 @@ def _plans() -> str:
     from hrnet_jax.planning import picture, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
+    from hrnet_jax.training.build import check_trainable
     from hrnet_jax.training.config import read_config
-    from hrnet_jax.training.setup import check_trainable
 
     config = read_config(_CONFIG.value)
     check_trainable(config)

@@ -8,7 +8,7 @@ Every finished run also has its own curves.png.
 import argparse
 import sys
 
-from hrnet_jax import command_line
+from hrnet_jax.config import command_line
 from hrnet_jax.training.curves import draw_curves
 
 

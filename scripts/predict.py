@@ -27,18 +27,20 @@ import argparse
 import pathlib
 import sys
 
-from hrnet_jax import command_line, runtime
+from hrnet_jax import runtime
+from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.export.exported import FORMATS, open_exported
 from hrnet_jax.inference.boxes import read_boxes
-from hrnet_jax.inference.exported import FORMATS, ExportedModel, open_exported
 from hrnet_jax.inference.folder import (
     SUMMARY_FILE,
     find_images,
     looks_for_faces,
     predict_files,
 )
+from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video import predict_video
-from hrnet_jax.inference.workdir import LoadedRun, load_run
+from hrnet_jax.inference.workdir import load_run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -92,7 +94,7 @@ def main() -> None:
     sys.stdout.write("\n".join([*lines, ""]))
 
 
-def open_model(arguments: argparse.Namespace) -> LoadedRun | ExportedModel:
+def open_model(arguments: argparse.Namespace) -> OpenedModel:
     """The model of --workdir."""
     runtime.enable_compilation_cache()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_jax import command_line
+from hrnet_jax.config import command_line
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.summary import summarize

@@ -6,7 +6,7 @@ Any key of the experiment can be set: --config.batch_size=4. The same command
 goes on after an interruption. Exit codes: 0 finished, 2 wrong input (one line
 says what), 75 stopped by SIGTERM with everything saved: run it again.
 
-Several processes train together: scripts/launch_local.py, docs/scaling.md.
+Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
 
 import sys
@@ -14,7 +14,8 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax import command_line, distributed, experiment_flags
+from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.runtime import processes
 from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
 from hrnet_jax.training.train import train
 
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
     with command_line.reporting_errors_together(saves_on_sigterm=True):
         try:
             metrics = train(_CONFIG.value, _WORKDIR.value)
-            for name, value in metrics.items() if distributed.is_first() else ():
+            for name, value in metrics.items() if processes.is_first() else ():
                 sys.stdout.write(f"{name:24} {value:.4f}\n")
         except Interrupted as error:
             stopped = error

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import pytest
 
+from hrnet_jax.config.options import read_options
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.options import read_options
 from hrnet_jax.registry import create_model, get_task
-from hrnet_jax.segmentation.heads import SegmentationOCR
+from hrnet_jax.segmentation.model import SegmentationOCR
 from hrnet_jax.training.config import read_config, to_json
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train

@@ -11,9 +11,10 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks.jax_program import Program, make_program
 from benchmarks.timing import Case, seconds
-from hrnet_jax import layouts, runtime
+from hrnet_jax import runtime
 from hrnet_jax.models.normalization import normalize_images
-from hrnet_jax.piecewise import PiecewiseProgram
+from hrnet_jax.runtime import layouts
+from hrnet_jax.runtime.pieces import PiecewiseProgram
 
 _LOWERING = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 _COMPILING = "/jax/core/compile/backend_compile_duration"

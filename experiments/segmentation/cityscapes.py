@@ -27,7 +27,7 @@ Options: `variant`, `ocr`, `ohem` (hard example mining), `debug`.
 
 import ml_collections
 
-from hrnet_jax.data.cityscapes import CLASS_WEIGHTS
+from hrnet_jax.data.sources.cityscapes import CLASS_WEIGHTS
 from hrnet_jax.pretrained import HEAD_PATTERNS
 from hrnet_jax.training.config import default_config, parse_options, shorten
 

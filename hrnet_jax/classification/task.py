@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.imaging.pictures import with_caption, write_picture
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.options import NoOptions
-from hrnet_jax.pictures import with_caption, write_picture
-from hrnet_jax.whole_image import WholeImage
+from hrnet_jax.tasks.whole_image import WholeImage
 
 _LISTED = 5
 

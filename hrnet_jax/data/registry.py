@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hrnet_jax.config.options import read_options
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import (
     delete_prepared,
@@ -16,23 +17,22 @@ from hrnet_jax.data.records import (
 )
 from hrnet_jax.data.writing import prepare_records
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.options import read_options
 
 _log = logging.getLogger(__name__)
 
 # Modules are imported when their data set is asked for.
 SOURCES = {
-    "shapes": "hrnet_jax.data.shapes:Shapes",
-    "faces": "hrnet_jax.data.faces:Faces",
-    "camvid": "hrnet_jax.data.camvid:CamVid",
-    "cityscapes": "hrnet_jax.data.cityscapes:Cityscapes",
-    "segmentation_folder": "hrnet_jax.data.segmentation_folder:SegmentationFolder",
-    "w300": "hrnet_jax.data.w300:W300",
-    "wflw": "hrnet_jax.data.wflw:WFLW",
-    "cofw": "hrnet_jax.data.cofw:COFW",
-    "aflw": "hrnet_jax.data.aflw:AFLW",
-    "landmarks_csv": "hrnet_jax.data.landmarks_csv:LandmarksCSV",
-    "landmarks_coco": "hrnet_jax.data.landmarks_coco:LandmarksCOCO",
+    "shapes": "hrnet_jax.data.generated.shapes:Shapes",
+    "faces": "hrnet_jax.data.generated.faces:Faces",
+    "camvid": "hrnet_jax.data.sources.camvid:CamVid",
+    "cityscapes": "hrnet_jax.data.sources.cityscapes:Cityscapes",
+    "segmentation_folder": "hrnet_jax.data.sources.segmentation_folder:SegmentationFolder",
+    "w300": "hrnet_jax.data.sources.w300:W300",
+    "wflw": "hrnet_jax.data.sources.wflw:WFLW",
+    "cofw": "hrnet_jax.data.sources.cofw:COFW",
+    "aflw": "hrnet_jax.data.sources.aflw:AFLW",
+    "landmarks_csv": "hrnet_jax.data.sources.landmarks_csv:LandmarksCSV",
+    "landmarks_coco": "hrnet_jax.data.sources.landmarks_coco:LandmarksCOCO",
 }
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from hrnet_jax.data.image_files import Example
+from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.info import IGNORE_LABEL, METADATA_FILE, DatasetInfo
 from hrnet_jax.errors import DataError
 

@@ -6,13 +6,13 @@ import cv2
 import jax
 import numpy as np
 
+from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.options import NoOptions
-from hrnet_jax.pictures import write_picture
-from hrnet_jax.whole_image import WholeImage
+from hrnet_jax.tasks.whole_image import WholeImage
 
 
 class PyramidTask(WholeImage):

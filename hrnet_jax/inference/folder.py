@@ -9,19 +9,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax.data.image_files import read_image
+from hrnet_jax.data.files.image_files import read_image
 from hrnet_jax.errors import DataError
-from hrnet_jax.inference.boxes import (
-    box_of_points,
-    check_inside,
-    match_boxes,
-    overlaps,
-    whole_image,
-)
-from hrnet_jax.inference.exported import ExportedModel
-from hrnet_jax.inference.faces import find_faces
-from hrnet_jax.inference.workdir import LoadedRun
-from hrnet_jax.training.reporting import write_json
+from hrnet_jax.imaging.boxes import box_of_points, check_inside, overlaps, whole_image
+from hrnet_jax.inference.boxes import match_boxes
+from hrnet_jax.inference.opened import OpenedModel
+from hrnet_jax.keypoints.face_finder import find_faces
+from hrnet_jax.workdir.files import write_json
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUMMARY_FILE = "summary.json"
@@ -64,7 +58,7 @@ def read_pixels(path: pathlib.Path) -> np.ndarray:
 
 
 def predict_files(
-    run: LoadedRun | ExportedModel,
+    run: OpenedModel,
     images: Iterable[pathlib.Path],
     out: str | os.PathLike,
     *,
@@ -114,12 +108,12 @@ def predict_files(
     return report
 
 
-def looks_for_faces(run: LoadedRun | ExportedModel) -> bool:
+def looks_for_faces(run: OpenedModel) -> bool:
     """Whether a model's boxes are faces, which can be found."""
     return run.task.takes_boxes and run.about["model"].startswith("landmarks/")
 
 
-def boxes_are_tight(run: LoadedRun | ExportedModel) -> bool:
+def boxes_are_tight(run: OpenedModel) -> bool:
     """Whether a model was trained with the tight square boxes of its points.
 
     So it is in the lists of 300W, WFLW and COFW, and where a user's own annotations
@@ -128,7 +122,7 @@ def boxes_are_tight(run: LoadedRun | ExportedModel) -> bool:
     return run.info.tight_boxes
 
 
-def _predict_faces(run: LoadedRun | ExportedModel, image: np.ndarray) -> dict:
+def _predict_faces(run: OpenedModel, image: np.ndarray) -> dict:
     """Predicts for the faces that are found.
 
     The detector's boxes scatter more than those of any data set. Where the points tell
@@ -145,7 +139,7 @@ def _predict_faces(run: LoadedRun | ExportedModel, image: np.ndarray) -> dict:
 
 
 def _given_boxes(
-    run: LoadedRun | ExportedModel,
+    run: OpenedModel,
     images: list[pathlib.Path],
     boxes: Mapping[str, np.ndarray],
 ) -> dict[pathlib.Path, np.ndarray]:

@@ -2,23 +2,17 @@
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import jax
 import numpy as np
 
-from hrnet_jax import layouts, runtime
-from hrnet_jax.errors import DataError
+from hrnet_jax import runtime
+from hrnet_jax.imaging.checks import checked_image
+from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
-from hrnet_jax.training.task import Labelling
-
-if TYPE_CHECKING:
-    from hrnet_jax.inference.exported import ExportedModel
-
-
-# Images of one call of the compiled program.
-_LARGEST_PART = 8
+from hrnet_jax.runtime import layouts
+from hrnet_jax.tasks.protocol import Labelling
 
 
 class Predictor:
@@ -46,15 +40,15 @@ class Predictor:
         runtime.keep_freed_memory()
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> "ExportedModel":
+    def open(cls, path: str | os.PathLike) -> Any:
         """Opens a `.stablehlo` or `.onnx` file of `scripts/export.py` to predict.
 
         Raises:
             ExportError: if it cannot be used.
         """
-        from hrnet_jax.inference.exported import open_exported
+        import hrnet_jax
 
-        return open_exported(path)
+        return hrnet_jax.open_exported(path)
 
     def predict(
         self, image: np.ndarray, boxes: np.ndarray | None = None
@@ -92,38 +86,3 @@ class Predictor:
     def _pad(self, images: np.ndarray) -> np.ndarray:
         bottom, right = (-side % self._multiple for side in images.shape[1:3])
         return np.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
-
-
-def equal_parts(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Cuts [N, ...] into parts of few different sizes, so that few are compiled.
-
-    Parts have 1, 2, 4 or 8 images; the last is filled up with black ones. Without
-    images there is one part, as the names and shapes of predictions are asked for.
-    """
-    for start in range(0, max(1, len(images)), _LARGEST_PART):
-        part = images[start : start + _LARGEST_PART]
-        size = 1 << max(0, len(part) - 1).bit_length()
-        missing = size - len(part)
-        yield np.pad(part, ((0, missing), *[(0, 0)] * (part.ndim - 1)))
-
-
-def join_parts(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Predictions of all parts, one after the other."""
-    parts = list(parts)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def checked_image(image: np.ndarray) -> np.ndarray:
-    """Checks that an image is uint8 RGB [H, W, 3].
-
-    Raises:
-        DataError: if it has another type or shape.
-    """
-    image = np.asarray(image)
-    right = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-    if not right or not image.size:
-        raise DataError(
-            "an image must be uint8 [height, width, 3] in RGB order, "
-            f"got {image.dtype} {list(image.shape)}"
-        )
-    return image

@@ -19,20 +19,19 @@ import numpy as np
 from tqdm import tqdm
 
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.inference.boxes import whole_image
-from hrnet_jax.inference.exported import ExportedModel
-from hrnet_jax.inference.faces import find_faces
+from hrnet_jax.imaging.boxes import whole_image
 from hrnet_jax.inference.folder import (
     SUFFIXES,
     SUMMARY_FILE,
     boxes_are_tight,
     looks_for_faces,
 )
-from hrnet_jax.inference.following import FaceFollower, Finder
+from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
-from hrnet_jax.inference.workdir import LoadedRun
+from hrnet_jax.keypoints.face_finder import find_faces
+from hrnet_jax.keypoints.tracking import FaceFollower, Finder
 from hrnet_jax.segmentation.drawing import default_palette, overlay
-from hrnet_jax.training.reporting import write_json
+from hrnet_jax.workdir.files import write_json
 
 # For cameras and files that do not say how many frames they have in a second.
 _USUAL_RATE = 25.0
@@ -43,7 +42,7 @@ _LONGEST = 400
 
 
 def predict_video(
-    run: LoadedRun | ExportedModel,
+    run: OpenedModel,
     source: str | os.PathLike | int,
     out: str | os.PathLike,
     *,
@@ -111,7 +110,7 @@ def _check_positive(**numbers: int | None) -> None:
 
 
 def _make_predict(
-    run: LoadedRun | ExportedModel, find: Finder | None, every: int
+    run: OpenedModel, find: Finder | None, every: int
 ) -> Callable[[np.ndarray], dict]:
     """Prediction for the next frame."""
     if not run.task.takes_boxes:
@@ -129,9 +128,7 @@ def _make_predict(
     return predict
 
 
-def _picture(
-    run: LoadedRun | ExportedModel, image: np.ndarray, prediction: dict
-) -> np.ndarray:
+def _picture(run: OpenedModel, image: np.ndarray, prediction: dict) -> np.ndarray:
     """What the video shows of a frame, uint8 [h, w, 3] RGB."""
     if "label" in prediction:
         palette = run.info.palette or default_palette(run.info.num_classes)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from hrnet_jax.errors import DataError
-from hrnet_jax.pictures import font
+from hrnet_jax.imaging.pictures import font
 
 # Part of every build of OpenCV with FFmpeg, and played everywhere.
 _CODEC = "mp4v"

@@ -10,9 +10,9 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.inference.predictor import Predictor
-from hrnet_jax.inference.provenance import read_record
-from hrnet_jax.pretrained.known import KnownFile
-from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.pretrained.known import KnownFile, read_record
+from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.training.build import build_labelling
 from hrnet_jax.training.config import (
     TrainConfig,
     completed,
@@ -20,12 +20,10 @@ from hrnet_jax.training.config import (
     read_config,
     to_json,
 )
-from hrnet_jax.training.reporting import write_json
-from hrnet_jax.training.setup import build_labelling
 from hrnet_jax.training.state import create_state
-from hrnet_jax.training.task import Labelling
-from hrnet_jax.training.train import CONFIG_FILE, read_json
 from hrnet_jax.training.weights import saved_variables
+from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)

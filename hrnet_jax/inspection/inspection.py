@@ -15,17 +15,17 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jax.extend import core
 
-from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection.activation_memory import (
+from hrnet_jax.costs.activation_memory import (
     kept_for_training,
     peak,
     read_program,
 )
-from hrnet_jax.models.cost import jaxpr_multiply_adds
+from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model, model_names
-from hrnet_jax.segmentation.heads import SegmentationOCR
+from hrnet_jax.segmentation.model import SegmentationOCR
 
 Shape = tuple[int, ...]
 

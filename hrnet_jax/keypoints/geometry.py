@@ -33,7 +33,7 @@ def crop_matrix(
     The middle of the box lands on the middle of the crop, ((w - 1) / 2, (h - 1) / 2),
     and the edges of the box, which lie half a pixel outside its outer pixel centres, on
     the edges of the crop. Shifting, magnifying and mirroring therefore commute with the
-    pixel grid, unlike in the published code (see `official_geometry.py`).
+    pixel grid, unlike in the published code (see `official/geometry.py`).
 
     Args:
         center: (x, y) of the box in the image.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import numpy as np
 
-from hrnet_jax.distributed import gather_names, gather_rows
 from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.runtime.processes import gather_names, gather_rows
 
 # Two groups of point indices; the normaliser is the distance of their centroids.
 Groups = tuple[Sequence[int], Sequence[int]]

@@ -8,19 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.keypoints import (
-    encoding,
-    geometry,
-    official,
-    official_crop,
-    official_geometry,
-)
+from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.keypoints import encoding, geometry
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
 from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points, side_by_side
 from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss
 from hrnet_jax.keypoints.metrics import LandmarkEvaluator
+from hrnet_jax.keypoints.official import crop as official_crop
+from hrnet_jax.keypoints.official import geometry as official_geometry
+from hrnet_jax.keypoints.official import targets as official_targets
 from hrnet_jax.keypoints.transforms import (
     AugmentationOptions,
     make_eval_transform,
@@ -28,8 +27,6 @@ from hrnet_jax.keypoints.transforms import (
 )
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.options import NoOptions
-from hrnet_jax.pictures import write_picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +212,7 @@ class HeatmapTask:
         """`heatmaps`, `points` and `scores` of `heatmaps`; see `predict`."""
         heatmaps = outputs["heatmaps"]
         if self._is_official:
-            cells, scores = official.decode_cells(heatmaps)
+            cells, scores = official_targets.decode_cells(heatmaps)
             points = (cells - 1) * 4
         else:
             options = self._inference
@@ -345,7 +342,7 @@ class LandmarkTask(HeatmapTask):
         self.eval_transform = make_eval_transform(augmentation, info)
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
-        """Mean heatmap loss of a batch; see `training.task.Task`."""
+        """Mean heatmap loss of a batch; see `tasks.protocol.Task`."""
         heatmaps, state = self.model.apply(
             variables,
             normalize_images(batch["image"], self._normalization),
@@ -375,7 +372,9 @@ class LandmarkTask(HeatmapTask):
         options = self._loss
         if self._is_official:
             cells = batch["points"] / 4
-            heatmaps = official.gaussian_heatmaps(cells, size, options.sigma, visible)
+            heatmaps = official_targets.gaussian_heatmaps(
+                cells, size, options.sigma, visible
+            )
             return heatmaps, weights
         cells = encoding.crop_to_cells(batch["points"], self.image_size, size)
         heatmaps = encoding.gaussian_heatmaps(cells, size, options.sigma)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_jax import photometric
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.keypoints import geometry, official_crop
+from hrnet_jax.imaging import photometric
+from hrnet_jax.keypoints import geometry
+from hrnet_jax.keypoints.official import crop as official_crop
 
 Sample = dict[str, Any]
 
@@ -22,7 +23,7 @@ class AugmentationOptions:
         crop_size: (height, width) of crops, in pixels.
         margin: factor on the side of the face box.
         compat: `official` cuts crops, rounds points, makes targets and decodes as the
-            published code does (see `official_crop.py`); empty for correct mathematics.
+            published code does (see `official/crop.py`); empty for correct mathematics.
         scale: a factor is drawn from U(1 - scale, 1 + scale).
         rotation: an angle is drawn from U(-rotation, rotation), in degrees, ...
         rotation_probability: ... with this probability; otherwise it is 0.

@@ -17,7 +17,7 @@ Dtype = Any
 kernel_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 # Equal blocks and modules share one trace, which takes half the time, and can share
-# one program (see `piecewise`). Nothing but initial weights is random in them; of all
+# one program (see `runtime.pieces`). Nothing but initial weights is random in them; of all
 # other streams flax would derive a key for each.
 traced_once = functools.partial(
     nn.jit,

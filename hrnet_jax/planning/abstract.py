@@ -9,14 +9,14 @@ import tensorflow_datasets as tfds
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
-from hrnet_jax.data.feeding import MAPS
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.landmark_source import landmark_features
+from hrnet_jax.data.points.source import landmark_features
+from hrnet_jax.data.stream.feeding import MAPS
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.tasks.protocol import Task
 from hrnet_jax.training.state import TrainState, create_state
-from hrnet_jax.training.task import Task
 
 # Faces are cut out, so that their images may have any size.
 _FACE_IMAGE = (256, 256)

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 from hrnet_jax.data.info import DatasetInfo, bit_palette
-from hrnet_jax.data.landmark_source import Contents
+from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.training.build import evaluated_splits, open_split
 from hrnet_jax.training.config import TrainConfig
-from hrnet_jax.training.setup import evaluated_splits, open_split
 
 
 @dataclasses.dataclass(frozen=True)

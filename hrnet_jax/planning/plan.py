@@ -14,9 +14,9 @@ from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.roofline import ProgramCosts, Times, times
 from hrnet_jax.planning.topologies import Slice, describe, make_mesh
+from hrnet_jax.training.build import evaluated_splits
 from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.evaluation import make_predict_step
-from hrnet_jax.training.setup import evaluated_splits
 
 
 @dataclasses.dataclass(frozen=True)

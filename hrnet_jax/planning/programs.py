@@ -17,10 +17,10 @@ from typing import Any
 import jax
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.hlo import hlo_costs
+from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import HRNetError
-from hrnet_jax.models.cost import jaxpr_multiply_adds
 from hrnet_jax.planning.abstract import device_bytes
-from hrnet_jax.planning.hlo_costs import hlo_costs
 from hrnet_jax.planning.roofline import Memory, ProgramCosts
 
 _log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import importlib.resources
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
 
+# Beside the checkpoint of a converted file: what it was and what was decided.
+RECORD_FILE = "weights.json"
 _FILE = "known.json"
 
 
@@ -133,3 +136,12 @@ def get_known(name: str) -> KnownFile:
             f"({'; '.join(record.source for record in found)})"
         )
     raise WeightsError(f"{name}: no released file of this name is known")
+
+
+def read_record(workdir: str | os.PathLike) -> KnownFile | None:
+    """The record of the released file that a work directory was made of, if any."""
+    path = pathlib.Path(workdir) / RECORD_FILE
+    if not path.is_file():
+        return None
+    values = json.loads(path.read_text())["record"]
+    return None if values is None else KnownFile.from_json(values)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.errors import DataError
-from hrnet_jax.pictures import font
+from hrnet_jax.imaging.pictures import font
 
 Colour = tuple[int, int, int]
 

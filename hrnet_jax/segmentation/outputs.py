@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.pictures import write_picture
+from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.segmentation.drawing import color_map, draw_panels, overlay
 
 

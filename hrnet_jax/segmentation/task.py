@@ -21,7 +21,7 @@ from hrnet_jax.segmentation.transforms import (
     make_eval_transform,
     make_train_transform,
 )
-from hrnet_jax.whole_image import WholeImage
+from hrnet_jax.tasks.whole_image import WholeImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ class SegmentationTask(WholeImage):
         return "align_corners" if aligned else "bilinear"
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
-        """Mean pixel loss of a batch; see `training.task.Task`."""
+        """Mean pixel loss of a batch; see `tasks.protocol.Task`."""
         outputs, state = self.model.apply(
             variables,
             normalize_images(batch["image"], self._normalization),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from hrnet_jax import photometric
 from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.imaging import photometric
 
 Sample = dict[str, object]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import ml_collections
 
+from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.rematerialisation import remat_policy
-from hrnet_jax.options import read_options
 from hrnet_jax.registry import get_task
-from hrnet_jax.training.checkpoints import CheckpointOptions
 from hrnet_jax.training.optimizers import OptimizerOptions
 from hrnet_jax.training.schedules import ScheduleOptions
+from hrnet_jax.workdir.checkpoints import CheckpointOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,17 +1,20 @@
 """The one evaluation loop."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
-from hrnet_jax import distributed, runtime
-from hrnet_jax.data.feeding import feed
-from hrnet_jax.data.pipeline import eval_batches
+from hrnet_jax import runtime
 from hrnet_jax.data.records import Records
-from hrnet_jax.training.task import Evaluator, Task
+from hrnet_jax.data.stream.batches import eval_batches
+from hrnet_jax.data.stream.feeding import device_part, feed
+from hrnet_jax.runtime import processes
+from hrnet_jax.tasks.protocol import Evaluator, Task
+from hrnet_jax.training.config import TrainConfig
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 
@@ -115,9 +118,9 @@ def draw_split(
         predict, task, variables, chosen, mesh, **kwargs
     ):
         per_example = {k: v for k, v in predictions.items() if k not in task.totals}
-        rows = distributed.gather_rows((device_part(batch), per_example))
-        names = distributed.gather_names(batch["image_id"], batch["example_valid"])
-        for index, name in enumerate(names if distributed.is_first() else ()):
+        rows = processes.gather_rows((device_part(batch), per_example))
+        names = processes.gather_names(batch["image_id"], batch["example_valid"])
+        for index, name in enumerate(names if processes.is_first() else ()):
             if not rows[0]["example_valid"][index]:
                 continue
             target, prediction = jax.tree.map(lambda x, i=index: x[i], rows)
@@ -140,6 +143,12 @@ class _Subset:
         return self._records[self._indices[index]]
 
 
-def device_part(batch: dict) -> dict[str, jax.Array]:
-    """The arrays of a batch, without names and the like."""
-    return {key: value for key, value in batch.items() if isinstance(value, jax.Array)}
+def reading_options(config: TrainConfig, progress: str) -> dict[str, Any]:
+    """Arguments of `predictions_over` from a configuration."""
+    show = config.logging.progress and processes.is_first()
+    return {
+        "batch_size": config.eval.batch_size,
+        "workers": config.dataset.workers,
+        "threads": config.dataset.threads,
+        "progress": progress if show else "",
+    }

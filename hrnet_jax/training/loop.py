@@ -12,18 +12,18 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax import distributed, layouts, runtime
-from hrnet_jax.data.feeding import feed
-from hrnet_jax.data.pipeline import train_batches
+from hrnet_jax import runtime
+from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
+from hrnet_jax.data.stream.batches import train_batches
+from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
-from hrnet_jax.models.cost import jaxpr_multiply_adds
-from hrnet_jax.training.checkpoints import Checkpoints
-from hrnet_jax.training.evaluation import device_part
+from hrnet_jax.runtime import layouts, processes
+from hrnet_jax.training.build import Run
 from hrnet_jax.training.interruption import Interrupted, watch_for_signals
 from hrnet_jax.training.reporting import Reporter
-from hrnet_jax.training.setup import Run
 from hrnet_jax.training.state import TrainState
 from hrnet_jax.training.step import make_train_step
+from hrnet_jax.workdir.checkpoints import Checkpoints
 
 _log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Loop:
             initial=first,
             desc="train",
             unit="step",
-            disable=not (self.run.config.logging.progress and distributed.is_first()),
+            disable=not (self.run.config.logging.progress and processes.is_first()),
         )
 
 

@@ -6,26 +6,12 @@ import logging
 import math
 import os
 import pathlib
-import tempfile
-from typing import Any
 
 import numpy as np
 
 _log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
-
-
-def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Writes JSON whole or not at all: to a temporary file, then renamed."""
-    path = pathlib.Path(path)
-    text = json.dumps(content, indent=2, allow_nan=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
 
 
 class Reporter:

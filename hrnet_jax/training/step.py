@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from hrnet_jax import layouts, runtime
+from hrnet_jax import runtime
+from hrnet_jax.runtime import layouts
 from hrnet_jax.training.state import TrainState
 
 LossFn = Callable[[dict, dict, dict], tuple[jax.Array, tuple[Any, dict]]]

@@ -5,22 +5,25 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from hrnet_jax import distributed, runtime
-from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax import runtime
 from hrnet_jax.errors import CheckpointError
-from hrnet_jax.pictures import write_picture
-from hrnet_jax.registry import get_task
+from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.runtime import processes
+from hrnet_jax.runtime.placement import replicate
+from hrnet_jax.runtime.same_run import check_same_folder, check_same_run
 from hrnet_jax.training import evaluation
-from hrnet_jax.training.agreement import check_same_folder, check_same_run
-from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.build import (
+    Run,
+    build_run,
+    evaluated_splits,
+    open_split,
+)
 from hrnet_jax.training.config import (
-    TrainConfig,
     completed,
     differences,
     read_config,
@@ -29,26 +32,19 @@ from hrnet_jax.training.config import (
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
-from hrnet_jax.training.reporting import Reporter, write_json
-from hrnet_jax.training.setup import (
-    Run,
-    build_run,
-    build_task,
-    check_eval_batch,
-    check_trainable,
-    evaluated_splits,
-    open_split,
-    replicate,
-)
+from hrnet_jax.training.reporting import Reporter
 from hrnet_jax.training.state import TrainState, create_state
-from hrnet_jax.training.task import Evaluator
 from hrnet_jax.training.weights import first_variables, saved_variables
+from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.files import (
+    CONFIG_FILE,
+    PICTURES_FOLDER,
+    RESULT_FILE,
+    read_json,
+    write_json,
+)
 
 _log = logging.getLogger(__name__)
-
-CONFIG_FILE = "config.json"
-RESULT_FILE = "result.json"
-PICTURES_FOLDER = "predictions"
 
 
 def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
@@ -57,7 +53,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     The same call goes on after a kill at any point and reaches the same
     parameters bit for bit; on a finished run it returns the result at once.
 
-    Several processes that called `distributed.join` (or
+    Several processes that called `runtime.processes.join` (or
     `jax.distributed.initialize`) train together when each makes the same call.
 
     Args:
@@ -94,7 +90,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         workdir,
         int(state.step),
         tensorboard=options.logging.tensorboard,
-        active=distributed.is_first(),
+        active=processes.is_first(),
     )
     started, first = time.perf_counter(), int(state.step)
     try:
@@ -110,94 +106,6 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     finally:
         reporter.close()
         checkpoints.close()
-
-
-def evaluate(
-    config: Any,
-    workdir: str | pathlib.Path,
-    step: int | str = "best",
-    split: str = "",
-) -> dict[str, float]:
-    """Evaluates a checkpoint of a run on a split of a configuration's data.
-
-    Args:
-        config: a ConfigDict; its data set and batch size may differ from the
-            run's, its model must fit.
-        workdir: of a run.
-        step: `best`, `latest` or a number.
-        split: of the data set; the test split (the evaluation split where there
-            is none) if empty.
-
-    Returns:
-        Metrics of the task.
-    """
-    chosen = [split] if split else []
-    (evaluator,) = evaluators_of_run(config, workdir, step, chosen).values()
-    return evaluator.compute()
-
-
-def evaluators_of_run(
-    config: Any,
-    workdir: str | pathlib.Path,
-    step: int | str = "best",
-    splits: Sequence[str] = (),
-) -> dict[str, Evaluator]:
-    """Shows whole splits to evaluators of the task; see `evaluate`.
-
-    The metrics of a split do not depend on which others are named. Of several
-    processes all have to call this, and each gets evaluators that saw everything.
-
-    Returns:
-        Split -> evaluator, in the order of `splits` without repeats.
-
-    Raises:
-        CheckpointError: if the checkpoint has other classes or points than the data.
-    """
-    options = read_config(config)
-    check_trainable(options)
-    runtime.enable_compilation_cache()
-    check_same_run(to_json(config), step, *splits)
-    mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
-    check_eval_batch(options, mesh)
-    splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
-    # All at once, or a typo in the last would show after hours.
-    records = {split: open_split(options, split) for split in splits}
-    _check_outputs(options, workdir, step, records[splits[0]].info)
-    variables = replicate(saved_variables(workdir, step), mesh)
-    evaluators = {}
-    for split in splits:
-        task = build_task(options, records[split].info, [split])
-        evaluators[split] = evaluation.evaluator_over(
-            evaluation.make_predict_step(task, mesh),
-            task,
-            variables,
-            records[split],
-            mesh,
-            **_reading(options, f"evaluate {split}"),
-        )
-    return evaluators
-
-
-def _check_outputs(
-    options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
-) -> None:
-    """Checks that a checkpoint puts out what a data set is annotated with."""
-    checkpoints = Checkpoints(workdir)
-    trained = DatasetInfo.from_json(
-        checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
-    )
-    checkpoints.close()
-    model_options = get_task(options.task).model_options
-    here, there = model_options(info), model_options(trained)
-    if here != there:
-        raise CheckpointError(
-            f"{workdir} was trained on {trained.name!r} with {_listed(there)}, but the "
-            f"data set {info.name!r} has {_listed(here)}"
-        )
-
-
-def _listed(options: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 def check_workdir(workdir: pathlib.Path, config: dict) -> None:
@@ -222,30 +130,14 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
 
 
 def _write_config(workdir: pathlib.Path, config: Any) -> None:
-    if distributed.is_first():
+    if processes.is_first():
         write_json(workdir / CONFIG_FILE, to_json(config))
-
-
-def read_json(path: pathlib.Path) -> dict:
-    """Reads a JSON file of a work directory.
-
-    Raises:
-        CheckpointError: if it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path}: no such file; expected a work directory of a run"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
 
 
 def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     """The newest checkpoint, or first weights where there is none."""
     options, latest = run.config, checkpoints.latest()
-    distributed.check_equal(f"newest checkpoint in {checkpoints.workdir}", str(latest))
+    processes.check_equal(f"newest checkpoint in {checkpoints.workdir}", str(latest))
     init = options.model
     if latest is not None:
         # Nothing but the shapes is needed; `init_from` may be gone by now.
@@ -302,7 +194,7 @@ class _Inspection:
             variables,
             open_split(self._run.config, split),
             self._run.mesh,
-            **_reading(self._run.config, f"evaluate {split}"),
+            **evaluation.reading_options(self._run.config, f"evaluate {split}"),
         )
 
     def pictures(self, variables: dict, split: str, count: int) -> dict:
@@ -314,19 +206,8 @@ class _Inspection:
             open_split(self._run.config, split),
             self._run.mesh,
             count,
-            **_reading(self._run.config, ""),
+            **evaluation.reading_options(self._run.config, ""),
         )
-
-
-def _reading(config: TrainConfig, progress: str) -> dict[str, Any]:
-    """Arguments of `evaluation.predictions_over` from a configuration."""
-    show = config.logging.progress and distributed.is_first()
-    return {
-        "batch_size": config.eval.batch_size,
-        "workers": config.dataset.workers,
-        "threads": config.dataset.threads,
-        "progress": progress if show else "",
-    }
 
 
 def _finish(
@@ -346,7 +227,7 @@ def _finish(
         metrics = inspection.metrics(variables, split)
     if run.config.eval.pictures:
         pictures = inspection.pictures(variables, split, run.config.eval.pictures)
-        if distributed.is_first():
+        if processes.is_first():
             save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {
         **metrics,
@@ -360,7 +241,7 @@ def _finish(
         "seconds_of_last_session": round(seconds, 1),
     }
     name = run.task.best_metric[0]
-    if distributed.is_first():
+    if processes.is_first():
         draw_curves([workdir], name, workdir / CURVES_FILE)
         write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])

@@ -15,8 +15,8 @@ from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import ModelOptions
+from hrnet_jax.workdir.checkpoints import Checkpoints
 
 
 def first_variables(

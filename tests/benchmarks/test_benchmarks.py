@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import jax_program, throughput, timing
 from benchmarks.timing import Case
-from hrnet_jax.piecewise import PiecewiseProgram
+from hrnet_jax.runtime.pieces import PiecewiseProgram
 
 TINY = "w18_small_v1:infer:1x32x64"
 

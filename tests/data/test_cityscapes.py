@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.cityscapes import (
+from hrnet_jax.data.files.image_files import NOT_A_LABEL
+from hrnet_jax.data.records import open_records
+from hrnet_jax.data.sources.cityscapes import (
     CLASS_WEIGHTS,
     CLASSES,
     TRAIN_ID_TABLE,
     ids_from_train_ids,
 )
-from hrnet_jax.data.image_files import NOT_A_LABEL
-from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import DataError
 from tests.goldens import official
 

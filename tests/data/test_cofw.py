@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hrnet_jax.data.cofw import open_matlab
+from hrnet_jax.data.sources.cofw import open_matlab
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import official_box, prepare, random_points, read
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.faces import Faces, FacesOptions, draw_face, random_face
-from hrnet_jax.data.faces_drawing import paint_face
-from hrnet_jax.data.faces_look import (
+from hrnet_jax.data.generated.faces import Faces, FacesOptions, draw_face, random_face
+from hrnet_jax.data.generated.faces_drawing import paint_face
+from hrnet_jax.data.generated.faces_look import (
     Look,
     Occluder,
     mirrored_look,
     random_look,
     random_occluder,
 )
-from hrnet_jax.data.faces_shape import Face, curves, landmarks, mirrored
-from hrnet_jax.data.point_sets import POINT_SETS
+from hrnet_jax.data.generated.faces_shape import Face, curves, landmarks, mirrored
+from hrnet_jax.data.points.point_sets import POINT_SETS
 from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import ConfigError, DataError
 

@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from hrnet_jax import runtime
-from hrnet_jax.data import feeding, pipeline
+from hrnet_jax.data.stream import batches, feeding
 from hrnet_jax.errors import ConfigError, DataError
 
 
@@ -113,7 +113,7 @@ def test_closing_ends_the_thread_and_closes_the_source():
 
 
 def test_arrays_outlive_the_shared_memory_of_worker_processes():
-    stream = pipeline.eval_batches(Images(), same, batch_size=4, workers=1)
+    stream = batches.eval_batches(Images(), same, batch_size=4, workers=1)
     fed = list(feeding.feed(stream, runtime.make_mesh(4)))
     gc.collect()
     records = Images()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_jax.data.image_files import encode_png, read_image
+from hrnet_jax.data.files.image_files import encode_png, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
 UP, NONE = 2, 0

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.landmark_items import box_around, fully_annotated
-from hrnet_jax.data.landmark_splits import cut_by_image
-from hrnet_jax.data.point_sets import COFW
+from hrnet_jax.data.points.items import box_around, fully_annotated
+from hrnet_jax.data.points.point_sets import COFW
+from hrnet_jax.data.points.splits import cut_by_image
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import (
     change_cell,

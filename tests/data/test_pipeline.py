@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from hrnet_jax.data import pipeline
+from hrnet_jax.data.stream import batches
 from hrnet_jax.errors import DataError
 
 
@@ -41,16 +41,16 @@ def fail_at_three(sample: dict, rng: np.random.Generator) -> dict:
 
 def take(count: int, *, length=10, transform=draw, batch_size=4, seed=7, **kwargs):
     """The first `count` training batches; the stream is closed."""
-    stream = pipeline.train_batches(
+    stream = batches.train_batches(
         Numbers(length), transform, batch_size=batch_size, seed=seed, **kwargs
     )
-    batches = list(itertools.islice(stream, count))
+    taken = list(itertools.islice(stream, count))
     stream.close()
-    return batches
+    return taken
 
 
 def evaluate(length: int, **kwargs) -> list[dict]:
-    return list(pipeline.eval_batches(Numbers(length), same, **kwargs))
+    return list(batches.eval_batches(Numbers(length), same, **kwargs))
 
 
 def classes(batches) -> list[int]:
@@ -131,7 +131,7 @@ def test_processes_share_out_the_batches_of_one(process_count, start_step):
 
 
 def test_closing_the_stream_ends_worker_processes():
-    stream = pipeline.train_batches(Numbers(10), draw, batch_size=2, seed=0, workers=2)
+    stream = batches.train_batches(Numbers(10), draw, batch_size=2, seed=0, workers=2)
     next(stream)
     assert len(multiprocessing.active_children()) == 2
     stream.close()
@@ -140,7 +140,7 @@ def test_closing_the_stream_ends_worker_processes():
 
 def test_closing_the_stream_ends_threads():
     before = set(threading.enumerate())
-    stream = pipeline.train_batches(Numbers(10), draw, batch_size=2, seed=0, threads=2)
+    stream = batches.train_batches(Numbers(10), draw, batch_size=2, seed=0, threads=2)
     next(stream)
     started = set(threading.enumerate()) - before
     assert started
@@ -187,19 +187,19 @@ def test_samples_of_different_sizes_are_named():
     ]
     message = r"'image' cannot be batched: 'a' has uint8 \[4, 6, 3\], 'b' has uint8 \["
     with pytest.raises(DataError, match=message):
-        pipeline.stack_samples(samples)
+        batches.stack_samples(samples)
 
 
 def test_samples_of_different_dtypes_are_named():
     samples = [{"label": np.zeros(2, dtype)} for dtype in (np.uint8, np.int32)]
     with pytest.raises(DataError, match="'label' cannot be batched.*int32"):
-        pipeline.stack_samples(samples)
+        batches.stack_samples(samples)
 
 
 def test_samples_with_different_keys_are_named():
     samples = [{"class": np.int32(1), "image_id": "a"}, {"image_id": "b"}]
     with pytest.raises(DataError, match="'a' and 'b' differ in their keys"):
-        pipeline.stack_samples(samples)
+        batches.stack_samples(samples)
 
 
 @pytest.mark.parametrize(

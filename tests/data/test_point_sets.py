@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data.info import DatasetInfo, check_flip_pairs
-from hrnet_jax.data.own_points import own_point_set, pairs_by_side
-from hrnet_jax.data.point_sets import AFLW, COFW, POINT_SETS, W300, WFLW
+from hrnet_jax.data.points.custom import own_point_set, pairs_by_side
+from hrnet_jax.data.points.point_sets import AFLW, COFW, POINT_SETS, W300, WFLW
 from hrnet_jax.errors import DataError
 
 GOLDENS = pathlib.Path(__file__).parents[1] / "goldens" / "numeric" / "landmarks.npz"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry, writing
+from hrnet_jax.data.generated.shapes import draw_scene
 from hrnet_jax.data.info import (
     DatasetInfo,
     bit_palette,
@@ -25,7 +26,6 @@ from hrnet_jax.data.records import (
     open_records,
     prepared_names,
 )
-from hrnet_jax.data.shapes import draw_scene
 from hrnet_jax.errors import DataError
 
 OPTIONS = {"image_size": 32, "train": 6, "val": 2}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.shapes import CLASSES, draw_scene
-from hrnet_jax.data.shapes_drawing import (
+from hrnet_jax.data.generated.shapes import CLASSES, draw_scene
+from hrnet_jax.data.generated.shapes_drawing import (
     OBJECTS,
     POINT_FLIP_PAIRS,
     STAR,

@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import DataError
-from hrnet_jax.inference.boxes import (
-    box_of_points,
-    boxes_for,
-    check_inside,
-    match_boxes,
-    overlaps,
-    read_boxes,
-    whole_image,
-)
+from hrnet_jax.imaging.boxes import box_of_points, check_inside, overlaps, whole_image
+from hrnet_jax.inference.boxes import boxes_for, match_boxes, read_boxes
 
 ONE, TWO = [10, 20, 60, 70], [80.5, 20, 120, 61]
 

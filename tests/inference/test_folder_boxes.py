@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.boxes import box_of_points
 from hrnet_jax.inference import folder
-from hrnet_jax.inference.boxes import box_of_points, read_boxes
+from hrnet_jax.inference.boxes import read_boxes
 from hrnet_jax.inference.folder import find_images, predict_files
 
 BOX = np.array([[10, 20, 60, 70]], np.float32)

@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import pytest
 from jax.extend import core
 
+from hrnet_jax.costs import activation_memory
+from hrnet_jax.costs.multiply_adds import multiply_adds
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection import activation_memory, inspection
+from hrnet_jax.inspection import inspection
 from hrnet_jax.inspection.model_table import as_json, compare, format_table
 from hrnet_jax.inspection.published import PUBLISHED, is_printed_as, published
 from hrnet_jax.models.convolution import convolve
-from hrnet_jax.models.cost import multiply_adds
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.models.layers import relu
 from hrnet_jax.models.resize import resize
-from hrnet_jax.piecewise import inner_jaxprs
 from hrnet_jax.registry import create_model, model_names
+from hrnet_jax.runtime.pieces import inner_jaxprs
 from tests.inspection.inspected import QUICK, default, inspected
 
 # Trainable parameters, counted from the architecture and by the official code; with

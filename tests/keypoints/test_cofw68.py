@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hrnet_jax.data import cofw68
-from hrnet_jax.data.point_sets import W300
+from hrnet_jax.data.points.point_sets import W300
 from hrnet_jax.errors import DataError
+from hrnet_jax.keypoints import cofw68
 from hrnet_jax.keypoints.metrics import failure_rate, nme, normalizer_from_points
 
 FACES = 12

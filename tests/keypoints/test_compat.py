@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.point_sets import POINT_SETS
+from hrnet_jax.data.points.point_sets import POINT_SETS
 from hrnet_jax.keypoints.losses import LossOptions
 from hrnet_jax.keypoints.metrics import nme, normalizer_from_points
 from hrnet_jax.keypoints.task import LandmarkTask

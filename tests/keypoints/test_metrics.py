@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax import runtime
-from hrnet_jax.data.feeding import to_global
+from hrnet_jax.data.stream.feeding import to_global
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.keypoints.metrics import (
     LandmarkEvaluator,

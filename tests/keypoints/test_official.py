@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import DataError
-from hrnet_jax.keypoints import official, official_crop, official_geometry
 from hrnet_jax.keypoints.affine import pose_affine_matrix
+from hrnet_jax.keypoints.official import crop, geometry, targets
 
 KINDS = {
-    official.gaussian_heatmaps: lambda d, sigma: np.exp(-(d**2) / (2 * sigma**2)),
-    official.cauchy_heatmaps: lambda d, sigma: sigma / (d**2 + sigma**2) ** 1.5,
+    targets.gaussian_heatmaps: lambda d, sigma: np.exp(-(d**2) / (2 * sigma**2)),
+    targets.cauchy_heatmaps: lambda d, sigma: sigma / (d**2 + sigma**2) ** 1.5,
 }
 
 
@@ -74,7 +74,7 @@ def test_decoding_is_the_rule_written_out():
     rng = np.random.default_rng(0)
     heatmaps = rng.integers(-3, 3, (6, 5, 4, 50)).astype(np.float32)
     heatmaps[:, :, :, :8] = np.minimum(heatmaps[:, :, :, :8], 0)
-    cells, scores = jax.jit(official.decode_cells)(heatmaps)
+    cells, scores = jax.jit(targets.decode_cells)(heatmaps)
     for b, k in np.ndindex(6, 50):
         heatmap = heatmaps[b, :, :, k]
         np.testing.assert_array_equal(cells[b, k], decoded_by_hand(heatmap))
@@ -85,7 +85,7 @@ def test_decoding_is_the_rule_written_out():
 def test_cells_of_half_precision_maps_are_single_precision():
     heatmaps = np.zeros((1, 64, 300, 1))
     heatmaps[0, 20, 290:292, 0] = 0.5, 0.25
-    cells, _ = official.decode_cells(jnp.asarray(heatmaps, jnp.bfloat16))
+    cells, _ = targets.decode_cells(jnp.asarray(heatmaps, jnp.bfloat16))
     np.testing.assert_array_equal(cells, [[[291.75, 21.5]]])
     assert cells.dtype == jnp.float32
 
@@ -95,9 +95,9 @@ def test_coordinates_are_truncated_toward_zero():
     box = np.array([128.0, 128.0]), 1.28
     points = np.array([[0.4, 5.6], [-0.7, -1.2], [1.0, 257.9]])
     for invert in (False, True):
-        got = official_geometry.transform_pixel(points, *box, 256, invert=invert)
+        got = geometry.transform_pixel(points, *box, 256, invert=invert)
         np.testing.assert_array_equal(got, [[1, 5], [0, -1], [1, 257]])
-    cells = official_geometry.heatmap_points(points, *box, 256)
+    cells = geometry.heatmap_points(points, *box, 256)
     np.testing.assert_array_equal(cells, [[0, 5], [0, -1], [1, 257]])
 
 
@@ -106,13 +106,11 @@ def test_many_boxes_are_mapped_as_one_by_one():
     points = rng.uniform(0, 64, (2, 3, 7, 2)).astype(np.float32)
     centers = rng.uniform(50, 200, (2, 3, 2)).astype(np.float32)
     scales = rng.uniform(0.5, 2, (2, 3))
-    got = official_geometry.image_points(points, centers, scales, (48, 64))
+    got = geometry.image_points(points, centers, scales, (48, 64))
     assert got.shape == points.shape and got.dtype == np.float64
     for index in np.ndindex(2, 3):
         center, scale = centers[index], scales[index]
-        alone = official_geometry.image_points(
-            points[index], center, float(scale), (48, 64)
-        )
+        alone = geometry.image_points(points[index], center, float(scale), (48, 64))
         np.testing.assert_array_equal(got[index], alone)
         # Written out; the published code counts from one on both sides.
         box = 200 * scale
@@ -122,25 +120,25 @@ def test_many_boxes_are_mapped_as_one_by_one():
 
 def test_centers_are_single_precision():
     center = np.array([100.123456789, 7.0])
-    got = official_geometry.matrix(center, 1.0, 64)
-    single = official_geometry.matrix(center.astype(np.float32), 1.0, 64)
+    got = geometry.matrix(center, 1.0, 64)
+    single = geometry.matrix(center.astype(np.float32), 1.0, 64)
     np.testing.assert_array_equal(got, single)
 
 
 def test_mirroring_twice_changes_nothing_and_leaves_its_input_alone():
     points = np.random.default_rng(0).integers(0, 100, (2, 5, 2)).astype(np.float64)
     original = points.copy()
-    once = official_geometry.mirror_points(points, 100, [(0, 3), (1, 2)])
+    once = geometry.mirror_points(points, 100, [(0, 3), (1, 2)])
     np.testing.assert_array_equal(points, original)
     np.testing.assert_array_equal(once[:, 0], [100, 0] + [-1, 1] * points[:, 3])
     np.testing.assert_array_equal(once[:, 4], [100, 0] + [-1, 1] * points[:, 4])
-    twice = official_geometry.mirror_points(once, 100, [(0, 3), (1, 2)])
+    twice = geometry.mirror_points(once, 100, [(0, 3), (1, 2)])
     np.testing.assert_array_equal(twice, points)
 
 
 def test_points_above_the_image_are_dropped_and_others_kept():
     points = np.array([[5.0, 0.0], [5.0, -1.0], [-9.0, 0.5], [900.0, 1.0]])
-    kept = official_geometry.kept_points(points)
+    kept = geometry.kept_points(points)
     np.testing.assert_array_equal(kept, [False, False, True, True])
 
 
@@ -149,47 +147,47 @@ def test_contrast_is_stretched_by_the_formula():
     for low, high in [(0, 255), (3, 17), (40, 41), (100, 214), (0, 254), (9, 255)]:
         image = rng.integers(low, high + 1, (20, 30, 3), np.uint8)
         image[0, 0, :2] = low, high
-        got = official_crop.stretch(image)
+        got = crop.stretch(image)
         expected = (image.astype(float) - low) * 255 / (high - low) + 0.5
         # Rounding in single precision decides where a half is met exactly.
         near_half = np.abs(expected - np.rint(expected)) < 1e-4
         np.testing.assert_array_equal(got[~near_half], np.floor(expected)[~near_half])
         # A table for bytes, arithmetic for floats: the same bits.
-        as_floats = official_crop.stretch(image.astype(np.float32))
+        as_floats = crop.stretch(image.astype(np.float32))
         np.testing.assert_array_equal(got, as_floats)
     grey = np.full((4, 4, 3), 77, np.uint8)
-    assert (official_crop.stretch(grey) == 0).all()
+    assert (crop.stretch(grey) == 0).all()
     fractions = np.linspace(0.25, 0.75, 48).reshape(4, 4, 3)
-    got = official_crop.stretch(fractions)
+    got = crop.stretch(fractions)
     assert (got.min(), got.max()) == (0, 255)
 
 
 def test_a_crop_of_the_image_itself_is_the_image_stretched():
     # The crop's corners are one pixel further: the last row and column are black.
     image = np.random.default_rng(0).integers(50, 201, (256, 256, 3), np.uint8)
-    got = official_crop.crop(image, np.array([129.0, 129.0]), 1.28)
+    got = crop.crop(image, np.array([129.0, 129.0]), 1.28)
     canvas = np.zeros_like(image)
     canvas[:-1, :-1] = image[1:, 1:]
-    np.testing.assert_array_equal(got, official_crop.stretch(canvas))
+    np.testing.assert_array_equal(got, crop.stretch(canvas))
 
 
 @pytest.mark.parametrize("rotation", [0.0, 25.0])
 @pytest.mark.parametrize("outside", [(-500.0, 60.0), (60.0, 900.0), (-160.0, 60.0)])
 def test_a_box_outside_the_image_is_black(outside, rotation):
     image = np.full((120, 90, 3), 200, np.uint8)
-    got = official_crop.crop(image, np.array(outside), 0.9, rotation)
+    got = crop.crop(image, np.array(outside), 0.9, rotation)
     assert got.shape == (256, 256, 3) and not got.any()
 
 
 def test_an_image_that_shrinks_to_nothing_is_black():
     image = np.random.default_rng(0).integers(1, 200, (20, 30, 3), np.uint8)
     for scale in (25.6, 100.0):  # sides of 1 and 0
-        got = official_crop.crop(image, np.array([10.0, 10.0]), scale)
+        got = crop.crop(image, np.array([10.0, 10.0]), scale)
         assert got.shape == (256, 256, 3) and not got.any()
-    assert official_crop.crop(image, np.array([10.0, 10.0]), 12.8).any()
+    assert crop.crop(image, np.array([10.0, 10.0]), 12.8).any()
     # A line that would lose its last row keeps it.
     line = np.random.default_rng(0).integers(1, 200, (2, 700, 3), np.uint8)
-    assert official_crop.crop(line, np.array([350.0, 1.0]), 4.0).any()
+    assert crop.crop(line, np.array([350.0, 1.0]), 4.0).any()
 
 
 def test_a_rotated_crop_is_stretched_with_what_it_turns_in():
@@ -199,7 +197,7 @@ def test_a_rotated_crop_is_stretched_with_what_it_turns_in():
     for column, counts in [(237 - margin, True), (236 - margin, False)]:
         image = np.full((600, 600, 3), 40, np.uint8)
         image[300, 300], image[300, column] = 80, 240
-        got = official_crop.crop(image, *box, rotation=1e-9)
+        got = crop.crop(image, *box, rotation=1e-9)
         assert (got.max() < 100) == counts
 
 
@@ -208,14 +206,12 @@ def test_bytes_are_not_stretched_before_shrinking_in_cofw():
     image = np.random.default_rng(0).integers(90, 110, (700, 1200, 3), np.uint8)
     image[:, :20], image[:, 1180:] = 60, 160
     box = np.array([600.0, 350.0]), 2.9
-    got = official_crop.crop(image, *box, as_float=False)
-    as_float = official_crop.crop(image, *box)
+    got = crop.crop(image, *box, as_float=False)
+    as_float = crop.crop(image, *box)
     assert (got != as_float).any()
+    np.testing.assert_array_equal(as_float, crop.crop(image.astype(np.float32), *box))
     np.testing.assert_array_equal(
-        as_float, official_crop.crop(image.astype(np.float32), *box)
-    )
-    np.testing.assert_array_equal(
-        as_float, official_crop.crop(image.astype(np.float32), *box, as_float=False)
+        as_float, crop.crop(image.astype(np.float32), *box, as_float=False)
     )
 
 
@@ -223,7 +219,7 @@ def test_bytes_are_not_stretched_before_shrinking_in_cofw():
 def test_a_box_without_a_pixel_is_an_error(scale):
     image = np.zeros((50, 50, 3), np.uint8)
     with pytest.raises(DataError, match=r"\[20\.5, 30\.5\].* at least one pixel"):
-        official_crop.crop(image, np.array([20.5, 30.5]), scale)
+        crop.crop(image, np.array([20.5, 30.5]), scale)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -237,7 +233,7 @@ def test_pixels_and_targets_stay_together(rotation, flip, scale):
     radius = round(6 * scale)
     for x, y in points.astype(int):
         image[y - radius : y + radius + 1, x - radius : x + radius + 1] = 255
-    sample = official_crop.sample(
+    sample = crop.sample(
         image,
         points,
         center,
@@ -267,12 +263,12 @@ def test_decoded_targets_are_the_points_but_for_the_cells():
     rng = np.random.default_rng(5)
     center, scale = np.array([150.0, 140.0]), 1.1
     points = center + rng.uniform(-80, 80, (68, 2))
-    cells = official_geometry.heatmap_points(points, center, scale, 64)
-    heatmaps = official.gaussian_heatmaps(
+    cells = geometry.heatmap_points(points, center, scale, 64)
+    heatmaps = targets.gaussian_heatmaps(
         jnp.asarray(cells, jnp.float32)[None], (64, 64), 1.0
     )
-    decoded, _ = official.decode_cells(heatmaps)
-    got = official_geometry.image_points(decoded[0], center, scale, 64)
+    decoded, _ = targets.decode_cells(heatmaps)
+    got = geometry.image_points(decoded[0], center, scale, 64)
     # Half a cell of 3.4 pixels to either side, and one pixel of truncation.
     assert np.abs(got - points).max() <= 220 / 64 / 2 + 1.01
 

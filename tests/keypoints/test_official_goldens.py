@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.keypoints import official, official_crop, official_geometry
 from hrnet_jax.keypoints.affine import pose_affine_matrix
+from hrnet_jax.keypoints.official import crop, geometry, targets
 from hrnet_jax.models.normalization import normalize_images
 from tests.goldens import official as goldens
 from tests.goldens import synthetic_weights
@@ -58,7 +58,7 @@ def image(seed: int, large: bool) -> np.ndarray:
     return synthetic_weights.make_uint8_image_hwc(shape, seed)
 
 
-def targets(points, size, sigma, kept=None, make=official.gaussian_heatmaps):
+def targets(points, size, sigma, kept=None, make=targets.gaussian_heatmaps):
     """Maps of points [K, 2] as [K, h, w], made under jit."""
     make = jax.jit(make, static_argnums=(1, 2))
     kept = None if kept is None else jnp.asarray(kept)[None]
@@ -85,7 +85,7 @@ def check_targets_that_are_not_square():
 
 def check_cauchy_targets():
     points = golden("target/points")[:6]
-    got = targets(points, (64, 64), 1.5, make=official.cauchy_heatmaps)
+    got = targets(points, (64, 64), 1.5, make=targets.cauchy_heatmaps)
     assert_same_maps(got, golden("target/other_sigma1.5"))
 
 
@@ -96,7 +96,7 @@ def check_matrices():
     pose = golden("transform/get_affine_transform_256")
     pose_inverse = golden("transform/get_affine_transform_64_inverse")
     for j, rotation in enumerate(rotations):
-        got = official_geometry.matrix(centers, scales, 256, rotation)
+        got = geometry.matrix(centers, scales, 256, rotation)
         np.testing.assert_allclose(got, expected[:, j], **CLOSE)
         for i, (center, scale) in enumerate(zip(centers, scales, strict=True)):
             got = pose_affine_matrix(center, scale, (256, 256), rotation)
@@ -111,16 +111,14 @@ def check_transform_pixel(invert: bool):
     expected = golden(f"transform/transform_pixel_64_invert{int(invert)}")
     for j, rotation in enumerate(golden("transform/rotation_degrees")):
         options = {"invert": invert, "rotation": rotation}
-        got = official_geometry.transform_pixel(points, centers, scales, 64, **options)
+        got = geometry.transform_pixel(points, centers, scales, 64, **options)
         np.testing.assert_array_equal(got, expected[:, j])
-        got = official_geometry.transform_pixel(
-            points, centers[1], scales[1], 64, **options
-        )
+        got = geometry.transform_pixel(points, centers[1], scales[1], 64, **options)
         np.testing.assert_array_equal(got, expected[1, j])
 
 
 def check_flip(data_set: str):
-    got = official_geometry.mirror_points(
+    got = geometry.mirror_points(
         golden(f"flip/{data_set}_input"), 257, flip_pairs(data_set)
     )
     np.testing.assert_array_equal(got, golden(f"flip/{data_set}_output"))
@@ -133,7 +131,7 @@ def check_decode(count: int):
     heatmaps[0, 3] = -1
     heatmaps[1, 4] = 0
     heatmaps = heatmaps.astype(np.float32)
-    cells, scores = jax.jit(official.decode_cells)(heatmaps.transpose(0, 2, 3, 1))
+    cells, scores = jax.jit(targets.decode_cells)(heatmaps.transpose(0, 2, 3, 1))
     assert cells.dtype == jnp.float32
     np.testing.assert_array_equal(scores, heatmaps.max((2, 3)))
     peaks = golden(f"decode/{count}_get_preds")
@@ -141,7 +139,7 @@ def check_decode(count: int):
     assert set(np.unique(moved)) == {-0.25, 0, 0.25}
     # Where nothing is positive.
     assert (np.asarray(cells)[[0, 1], [3, 4]] == 0.5).all()
-    got = official_geometry.image_points(
+    got = geometry.image_points(
         cells, golden(f"decode/{count}_center"), golden(f"decode/{count}_scale"), 64
     )
     np.testing.assert_array_equal(got, golden(f"decode/{count}_decode_preds"))
@@ -153,7 +151,7 @@ def check_crop(case: str):
     x, y, scale, rotation = golden(f"crop/{case}_parameters")
     # As float32, like the published loaders, and straight from the file.
     for given in (whole.astype(np.float32), whole):
-        got = official_crop.crop(given, np.array([x, y]), scale, rotation)
+        got = crop.crop(given, np.array([x, y]), scale, rotation)
         assert got.shape == (256, 256, 3) and got.dtype == np.uint8
         np.testing.assert_array_equal(got[::4, ::4], golden(f"crop/{case}_subsample"))
         np.testing.assert_allclose(
@@ -168,7 +166,7 @@ def check_item(data_set: str, train: bool):
     prefix = f"item/{data_set}_{'train' if train else 'test'}"
     whole = image(int(golden("crop/image_seeds")[0]), False)
     draws = {"scale_factor": 1.1, "rotation": 12.5, "flip": True} if train else {}
-    sample = official_crop.sample(
+    sample = crop.sample(
         whole,
         golden(f"item/{data_set}_points"),
         np.array([168.0, 151.0]),

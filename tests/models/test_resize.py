@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection.collectives import collectives
 from hrnet_jax.models.resize import METHODS, SUBSTITUTE, interpolation_matrix, resize
 
 # (height, width) before and after: up, down, odd, mixed, to and from one pixel.

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hrnet_jax import runtime
-from hrnet_jax.inference.conversion import import_weights
+from hrnet_jax.conversion.importing import import_weights
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained import from_torch, recognize, to_torch
 from hrnet_jax.registry import create_model

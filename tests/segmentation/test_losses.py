@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax import runtime
+from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.options import read_options
 from hrnet_jax.segmentation.losses import (
     LossOptions,
     kth_smallest,

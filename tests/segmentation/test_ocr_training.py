@@ -15,8 +15,8 @@ from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
-from hrnet_jax.segmentation.heads import ObjectContextHead
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
+from hrnet_jax.segmentation.model import ObjectContextHead
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
 from hrnet_jax.training.state import create_state

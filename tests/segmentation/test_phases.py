@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.models.resize import resize
-from hrnet_jax.piecewise import inner_jaxprs
+from hrnet_jax.runtime.pieces import inner_jaxprs
 from hrnet_jax.segmentation import losses
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.phases import grows_by_whole_factor, over_phases

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_jax import photometric
+from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.options import read_options
+from hrnet_jax.imaging import photometric
 from hrnet_jax.segmentation import transforms
 from tests.goldens import official, synthetic_weights
 

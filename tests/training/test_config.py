@@ -14,6 +14,7 @@ import hrnet_jax
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.registry import TASKS
+from hrnet_jax.training.build import build_labelling, build_task
 from hrnet_jax.training.config import (
     CHANGEABLE,
     TrainConfig,
@@ -25,8 +26,8 @@ from hrnet_jax.training.config import (
     read_config,
     to_json,
 )
-from hrnet_jax.training.setup import build_labelling, build_task
-from hrnet_jax.training.train import evaluate, train
+from hrnet_jax.training.evaluate import evaluate
+from hrnet_jax.training.train import train
 
 # Where a section of a task sits in the configuration.
 TASK_SECTIONS = {

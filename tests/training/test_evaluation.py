@@ -10,10 +10,10 @@ from hrnet_jax.data.records import open_records
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
+from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from hrnet_jax.training import evaluation
-from hrnet_jax.training.setup import replicate
-from hrnet_jax.training.train import evaluate
+from hrnet_jax.training.evaluate import evaluate
 from tests import tiny
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
-from hrnet_jax.training.checkpoints import Checkpoints
+from hrnet_jax.training.evaluate import evaluators_of_run
 from hrnet_jax.training.reporting import read_metrics
-from hrnet_jax.training.train import evaluators_of_run, train
+from hrnet_jax.training.train import train
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny, tiny_landmarks, together
 
 CHANGES = {

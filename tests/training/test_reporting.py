@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.training import reporting
-from hrnet_jax.training.reporting import Reporter, read_metrics, write_json
+from hrnet_jax.training.reporting import Reporter, read_metrics
+from hrnet_jax.workdir.files import write_json
 
 
 def report(folder, first_step, steps):

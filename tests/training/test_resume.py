@@ -12,10 +12,10 @@ import pytest
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
 from hrnet_jax.training import train as train_module
-from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.inspection.collectives import collectives
 from hrnet_jax.keypoints.task import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models import resize

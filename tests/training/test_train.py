@@ -12,10 +12,11 @@ from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
-from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import to_json
+from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
-from hrnet_jax.training.train import evaluate, train
+from hrnet_jax.training.train import train
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
 

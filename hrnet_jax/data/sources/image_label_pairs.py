@@ -1,0 +1,82 @@
+"""What segmentation data sets made of image and label files have in common."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from hrnet_jax.data.files.image_files import Example, labelled_example
+from hrnet_jax.data.writing import segmentation_features
+from hrnet_jax.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class FilePair:
+    """An image file, its label file, and the name of the image."""
+
+    image: Path
+    label: Path
+    image_id: str
+
+
+class FileSource:
+    """Base of sources whose items are `FilePair`s.
+
+    A subclass gives `info`, `splits`, and the table from file values to
+    labels with its meaning in words.
+
+    Attributes:
+        needs_source: it reads a folder.
+        source_decides: whether another folder means another data set.
+        table: int16 [256], file value -> label.
+        meaning: the values that a label file may hold, for messages.
+    """
+
+    needs_source: ClassVar[bool] = True
+    source_decides: ClassVar[bool] = False
+    table: np.ndarray
+    meaning: str
+
+    def __init__(self, source: Path, options: Any) -> None:
+        self.source = source
+        self.options = options
+
+    def features(self) -> dict[str, tfds.features.FeatureConnector]:
+        """Image, label and name."""
+        return segmentation_features()
+
+    def item_bytes(self, item: FilePair) -> int:
+        """Size of the image file plus something for the label."""
+        return item.image.stat().st_size + 50_000
+
+    def example(self, split: str, item: FilePair) -> Example:
+        """Reads and checks both files."""
+        del split
+        return labelled_example(
+            item.image, item.label, item.image_id, self.table, self.meaning
+        )
+
+
+def check_files_exist(splits: Mapping[str, Sequence[FilePair]], listed: str) -> None:
+    """Checks that every image and label file is there.
+
+    Args:
+        splits: items of every split.
+        listed: what asked for them, with `{split}`, for the message.
+
+    Raises:
+        DataError: naming the first missing file and how many are missing.
+    """
+    for split, pairs in splits.items():
+        for what in ("image", "label"):
+            missing = [pair for pair in pairs if not getattr(pair, what).is_file()]
+            if not missing:
+                continue
+            pair = missing[0]
+            message = f"{listed.format(split=split)} names {pair.image}, not found"
+            if what == "label":
+                message = f"image {pair.image} has no mask: {pair.label} not found"
+            raise DataError(f"{message} ({len(missing)} of {len(pairs)} in {split!r})")

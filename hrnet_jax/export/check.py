@@ -1,0 +1,129 @@
+"""Whether an exported file computes what its model does, and how fast."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import numpy as np
+
+from hrnet_jax import runtime
+from hrnet_jax.errors import ExportError
+from hrnet_jax.export.exported import ExportedModel
+
+BATCH_SIZES = (1, 3)
+
+# Largest difference allowed, in standard deviations of an output: the rounding of
+# float32 makes 1e-6 in W18 and 7e-6 in W48. Weights that no training made can make
+# more where an output depends on almost equal values (OCR's attention: 6e-5).
+TOLERANCE = 1e-5
+
+_RUNS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """What a comparison of a file with its model found.
+
+    Attributes:
+        errors: largest difference for each batch size, in standard deviations of
+            the output.
+        image_size: (height, width) of the images.
+        megabytes: size of the file.
+        milliseconds: median time of the file for one image, on the CPU.
+        model_milliseconds: of the model, compiled.
+    """
+
+    errors: dict[int, float]
+    image_size: tuple[int, int]
+    megabytes: float
+    milliseconds: float
+    model_milliseconds: float
+
+    def __str__(self) -> str:
+        errors = ", ".join(
+            f"{error:.1e} (batch {batch})" for batch, error in self.errors.items()
+        )
+        height, width = self.image_size
+        return (
+            f"{self.megabytes:.1f} MB; largest error in standard deviations {errors}; "
+            f"{self.milliseconds:.1f} ms for one image of {height}x{width} on the CPU, "
+            f"the model {self.model_milliseconds:.1f} ms"
+        )
+
+
+def compare(
+    function: Callable,
+    variables: Mapping,
+    exported: ExportedModel,
+    size: tuple[int, int],
+    tolerance: float = TOLERANCE,
+) -> Check:
+    """Compares a file with the function it was made of, at two batch sizes.
+
+    Args:
+        function: (variables, images as the file takes them) -> named outputs.
+        variables: of the unfolded model.
+        exported: the file, opened.
+        size: (height, width) of the images, which are noise.
+        tolerance: largest difference allowed.
+
+    Raises:
+        ExportError: if they differ by more than rounding.
+    """
+    # Accelerators round products to fewer bits, whose errors would hide others.
+    with jax.default_device(jax.devices("cpu")[0]):
+        variables = jax.device_put(dict(variables))
+        reference = runtime.jit(function)
+
+        def model(images):
+            return jax.device_get(reference(variables, exported.prepare(images)))
+
+        errors = {}
+        for batch in BATCH_SIZES:
+            rng = np.random.default_rng(batch)
+            images = rng.integers(0, 256, (batch, *size, 3), np.uint8)
+            errors[batch] = largest_error(model(images), exported.outputs(images))
+        times = median_milliseconds((exported.outputs, model), images[:1])
+    worst = max(errors.values())
+    if not worst <= tolerance:  # NaN is worse than anything.
+        raise ExportError(
+            f"{exported.path.name} differs from the model by {worst:.1e} standard "
+            f"deviations of its output, more than the tolerance of {tolerance:.0e}; "
+            "nothing is written"
+        )
+    megabytes = exported.path.stat().st_size / 1e6
+    return Check(errors, tuple(size), megabytes, *times)
+
+
+def largest_error(expected: Mapping, got: Mapping) -> float:
+    """Largest difference of all outputs, each in its standard deviations."""
+    if expected.keys() != got.keys():
+        raise ExportError(f"outputs are {', '.join(got)}, not {', '.join(expected)}")
+    errors = [0.0]
+    for name, value in expected.items():
+        if got[name].shape != value.shape:
+            raise ExportError(
+                f"output {name!r} has the shape {list(got[name].shape)}, the model's "
+                f"has {list(value.shape)}"
+            )
+        # A model that says the same everywhere still has rounding.
+        scale = max(float(value.std()), float(np.abs(value).max()) * 1e-2, 1e-30)
+        errors.append(float(np.abs(got[name] - value).max()) / scale)
+    return float(np.max(errors))
+
+
+def median_milliseconds(
+    functions: Sequence[Callable], images: np.ndarray
+) -> list[float]:
+    """Time of one call of each, by turns so that other load hits all alike."""
+    times = [[] for _ in functions]
+    # The first round compiles, where the batch is new.
+    for turn in range(_RUNS + 1):
+        for function, row in zip(functions, times, strict=True):
+            start = time.perf_counter()
+            function(images)
+            if turn:
+                row.append(time.perf_counter() - start)
+    return [1e3 * statistics.median(row) for row in times]

@@ -1,0 +1,279 @@
+"""Exported models, opened to predict."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from hrnet_jax import runtime
+from hrnet_jax.config.options import read_options
+from hrnet_jax.conversion.labels import label_info, num_outputs
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import DataError, ExportError, HRNetError
+from hrnet_jax.imaging.checks import checked_image
+from hrnet_jax.inference.batching import equal_parts, join_parts
+from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.tasks.protocol import Labelling
+
+Outputs = dict[str, np.ndarray]
+
+FORMATS = (".stablehlo", ".onnx")
+
+# What is read of a description.
+_KEYS = {"task", "model", "model_options", "inference", "step", "input", "sha256"}
+_KEYS |= {"dataset_info"}
+
+# Of onnxruntime, in order of preference.
+_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+def record_path(path: str | pathlib.Path) -> pathlib.Path:
+    """Where the description of an exported model lies: `<file>.json`."""
+    path = pathlib.Path(path)
+    return path.with_name(f"{path.name}.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedModel:
+    """An exported model and its description.
+
+    Attributes:
+        path: of the file.
+        record: what `<file>.json` says.
+        info: classes and colours, or points; numbered where the export knew none.
+        task: prepares images, decodes outputs and draws them.
+        run: maps images as the file takes them to its outputs.
+    """
+
+    path: pathlib.Path
+    record: dict[str, Any]
+    info: DatasetInfo
+    task: Labelling
+    run: Callable[[np.ndarray], Outputs]
+
+    def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Outputs:
+        """Predicts for one image.
+
+        Args:
+            image: uint8 [H, W, 3] RGB.
+            boxes: [N, 4] for tasks that look into boxes; see `Predictor.predict`.
+
+        Returns:
+            The task's prediction, as `Predictor` gives it; test-time flips are no
+            part of an exported file.
+
+        Raises:
+            DataError: if the image has another type or shape, or a size that the
+                file was not exported for.
+        """
+        images, placement = self.task.inputs(checked_image(image), boxes)
+        size = images.shape[1:3]
+        predictions = join_parts(
+            jax.device_get(self._decode(self.outputs(part), size))
+            for part in equal_parts(images)
+        )
+        predictions = {
+            name: value[: len(images)] for name, value in predictions.items()
+        }
+        return self.task.place(predictions, placement)
+
+    @functools.cached_property
+    def _decode(self) -> Callable:
+        return runtime.jit(self.task.decode, static_argnums=1)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where predictions come from, for a report."""
+        return {
+            "file": str(self.path),
+            "model": self.record["model"],
+            "step": self.record["step"],
+        }
+
+    def outputs(self, images: np.ndarray) -> Outputs:
+        """The outputs of the model for a batch.
+
+        Args:
+            images: uint8 [B, H, W, 3] RGB.
+
+        Returns:
+            float32 arrays, maps [B, H, W, C].
+
+        Raises:
+            DataError: if the file was not exported for this size.
+        """
+        self._check_size(images.shape[1:3])
+        images = self.prepare(images)
+        if self.record["input"]["layout"] == "nhwc":
+            return self.run(images)
+        outputs = self.run(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        return {
+            name: value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
+            for name, value in outputs.items()
+        }
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """Normalises uint8 images, where the file does not do that itself."""
+        about = self.record["input"]
+        if about["dtype"] == "uint8":
+            return images
+        return np.asarray(normalize_images(images, _normalization(self.record)))
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        about = self.record["input"]
+        if about["size"] and tuple(about["size"]) != tuple(size):
+            raise DataError(
+                f"{self.path} was exported for images of {_text(about['size'])}, got "
+                f"one of {_text(size)}; resize it or export another size"
+            )
+        if min(size) < about["min_size"]:
+            raise DataError(
+                f"{self.path} takes images of at least {_text([about['min_size']] * 2)}"
+                f", got one of {_text(size)}"
+            )
+
+
+def _text(size) -> str:
+    """Height x width."""
+    return "x".join(map(str, size))
+
+
+def open_exported(path: str | pathlib.Path, *, on_cpu: bool = False) -> ExportedModel:
+    """Opens what `scripts/export.py` wrote.
+
+    Args:
+        path: a `.stablehlo` or `.onnx` file, with its `<file>.json` beside it.
+        on_cpu: whether onnxruntime must leave an accelerator alone.
+
+    Raises:
+        ExportError: if a file is missing, damaged or of another kind, or
+            onnxruntime is not installed.
+    """
+    path = pathlib.Path(path)
+    if path.suffix not in FORMATS:
+        raise ExportError(
+            f"{path}: expected an exported model, a file ending in "
+            f"{' or '.join(FORMATS)}"
+        )
+    content = _read(path)
+    record = _read_record(path)
+    # Neither format notices every flipped bit by itself.
+    if hashlib.sha256(content).hexdigest() != record["sha256"]:
+        raise ExportError(
+            f"{path} is damaged, or {record_path(path).name} beside it belongs to "
+            "another file; export it again"
+        )
+    if path.suffix == ".onnx":
+        run = _open_onnx(path, content, on_cpu)
+    else:
+        run = _open_stablehlo(path, content)
+    task, info = _make_task(beside=record_path(path), record=record)
+    return ExportedModel(path, record, info, task, run)
+
+
+def _make_task(
+    beside: pathlib.Path, record: dict[str, Any]
+) -> tuple[Labelling, DatasetInfo]:
+    """The task of a file, with a network that has no weights."""
+    family, options = record["task"], record["model_options"]
+    try:
+        info = (
+            DatasetInfo.from_json(record["dataset_info"])
+            if record["dataset_info"]
+            else label_info(family, "", num_outputs(options))
+        )
+        kind = get_task(family)
+        task = kind(
+            create_model(record["model"], **options),
+            info,
+            augmentation=_augmentation(kind, record),
+            inference=read_options(kind.Inference, record["inference"], "inference"),
+            normalization=_normalization(record),
+        )
+    except HRNetError as error:
+        raise ExportError(f"{beside}: {error}") from error
+    return task, info
+
+
+def _augmentation(kind: type, record: dict[str, Any]) -> Any:
+    """How boxes are cut out: in the size that the file takes, if it takes but one."""
+    options = read_options(
+        kind.Augmentation, record.get("augmentation", {}), "augmentation"
+    )
+    if kind.takes_boxes and record["input"]["size"]:
+        options = dataclasses.replace(options, crop_size=tuple(record["input"]["size"]))
+    return options
+
+
+def _normalization(record: dict[str, Any]) -> Normalization:
+    values = record["input"]["normalization"]
+    return read_options(Normalization, values, "normalization")
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror.lower()
+        raise ExportError(f"{path} cannot be read: {reason}") from error
+
+
+def _read_record(path: pathlib.Path) -> dict[str, Any]:
+    """The description beside a file, with the keys that are read here."""
+    beside = record_path(path)
+    try:
+        record = json.loads(_read(beside))
+    except ValueError as error:
+        if isinstance(error, ExportError):
+            raise ExportError(
+                f"{error}; it describes {path.name} and must lie beside it"
+            ) from error
+        raise ExportError(f"{beside}: not valid JSON: {error}") from error
+    missing = _KEYS - set(record if isinstance(record, dict) else ())
+    if missing:
+        raise ExportError(
+            f"{beside} does not describe an exported model: it has no "
+            f"{', '.join(sorted(missing))}"
+        )
+    return record
+
+
+def _open_stablehlo(path: pathlib.Path, content: bytes) -> Callable:
+    try:
+        exported = jax.export.deserialize(bytearray(content))
+    except Exception as error:  # Of many types, from three libraries.
+        raise ExportError(f"{path}: not readable by this jax: {error}") from error
+    call = runtime.jit(exported.call)
+    return lambda images: jax.device_get(call(images))
+
+
+def _open_onnx(path: pathlib.Path, content: bytes, on_cpu: bool) -> Callable:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            f"{path}: opening ONNX files needs onnxruntime "
+            "(pip install 'hrnet_jax[onnx]')"
+        ) from error
+    wanted = _PROVIDERS[-1:] if on_cpu else _PROVIDERS
+    available = onnxruntime.get_available_providers()
+    try:
+        session = onnxruntime.InferenceSession(
+            content, providers=[name for name in wanted if name in available]
+        )
+    except Exception as error:  # onnxruntime has no common base of its errors.
+        raise ExportError(f"{path}: not readable by onnxruntime: {error}") from error
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: np.ndarray) -> Outputs:
+        values = session.run(names, {session.get_inputs()[0].name: images})
+        return dict(zip(names, values, strict=True))
+
+    return run

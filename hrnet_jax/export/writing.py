@@ -1,0 +1,326 @@
+"""Writes models as StableHLO and ONNX, with a description beside them."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.detection.model import PyramidHRNet
+from hrnet_jax.errors import ConfigError, ExportError
+from hrnet_jax.export.check import TOLERANCE, Check, compare
+from hrnet_jax.export.exported import (
+    FORMATS,
+    ExportedModel,
+    open_exported,
+    record_path,
+)
+from hrnet_jax.models.folding import fold_batch_norm
+from hrnet_jax.models.heads import upsample_between
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.resize import resize
+from hrnet_jax.workdir.files import write_json
+
+INPUTS = ("uint8", "float32")
+LAYOUTS = ("nhwc", "nchw")
+PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
+
+# Family -> name of its one output; others name theirs themselves.
+_OUTPUT_NAMES = {"landmarks": "heatmaps", "pose": "heatmaps"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What an exported file takes and gives.
+
+    Attributes:
+        input: `uint8` images, normalised inside, or `float32` normalised ones.
+        size: (height, width) of the images; None for any (StableHLO alone).
+        upsample: whether logits of segmentation come at the size of the image
+            instead of a quarter; None does so.
+        auxiliary: whether outputs that only a loss looks at are kept.
+        layout: `nhwc` or `nchw` (ONNX alone), of images and maps.
+        platforms: that a StableHLO file runs on; `cpu` among them, where it is
+            checked.
+    """
+
+    input: str = "uint8"
+    size: tuple[int, int] | None = None
+    upsample: bool | None = None
+    auxiliary: bool = False
+    layout: str = "nhwc"
+    platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
+
+    def __post_init__(self):
+        for key, value, known in (
+            ("input", self.input, INPUTS),
+            ("layout", self.layout, LAYOUTS),
+            *(("platforms", platform, PLATFORMS) for platform in self.platforms),
+        ):
+            if value not in known:
+                raise ConfigError(
+                    f"export option {key!r} is {value!r}; expected one of "
+                    f"{', '.join(known)}"
+                )
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError(f"export option 'size' is {self.size}; expected pixels")
+        if "cpu" not in self.platforms:
+            raise ConfigError(
+                "export option 'platforms' needs 'cpu': the file is checked there"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Attributes:
+        name: of the model, for example `segmentation/w48`.
+        model: the model itself.
+        variables: {"params", "batch_stats"}.
+        info: classes, colours, points.
+        step: of the checkpoint.
+        normalization: of images, as the weights were trained.
+        inference: options of the task's predictions, `eval.inference`.
+        augmentation: `dataset.augmentation`, which says how boxes are cut out.
+    """
+
+    name: str
+    model: HRNet
+    variables: Mapping
+    info: DatasetInfo | None = None
+    step: int | None = None
+    normalization: Normalization = Normalization()
+    inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        """The family."""
+        return self.name.partition("/")[0]
+
+    @property
+    def min_size(self) -> int:
+        """Smallest side of an image: a pyramid's last level must hold a window."""
+        if isinstance(self.model, PyramidHRNet):
+            return 4 * 2 ** (self.model.levels - 1)
+        return 1
+
+
+def export_model(
+    source: Source,
+    path: str | os.PathLike,
+    options: ExportOptions = ExportOptions(),
+    *,
+    check_size: tuple[int, int] = (256, 256),
+    tolerance: float = TOLERANCE,
+) -> Check:
+    """Writes a model as one file and `<file>.json`, checked against the model.
+
+    Norms are folded into the convolutions and everything is computed in float32,
+    whatever type the model was trained in.
+
+    Args:
+        source: the model and its weights.
+        path: ends in `.stablehlo` or `.onnx`.
+        options: what the file takes and gives.
+        check_size: (height, width) of the images it is checked with, where the
+            options do not fix a size.
+        tolerance: largest difference allowed, in standard deviations of an output.
+
+    Returns:
+        Errors, size and speed.
+
+    Raises:
+        ConfigError: for options that do not go together.
+        ExportError: if the file cannot be written or does not compute what the
+            model does; nothing is left then.
+    """
+    path = pathlib.Path(path)
+    _check_options(source, path, options)
+    model = source.model.clone(dtype=jnp.float32, remat=False)
+    plain = make_function(source, options, model)
+    folded, weights = fold_batch_norm(model, source.variables)
+    inner = make_function(source, options, folded)
+
+    def function(images):
+        return inner(weights, images)
+
+    record = describe(source, path.suffix, options)
+    if path.suffix == ".onnx":
+        content = _onnx_content(function, options, record)
+    else:
+        content = _stablehlo_content(function, source, options)
+    record["sha256"] = hashlib.sha256(content).hexdigest()
+
+    def check(exported: ExportedModel) -> Check:
+        size = options.size or check_size
+        return compare(plain, source.variables, exported, size, tolerance)
+
+    try:
+        return _write_checked(path, content, record, check)
+    except OSError as error:
+        reason = error.strerror.lower()
+        raise ExportError(f"{path} cannot be written: {reason}") from error
+
+
+def _write_checked(
+    path: pathlib.Path,
+    content: bytes,
+    record: dict[str, Any],
+    check: Callable[[ExportedModel], Check],
+) -> Check:
+    """Puts file and description in place if the file, read back, passes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        draft = pathlib.Path(folder) / path.name
+        draft.write_bytes(content)
+        write_json(record_path(draft), record)
+        result = check(open_exported(draft, on_cpu=True))
+        record = record | {"check": dataclasses.asdict(result)}
+        write_json(record_path(draft), record)
+        os.replace(draft, path)
+        os.replace(record_path(draft), record_path(path))
+    return result
+
+
+def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -> None:
+    if path.suffix not in FORMATS:
+        raise ConfigError(f"{path}: expected a name ending in {' or '.join(FORMATS)}")
+    if path.suffix == ".onnx" and options.size is None:
+        raise ConfigError(
+            "ONNX files are exported for images of one size: give one (--size=HxW)"
+        )
+    if path.suffix == ".stablehlo" and options.layout != "nhwc":
+        raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
+    if options.upsample and source.task != "segmentation":
+        raise ConfigError(
+            f"only segmentation is upsampled to the image, not {source.name}"
+        )
+    if options.size and min(options.size) < source.min_size:
+        raise ConfigError(
+            f"{source.name} takes images of at least {source.min_size} pixels a "
+            f"side, got {options.size[0]}x{options.size[1]}"
+        )
+
+
+def is_upsampled(source: Source, options: ExportOptions) -> bool:
+    """Whether logits come at the size of the image."""
+    wanted = True if options.upsample is None else options.upsample
+    return wanted and source.task == "segmentation"
+
+
+def make_function(
+    source: Source, options: ExportOptions, model: HRNet
+) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
+    """The function to export: (variables, images) -> named outputs."""
+
+    def function(variables, images):
+        inputs = images
+        if options.input == "uint8":
+            inputs = normalize_images(images, source.normalization)
+        outputs = named_outputs(source.task, model.apply(variables, inputs))
+        if not options.auxiliary:
+            outputs.pop("aux", None)
+        if is_upsampled(source, options):
+            method = upsample_between(model.upsample)
+            size = images.shape[1:3]
+            outputs = {key: resize(y, size, method) for key, y in outputs.items()}
+        return outputs
+
+    return function
+
+
+def named_outputs(task: str, outputs: Any) -> dict[str, jax.Array]:
+    """A model's outputs by name; levels of a pyramid are `level0`, `level1`, ..."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, tuple):
+        return {f"level{index}": level for index, level in enumerate(outputs)}
+    return {_OUTPUT_NAMES.get(task, "logits"): outputs}
+
+
+def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, Any]:
+    """What a reader of the file has to know, for `<file>.json`."""
+    packages = ["hrnet_jax", "jax", "jaxlib", "flax", "numpy"]
+    if suffix == ".onnx":
+        packages.append("onnx")
+    about = {
+        "format": suffix.removeprefix("."),
+        "task": source.task,
+        "model": source.name,
+        "model_options": model_options(source.model),
+        "inference": dict(source.inference),
+        "augmentation": dict(source.augmentation),
+        "step": source.step,
+        "input": {
+            "name": "images",
+            "dtype": options.input,
+            "layout": options.layout,
+            "size": options.size,
+            "min_size": source.min_size,
+            "normalized_inside": options.input == "uint8",
+            "normalization": dataclasses.asdict(source.normalization),
+        },
+        "upsampled": is_upsampled(source, options),
+        "upsample_method": upsample_between(source.model.upsample),
+        "dataset_info": source.info and source.info.to_json(),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+    if suffix == ".stablehlo":
+        about["platforms"] = options.platforms
+    return json.loads(json.dumps(about))
+
+
+def model_options(model: HRNet) -> dict[str, Any]:
+    """What `create_model` needs besides a name to make such a network again."""
+    set_elsewhere = {"name", "parent", "variant", "norm", "dtype", "remat"}
+    if not model.representations:
+        set_elsewhere.add("representation")
+    return {
+        field.name: getattr(model, field.name)
+        for field in dataclasses.fields(model)
+        if field.name not in set_elsewhere
+    }
+
+
+def _stablehlo_content(
+    function: Callable, source: Source, options: ExportOptions
+) -> bytes:
+    """Serialised by `jax.export`, to be read by `jax.export.deserialize`."""
+    height, width = options.size or ("h", "w")
+    bounds = [f"{side} >= {source.min_size}" for side in (height, width)]
+    shape = jax.export.symbolic_shape(
+        f"b, {height}, {width}, 3", constraints=() if options.size else bounds
+    )
+    exporter = jax.export.export(jax.jit(function), platforms=options.platforms)
+    images = jax.ShapeDtypeStruct(shape, np.dtype(options.input))
+    return bytes(exporter(images).serialize())
+
+
+def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
+    try:
+        from hrnet_jax.export.onnx_file import to_onnx
+    except ModuleNotFoundError as error:
+        if error.name.partition(".")[0] != "onnx":
+            raise
+        raise ExportError(
+            "exporting ONNX needs onnx and onnxruntime (pip install 'hrnet_jax[onnx]')"
+        ) from error
+    return to_onnx(
+        function,
+        options.size,
+        np.dtype(options.input),
+        channels_first=options.layout == "nchw",
+        metadata={key: json.dumps(value) for key, value in record.items()},
+    )

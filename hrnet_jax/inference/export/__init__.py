@@ -1,6 +1,0 @@
-"""Models as files that run without this package: StableHLO and ONNX."""
-
-from hrnet_jax.inference.export.check import Check
-from hrnet_jax.inference.export.writing import ExportOptions, Source, export_model
-
-__all__ = ["Check", "ExportOptions", "Source", "export_model"]

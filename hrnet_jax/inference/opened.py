@@ -1,0 +1,38 @@
+"""What folders, videos and boxes ask of a model that was opened to predict."""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.tasks.protocol import Labelling
+
+
+class OpenedModel(Protocol):
+    """A model with weights: a `LoadedRun`, or an exported file.
+
+    Attributes:
+        task: with `draw` and `save`.
+        info: classes and colours, or points.
+    """
+
+    @property
+    def task(self) -> Labelling:
+        """The task, which draws and saves predictions."""
+        ...
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Classes and colours, or points."""
+        ...
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Where predictions come from, for a report; `model` is its name."""
+        ...
+
+    def predict(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`."""
+        ...

@@ -1,0 +1,107 @@
+"""Follows faces through the frames of a video."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hrnet_jax.imaging.boxes import box_of_points, overlaps, sides
+
+Finder = Callable[[np.ndarray], np.ndarray]
+
+# A found box that overlaps a followed one so far (intersection over union) is the
+# same face; two followed ones have run onto the same face.
+_SAME = 0.4
+# How often in a row a followed face may be looked for in vain. Cascades miss many a
+# face in one frame and see it in the next.
+_PATIENCE = 3
+# Points on a smaller square, in pixels, are no face any more.
+_SMALLEST = 8
+# Where the mean score of the points falls to less than this part of what it was when
+# the face was found, the face is gone or turned away, and points wander.
+_SCORE_LEFT = 0.5
+
+
+class FaceFollower:
+    """Boxes of faces, frame after frame.
+
+    Faces are looked for in every k-th frame; in between, the box of a face is that of
+    its points in the frame before. A face that is found again keeps the box of its
+    points, which is the steadier one; one that is not found again for a while is
+    given up.
+
+    Args:
+        find: maps an image uint8 [H, W, 3] to boxes float32 [N, 4].
+        every: faces are looked for in frames 0, every, 2 * every, ...
+        tight: whether the model was trained with the tight square boxes of its points.
+            If not, a box lies about its points as it did when the face was found.
+    """
+
+    def __init__(self, find: Finder, every: int, *, tight: bool = True):
+        self._find = find
+        self._every = every
+        self._tight = tight
+        self._frame = 0
+        self._boxes = np.zeros((0, 4), np.float32)
+        # How often in a row each one was not found.
+        self._missed = np.zeros(0, int)
+        # Mean score of the points when it was found; NaN for a face that is new.
+        self._scores = np.zeros(0)
+        # Of each box to the tight one: shift (x, y) and side, in sides of the tight
+        # one; NaN for a face that is new.
+        self._margins = np.zeros((0, 3))
+
+    def boxes(self, image: np.ndarray) -> np.ndarray:
+        """The boxes of the next frame, float32 [N, 4]."""
+        if self._frame % self._every == 0:
+            self._update(np.asarray(self._find(image), np.float32).reshape(-1, 4))
+        self._frame += 1
+        return self._boxes
+
+    def follow(self, points: np.ndarray, scores: np.ndarray, image: np.ndarray) -> None:
+        """Takes the points of the frame.
+
+        Args:
+            points: [N, K, 2], for the boxes that `boxes` gave.
+            scores: [N, K], of the points.
+            image: [H, W, 3], the frame.
+        """
+        mean = np.mean(scores, axis=1)
+        self._scores = np.where(np.isnan(self._scores), mean, self._scores)
+        boxes = [box_of_points(face) for face in points]
+        self._boxes = self._around(np.array(boxes, np.float32).reshape(-1, 4))
+        centers = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
+        size = np.array(image.shape[1::-1])
+        kept = ((centers >= 0) & (centers < size)).all(1)
+        kept &= sides(self._boxes) >= _SMALLEST
+        kept &= mean >= _SCORE_LEFT * self._scores
+        same = np.triu(overlaps(self._boxes, self._boxes), 1) > _SAME
+        self._keep(kept & ~(same & kept[:, None]).any(0))
+
+    def _update(self, found: np.ndarray) -> None:
+        """Joins what was found with what is followed."""
+        same = overlaps(self._boxes, found) > _SAME
+        self._missed = np.where(same.any(1), 0, self._missed + 1)
+        self._keep(self._missed < _PATIENCE)
+        new = found[~same.any(0)]
+        self._boxes = np.concatenate([self._boxes, new])
+        self._missed = np.concatenate([self._missed, np.zeros(len(new), int)])
+        self._scores = np.concatenate([self._scores, np.full(len(new), np.nan)])
+        self._margins = np.concatenate([self._margins, np.full((len(new), 3), np.nan)])
+
+    def _around(self, tight: np.ndarray) -> np.ndarray:
+        """The next boxes for the tight boxes of the points, float32 [N, 4]."""
+        if self._tight:
+            return tight
+        side = np.maximum(sides(tight), 1.0)[:, None]
+        middle = (tight[:, :2] + tight[:, 2:]) / 2
+        shift = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2 - middle
+        margins = np.concatenate([shift, sides(self._boxes)[:, None]], 1) / side
+        is_new = np.isnan(self._margins)
+        self._margins = np.where(is_new, margins, self._margins)
+        middle = middle + self._margins[:, :2] * side
+        half = self._margins[:, 2:] * side / 2
+        return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
+
+    def _keep(self, kept: np.ndarray) -> None:
+        self._boxes, self._missed = self._boxes[kept], self._missed[kept]
+        self._scores, self._margins = self._scores[kept], self._margins[kept]

@@ -1,0 +1,225 @@
+"""From a configuration to the parts of a run."""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import optax
+from jax.sharding import Mesh
+
+from hrnet_jax import runtime
+from hrnet_jax.config.options import read_options
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.records import Records, open_records
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.registry import TASKS, create_model, get_task, lanes_for
+from hrnet_jax.runtime import processes
+from hrnet_jax.tasks.protocol import Labelling, Task
+from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
+from hrnet_jax.training.steps import total_steps
+
+_log = logging.getLogger(__name__)
+
+# Of the lowest-resolution branch.
+_LOWEST_STRIDE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The parts of one run, before any weights."""
+
+    config: TrainConfig
+    mesh: Mesh
+    task: Task
+    train_records: Records
+    num_steps: int
+    schedule: Callable
+    optimizer: optax.GradientTransformation
+
+
+def build_run(config: TrainConfig) -> Run:
+    """Opens the training data and builds task, schedule and optimizer.
+
+    Raises:
+        ConfigError: for values that do not fit together.
+        DataError: if the data set is not prepared.
+    """
+    check_trainable(config)
+    mesh = runtime.make_mesh(config.mesh.data, config.mesh.space)
+    check_batch(config, mesh)
+    records = open_split(config, config.dataset.train_split)
+    for split in evaluated_splits(config):
+        open_split(config, split)  # or a typo would show after hours of training
+    steps = total_steps(config, len(records))
+    schedule = make_schedule(config.schedule, steps)
+    task = build_task(config, records.info, evaluated_splits(config))
+    _report_uneven_rows(task.image_size[0], mesh)
+    return Run(
+        config=config,
+        mesh=mesh,
+        task=task,
+        train_records=records,
+        num_steps=steps,
+        schedule=schedule,
+        optimizer=make_optimizer(config.optimizer, schedule),
+    )
+
+
+def _report_uneven_rows(height: int, mesh: Mesh) -> None:
+    """Says so where rows of images do not divide evenly in every branch."""
+    space = mesh.shape["space"]
+    step = _LOWEST_STRIDE * space
+    if space > 1 and height % step:
+        _log.warning(
+            "images of %d rows on mesh.space=%d: rows of the lower branches do not "
+            "divide evenly and are gathered; a multiple of %d rows is faster",
+            height,
+            space,
+            step,
+        )
+
+
+def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
+    """The network of a configuration, for a data set's classes or points."""
+    options = config.model
+    chosen = {
+        "representation": options.representation,
+        "align_corners": options.align_corners,
+        "upsample": options.upsample,
+    }
+    lanes = options.lanes
+    if lanes is None:
+        lanes = lanes_for(options.name, config.precision)
+    return create_model(
+        options.name,
+        norm=NormOptions(
+            mode=options.norm,
+            momentum=options.norm_momentum,
+            epsilon=options.norm_epsilon,
+        ),
+        dtype=config.precision,
+        remat=options.remat,
+        lanes=lanes,
+        **get_task(config.task).model_options(info),
+        **{key: value for key, value in chosen.items() if value is not None},
+        **options.options,
+    )
+
+
+def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Task:
+    """The task of a configuration, to be trained.
+
+    Args:
+        config: of the run.
+        info: the data set's classes and image sizes.
+        splits: splits that will be evaluated; their images are padded to the
+            largest among them.
+
+    Raises:
+        ConfigError: if the task can only predict so far.
+    """
+    check_trainable(config)
+    kind = get_task(config.task)
+    options = _labelling_options(config)
+    return kind(
+        build_model(config, info),
+        info,
+        loss=read_options(kind.Loss, config.loss, "loss"),
+        pad_to=_common_size(info, splits),
+        **options,
+    )
+
+
+def check_trainable(config: TrainConfig) -> None:
+    """Checks that the task has a loss and metrics.
+
+    Raises:
+        ConfigError: if it can only predict so far.
+    """
+    if not hasattr(get_task(config.task), "loss"):
+        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
+        raise ConfigError(
+            f"config key 'task' is {config.task!r}, which predicts but cannot be "
+            f"trained or evaluated yet; expected one of {', '.join(able)}"
+        )
+
+
+def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:
+    """The task of a configuration, to predict for single images."""
+    options = _labelling_options(config)
+    return get_task(config.task)(build_model(config, info), info, **options)
+
+
+def _labelling_options(config: TrainConfig) -> dict[str, Any]:
+    """What the task takes to predict, and to train, besides the model."""
+    kind = get_task(config.task)
+    if not config.model.name.startswith(f"{config.task}/"):
+        raise ConfigError(
+            f"config key 'model.name' must be a {config.task} model, "
+            f"got {config.model.name!r}"
+        )
+    return {
+        "augmentation": read_options(
+            kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
+        ),
+        "inference": read_options(
+            kind.Inference, config.eval.inference, "eval.inference"
+        ),
+        "normalization": config.model.normalization,
+    }
+
+
+def evaluated_splits(config: TrainConfig) -> list[str]:
+    """Names of the splits that a run evaluates, without repeats."""
+    splits = (config.dataset.eval_split, config.dataset.test_split)
+    return list(dict.fromkeys(filter(None, splits)))
+
+
+def _common_size(info: DatasetInfo, splits: list[str]) -> tuple[int, int] | None:
+    sizes = [tuple(info.max_size[split]) for split in splits if split in info.max_size]
+    if not sizes:
+        return None
+    return max(h for h, _ in sizes), max(w for _, w in sizes)
+
+
+def open_split(config: TrainConfig, split: str) -> Records:
+    """Opens one split of the configured data set."""
+    if not config.dataset.name:
+        raise ConfigError("config key 'dataset.name' is empty; name a data set")
+    return open_records(config.dataset.name, config.dataset.data_dir, split)
+
+
+def check_batch(config: TrainConfig, mesh: Mesh) -> None:
+    """Checks that training and evaluation batches divide over the devices.
+
+    Raises:
+        ConfigError: naming the key and the number of devices.
+    """
+    processes.check_mesh(mesh)
+    micro = config.optimizer.accumulate
+    what = " times micro-batches" if micro > 1 else ""
+    _check_multiple("batch_size", config.batch_size, micro * mesh.shape["data"], what)
+    check_eval_batch(config, mesh)
+
+
+def check_eval_batch(config: TrainConfig, mesh: Mesh) -> None:
+    """Checks that evaluation batches divide over the devices and processes.
+
+    Raises:
+        ConfigError: naming the key and the number of devices.
+    """
+    processes.check_mesh(mesh)
+    _check_multiple("eval.batch_size", config.eval.batch_size, mesh.shape["data"])
+
+
+def _check_multiple(key: str, size: int, count: int, what: str = "") -> None:
+    if size < 1 or size % count:
+        raise ConfigError(
+            f"config key {key!r} is {size}, which is not a multiple of {count} "
+            f"(devices along mesh.data{what})"
+        )

@@ -1,0 +1,116 @@
+"""`evaluate`: metrics of a checkpoint, as a plain function."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from hrnet_jax import runtime
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import CheckpointError
+from hrnet_jax.registry import get_task
+from hrnet_jax.runtime.placement import replicate
+from hrnet_jax.runtime.same_run import check_same_run
+from hrnet_jax.tasks.protocol import Evaluator
+from hrnet_jax.training import evaluation
+from hrnet_jax.training.build import (
+    build_task,
+    check_eval_batch,
+    check_trainable,
+    evaluated_splits,
+    open_split,
+)
+from hrnet_jax.training.config import (
+    TrainConfig,
+    read_config,
+    to_json,
+)
+from hrnet_jax.training.weights import saved_variables
+from hrnet_jax.workdir.checkpoints import Checkpoints
+
+
+def evaluate(
+    config: Any,
+    workdir: str | pathlib.Path,
+    step: int | str = "best",
+    split: str = "",
+) -> dict[str, float]:
+    """Evaluates a checkpoint of a run on a split of a configuration's data.
+
+    Args:
+        config: a ConfigDict; its data set and batch size may differ from the
+            run's, its model must fit.
+        workdir: of a run.
+        step: `best`, `latest` or a number.
+        split: of the data set; the test split (the evaluation split where there
+            is none) if empty.
+
+    Returns:
+        Metrics of the task.
+    """
+    chosen = [split] if split else []
+    (evaluator,) = evaluators_of_run(config, workdir, step, chosen).values()
+    return evaluator.compute()
+
+
+def evaluators_of_run(
+    config: Any,
+    workdir: str | pathlib.Path,
+    step: int | str = "best",
+    splits: Sequence[str] = (),
+) -> dict[str, Evaluator]:
+    """Shows whole splits to evaluators of the task; see `evaluate`.
+
+    The metrics of a split do not depend on which others are named. Of several
+    processes all have to call this, and each gets evaluators that saw everything.
+
+    Returns:
+        Split -> evaluator, in the order of `splits` without repeats.
+
+    Raises:
+        CheckpointError: if the checkpoint has other classes or points than the data.
+    """
+    options = read_config(config)
+    check_trainable(options)
+    runtime.enable_compilation_cache()
+    check_same_run(to_json(config), step, *splits)
+    mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
+    check_eval_batch(options, mesh)
+    splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
+    # All at once, or a typo in the last would show after hours.
+    records = {split: open_split(options, split) for split in splits}
+    _check_outputs(options, workdir, step, records[splits[0]].info)
+    variables = replicate(saved_variables(workdir, step), mesh)
+    evaluators = {}
+    for split in splits:
+        task = build_task(options, records[split].info, [split])
+        evaluators[split] = evaluation.evaluator_over(
+            evaluation.make_predict_step(task, mesh),
+            task,
+            variables,
+            records[split],
+            mesh,
+            **evaluation.reading_options(options, f"evaluate {split}"),
+        )
+    return evaluators
+
+
+def _check_outputs(
+    options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
+) -> None:
+    """Checks that a checkpoint puts out what a data set is annotated with."""
+    checkpoints = Checkpoints(workdir)
+    trained = DatasetInfo.from_json(
+        checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
+    )
+    checkpoints.close()
+    model_options = get_task(options.task).model_options
+    here, there = model_options(info), model_options(trained)
+    if here != there:
+        raise CheckpointError(
+            f"{workdir} was trained on {trained.name!r} with {_listed(there)}, but the "
+            f"data set {info.name!r} has {_listed(here)}"
+        )
+
+
+def _listed(options: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items())

@@ -1,0 +1,41 @@
+"""Files of a work directory."""
+
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from hrnet_jax.errors import CheckpointError
+
+CONFIG_FILE = "config.json"
+RESULT_FILE = "result.json"
+PICTURES_FOLDER = "predictions"
+
+
+def write_json(path: str | os.PathLike, content: Any) -> None:
+    """Writes JSON whole or not at all: to a temporary file, then renamed."""
+    path = pathlib.Path(path)
+    text = json.dumps(content, indent=2, allow_nan=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    with os.fdopen(handle, "w") as file:
+        file.write(text + "\n")
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def read_json(path: pathlib.Path) -> dict:
+    """Reads a JSON file of a work directory.
+
+    Raises:
+        CheckpointError: if it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: no such file; expected a work directory of a run"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from error

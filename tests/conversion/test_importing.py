@@ -1,0 +1,365 @@
+"""Files of weights to work directories and back."""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from hrnet_jax import runtime
+from hrnet_jax.conversion.importing import (
+    ImportOptions,
+    export_weights,
+    import_weights,
+)
+from hrnet_jax.data.sources.cityscapes import CLASSES as CITYSCAPES
+from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
+from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.normalization import normalize_images
+from hrnet_jax.models.resize import resize
+from hrnet_jax.pretrained import read_weights_file, to_torch
+from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
+from hrnet_jax.registry import create_model
+from hrnet_jax.training.config import ModelOptions
+from hrnet_jax.training.weights import first_variables, flat_variables
+from tests import tiny
+
+NAME = "segmentation/w18_small_v1"
+
+
+@functools.cache
+def published(name=NAME, convention="official", **options):
+    """(model, variables, tensors as a code base names them) with random weights."""
+    model = create_model(name, **options)
+    variables = jax.device_get(initial_variables(model, 0, "he"))
+    return model, variables, to_torch(variables, model, convention=convention)
+
+
+def write(path, tensors, **extra):
+    state = {name: torch.tensor(value) for name, value in tensors.items()}
+    torch.save({"state_dict": state, "epoch": 3} | extra, path)
+    return path
+
+
+@pytest.fixture
+def pth(tmp_path):
+    tensors = {f"model.{k}": v for k, v in published()[2].items()}
+    return write(tmp_path / "official.pth", tensors)
+
+
+@pytest.fixture
+def workdir(pth, tmp_path):
+    import_weights(pth, tmp_path / "run", ImportOptions(labels="cityscapes"))
+    return tmp_path / "run"
+
+
+def test_nothing_is_lost_there_and_back(workdir, tmp_path):
+    _, variables, tensors = published()
+    run = load_run(workdir)
+    tiny.assert_equal_bits(flat_variables(run.variables), flat_variables(variables))
+    assert run.info.class_names == tuple(CITYSCAPES)
+    assert run.info.palette[0] == (128, 64, 128)
+    count = export_weights(workdir, "best", tmp_path / "back.pth")
+    back = torch.load(tmp_path / "back.pth", weights_only=True)
+    assert count == len(back) == len(tensors)
+    tiny.assert_equal_bits({k: v.numpy() for k, v in back.items()}, tensors)
+
+
+FILES = [
+    ("classification/w18_small_v1", "official", {"num_classes": 10}),
+    ("classification/w18_small_v1", "mmpretrain", {"head_bias": False}),
+    ("segmentation/w18_small_v1", "mmseg", {"num_classes": 3, "head_bias": False}),
+    ("segmentation/w18_small_v1", "official", {"representation": "v1h"}),
+    ("segmentation/w18_small_v1", "official", {"representation": "v1"}),
+    ("segmentation/w18_small_v1_ocr", "official", {"num_classes": 5}),
+    ("landmarks/w18_small_v1", "mmpose1", {"num_points": 29}),
+    ("pose/w18_small_v1", "mmpose0", {"num_points": 16}),
+    ("pyramid/w18_small_v1", "fcos", {"levels": 6}),
+]
+
+
+@pytest.mark.parametrize("name, convention, options", FILES)
+def test_every_kind_becomes_a_run_and_goes_back(name, convention, options, tmp_path):
+    given = tuple(options.items())
+    model, variables, tensors = published(name, convention, **dict(given))
+    path = write(tmp_path / "weights.pth", tensors)
+    imported = import_weights(path, tmp_path / "run")
+    assert imported.model == name and imported.facts.convention == convention
+    assert not imported.moved.new and not imported.moved.dropped
+    run = load_run(tmp_path / "run")
+    for key, value in given:
+        assert getattr(run.task.model, key) == value
+    tiny.assert_equal_bits(flat_variables(run.variables), flat_variables(variables))
+    back = tmp_path / "back.safetensors"
+    assert export_weights(tmp_path / "run", "best", back, convention) == len(tensors)
+    read = read_weights_file(back, keep_counters=True)
+    tiny.assert_equal_bits(read, tensors)
+    # Training may start from it.
+    started, moved = first_variables(
+        model, ModelOptions(name=name, init_from=str(tmp_path / "run")), 1
+    )
+    assert not moved.new
+    tiny.assert_equal_bits(flat_variables(started), flat_variables(variables))
+
+
+def test_predicts_what_the_model_computes(workdir):
+    model, variables, _ = published()
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    logits = runtime.jit(model.apply)(variables, normalize_images(image[None]))
+    expected = np.asarray(resize(logits, (32, 32), "bilinear"))[0]
+    prediction = load_run(workdir).predict(image)
+    np.testing.assert_array_equal(prediction["label"], expected.argmax(-1))
+    top = np.exp(expected.max(-1)) / np.exp(expected).sum(-1)
+    np.testing.assert_allclose(prediction["confidence"], top, rtol=1e-3)
+
+
+def test_a_released_file_is_known_by_its_name(tmp_path):
+    _, _, tensors = published("segmentation/w48", num_classes=150)
+    old = {k: v for k, v in tensors.items() if "num_batches" not in k}
+    path = write(tmp_path / "hrnet_ade20k_4312_torch04.pth", old)
+    imported = import_weights(path, tmp_path / "run")
+    record = get_known("hrnet_ade20k_4312_torch04.pth")
+    assert imported.facts.inplace_abn and imported.facts.record == record
+    assert "published: mIoU (%) 43.1, val, OHEM, single scale, no flip" in str(imported)
+    run = load_run(tmp_path / "run")
+    assert run.record == record
+    assert run.task.model.upsample == "align_corners"
+    assert run.info.class_names[::149] == ("wall", "flag")
+    scale = run.variables["params"]["stem"]["norm1"]["scale"]
+    np.testing.assert_array_equal(
+        scale, np.abs(tensors["bn1.weight"]) + np.float32(1e-5)
+    )
+    content = json.loads((tmp_path / "run" / RECORD_FILE).read_text())
+    assert content["record"]["value"] == 43.1 and len(content["sha256"]) == 64
+
+
+def test_a_mislabelled_file_is_refused(tmp_path):
+    _, _, tensors = published("classification/w18_small_v1", "official")
+    path = write(tmp_path / "hrnet_cs_8090_torch11.pth", tensors)
+    message = (
+        r"hrnet_cs_8090_torch11\.pth: mislabelled: a released file of this name is "
+        r"segmentation/w48 with 19 outputs .*these tensors are "
+        r"classification/w18_small_v1 with 1000"
+    )
+    with pytest.raises(WeightsError, match=message):
+        import_weights(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    imported = import_weights(path, tmp_path / "run", ImportOptions(record=""))
+    assert imported.facts.record is None
+
+
+def test_a_renamed_file_can_be_told_to_be_a_released_one(tmp_path):
+    _, _, tensors = published("landmarks/w18", num_points=98)
+    path = write(tmp_path / "mine.pth", tensors)
+    options = ImportOptions(record="HR18-WFLW.pth")
+    imported = import_weights(path, tmp_path / "run", options)
+    assert imported.facts.momentum == 0.01
+    assert load_run(tmp_path / "run").record == get_known("HR18-WFLW.pth")
+    options = ImportOptions(record="HR19.pth")
+    with pytest.raises(WeightsError, match=r"HR19\.pth: no released file of this name"):
+        import_weights(path, tmp_path / "other", options)
+
+
+def test_two_files_of_one_name_are_told_apart_by_their_counters(tmp_path):
+    name = "hrnet_w48_lip_cls20_473x473.pth"
+    assert len(find_known(name)) == 2
+    _, _, tensors = published("segmentation/w48", num_classes=20)
+    path = write(tmp_path / name, tensors)
+    imported = import_weights(path, tmp_path / "new")
+    assert "pytorch-v1.1" in imported.facts.record.source
+    assert not imported.facts.inplace_abn
+    old = {k: v for k, v in tensors.items() if "num_batches" not in k}
+    write(path, old)
+    with pytest.raises(
+        WeightsError, match=f"{name}: two released files.*--inplace_abn"
+    ):
+        import_weights(path, tmp_path / "old")
+    imported = import_weights(path, tmp_path / "old", ImportOptions(inplace_abn=True))
+    assert "branch master" in imported.facts.record.source
+
+
+def test_without_counters_nobody_knows_which_norm_it_was(tmp_path):
+    old = {k: v for k, v in published()[2].items() if "num_batches" not in k}
+    path = write(tmp_path / "mine.pth", old)
+    with pytest.raises(
+        WeightsError, match=r"mine\.pth: .*no batch counters.*say --inp"
+    ):
+        import_weights(path, tmp_path / "run")
+    import_weights(path, tmp_path / "run", ImportOptions(inplace_abn=False))
+    run = load_run(tmp_path / "run")
+    tiny.assert_equal_bits(
+        flat_variables(run.variables), flat_variables(published()[1])
+    )
+
+
+def test_detectors_are_taken_in_part_and_reported(tmp_path):
+    _, variables, tensors = published("pyramid/w18_small_v1", "mmdet")
+    heads = {
+        "bbox_head.conv_centerness.weight": np.ones((1, 256, 3, 3), np.float32),
+        "bbox_head.scales.0.scale": np.ones((), np.float32),
+    }
+    path = write(tmp_path / "fcos.pth", tensors | heads, meta={})
+    with pytest.raises(
+        WeightsError, match="2 extra: bbox_head.*--partial takes what f"
+    ):
+        import_weights(path, tmp_path / "run")
+    imported = import_weights(path, tmp_path / "run", ImportOptions(partial=True))
+    assert imported.moved.dropped.keys() == heads.keys()
+    run = load_run(tmp_path / "run")
+    tiny.assert_equal_bits(flat_variables(run.variables), flat_variables(variables))
+    # What only the detector tells: strides 8 to 128, and OpenCV's channel order.
+    assert run.task.model.stride == 2
+    assert run.config.model.normalization.channel_order == "bgr"
+
+
+def test_a_classifier_starts_a_segmentation_model_in_part(tmp_path):
+    _, variables, tensors = published("classification/w18_small_v1")
+    path = write(tmp_path / "imagenet.pth", tensors)
+    options = ImportOptions(model=NAME, options={"num_classes": 4})
+    with pytest.raises(
+        WeightsError, match="they look like classification/w18_small_v1"
+    ):
+        import_weights(path, tmp_path / "run", options)
+    options = dataclasses.replace(options, partial=True)
+    moved = import_weights(path, tmp_path / "run", options).moved
+    assert {name.split("/")[1] for name in moved.new} == {"head"}
+    run = load_run(tmp_path / "run")
+    assert run.task.model.num_classes == 4 and run.task.model.upsample == "bilinear"
+    np.testing.assert_array_equal(
+        run.variables["params"]["stem"]["conv1"]["kernel"],
+        variables["params"]["stem"]["conv1"]["kernel"],
+    )
+
+
+def test_a_pose_model_starts_all_four_resolutions_in_part(tmp_path):
+    _, _, tensors = published("pose/w18_small_v1")
+    path = write(tmp_path / "pose.pth", tensors)
+    options = ImportOptions(
+        model="landmarks/w18_small_v1", options={"num_points": 19}, partial=True
+    )
+    moved = import_weights(path, tmp_path / "run", options).moved
+    assert moved.dropped.keys() == {
+        "params/classifier/kernel",
+        "params/classifier/bias",
+    }
+    # The paths to lower resolutions of the last exchange, and the head.
+    parts = {name.split("/", 1)[1].rsplit("/", 2)[0] for name in moved.new}
+    assert all(part.startswith(("head", "stage4/module0/exchange")) for part in parts)
+    assert any("from0_to3" in part for part in parts)
+
+
+def test_a_directory_in_use_is_left_alone(pth, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match="run is not empty; choose a new"):
+        import_weights(pth, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"model": "segmentation/w48"}, WeightsError, r"official\.pth: .*do not fit"),
+        ({"model": "segmentation/w17"}, HRNetError, "unknown model 'segmentation/w17'"),
+        ({"model": "w18"}, HRNetError, "unknown model 'w18'"),
+        ({"options": {"depth": 3}}, ConfigError, "no option 'depth'"),
+        (
+            {"labels": "camvid"},
+            HRNetError,
+            "camvid names 11 classes, the weights .* 19",
+        ),
+    ],
+)
+def test_a_wrong_wish_is_refused_and_nothing_is_left(
+    options, error, message, pth, tmp_path
+):
+    with pytest.raises(error, match=message):
+        import_weights(pth, tmp_path / "run", ImportOptions(**options))
+    assert not (tmp_path / "run").exists()
+
+
+def test_foreign_bodies_and_ambiguous_files_are_refused(tmp_path):
+    path = write(tmp_path / "resnet.pth", {"fc.weight": np.zeros((10, 4), np.float32)})
+    message = r"resnet\.pth: the names are not those of a whole HRNet.*fc\.weight"
+    with pytest.raises(WeightsError, match=message):
+        import_weights(path, tmp_path / "run")
+    _, _, tensors = published("classification/w18_small_v1")
+    body = {k: v for k, v in tensors.items() if k.startswith(("conv", "bn", "stage"))}
+    with pytest.raises(WeightsError, match="no head of classification, .* is complete"):
+        import_weights(write(tmp_path / "body.pth", body), tmp_path / "run")
+    both = tensors | published()[2]
+    message = (
+        r"fit several models: classification \(official\), segmentation \(official\)"
+    )
+    with pytest.raises(WeightsError, match=message):
+        import_weights(write(tmp_path / "both.pth", both), tmp_path / "run")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(WeightsError, match=r"gone\.pth: no such file"):
+        import_weights(tmp_path / "gone.pth", tmp_path / "run")
+
+
+def test_a_code_base_without_such_a_model_is_refused(workdir, tmp_path):
+    message = "'mmpose1' has no names for a segmentation model"
+    with pytest.raises(WeightsError, match=message):
+        export_weights(workdir, "best", tmp_path / "x.pth", "mmpose1")
+    assert not (tmp_path / "x.pth").exists()
+
+
+def test_a_record_that_the_counters_contradict_is_an_error(tmp_path):
+    _, _, tensors = published("segmentation/w48", num_classes=150)
+    path = write(tmp_path / "hrnet_ade20k_4312_torch04.pth", tensors)
+    message = (
+        "trained with InPlaceABN, which counts no batches, but this file has batch"
+    )
+    with pytest.raises(WeightsError, match=message):
+        import_weights(path, tmp_path / "run")
+    options = ImportOptions(inplace_abn=False)
+    assert not import_weights(path, tmp_path / "run", options).facts.inplace_abn
+
+
+def test_fcos_takes_the_means_of_caffe(tmp_path):
+    _, _, tensors = published("pyramid/w18_small_v1", "fcos")
+    path = write(tmp_path / "fcos.pth", tensors)
+    facts = import_weights(path, tmp_path / "run").facts
+    assert facts.options["stride"] == 2 and facts.options["levels"] == 5
+    kept = load_run(tmp_path / "run").config.model.normalization
+    assert kept == facts.normalization and kept.channel_order == "bgr"
+    np.testing.assert_allclose(
+        np.multiply(kept.mean, 255), [102.9801, 115.9465, 122.7717]
+    )
+    np.testing.assert_allclose(np.multiply(kept.std, 255), 1)
+
+
+def test_an_assumption_is_told(tmp_path):
+    _, _, tensors = published()
+    path = write(tmp_path / "mine.pth", tensors)
+    imported = import_weights(path, tmp_path / "run")
+    assert "assumed: upsample=bilinear, as most segmentation files" in str(imported)
+    options = ImportOptions(upsample="align_corners")
+    imported = import_weights(path, tmp_path / "other", options)
+    assert not imported.facts.assumed
+    assert load_run(tmp_path / "other").task.model.upsample == "align_corners"
+
+
+def test_weights_of_mmsegmentation_upsample_by_factors(tmp_path):
+    _, _, tensors = published(NAME, "mmseg", head_bias=False)
+    path = write(tmp_path / "fcn.pth", tensors)
+    import_weights(path, tmp_path / "run")
+    assert load_run(tmp_path / "run").task.model.upsample == "bilinear_by_factor"
+
+
+def test_how_a_classifier_upsampled_is_not_how_its_successor_does(tmp_path):
+    _, _, tensors = published("classification/w18")
+    path = write(tmp_path / "hrnetv2_w18_imagenet_pretrained.pth", tensors)
+    options = ImportOptions(
+        model="segmentation/w18", options={"num_classes": 3}, partial=True
+    )
+    imported = import_weights(path, tmp_path / "run", options)
+    assert imported.facts.record.upsample == "nearest"
+    assert load_run(tmp_path / "run").task.model.upsample == "bilinear"

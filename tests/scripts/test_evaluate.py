@@ -1,0 +1,225 @@
+"""`scripts/evaluate.py`: several splits, published predictions, curves."""
+
+import importlib.util
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import scipy.io
+
+from hrnet_jax.config import command_line
+from hrnet_jax.keypoints.metrics import summarize
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.evaluate import evaluate
+from tests import tiny
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The script as a module, which leaves the log of this process alone."""
+    path = tiny.ROOT / "scripts" / "evaluate.py"
+    spec = importlib.util.spec_from_file_location("evaluate_script", path)
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(command_line, "show_log", lambda: None)
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    return module
+
+
+@pytest.fixture
+def run(script, monkeypatch, capsys):
+    """Starts the script: arguments -> (exit code, standard output and error)."""
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+        code = 0
+        try:
+            script.main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return start
+
+
+def table(text):
+    """Rows of what was printed: name -> values."""
+    rows = (line.split() for line in text.splitlines())
+    return {name: [float(value) for value in values] for name, *values in rows}
+
+
+def test_several_splits_are_columns_and_each_is_as_if_alone(run, tmp_path):
+    workdir = tiny.finished_run()
+    out = tmp_path / "metrics.json"
+    code, text, _ = run(f"--workdir={workdir}", "--split=train,val", f"--out={out}")
+    assert code == 0
+    head, _, rest = text.partition("\n")
+    assert head.split() == ["train", "val"]
+    written = json.loads(out.read_text())
+    assert list(written) == ["train", "val"]
+    assert written["val"] == tiny.result(workdir)["metrics"]
+    assert written["train"] == evaluate(tiny.config(), workdir, split="train")
+    assert written["train"] != written["val"]
+    for name, values in table(rest).items():
+        expected = [written[split][name] for split in written]
+        assert values == pytest.approx(expected, abs=5e-5)
+    # Columns are right-aligned below their names.
+    assert {len(line) for line in text.splitlines()} == {len(head)}
+
+
+def test_one_split_prints_and_writes_as_without(run, tmp_path):
+    workdir = tiny.finished_run()
+    out = tmp_path / "metrics.json"
+    _, expected, _ = run(f"--workdir={workdir}")
+    code, text, _ = run(f"--workdir={workdir}", "--split=val", f"--out={out}")
+    assert (code, text) == (0, expected)
+    assert json.loads(out.read_text()) == tiny.result(workdir)["metrics"]
+
+
+def test_a_split_that_is_not_there_is_found_before_the_others_are_read(
+    run, script, monkeypatch
+):
+    from hrnet_jax.training import evaluation
+
+    def never(*arguments, **kwargs):
+        raise AssertionError("evaluated")
+
+    monkeypatch.setattr(evaluation, "evaluator_over", never)
+    code, text, error = run(f"--workdir={tiny.finished_run()}", "--split=val,dark")
+    assert code == 2 and text == ""
+    assert "has no split 'dark'; it has train (12), val (6)" in error
+
+
+def test_errors_of_faces_are_for_landmarks(run, tmp_path):
+    workdir = tiny.finished_run()
+    code, text, error = run(f"--workdir={workdir}", f"--ced={tmp_path}/ced.png")
+    assert code == 2 and error == (
+        "error: --errors and --ced are for landmarks; this task has neither\n"
+    )
+    # What was evaluated is not lost.
+    assert "mean_iou" in table(text)
+
+
+class FaceEvaluator:
+    """What the script asks of an evaluator of faces."""
+
+    default = "inter_ocular"
+
+    def __init__(self, errors):
+        self._errors = errors
+
+    def compute(self):
+        values = np.array([*self._errors.values()])
+        return summarize({self.default: values}, self.default)
+
+    def errors(self):
+        return dict(self._errors)
+
+
+def test_faces_of_a_run_are_drawn_and_listed(run, script, monkeypatch, tmp_path):
+    faces = {
+        "common": {"a.jpg": 0.02, "b.jpg": 0.09, "c.jpg": 0.03},
+        "challenge": {"d.jpg": 0.11},
+    }
+    asked = []
+
+    def evaluators(config, workdir, step, splits):
+        asked.append((workdir, step, splits))
+        return {split: FaceEvaluator(faces[split]) for split in splits}
+
+    monkeypatch.setattr(script, "evaluators_of_run", evaluators)
+    curves = {}
+    draw = script.draw_ced
+
+    def spy(values, out, **kwargs):
+        curves.update(values)
+        assert kwargs == {"normalizer": "inter_ocular"}
+        return draw(values, out, **kwargs)
+
+    monkeypatch.setattr(script, "draw_ced", spy)
+    workdir = tiny.finished_run()
+    code, text, _ = run(
+        f"--workdir={workdir}",
+        "--step=latest",
+        "--split=common,challenge",
+        f"--errors={tmp_path}/errors.json",
+        f"--ced={tmp_path}/ced.png",
+    )
+    assert code == 0
+    assert asked == [(str(workdir), "latest", ["common", "challenge"])]
+    rows = table(text.partition("\n")[2])
+    assert rows["nme"] == rows["nme_percent/inter_ocular"] == [4.6667, 11.0]
+    assert rows["failure_rate_percent/0.08"] == [33.3333, 100.0]
+    written = json.loads((tmp_path / "errors.json").read_text())
+    assert written == {"normalizer": "inter_ocular", "errors": faces}
+    assert list(written["errors"]["common"]) == ["b.jpg", "c.jpg", "a.jpg"]
+    assert {name: list(values) for name, values in curves.items()} == {
+        name: list(values.values()) for name, values in faces.items()
+    }
+    assert cv2.imread(f"{tmp_path}/ced.png") is not None
+
+
+def test_prints_the_published_error_of_the_published_predictions(
+    run, real_data, tmp_path
+):
+    folder = real_data / "samples" / "cofw68"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    code, text, error = run(
+        f"--predictions={folder}/Results/CFSS_COFW68.txt",
+        f"--truth={folder}/test_annotations",
+        f"--ced={tmp_path}/ced.png",
+    )
+    assert (code, error) == (0, "")
+    rows = table(text)
+    assert rows["nme"] == rows["nme_percent/inter_ocular"] == [6.2831]
+    assert rows["failure_rate_percent/0.10"] == [9.0730]
+    assert cv2.imread(f"{tmp_path}/ced.png") is not None
+
+
+def write_faces(folder, count):
+    """The layout of COFW68 with `count` faces; predictions hit exactly."""
+    points = np.random.default_rng(0).uniform(0, 500, (count, 68, 2)).round(3)
+    (folder / "truth").mkdir()
+    lines = []
+    for number, face in enumerate(points, 1):
+        path = folder / "truth" / f"{number}_points.mat"
+        scipy.io.savemat(path, {"Points": face, "Occ": np.zeros((1, 68))})
+        rows = [" ".join(map(str, row)) for row in (*face.T, [0] * 68)]
+        lines += [str(number), *rows]
+    (folder / "method.txt").write_text("\n".join(lines))
+
+
+def test_predictions_are_of_the_same_faces(run, tmp_path):
+    write_faces(tmp_path, 3)
+    arguments = f"--predictions={tmp_path}/method.txt", f"--truth={tmp_path}/truth"
+    code, text, _ = run(*arguments)
+    assert code == 0 and table(text)["nme"] == [0]
+    assert table(text)["auc_percent/0.08"] == [100]
+    (tmp_path / "truth" / "3_points.mat").unlink()
+    code, text, error = run(*arguments)
+    assert code == 2 and text == "" and error.startswith("error: ")
+    assert "method.txt has 3 faces" in error and "truth 2; expected the same" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of the arguments --workdir --predictions is required"),
+        (["--workdir=a", "--predictions=b"], "not allowed with argument"),
+        (["--predictions=b"], "--predictions needs --truth"),
+        (["--workdir=a", "--truth=b"], "--truth goes with --predictions"),
+        (["--predictions=a", "--truth=b", "--split=c"], "--split goes with --workdir"),
+        (["--predictions=a", "--truth=b", "--step=1"], "--step goes with --workdir"),
+        (["--predictions=a", "--truth=b", "--set=c=1"], "--set goes with --workdir"),
+    ],
+)
+def test_sources_do_not_mix(arguments, message, run):
+    code, text, error = run(*arguments)
+    assert code == 2 and text == ""
+    assert error.splitlines()[-1].startswith("evaluate.py: error: ")
+    assert message in error

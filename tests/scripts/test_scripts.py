@@ -1,0 +1,254 @@
+"""The command lines: help, one-line errors, exit codes, and what they print."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.registry import create_model
+from tests import tiny
+
+SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
+
+QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
+
+# name: (command, what the one line on standard error says)
+REFUSED = {
+    "unknown key": (
+        ["train", f"{QUICKSTART}", "--config.batchsize=4", "--workdir={tmp}/run"],
+        "batchsize",
+    ),
+    "wrong type": (
+        ["train", f"{QUICKSTART}", "--config.batch_size=many", "--workdir={tmp}/run"],
+        "batch_size",
+    ),
+    "unknown option": (
+        ["train", f"{QUICKSTART}:fast", "--workdir={tmp}/run"],
+        "unknown experiment option 'fast'",
+    ),
+    "unknown variant": (
+        ["train", f"{QUICKSTART}:variant=w19", "--workdir={tmp}/run"]
+        + ["--config.dataset.data_dir={data}"],
+        "unknown model 'segmentation/w19'",
+    ),
+    "missing experiment": (
+        ["train", "--config=experiments/gone.py", "--workdir={tmp}/run"],
+        "gone.py",
+    ),
+    "no arguments": (["train"], "config"),
+    "no data": (
+        ["train", f"{QUICKSTART}", "--workdir={tmp}/run2"]
+        + ["--config.dataset.data_dir={tmp}/none"],
+        "data set 'shapes' is not prepared in {tmp}/none",
+    ),
+    "batch and devices": (
+        ["train", f"{QUICKSTART}", "--workdir={tmp}/run3", "--config.batch_size=12"]
+        + ["--config.dataset.data_dir={data}", "--config.mesh.data=8"],
+        "config key 'batch_size' is 12, which is not a multiple of 8",
+    ),
+    "another run": (
+        ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
+        + ["--config.dataset.data_dir={data}", "--config.seed=5"],
+        "{finished} belongs to a run of another configuration (seed: 0 there, 5 here)",
+    ),
+    "evaluate nothing": (
+        ["evaluate", "--workdir={tmp}/gone"],
+        "{tmp}/gone/config.json: no such file; expected a work directory of a run",
+    ),
+    "evaluate unknown key": (
+        ["evaluate", "--workdir={finished}", "--set", "eval.size=3"],
+        "cannot set 'eval.size=3'",
+    ),
+    "evaluate unknown step": (
+        ["evaluate", "--workdir={finished}", "--step=5"],
+        "no checkpoint '5'; complete ones:",
+    ),
+    "predict nothing": (
+        ["predict", "--workdir={finished}", "--images={tmp}/*.gif", "--out={tmp}/out"],
+        "{tmp}/*.gif: no images found",
+    ),
+    "predict a text": (
+        ["predict", "--workdir={finished}", "--images={root}/README.md"]
+        + ["--out={tmp}/out"],
+        "README.md",
+    ),
+    "convert nothing": (
+        ["convert", "{tmp}/gone.pth", "{tmp}/new"],
+        "{tmp}/gone.pth: no such file",
+    ),
+    "convert with a wrong setting": (
+        ["convert", "{tmp}/gone.pth", "{tmp}/new", "--set", "stride"],
+        "--set stride: expected KEY=VALUE",
+    ),
+    "prepare unknown": (
+        ["prepare_data", "--dataset=mnist", "--data_dir={tmp}/data"],
+        "unknown data set 'mnist'",
+    ),
+}
+
+ANSWERED = {
+    "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
+    + ["--config.dataset.data_dir={data}"],
+    "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
+    + ["--set", "eval.batch_size=3"],
+    "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
+    + ["--out={tmp}/labels"],
+    "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],
+    "from torch": ["convert", "{tmp}/official.pth", "{tmp}/converted"]
+    + ["--set", "remat=true", "--partial"],
+    "list": ["convert", "--list", "wflw"],
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """What the braces in the commands stand for."""
+    folder = tmp_path_factory.mktemp("scripts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        finished = tiny.finished_run()
+    model = create_model("segmentation/w18_small_v1")
+    tensors = to_torch(initial_variables(model), model)
+    write_weights_file(folder / "official.pth", tensors)
+    image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    cv2.imwrite(str(folder / "image.png"), image)
+    return {
+        "tmp": folder,
+        "data": tiny.data_dir(),
+        "finished": finished,
+        "root": tiny.ROOT,
+    }
+
+
+@pytest.fixture(scope="module")
+def outcomes(places):
+    """name -> (exit code, standard output, standard error)."""
+    commands = {f"help {name}": [name, "--help"] for name in SCRIPTS}
+    commands |= {name: command for name, (command, _) in REFUSED.items()}
+    commands |= ANSWERED
+    commands = {
+        name: [argument.format(**places) for argument in command]
+        for name, command in commands.items()
+    }
+    modules = ("hrnet_jax.conversion.importing", "hrnet_jax.inference.folder")
+    return tiny.run_scripts(
+        commands, places["tmp"], *modules, "hrnet_jax.training.train", "tests.tiny"
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_shows_the_docstring(script, outcomes):
+    code, out, err = outcomes[f"help {script}"]
+    assert code == 0, err
+    docstring = ast.get_docstring(
+        ast.parse((tiny.ROOT / "scripts" / f"{script}.py").read_text())
+    )
+    assert docstring.splitlines()[0] in out
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_input_is_one_line_and_exit_code_2(name, outcomes, places):
+    code, out, err = outcomes[name]
+    assert code == 2, err
+    assert "Traceback" not in err and out == ""
+    # A progress bar may have begun before the file at fault came up.
+    lines = [line for line in err.splitlines() if line.strip() and "%|" not in line]
+    assert len(lines) == 1 and lines[0].startswith("error: "), err
+    assert REFUSED[name][1].format(**places) in lines[0]
+
+
+def answer(outcomes, name):
+    code, out, err = outcomes[name]
+    assert code == 0, err
+    return out
+
+
+def metrics_printed(text):
+    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines()}
+
+
+def test_a_finished_run_prints_its_metrics_again(outcomes, places):
+    printed = metrics_printed(answer(outcomes, "finished"))
+    expected = tiny.result(places["finished"])["metrics"]
+    assert printed == pytest.approx(expected, abs=5e-5)
+
+
+def test_evaluate_prints_and_writes_the_metrics(outcomes, places):
+    printed = metrics_printed(answer(outcomes, "evaluate"))
+    written = json.loads((places["tmp"] / "metrics.json").read_text())
+    assert written == tiny.result(places["finished"])["metrics"]
+    assert printed == pytest.approx(written, abs=5e-5)
+
+
+def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
+    out = answer(outcomes, "predict")
+    assert out == f"1 images labelled, see {places['tmp']}/labels/summary.json\n"
+    label = cv2.imread(str(places["tmp"] / "labels/image_label.png"), -1)
+    assert label.shape == (32, 48)
+
+
+def test_convert_says_how_many_tensors_it_wrote(outcomes, places):
+    out = answer(outcomes, "to torch")
+    path = places["tmp"] / "tiny.pth"
+    assert re.fullmatch(rf"[1-9]\d+ tensors written to {path}\n", out)
+    assert path.stat().st_size > 1000
+
+
+def test_convert_reports_every_tensor_where_it_takes_a_part(outcomes, places):
+    lines = answer(outcomes, "from torch").splitlines()
+    assert "kept     params/stem/conv1/kernel" in lines
+    assert "segmentation/w18_small_v1: 363 of 363 tensors loaded" in lines
+    config = json.loads((places["tmp"] / "converted/config.json").read_text())
+    assert config["model"]["options"]["remat"] is True
+
+
+def test_convert_lists_released_files(outcomes):
+    lines = answer(outcomes, "list").splitlines()
+    assert lines[0].split()[:3] == ["file", "model", "outputs"]
+    (official,) = [line for line in lines if line.startswith("HR18-WFLW.pth")]
+    assert "landmarks/w18" in official and "NME (%) 4.6, test (2500)" in official
+    assert re.fullmatch(r"\d+ of 270 released files", lines[-1])
+    assert all("wflw" in line.lower() for line in lines[1:-1])
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.pth"], ["--model=segmentation/w18"]])
+def test_convert_wants_a_source_and_a_target(arguments):
+    process = subprocess.run(
+        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", *arguments],
+        env=tiny.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("convert.py: error: ")
+
+
+def documented_commands():
+    """(where, script, flags) of every command line in docs, docstrings, Makefile."""
+    paths = [*tiny.ROOT.glob("*.md"), *(tiny.ROOT / "docs").rglob("*.md")]
+    paths += [tiny.ROOT / "Makefile", *(tiny.ROOT / "scripts").glob("*.py")]
+    paths += (tiny.ROOT / "experiments").rglob("*.py")
+    for path in paths:
+        text = re.sub(r"\\+\n\s*", " ", path.read_text())
+        for line in text.splitlines():
+            for script, rest in re.findall(r"scripts/(\w+)\.py(\s+-[^`]*)", line):
+                flags = re.findall(r"(?<=\s)--(\w+)", rest)
+                yield path.relative_to(tiny.ROOT).as_posix(), script, tuple(flags)
+
+
+@pytest.mark.parametrize(
+    ("where", "script", "flags"), sorted(set(documented_commands()))
+)
+def test_documented_commands_exist(where, script, flags, outcomes):
+    _, out, _ = outcomes[f"help {script}"]
+    assert [flag for flag in flags if f"--{flag}" not in out] == []

@@ -1,0 +1,107 @@
+"""Where things stand in the picture of a network, and its elements."""
+
+import dataclasses
+from typing import Any
+
+from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.variants import Variant
+from tools.draw_network.svg import INK, SOFT, Canvas, Point
+
+# One entry a branch, the highest resolution first.
+COLOURS = ("#2f6fd0", "#178a77", "#c87412", "#c8447c")
+
+# All in pixels. Middle of the rows and heights of their boxes; the fifth is for pyramids.
+ROWS = (206, 318, 424, 522, 614)
+HEIGHTS = (74, 66, 60, 54, 54)
+BOX, PAD, GAP, LATTICE, RADIUS = 136, 10, 36, 82, 11
+TOP, MARGIN = 152, 22
+STAGE_BAND = 2 * PAD + BOX + LATTICE + 2 * RADIUS
+PLAIN_BAND = 2 * PAD + BOX
+# Left ends of the bands of the stem and the stages 1 to 4.
+STEM = MARGIN
+STAGE1 = STEM + PLAIN_BAND + GAP
+LEFT = {
+    stage: STAGE1 + PLAIN_BAND + GAP + (stage - 2) * (STAGE_BAND + GAP)
+    for stage in (2, 3, 4)
+}
+# Middle of the first column behind the stages, and distance to the next.
+BEHIND = LEFT[4] + STAGE_BAND + 44 + BOX / 2
+STEP = BOX + 42
+# What the sums of the classification head take besides.
+SUMS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What the picture shows.
+
+    Attributes:
+        model: the model.
+        variant: its sizes.
+        shapes: what every module puts out; see `inspection.Inspection`.
+        size: height and width of the image, in pixels.
+    """
+
+    model: HRNet
+    variant: Variant
+    shapes: dict[str, Any]
+    size: tuple[int, int]
+
+    def text(self, name: str) -> str:
+        """Shape of what a module puts out."""
+        return shape_text(self.shapes[name].shape)
+
+    def after(self, stage: int) -> list[tuple[int, ...]]:
+        """Shapes [1, H, W, C] of the branches that a stage puts out."""
+        return [branch.shape for branch in self.shapes[f"stage{stage}"]]
+
+    def concatenated(self) -> str:
+        """Shape of HRNetV2's representation, which the model never builds."""
+        branches = self.after(4)
+        channels = sum(shape[-1] for shape in branches)
+        return shape_text((*branches[0][:3], channels))
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """`256×512×48` for [1, 256, 512, 48]; the batch is left out."""
+    return "×".join(map(str, shape[1:]))
+
+
+def draw_heading(canvas: Canvas, x: float, title: str, note: str) -> None:
+    """A title and a note above a column or band, around x."""
+    canvas.text(x, TOP - 36, title, 19, bold=True)
+    canvas.text(x, TOP - 14, note, 14, SOFT)
+
+
+def draw_box(
+    canvas: Canvas, x: float, row: int, lines: tuple[str, ...], colour: str, name: str
+) -> None:
+    """A box of a row's height around x."""
+    canvas.box((x, ROWS[row]), (BOX, HEIGHTS[row]), lines, colour, name)
+
+
+def draw_vertical(canvas: Canvas, x: float, start: int, end: int) -> None:
+    """An arrow between the boxes of two rows of a column."""
+    sign = 1 if end > start else -1
+    canvas.arrow(
+        (x, ROWS[start] + sign * HEIGHTS[start] / 2),
+        (x, ROWS[end] - sign * HEIGHTS[end] / 2),
+        INK,
+    )
+
+
+def draw_onward(canvas: Canvas, column: int) -> None:
+    """An arrow from a column behind the stages to the next, in the first row."""
+    start = BEHIND + column * STEP + BOX / 2
+    canvas.arrow((start, ROWS[0]), (start + STEP - BOX, ROWS[0]), INK)
+
+
+def sum_centre(stage: int, target: int) -> Point:
+    """Where the sum of an exchange stands."""
+    x = LEFT[stage] + STAGE_BAND - PAD - RADIUS
+    return x, ROWS[target]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 block`, `2 blocks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
