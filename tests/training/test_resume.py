@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 import signal
 import subprocess
@@ -90,6 +91,31 @@ def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
     train(tiny.config(), tmp_path)
     # Step 4 is evaluated even though the signal came there.
     assert_like_an_undisturbed_run(tmp_path)
+
+
+# A script on one core, which a process that never rests shares with it.
+_ON_A_BUSY_CORE = """
+import os, runpy, subprocess, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+company = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    company.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no choice of cores")
+def test_one_busy_core_reaches_the_same_bits(tmp_path):
+    # Compiled anew, by fewer threads and for fewer.
+    outcome = tiny.run_python(
+        _ON_A_BUSY_CORE,
+        *tiny.train_command(tmp_path / "run")[1:],
+        HRNET_JAX_CACHE=str(tmp_path / "cache"),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert_like_an_undisturbed_run(tmp_path / "run")
 
 
 def test_a_finished_run_returns_its_result_at_once(tmp_path, monkeypatch):
