@@ -26,7 +26,8 @@ from hrnet_jax.keypoints.ced import draw_ced
 from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
 from hrnet_jax.training.config import override
 from hrnet_jax.training.reporting import write_json
-from hrnet_jax.training.train import CONFIG_FILE, evaluators_of_run, read_json
+from hrnet_jax.training.train import evaluators_of_run
+from hrnet_jax.training.workdir import CONFIG_FILE, read_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,8 +24,8 @@ from hrnet_jax.training.reporting import write_json
 from hrnet_jax.training.setup import build_labelling
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.task import Labelling
-from hrnet_jax.training.train import CONFIG_FILE, read_json
 from hrnet_jax.training.weights import saved_variables
+from hrnet_jax.training.workdir import CONFIG_FILE, open_checkpoints, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load_run(
     workdir = pathlib.Path(workdir).absolute()
     config = completed(read_json(workdir / CONFIG_FILE))
     config = read_config(override(config, list(changes)))
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     metrics = checkpoints.metrics(number)

@@ -43,10 +43,10 @@ from hrnet_jax.training.setup import (
 from hrnet_jax.training.state import TrainState, create_state
 from hrnet_jax.training.task import Evaluator
 from hrnet_jax.training.weights import first_variables, saved_variables
+from hrnet_jax.training.workdir import CONFIG_FILE, open_checkpoints, read_json
 
 _log = logging.getLogger(__name__)
 
-CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
 PICTURES_FOLDER = "predictions"
 
@@ -182,7 +182,7 @@ def _check_outputs(
     options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
 ) -> None:
     """Checks that a checkpoint puts out what a data set is annotated with."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     trained = DatasetInfo.from_json(
         checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
     )
@@ -224,22 +224,6 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
 def _write_config(workdir: pathlib.Path, config: Any) -> None:
     if distributed.is_first():
         write_json(workdir / CONFIG_FILE, to_json(config))
-
-
-def read_json(path: pathlib.Path) -> dict:
-    """Reads a JSON file of a work directory.
-
-    Raises:
-        CheckpointError: if it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path}: no such file; expected a work directory of a run"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
 
 
 def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:

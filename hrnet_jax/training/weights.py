@@ -15,8 +15,8 @@ from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.training.checkpoints import Checkpoints
 from hrnet_jax.training.config import ModelOptions
+from hrnet_jax.training.workdir import open_checkpoints
 
 
 def first_variables(
@@ -69,7 +69,7 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
     Raises:
         CheckpointError: if there is no such checkpoint or it is damaged.
     """
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     state = checkpoints.restore_arrays(checkpoints.resolve(step))
     checkpoints.close()
     source = state.get("ema") or state

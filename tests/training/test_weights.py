@@ -188,7 +188,7 @@ def tiny_variant(monkeypatch):
 
 def test_a_work_directory_gives_the_averages_of_its_best_step(tiny_variant):
     workdir = tiny.finished_run()
-    state = tiny.state(workdir, tiny.result(workdir)["step"])
+    state = tiny.state(workdir, tiny.BEST_STEP)
     flat = flat_variables(saved_variables(workdir, "best"))
     for name, array in flat.items():
         path = "".join(f"['{part}']" for part in name.split("/"))
@@ -205,7 +205,7 @@ def test_a_run_starts_from_another_run_and_says_so(tiny_variant, tmp_path, caplo
     )
     with caplog.at_level(logging.INFO, "hrnet_jax"):
         train(config, tmp_path)
-    expected = flat_variables(saved_variables(source, "best"))
+    expected = flat_variables(saved_variables(source, tiny.BEST_STEP))
     started = saved_variables(tmp_path, "latest")
     for name, array in flat_variables({"params": started["params"]}).items():
         np.testing.assert_allclose(array, expected[name], rtol=1e-6, err_msg=name)
