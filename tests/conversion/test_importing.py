@@ -282,6 +282,21 @@ def test_a_wrong_wish_is_refused_and_nothing_is_left(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_damaged_weights_are_refused_whole_and_in_part(partial, tmp_path):
+    tensors = {name: np.array(value) for name, value in published()[2].items()}
+    tensors["bn1.running_var"][7] = -1
+    path = write(tmp_path / "mine.pth", tensors)
+    with pytest.raises(WeightsError) as caught:
+        import_weights(path, tmp_path / "run", ImportOptions(partial=partial))
+    assert str(caught.value).startswith(f"{path}: damaged weights, 1 tensor of ")
+    assert str(caught.value).endswith(
+        "; bn1.running_var: 1 of 64 values negative (the least is -1), expected "
+        "variances of 0 or more"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_foreign_bodies_and_ambiguous_files_are_refused(tmp_path):
     path = write(tmp_path / "resnet.pth", {"fc.weight": np.zeros((10, 4), np.float32)})
     message = r"resnet\.pth: the names are not those of a whole HRNet.*fc\.weight"

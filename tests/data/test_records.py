@@ -1,6 +1,7 @@
 """Prepared records: what they hold, how they are found, what goes wrong."""
 
 import concurrent.futures
+import dataclasses
 import json
 import multiprocessing
 import pickle
@@ -246,6 +247,14 @@ def test_median_frequency_weights_by_hand():
     np.testing.assert_allclose(
         median_frequency_weights(info), [expected[0], expected[1], 0, expected[2]]
     )
+    info = dataclasses.replace(
+        info,
+        default_splits={"train": "all", "eval": "train"},
+        label_histogram={"train": [1, 1, 1, 1], "all": [50, 50, 0, 0]},
+        pixels_where_present={"train": [4, 4, 4, 4], "all": [100, 100, 0, 0]},
+    )
+    assert median_frequency_weights(info).tolist() == [1, 1, 0, 0]
+    assert median_frequency_weights(info, "train").tolist() == [1, 1, 1, 1]
 
 
 def test_bit_palette_is_that_of_pascal_voc():

@@ -297,5 +297,7 @@ def test_the_script_exports_a_run(arguments, output, tmp_path, monkeypatch, caps
     runpy.run_path(str(script), run_name="__main__")
     assert output in capsys.readouterr().out
     path = next(path for path in tmp_path.iterdir() if path.suffix != ".json")
+    record = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert record["step"] == tiny.BEST_STEP
     image = make_images(1, 48, 64)[0]
     assert export.open_exported(path).predict(image)["label"].shape == (48, 64)

@@ -133,7 +133,7 @@ def test_logits_that_fit_are_resized_as_a_whole(pretend):
     labels = jax.ShapeDtypeStruct((8, 512, 1024), jnp.int32)
 
     def loss(logits, labels):
-        return segmentation_loss(logits, labels, LossOptions())
+        return segmentation_loss(logits, labels, LossOptions(), "bilinear")
 
     def has_loop(logits):
         return "scan" in str(jax.make_jaxpr(loss)(logits, labels))
@@ -169,7 +169,7 @@ def step_of(name, **options):
         logits, state = model.apply(
             variables, batch["image"], True, rngs=rngs, mutable=["batch_stats"]
         )
-        value = segmentation_loss(logits, batch["label"], LossOptions())
+        value = segmentation_loss(logits, batch["label"], LossOptions(), "bilinear")
         return value, (state["batch_stats"], {})
 
     optimizer = make_optimizer(OptimizerOptions(), lambda step: 0.1)
