@@ -13,6 +13,12 @@ os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 import pytest
 
 from hrnet_jax import runtime
+from tests.case_times import (  # noqa: F401: hooks
+    pytest_addoption,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+)
 
 ROOT = pathlib.Path(__file__).parents[1]
 
