@@ -18,8 +18,10 @@ from hrnet_jax.training.config import read_config, to_json
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny
+from tests.tiers import fast_are
 
 FOLDER = tiny.ROOT / "experiments"
+RUN_FAST = ["quickstart.py", "landmarks/w300.py", "segmentation/cityscapes.py:ocr"]
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py"))
 
 
@@ -174,7 +176,9 @@ def test_norms_of_cityscapes_follow_the_branch_of_the_model():
     assert config("ocr").model.norm_momentum == 0.1
 
 
-@pytest.mark.parametrize("name", [*FILES, "segmentation/cityscapes.py:ocr"])
+@pytest.mark.parametrize(
+    "name", fast_are(RUN_FAST, [*FILES, "segmentation/cityscapes.py:ocr"])
+)
 def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch):
     # What experiments bind differs, and not the network.
     monkeypatch.setitem(VARIANTS, "w18_small_v1", tiny.VARIANT)
@@ -182,9 +186,7 @@ def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["quickstart.py", "landmarks/w300.py", "segmentation/cityscapes.py:ocr"]
-)
+@pytest.mark.parametrize("name", RUN_FAST)
 def test_debug_runs_train_the_network_that_users_get(name, tmp_path):
     check_debug_run(name, tmp_path)
 
