@@ -13,16 +13,16 @@ os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 import pytest
 
 from hrnet_jax import runtime
-from tests.case_times import (  # noqa: F401: hooks
-    pytest_addoption,
-    pytest_configure,
-    pytest_runtest_makereport,
-    pytest_runtest_setup,
-)
+from tests import case_times
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
+
+
+def pytest_addoption(pluginmanager):
+    """Adds the options and hooks that know what a case costs."""
+    pluginmanager.register(case_times)
 
 
 @pytest.fixture(scope="session")
