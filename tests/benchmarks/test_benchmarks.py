@@ -47,6 +47,7 @@ def test_ratio_above_one_means_that_we_are_faster():
     assert timing.summary([3.0, 1.0, 2.0]) == {"median_s": 2.0, "min_s": 1.0}
 
 
+@pytest.mark.slow
 def test_throughput_reports_every_figure(tmp_path, capsys):
     path = tmp_path / "result.json"
     cache_before = jax.config.jax_compilation_cache_dir
@@ -71,6 +72,7 @@ def test_throughput_reports_every_figure(tmp_path, capsys):
     assert jax.config.jax_compilation_cache_dir == cache_before
 
 
+@pytest.mark.slow
 def test_programs_are_compiled_in_pieces_or_whole():
     program = jax_program.make_program(timing.parse_case(TINY))
     needs = {}

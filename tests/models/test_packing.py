@@ -104,7 +104,7 @@ def test_block_of_positions_is_that_of_pixels(mode):
 @pytest.mark.parametrize(
     ("upsample", "width"),
     [
-        ("bilinear", 32),
+        pytest.param("bilinear", 32, marks=pytest.mark.slow),
         ("bilinear", 20),  # the lowest branch has 3 pixels, no quarter of 10
         pytest.param("align_corners", 32, marks=pytest.mark.slow),
         ("nearest", 32),
