@@ -16,6 +16,7 @@ from benchmarks.profiling.machine import Machine
 from benchmarks.profiling.measure import Work
 from hrnet_jax.models.variants import VARIANTS
 from tests import tiny
+from tests.coloured import colours
 
 ROOT = pathlib.Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -143,7 +144,8 @@ def test_compile_time_is_told_for_every_program(case):
 
 @pytest.mark.slow
 def test_the_picture_is_drawn(folder):
-    assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
+    # Bars of several kinds of work.
+    assert colours(folder / "out.png") >= 4
 
 
 @pytest.mark.slow
