@@ -1,8 +1,10 @@
 # Every target makes the virtual environment it needs; only Python 3.11 or newer
-# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS.
+# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS, CASE_LIMIT
+# (seconds of processor time that a fast test may take).
 
 VENV ?= .venv
 WORKERS ?= 2
+CASE_LIMIT ?= 15
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -46,7 +48,7 @@ test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 
 .PHONY: test
 test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)
-	$(PYTEST) --case-limit 15 $(ARGS)
+	$(PYTEST) --case-limit $(CASE_LIMIT) $(ARGS)
 
 .PHONY: test-all
 test-all: test test-slow ## run all tests, the fast ones first
