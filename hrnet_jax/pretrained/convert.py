@@ -1,6 +1,5 @@
 """PyTorch state dicts to our variables and back, strict and total."""
 
-import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -135,7 +134,6 @@ def refuse_unknown(unknown: list[str]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=32)
 def _leaf_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's leaves by our names, in the order of the network."""
     shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")

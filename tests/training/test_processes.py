@@ -123,6 +123,7 @@ def assert_same_run(workdir, expected):
         np.testing.assert_allclose(got[name], array, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_sessions_ended_as_they_should(sessions):
     _, found = sessions
     stopped, newest, *_ = found[2]
@@ -138,6 +139,7 @@ def test_the_sessions_ended_as_they_should(sessions):
     assert after_kill in (newest, newest + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_every_process_restores_what_another_number_saved_bit_by_bit(count, sessions):
     _, found = sessions
@@ -149,6 +151,7 @@ def test_every_process_restores_what_another_number_saved_bit_by_bit(count, sess
         assert sorted(array.tobytes() for array in state) == wanted
 
 
+@pytest.mark.slow
 def test_sessions_of_one_two_four_and_one_end_like_one(sessions, alone):
     assert_same_run(sessions[0], alone)
 
@@ -216,6 +219,7 @@ def test_the_first_process_alone_prints_and_writes(landmarks):
     assert sorted(os.listdir(pair)) == sorted(os.listdir(alone))
 
 
+@pytest.mark.slow
 def test_two_processes_evaluate_landmarks_like_one(landmarks, tmp_path):
     workdir, _, options, _ = landmarks
     expected = evaluators_of_run(options, workdir, splits=["val", "train"])

@@ -18,6 +18,7 @@ from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
+from tests.tiers import fast_are
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_the_state_holds_all_that_is_compared():
     assert names == {"step", "params", "batch_stats", "opt_state", "ema"}
 
 
-@pytest.mark.parametrize("step", [2, 6])
+@pytest.mark.parametrize("step", fast_are([6], [2, 6]))
 def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(PulledPlug):
         before_call(patch, step, pull_plug)
@@ -80,7 +81,7 @@ def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypat
     assert_like_an_undisturbed_run(tmp_path)
 
 
-@pytest.mark.parametrize("step", [3, 4])
+@pytest.mark.parametrize("step", fast_are([3], [3, 4]))
 def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         before_call(patch, step, lambda: signal.raise_signal(signal.SIGTERM))
