@@ -14,7 +14,8 @@ Options: `:debug` runs seconds instead of minutes.
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -39,5 +40,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.checkpoint.every_steps = 80
     config.logging.every_steps = 20
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

@@ -19,13 +19,13 @@ import sys
 import numpy as np
 
 from hrnet_jax.config import command_line
+from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.points.point_sets import W300
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.keypoints import cofw68
 from hrnet_jax.keypoints.ced import draw_ced
 from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
 from hrnet_jax.runtime import processes
-from hrnet_jax.training.config import override
 from hrnet_jax.training.evaluate import evaluators_of_run
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
@@ -140,7 +140,7 @@ def score_run(
     """
     config = read_json(pathlib.Path(workdir) / CONFIG_FILE)
     evaluators = evaluators_of_run(
-        override(config, changes), workdir, step, [*filter(None, splits)]
+        with_overrides(config, changes), workdir, step, [*filter(None, splits)]
     )
     scores = {}
     for split, evaluator in evaluators.items():

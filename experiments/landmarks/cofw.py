@@ -17,8 +17,9 @@ Options: `variant` (`w18`), `debug` (seconds, on generated faces:
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -33,5 +34,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     if choice.debug:
         config.dataset.name = "faces_29"
         config.dataset.eval_split = "val"
-        shorten(config)
+        make_debug(config)
     return config

@@ -28,8 +28,9 @@ Options: `variant` (`w18`), `debug` (seconds, to see that everything fits togeth
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -53,5 +54,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.schedule.warmup_steps = 200
     config.num_epochs = 100
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

@@ -22,8 +22,9 @@ the flip test instead of the paper's recipe), `debug` (seconds, on generated fac
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -49,5 +50,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     if choice.debug:
         config.dataset.name = "faces_98"
         config.dataset.eval_split = "val"
-        shorten(config)
+        make_debug(config)
     return config

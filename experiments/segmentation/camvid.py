@@ -19,7 +19,8 @@ Options: `variant`, `debug` (seconds instead of hours).
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 
 # Cube roots of the median-frequency weights of SegNet (Badrinarayanan et al.
 # 2017): rare classes count more, but far less than in proportion. With square
@@ -73,5 +74,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         config.eval.every_steps = 1000
         config.checkpoint.every_steps = 1000
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

@@ -27,9 +27,10 @@ Options: `variant`, `ocr`, `ohem` (hard example mining), `debug`.
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
 from hrnet_jax.data.sources.cityscapes import CLASS_WEIGHTS
+from hrnet_jax.experiment.defaults import default_config, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -53,5 +54,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.checkpoint.every_steps = 1000
     if choice.debug:
         config.dataset.augmentation.base_size = 256
-        shorten(config, crop_size=(64, 128))
+        make_debug(config, crop_size=(64, 128))
     return config

@@ -26,8 +26,9 @@ everything fits together).
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import default_config, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -51,5 +52,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     config.num_epochs = 100
     config.eval.batch_size = 1
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

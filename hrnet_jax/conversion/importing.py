@@ -12,8 +12,10 @@ from flax import traverse_util
 
 from hrnet_jax.conversion.facts import Facts, gather_facts
 from hrnet_jax.conversion.labels import known_labels, label_info, num_outputs
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
@@ -23,7 +25,6 @@ from hrnet_jax.pretrained.fit import Transfer, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import default_config
 from hrnet_jax.workdir.files import write_json
 
 

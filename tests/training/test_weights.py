@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from hrnet_jax.errors import CheckpointError, WeightsError
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import HEAD_PATTERNS, to_torch
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import ModelOptions
 from hrnet_jax.training.train import train
 from hrnet_jax.training.weights import (
     first_variables,
     flat_variables,
     merge,
     read_weights,
-    saved_variables,
 )
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 NAME = "w18_small_v1"
