@@ -31,7 +31,8 @@ NARROWER = {
     "experiment": {"errors", "config", "models", "tasks", "registry", "data.info"},
     "workdir": {"errors", "runtime", "config", "registry", "experiment", "data.info"},
     "inference": {"errors", "runtime", "config", "imaging", "models", "pretrained"}
-    | {"data.info", "data.files", "tasks", "keypoints", "experiment", "workdir"},
+    | {"data.info", "data.files", "tasks", "registry", "experiment", "workdir"}
+    | TASKS,
 }
 
 
