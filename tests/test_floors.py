@@ -28,7 +28,8 @@ NARROWER = {
         for task in TASKS
     },
     # Opened on machines without data and optimizers.
-    "experiment": {"errors", "config", "models", "tasks", "registry", "data.info"},
+    "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
+    | {"data.info"},
     "workdir": {"errors", "runtime", "config", "registry", "experiment", "data.info"},
     "inference": {"errors", "runtime", "config", "imaging", "models", "pretrained"}
     | {"data.info", "data.files", "tasks", "registry", "experiment", "workdir"}
