@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,8 +110,16 @@ def export_weights(
     step: int | str,
     path: str | os.PathLike,
     convention: str = "official",
+    changes: Sequence[str] = (),
 ) -> int:
     """Writes a run's weights as a state dict that a PyTorch code base loads.
+
+    Args:
+        workdir: of a run.
+        step: `best`, `latest` or a number.
+        path: of the new file.
+        convention: whose names the tensors get.
+        changes: of the run's configuration, see `load_run`.
 
     Returns:
         The number of tensors written.
@@ -120,7 +128,7 @@ def export_weights(
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    run = load_run(workdir, step)
+    run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
     return len(tensors)
