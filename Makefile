@@ -14,16 +14,13 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 
 # The first Python that really starts (version managers leave stubs that do
-# not) and can make environments; releases that TensorFlow has no wheels for
-# come last.
+# not) and can make environments; releases that some library may have no wheels
+# for yet come last.
 PYTHON ?= $(shell for below in 14 99; do \
 	for python in python3 python3.13 python3.12 python3.11 python python3.14; do \
 	$$python -c "import sys, venv, ensurepip; \
 	sys.exit(not (3, 11) <= sys.version_info[:2] < (3, $$below))" \
 	2>/dev/null && echo $$python && exit; done; done)
-
-# TensorFlow, where it is used at all, only prints what matters.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

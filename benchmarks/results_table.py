@@ -1,8 +1,8 @@
-"""The README's table of speeds, from the results that are on disk.
+"""The table of speeds in docs/speed.md, from the results that are on disk.
 
     python benchmarks/results_table.py            # prints it
-    python benchmarks/results_table.py --write    # puts it into README.md
-    python benchmarks/results_table.py --check    # fails where README.md differs
+    python benchmarks/results_table.py --write    # puts it into docs/speed.md
+    python benchmarks/results_table.py --check    # fails where docs/speed.md differs
 
 The table stands between the comments `<!-- results: compare_torch -->` and
 `<!-- end of results -->`; everything between them is generated from
@@ -35,19 +35,19 @@ def main(argv: list[str] | None = None) -> None:
     """
     options = _parse(argv)
     try:
-        text = readme_section(options.results)
+        text = page_section(options.results)
         if options.check or options.write:
-            readme = options.readme.read_text()
-            wanted = replaced(readme, text)
+            page = options.page.read_text()
+            wanted = replaced(page, text)
     except (HRNetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     if options.write:
-        options.readme.write_text(wanted)
+        options.page.write_text(wanted)
     elif options.check:
-        if readme != wanted:
+        if page != wanted:
             print(
-                f"error: the table in {options.readme.name} differs from the results "
+                f"error: the table in {options.page.name} differs from the results "
                 "in benchmarks/results; run benchmarks/results_table.py --write",
                 file=sys.stderr,
             )
@@ -58,34 +58,32 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="The README's table of speeds, from the results on disk."
+        description="The table of speeds in docs/speed.md, from the results on disk."
     )
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="fail if it differs")
-    action.add_argument("--write", action="store_true", help="put it into the README")
-    parser.add_argument("--readme", type=pathlib.Path, default=ROOT / "README.md")
+    action.add_argument("--write", action="store_true", help="put it into the page")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs" / "speed.md")
     parser.add_argument(
         "--results", type=pathlib.Path, default=FOLDER, help="folder of JSON files"
     )
     return parser.parse_args(argv)
 
 
-def replaced(readme: str, section: str) -> str:
-    """The README with the section between the two comments.
+def replaced(page: str, section: str) -> str:
+    """The page with the section between the two comments.
 
     Raises:
         ConfigError: if the comments are not there once each, in order.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = page.partition(BEGIN)
     old, end, after = rest.partition(END)
     if not begin or not end or BEGIN in old + after or END in before + after:
-        raise ConfigError(
-            f"the README needs the lines {BEGIN!r} and {END!r}, once each"
-        )
+        raise ConfigError(f"the page needs the lines {BEGIN!r} and {END!r}, once each")
     return f"{before}{BEGIN}\n{section}\n{END}{after}"
 
 
-def readme_section(folder: pathlib.Path) -> str:
+def page_section(folder: pathlib.Path) -> str:
     """One table per backend, each with a line that says where it was measured.
 
     Raises:
@@ -98,7 +96,7 @@ def readme_section(folder: pathlib.Path) -> str:
 
 
 def _section(report: dict) -> str:
-    rows = [_readme_row(result) for result in report["cases"]]
+    rows = [_page_row(result) for result in report["cases"]]
     header = (
         "case",
         "ours, ms",
@@ -140,7 +138,7 @@ def describe(report: dict) -> str:
     )
 
 
-def _readme_row(result: dict) -> list[str]:
+def _page_row(result: dict) -> list[str]:
     name = case_name(result)
     if "failed" in result:
         return [name, "failed", *[_NONE] * 7]

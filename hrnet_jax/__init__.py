@@ -9,7 +9,24 @@ benchmarks of the network need neither data nor checkpoint libraries.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from hrnet_jax import pretrained
+    from hrnet_jax.data.records import open_records
+    from hrnet_jax.data.registry import prepare
+    from hrnet_jax.errors import HRNetError
+    from hrnet_jax.experiment.defaults import default_config
+    from hrnet_jax.export.exported import open_exported
+    from hrnet_jax.export.writing import export_model
+    from hrnet_jax.inference.predictor import Predictor
+    from hrnet_jax.inference.workdir import LoadedRun, load_run
+    from hrnet_jax.keypoints.face_finder import find_faces
+    from hrnet_jax.models.initialization import initial_variables
+    from hrnet_jax.models.normalization import normalize_images
+    from hrnet_jax.registry import create_model, model_names
+    from hrnet_jax.training.evaluate import evaluate
+    from hrnet_jax.training.train import train
 
 __version__ = "0.1.0"
 
@@ -18,10 +35,14 @@ _HOMES = {
     "LoadedRun": "hrnet_jax.inference.workdir",
     "Predictor": "hrnet_jax.inference.predictor",
     "create_model": "hrnet_jax.registry",
+    "default_config": "hrnet_jax.experiment.defaults",
     "evaluate": "hrnet_jax.training.evaluate",
+    "export_model": "hrnet_jax.export.writing",
+    "find_faces": "hrnet_jax.keypoints.face_finder",
     "initial_variables": "hrnet_jax.models.initialization",
     "load_run": "hrnet_jax.inference.workdir",
     "model_names": "hrnet_jax.registry",
+    "normalize_images": "hrnet_jax.models.normalization",
     "open_exported": "hrnet_jax.export.exported",
     "open_records": "hrnet_jax.data.records",
     "prepare": "hrnet_jax.data.registry",
@@ -29,15 +50,56 @@ _HOMES = {
     "train": "hrnet_jax.training.train",
 }
 
-__all__ = list(_HOMES)
+__all__ = [
+    "HRNetError",
+    "LoadedRun",
+    "Predictor",
+    "create_model",
+    "default_config",
+    "evaluate",
+    "export_model",
+    "find_faces",
+    "initial_variables",
+    "load_run",
+    "model_names",
+    "normalize_images",
+    "open_exported",
+    "open_records",
+    "prepare",
+    "pretrained",
+    "train",
+]
+
+# Package of `_HOMES` -> the extra that brings what it needs.
+_EXTRAS = {
+    "data": "prepare",
+    "experiment": "predict",
+    "export": "predict",
+    "inference": "predict",
+    "keypoints": "faces",
+    "training": "train",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOMES[name] == __name__:
-        return importlib.import_module(f"{__name__}.{name}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    try:
+        if home == __name__:
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            value = getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(home.split(".")[1] if "." in home else "")
+        if extra is None or (error.name or "").startswith(__name__):
+            raise
+        raise ImportError(
+            f"hrnet_jax.{name} needs the package {error.name}, which is not installed; "
+            f"pip install 'hrnet_jax[{extra}]'"
+        ) from error
+    globals()[name] = value  # found at once next time
+    return value
 
 
 def __dir__() -> list[str]:

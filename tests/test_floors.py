@@ -45,7 +45,7 @@ def allowed_in(room: str) -> set[str]:
     return set().union(*FLOORS[:floor])
 
 
-# Left out: what writes records, which alone needs TensorFlow.
+# Everything but what the extra [convert] and tests of other packages bring.
 READING = [
     "hrnet_jax",
     "hrnet_jax.models.hrnet",

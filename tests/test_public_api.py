@@ -1,5 +1,8 @@
 """The names that notebooks and checkpoints depend on."""
 
+import ast
+import pathlib
+
 import pytest
 
 import hrnet_jax
@@ -54,3 +57,29 @@ def test_importing_is_light():
     process = tiny.run_python(QUICK)
     assert process.returncode == 0, process.stderr
     assert process.stdout.splitlines() == ["[]", "[]", "False"]
+
+
+def test_editors_see_the_names_that_there_are():
+    tree = ast.parse(pathlib.Path(hrnet_jax.__file__).read_text())
+    (block,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and node.test.id == "TYPE_CHECKING"
+    )
+    homes = {alias.name: node.module for node in block.body for alias in node.names}
+    assert homes == hrnet_jax._HOMES
+    assert sorted(hrnet_jax.__all__) == sorted(homes)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'grain'", name="grain")
+
+    monkeypatch.delitem(vars(hrnet_jax), "train", raising=False)
+    monkeypatch.setattr(hrnet_jax.importlib, "import_module", missing)
+    with pytest.raises(ImportError) as error:
+        _ = hrnet_jax.train
+    assert str(error.value) == (
+        "hrnet_jax.train needs the package grain, which is not installed; "
+        "pip install 'hrnet_jax[train]'"
+    )

@@ -224,7 +224,7 @@ class LoggingOptions:
     Attributes:
         every_steps: distance between lines of `metrics.jsonl`.
         progress: show a progress bar.
-        tensorboard: write TensorBoard events (needs TensorFlow).
+        tensorboard: write TensorBoard events.
         tensorboard_pictures: predictions drawn into the events per evaluation.
         profile_start: first step of a profile; 0 for none.
         profile_steps: number of profiled steps.

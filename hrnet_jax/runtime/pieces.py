@@ -6,7 +6,7 @@ them, and XLA's CPU compiler takes more than twice as long for twice as many
 operations; its cache, which looks for every operation in a list of all, takes even
 longer to read them back. Cut at the modules, a train step compiles in little more
 than half the time and comes out of the cache several times faster. A step takes as
-long as before (figures: README).
+long as before (figures: docs/speed.md).
 
 On accelerators a function stays one program, so that the compiler can fuse and
 overlap across modules, and no time goes into starting programs.

@@ -1,15 +1,12 @@
 """What a run leaves in its work directory besides checkpoints."""
 
-import importlib.util
 import json
-import logging
 import math
 import os
 import pathlib
 
 import numpy as np
-
-_log = logging.getLogger(__name__)
+from tensorboardX import SummaryWriter
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -21,7 +18,7 @@ class Reporter:
         workdir: the work directory.
         first_step: lines of later steps, written by a run that was killed, are
             removed so that every step is reported once.
-        tensorboard: whether to write events, if TensorFlow is installed.
+        tensorboard: whether to write events.
         active: False on all processes but the first.
     """
 
@@ -40,18 +37,10 @@ class Reporter:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _drop_later_lines(self._path, first_step)
-        if tensorboard and _have("tensorflow") and _have("tensorboard"):
-            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-            from clu import metric_writers
-
-            self._events = metric_writers.AsyncMultiWriter(
-                [metric_writers.SummaryWriter(os.fspath(workdir))]
-            )
-        elif tensorboard:
-            _log.warning(
-                "TensorFlow is not installed: no TensorBoard events, "
-                "all figures are in %s",
-                self._path,
+        if tensorboard:
+            # Events of later steps, of a run that was killed, are not to be shown.
+            self._events = SummaryWriter(
+                logdir=os.fspath(workdir), purge_step=first_step + 1
             )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -65,19 +54,18 @@ class Reporter:
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self._events:
-            self._events.write_scalars(step, values)
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
 
     def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
         """Writes uint8 RGB pictures [h, w, 3] as TensorBoard images."""
         if self._events:
-            self._events.write_images(
-                step, {name: picture[None] for name, picture in pictures.items()}
-            )
+            for name, picture in pictures.items():
+                self._events.add_image(name, picture, step, dataformats="HWC")
 
     def close(self) -> None:
         """Writes out everything pending."""
         if self._events:
-            self._events.flush()
             self._events.close()
 
 
@@ -101,7 +89,3 @@ def _drop_later_lines(path: pathlib.Path, step: int) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
     os.replace(temporary, path)
-
-
-def _have(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None

@@ -1,4 +1,4 @@
-"""The README's table of speeds is what the results say."""
+"""The table of speeds in docs/speed.md is what the results say."""
 
 import json
 
@@ -73,7 +73,7 @@ def cells(text, start):
 
 
 def test_the_row_of_a_case_compares_with_the_best_of_pytorch(results):
-    text = results_table.readme_section(results)
+    text = results_table.page_section(results)
     assert text.startswith(
         "2 CPU cores (Some Processor), JAX 1.2, PyTorch 3.4, 2026-01-02, commit "
         "0123456, `python benchmarks/compare_torch.py --all`:\n"
@@ -87,7 +87,7 @@ def test_the_row_of_a_case_compares_with_the_best_of_pytorch(results):
 def test_what_failed_is_shown_with_its_reason(results):
     name = "landmarks/w18 training 8x256x256 bfloat16"
     for text in (
-        results_table.readme_section(results),
+        results_table.page_section(results),
         results_table.full_table(REPORT),
     ):
         assert cells(text, name)[:2] == [name, "failed"]
@@ -111,16 +111,16 @@ def test_the_full_table_has_a_line_for_every_program(results):
 def test_writing_makes_the_check_pass_and_a_changed_result_fail(
     results, tmp_path, capsys
 ):
-    readme = tmp_path / "README.md"
+    page = tmp_path / "page.md"
     begin, end = results_table.BEGIN, results_table.END
-    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    arguments = [f"--readme={readme}", f"--results={results}"]
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    arguments = [f"--page={page}", f"--results={results}"]
     with pytest.raises(SystemExit) as stop:
         results_table.main([*arguments, "--check"])
     assert stop.value.code == 1
     results_table.main([*arguments, "--write"])
     results_table.main([*arguments, "--check"])
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith(f"before\n{begin}\n") and text.endswith(f"{end}\nafter\n")
     assert "old" not in text and "**1.25x**" in text
     changed = json.dumps(REPORT).replace(
@@ -133,18 +133,16 @@ def test_writing_makes_the_check_pass_and_a_changed_result_fail(
     assert "differs from the results" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "readme", ["", "{begin}", "{end}{begin}", "{begin}{begin}{end}"]
-)
-def test_a_readme_without_a_place_for_the_table_is_refused(
-    readme, results, tmp_path, capsys
+@pytest.mark.parametrize("page", ["", "{begin}", "{end}{begin}", "{begin}{begin}{end}"])
+def test_a_page_without_a_place_for_the_table_is_refused(
+    page, results, tmp_path, capsys
 ):
-    path = tmp_path / "README.md"
-    path.write_text(readme.format(begin=results_table.BEGIN, end=results_table.END))
+    path = tmp_path / "page.md"
+    path.write_text(page.format(begin=results_table.BEGIN, end=results_table.END))
     with pytest.raises(SystemExit) as stop:
-        results_table.main([f"--readme={path}", f"--results={results}", "--check"])
+        results_table.main([f"--page={path}", f"--results={results}", "--check"])
     assert stop.value.code == 2
-    assert "the README needs the lines" in capsys.readouterr().err
+    assert "the page needs the lines" in capsys.readouterr().err
 
 
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
@@ -157,5 +155,5 @@ def test_a_folder_without_results_is_refused(tmp_path, capsys):
 @pytest.mark.skipif(
     not list(FOLDER.glob("compare_torch_*.json")), reason="nothing measured yet"
 )
-def test_the_readme_shows_the_results_that_are_on_disk():
+def test_the_page_shows_the_results_that_are_on_disk():
     results_table.main(["--check"])

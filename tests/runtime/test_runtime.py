@@ -15,6 +15,7 @@ from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.planning import topologies
 from hrnet_jax.runtime import compiler, memory
+from hrnet_jax.runtime import mesh as mesh_module
 from hrnet_jax.runtime.pieces import PiecewiseProgram
 
 
@@ -168,9 +169,10 @@ def test_options_and_lanes_are_those_of_the_mesh(
     kind, options, channels, dtype, lanes, monkeypatch
 ):
     monkeypatch.setattr(compiler, "_accepted", lambda device: True)
-    monkeypatch.setattr(
-        runtime, "_device", lambda mesh: types.SimpleNamespace(platform=kind)
-    )
+    for module in (compiler, mesh_module):
+        monkeypatch.setattr(
+            module, "device_of", lambda mesh: types.SimpleNamespace(platform=kind)
+        )
     found = runtime.compiler_options()
     assert bool(found) is options
     assert all(name.startswith(f"xla_{kind}_") for name in found)

@@ -163,19 +163,20 @@ def test_unknown_task():
 def test_options_after_the_colon():
     defaults = {"variant": "w18", "debug": False, "steps": 4}
     choice = parse_options("variant=w48,debug,steps=9", **defaults)
-    assert choice.to_dict() == {"variant": "w48", "debug": True, "steps": 9}
-    assert parse_options("debug=false", **defaults).to_dict() == defaults
-    assert parse_options("", **defaults).to_dict() == defaults
-    assert parse_options(None, **defaults).to_dict() == defaults
+    assert vars(choice) == {"variant": "w48", "debug": True, "steps": 9}
+    assert vars(parse_options("debug=false", **defaults)) == defaults
+    assert vars(parse_options("", **defaults)) == defaults
+    assert vars(parse_options(None, **defaults)) == defaults
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("fast", "unknown experiment option 'fast'; expected one of variant, debug"),
-        ("debug=maybe", "option debug='maybe' is not a bool"),
-        ("steps=few", "option steps='few' is not a int"),
-        ("steps", "option steps='' is not a int"),
+        ("debgu", "option 'debgu'; did you mean 'debug'.; expected one of variant"),
+        ("debug=maybe", "option debug='maybe': expected a value of type bool"),
+        ("steps=few", "option steps='few': expected a value of type int"),
+        ("steps", "option steps: expected KEY=VALUE"),
     ],
 )
 def test_wrong_options_after_the_colon(text, message):

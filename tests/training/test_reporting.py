@@ -7,7 +7,6 @@ import os
 import numpy as np
 import pytest
 
-from hrnet_jax.training import reporting
 from hrnet_jax.training.reporting import Reporter, read_metrics
 from hrnet_jax.workdir.files import write_json
 
@@ -69,15 +68,6 @@ def test_other_processes_write_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_tensorflow_a_line_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(reporting, "_have", lambda module: False)
-    reporter = Reporter(tmp_path)
-    reporter.scalars(1, {"loss": 1.0})
-    reporter.close()
-    assert "no TensorBoard events" in caplog.text
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
-
-
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "new" / "result.json"
     write_json(path, {"a": 1})
@@ -90,8 +80,6 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_events_hold_scalars_and_pictures(tmp_path):
-    pytest.importorskip("tensorboard")
-    pytest.importorskip("tensorflow")
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     reporter = Reporter(tmp_path)
     reporter.scalars(3, {"train/loss": 0.25})
