@@ -7,6 +7,7 @@ configuration are all written like this.
 import ast
 import copy
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -145,5 +146,6 @@ def _typed(text: str, kind: Any) -> Any:
 
 
 def _range(text: str) -> range:
-    first, dash, last = text.partition("-")
-    return range(int(first), int(last) + 1) if dash else range(int(text), int(text) + 1)
+    ends = re.fullmatch(r"(\d+)-(\d+)", text)
+    first, last = ends.groups() if ends else (text, text)
+    return range(int(first), int(last) + 1)

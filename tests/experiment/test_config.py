@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import hrnet_jax
-from hrnet_jax.config.assignments import parse_options, with_overrides
+from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.build import build_labelling
@@ -160,30 +160,6 @@ def test_unknown_task():
         default_config("depth")
 
 
-def test_options_after_the_colon():
-    defaults = {"variant": "w18", "debug": False, "steps": 4}
-    choice = parse_options("variant=w48,debug,steps=9", **defaults)
-    assert vars(choice) == {"variant": "w48", "debug": True, "steps": 9}
-    assert vars(parse_options("debug=false", **defaults)) == defaults
-    assert vars(parse_options("", **defaults)) == defaults
-    assert vars(parse_options(None, **defaults)) == defaults
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("fast", "unknown experiment option 'fast'; expected one of variant, debug"),
-        ("debgu", "option 'debgu'; did you mean 'debug'.; expected one of variant"),
-        ("debug=maybe", "option debug='maybe': expected a value of type bool"),
-        ("steps=few", "option steps='few': expected a value of type int"),
-        ("steps", "option steps: expected KEY=VALUE"),
-    ],
-)
-def test_wrong_options_after_the_colon(text, message):
-    with pytest.raises(ConfigError, match=message):
-        parse_options(text, variant="w18", debug=False, steps=4)
-
-
 def test_differences_names_keys_and_values():
     old = to_json(default_config("segmentation"))
     new = json.loads(json.dumps(old))
@@ -245,29 +221,6 @@ def test_recomputation_is_chosen_as_a_word_or_as_the_boolean_it_was(text, policy
     changed = with_overrides(saved, [f"model.remat={text}"])
     assert read_config(changed).model.remat == policy
     assert changed_keys(changed, saved) == []
-
-
-def test_override_sets_values_of_any_type():
-    config = to_json(default_config("segmentation"))
-    changed = with_overrides(
-        config,
-        ["eval.batch_size=1", "model.name=segmentation/w18", "mesh.data=-1"]
-        + ["dataset.augmentation.crop_size=[64, 32]", "eval.inference.flip=true"],
-    )
-    assert changed["eval"]["batch_size"] == 1
-    assert changed["model"]["name"] == "segmentation/w18"
-    assert changed["dataset"]["augmentation"]["crop_size"] == [64, 32]
-    assert changed["eval"]["inference"]["flip"] is True
-    assert config == to_json(default_config("segmentation"))
-
-
-@pytest.mark.parametrize(
-    "assignment", ["batch_size", "nothing=1", "eval.nothing=1", "batch_size.x=1", "=1"]
-)
-def test_override_refuses_what_is_not_there(assignment):
-    config = to_json(default_config("segmentation"))
-    with pytest.raises(ConfigError, match="cannot set .* expected KEY=VALUE"):
-        with_overrides(config, [assignment])
 
 
 def test_to_json_copies_plain_dictionaries_and_configs_alike():
