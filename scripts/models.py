@@ -19,13 +19,8 @@ if __name__ == "__main__":
     # Drawings are made by `tools/`, which is beside this folder.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
-from tqdm import tqdm
-
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection import inspection, model_table
-from hrnet_jax.models.representations import REPRESENTATIONS
-from tools.draw_network import network_picture
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
         "--num_outputs", type=int, help="classes or points (default: the family's)"
     )
     parser.add_argument(
-        "--representation", choices=REPRESENTATIONS, help="default: the family's"
+        "--representation", help="v1, v1h, v2 or v2p (default: the family's)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
     parser.add_argument(
@@ -61,6 +56,12 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Prints the table, or what is asked for instead."""
     arguments = parse_arguments()
+    # Late, so that help need not wait for JAX.
+    from tqdm import tqdm
+
+    from hrnet_jax.inspection import inspection, model_table
+    from tools.draw_network import network_picture
+
     with command_line.reporting_errors():
         names = inspection.matching_names(arguments.models)
         size = inspection.parse_size(arguments.size) if arguments.size else None

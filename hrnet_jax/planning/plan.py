@@ -8,6 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning import abstract
 from hrnet_jax.planning.datasets import Facts
 from hrnet_jax.planning.experiment import build_experiment
@@ -15,7 +16,6 @@ from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.roofline import ProgramCosts, Times, times
 from hrnet_jax.planning.topologies import Slice, describe, make_mesh
 from hrnet_jax.training.build import evaluated_splits
-from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.evaluation import make_predict_step
 
 

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import hrnet_jax
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training.config import default_config
-from hrnet_jax.training.weights import flat_variables, saved_variables
+from hrnet_jax.training.weights import flat_variables
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 
