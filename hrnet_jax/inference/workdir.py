@@ -15,8 +15,8 @@ from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Labelling
-from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
+from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import saved_variables
 
 
@@ -92,7 +92,7 @@ def load_run(
     workdir = pathlib.Path(workdir).absolute()
     config = with_defaults(read_json(workdir / CONFIG_FILE))
     config = read_config(with_overrides(config, list(changes)))
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     metrics = checkpoints.metrics(number)

@@ -21,7 +21,7 @@ from hrnet_jax.training.build import (
     evaluated_splits,
     open_split,
 )
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import saved_variables
 
 
@@ -95,7 +95,7 @@ def _check_outputs(
     options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
 ) -> None:
     """Checks that a checkpoint puts out what a data set is annotated with."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     trained = DatasetInfo.from_json(
         checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
     )

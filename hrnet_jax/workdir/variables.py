@@ -2,7 +2,7 @@
 
 import pathlib
 
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
@@ -14,7 +14,7 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
     Raises:
         CheckpointError: if there is no such checkpoint or it is damaged.
     """
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     state = checkpoints.restore_arrays(checkpoints.resolve(step))
     checkpoints.close()
     source = state.get("ema") or state

@@ -41,7 +41,10 @@ def _numbers() -> np.ndarray:
 def random_state_dict(
     model, convention: str, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Random tensors for all names and shapes of a model, with batch counters."""
+    """Random tensors for all names and shapes of a model, with batch counters.
+
+    Variances are not negative.
+    """
     (scheme,) = (
         scheme
         for scheme in SCHEMES
@@ -56,6 +59,7 @@ def random_state_dict(
         start = rng.integers(0, len(_numbers()) - size)
         state[theirs] = _numbers()[start : start + size].reshape(shape)
         if theirs.endswith("running_var"):
+            state[theirs] = np.abs(state[theirs])
             counter = theirs.replace("running_var", "num_batches_tracked")
             state[counter] = np.zeros((), np.int64)
     return state
