@@ -84,6 +84,11 @@ def test_predicts_and_draws_an_image():
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
 
 
+def test_a_run_is_printed_in_one_line():
+    run = load_run(tiny.finished_run())
+    assert repr(run) == f"LoadedRun('segmentation/tiny', step={run.step})"
+
+
 def test_needs_neither_data_nor_the_source_of_first_weights(tmp_path):
     workdir = tiny.copy_of_finished_run(tmp_path)
     config = json.loads((workdir / "config.json").read_text())
