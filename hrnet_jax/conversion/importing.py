@@ -15,8 +15,8 @@ from hrnet_jax.conversion.labels import known_labels, label_info, num_outputs
 from hrnet_jax.errors import CheckpointError, WeightsError
 from hrnet_jax.inference.workdir import load_run, save_converted
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
 from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
 from hrnet_jax.pretrained.fit import Transfer, transfer
@@ -127,7 +127,7 @@ def export_weights(
 
 def _convert(
     tensors: Mapping[str, np.ndarray],
-    model: HRNet,
+    model: Model,
     facts: Facts,
     options: ImportOptions,
 ) -> tuple[dict, Transfer]:
@@ -150,7 +150,7 @@ def _save(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
     facts: Facts,
-    model: HRNet,
+    model: Model,
     variables: dict,
     moved: Transfer,
     labels: str,

@@ -5,6 +5,7 @@ the official repositories. Four branches run at strides 4, 8, 16 and 32; every
 module ends by exchanging information between all of them.
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import jax
@@ -19,12 +20,17 @@ from hrnet_jax.models.layers import (
     Bottleneck,
     Conv,
     ConvNorm,
+    at_least_float32,
     jit_block,
     relu,
 )
 from hrnet_jax.models.packing import Map, pack, pack_width, unpack
 from hrnet_jax.models.rematerialisation import remat_policy, rematerialised
-from hrnet_jax.models.representations import branches_kept
+from hrnet_jax.models.representations import (
+    branches_kept,
+    concatenate,
+    upsample_between,
+)
 from hrnet_jax.models.variants import get_variant
 
 Dtype = Any
@@ -180,16 +186,13 @@ class Stage(nn.Module):
 
 
 class HRNet(nn.Module):
-    """Base of all models: the body from images to four representations.
+    """The network without a head: from images to maps of four resolutions.
 
-    Task models derive from this class and call `represent` in their own
-    `__call__`, so that parameter names start at `stem`, `stage1`, ...
-
-    What every stage puts out is sown as intermediate `after_stage<s>`, for those
-    who apply the model with `mutable=["intermediates"]`.
+    Outputs of every stage are sown as intermediate `after_stage<s>`, for those who
+    apply the model with `mutable=["intermediates"]`.
 
     Attributes:
-        kind: what the model puts out; schemes of tensor names go by it.
+        output_kind: selects the naming scheme in `pretrained.names`.
         representations: those that the model may be asked for.
         variant: name in `variants.VARIANTS`.
         representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
@@ -203,10 +206,12 @@ class HRNet(nn.Module):
         lanes: values that the machine moves together, 128 on a TPU: narrow branches
             are then packed, see `packing`. 0 packs nothing. Weights do not depend
             on it.
+        concatenate: whether the model returns one map of all resolutions, upsampled
+            to the highest, instead of a tuple.
     """
 
-    kind: ClassVar[str]
-    representations: ClassVar[tuple[str, ...]]
+    output_kind: ClassVar = "features"
+    representations: ClassVar = ("v1", "v1h", "v2")
 
     variant: str
     representation: str = "v2"
@@ -215,13 +220,59 @@ class HRNet(nn.Module):
     dtype: Dtype = jnp.float32
     remat: str | bool = "none"
     lanes: int = 0
+    concatenate: bool = False
 
     def __post_init__(self):
         self.remat = remat_policy(self.remat)
         super().__post_init__()
 
+    @classmethod
+    def create(cls, variant: str, **options: Any) -> "HRNet":
+        """The constructor, under the name that models with heads have for it."""
+        return cls(variant, **options)
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Attributes that a user chooses besides the variant."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return [name for name in names if name not in ("variant", "name", "parent")]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the maps that the model returns."""
+        widths = get_variant(self.variant).branch_widths()
+        if self.representation == "v1h":
+            return (sum(widths),)
+        widths = widths[: branches_kept(self.representation)]
+        return (sum(widths),) if self.concatenate else widths
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image, in each direction, to one of each of these maps."""
+        return tuple(4 * 2**branch for branch in range(len(self.channels)))
+
+    def __call__(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, ...] | jax.Array:
+        """Maps normalised images to the maps of the representation.
+
+        Args:
+            images: float [B, H, W, 3], any H and W.
+            train: whether batch norm uses and updates batch statistics.
+
+        Returns:
+            A float32 map [B, ceil(H / s), ceil(W / s), C] for each of `strides` and
+            `channels`, or the one map itself if concatenated.
+        """
+        maps = self.represent(images, train)
+        if self.concatenate:
+            joined = concatenate(maps, upsample_between(self.upsample))
+            return at_least_float32(joined)
+        return tuple(map(at_least_float32, maps))
+
+    @nn.compact
     def represent(self, images: jax.Array, train: bool) -> Maps:
-        """Computes the maps of the representation.
+        """Computes the maps of the representation for a head, in the compute type.
 
         Args:
             images: [B, H, W, 3], normalised.

@@ -94,6 +94,11 @@ def _relu_backward(y, g):
 relu.__wrapped__.defvjp(_relu_forward, _relu_backward)
 
 
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """What outputs are, whatever the compute type."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class ConvNorm(nn.Module):
     """Bias-free convolution, batch norm, optional ReLU.
 

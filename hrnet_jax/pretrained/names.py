@@ -145,7 +145,7 @@ class Scheme:
 
     Attributes:
         convention: the code base.
-        kind: `kind` of the model class.
+        kind: `output_kind` of the model class.
         prefix: before the names of the body.
         head: rules of everything else.
     """

@@ -45,7 +45,7 @@ def random_state_dict(
     (scheme,) = (
         scheme
         for scheme in SCHEMES
-        if (scheme.kind, scheme.convention) == (model.kind, convention)
+        if (scheme.kind, scheme.convention) == (model.output_kind, convention)
     )
     state = {}
     shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
