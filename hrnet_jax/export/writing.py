@@ -36,7 +36,7 @@ LAYOUTS = ("nhwc", "nchw")
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
 # Family -> name of its one output; others name theirs themselves.
-_OUTPUT_NAMES = {"landmarks": "heatmaps", "pose": "heatmaps"}
+_OUTPUT_NAMES = {"features": "features", "landmarks": "heatmaps", "pose": "heatmaps"}
 
 
 @dataclasses.dataclass(frozen=True)

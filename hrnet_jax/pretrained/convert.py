@@ -10,7 +10,7 @@ from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.fit import check_fit, listed
-from hrnet_jax.pretrained.names import Scheme, conventions, find_scheme
+from hrnet_jax.pretrained.names import BODY_KIND, Scheme, conventions, find_scheme
 from hrnet_jax.pretrained.recognition import recognize, scheme_of_model, scheme_of_names
 from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
 
@@ -25,7 +25,8 @@ def from_torch(
     """Converts a PyTorch state dict into the variables of `model`.
 
     Every tensor of the state dict is used once and every leaf of the model is
-    filled, or this fails. Wrappers are undone: a nested `state_dict`, the
+    filled, or this fails; models without a head (`features/<variant>`) read the body
+    of any model alone. Wrappers are undone: a nested `state_dict`, the
     prefixes `module.` and `model.`, loss buffers and batch counters.
 
     Args:
@@ -49,6 +50,12 @@ def from_torch(
         scheme = scheme_of_model(tensors, model.output_kind)
     else:
         scheme = _scheme(model, convention)
+    if scheme.kind == BODY_KIND:
+        tensors = {
+            name: value
+            for name, value in tensors.items()
+            if scheme.from_torch(name) is not None
+        }
     theirs = {name: scheme.to_torch(_short(name)) for name in _leaf_shapes(model)}
     expected = {
         theirs[name]: torch_shape(shape) for name, shape in _leaf_shapes(model).items()
