@@ -19,9 +19,10 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
 from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
-from hrnet_jax.pretrained.fit import Transfer, transfer
+from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.known import RECORD_FILE
+from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import create_model
 from hrnet_jax.training.config import default_config
 from hrnet_jax.workdir.files import write_json
@@ -138,6 +139,8 @@ def _convert(
         flat = traverse_util.flatten_dict(initial, sep="/")
         merged, moved = transfer(flat, arrays, unknown)
         return traverse_util.unflatten_dict(merged, sep="/"), moved
+    # Before what follows is answered with --partial, which would not help here.
+    check_values(unwrap(tensors))
     try:
         variables = from_torch(tensors, model, inplace_abn=facts.inplace_abn)
     except WeightsError as error:

@@ -98,11 +98,12 @@ class Source:
     name: str
     model: Model
     variables: Mapping
+    _: dataclasses.KW_ONLY
+    normalization: Normalization
+    inference: Mapping[str, Any]
+    augmentation: Mapping[str, Any]
     info: DatasetInfo | None = None
     step: int | None = None
-    normalization: Normalization = Normalization()
-    inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> str:

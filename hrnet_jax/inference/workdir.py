@@ -24,6 +24,7 @@ from hrnet_jax.training.state import create_state
 from hrnet_jax.training.weights import saved_variables
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
+from hrnet_jax.workdir.opening import open_checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,7 @@ def load_run(
     workdir = pathlib.Path(workdir).absolute()
     config = completed(read_json(workdir / CONFIG_FILE))
     config = read_config(override(config, list(changes)))
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     metrics = checkpoints.metrics(number)

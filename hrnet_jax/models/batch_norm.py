@@ -86,7 +86,9 @@ class BatchNorm(nn.Module):
         epsilon = self.options.epsilon
         if not train or self.options.mode == "frozen":
             moments = mean_state.value, var_state.value
-            y = _affine(values, *moments, scale, bias, epsilon)
+            is_frozen = self.options.mode == "frozen"
+            normalize = normalize_frozen if is_frozen else _affine
+            y = normalize(values, *moments, scale, bias, epsilon)
             return as_map(y.astype(self.dtype), pixels)
         y, *moments = normalize_batch(values, scale, bias, epsilon)
         if not self.is_initializing():
@@ -182,6 +184,75 @@ def _backward(epsilon, residuals, cotangents):
 
 
 normalize_batch.__wrapped__.defvjp(_forward, _backward)
+
+
+# Differentiating `_affine` would keep x in float32 for the gradient of the scale: of
+# bfloat16 maps twice the memory that `normalize_batch` takes.
+@functools.partial(jax.jit, static_argnames="epsilon")
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def normalize_frozen(
+    x: jax.Array,
+    mean: jax.Array,
+    var: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+) -> jax.Array:
+    """Normalises by statistics that are given.
+
+    The backward pass gets vectors, and x in its own type where the gradient of mean,
+    var or scale is wanted.
+
+    Args:
+        x: [..., C], or [..., p * C] where positions hold p pixels (see `packing`).
+        mean: [C].
+        var: biased variance [C].
+        scale: [C].
+        bias: [C].
+        epsilon: added to the variance.
+
+    Returns:
+        The result [..., C], in float32 or wider.
+    """
+    return _affine(x, mean, var, scale, bias, epsilon)
+
+
+def _frozen_forward(x, mean, var, scale, bias, epsilon):
+    reads_x = mean.perturbed or var.perturbed or scale.perturbed
+    x, mean, var, scale, bias = (p.value for p in (x, mean, var, scale, bias))
+    # Without x the backward pass still has to know its type.
+    kept = x if reads_x else jnp.zeros(0, x.dtype)
+    y = _affine(x, mean, var, scale, bias, epsilon)
+    return y, (kept, mean, var, scale)
+
+
+def _frozen_backward(epsilon, residuals, cotangent):
+    """The gradients of an affine map of each channel.
+
+    With g the gradient of the result and r = 1 / sqrt(var + epsilon):
+    d_x = scale * r * g, d_bias = sum(g), d_scale = r * sum(g * (x - mean)),
+    d_mean = -scale * r * d_bias, d_var = -scale * r^2 * d_scale / 2.
+    """
+    x, mean, var, scale = residuals
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    g = cotangent.astype(wide)
+    inverse = jax.lax.rsqrt(var + epsilon)
+    multiplier = scale * inverse
+    d_x = (g * _per_position(multiplier, g)).astype(x.dtype)
+    if not x.size:
+        d_bias = _per_channel(_sums(g)[0], scale.size)
+        return d_x, None, None, None, d_bias
+    d_bias, products = (
+        _per_channel(total, scale.size) for total in _sums(g, g * x.astype(wide))
+    )
+    d_scale = inverse * (products - mean * d_bias)
+    d_var = multiplier * inverse * d_scale / -2
+    return d_x, -multiplier * d_bias, d_var, d_scale, d_bias
+
+
+normalize_frozen.__wrapped__.defvjp(
+    _frozen_forward, _frozen_backward, symbolic_zeros=True
+)
 
 
 def _affine(x, mean, var, scale, bias, epsilon):

@@ -1,6 +1,5 @@
 """PyTorch state dicts to our variables and back, strict and total."""
 
-import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +8,7 @@ from flax import traverse_util
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.models.model import Model
-from hrnet_jax.pretrained.fit import check_fit, listed
+from hrnet_jax.pretrained.fit import check_fit, check_values, listed
 from hrnet_jax.pretrained.names import BODY_KIND, Scheme, conventions, find_scheme
 from hrnet_jax.pretrained.recognition import recognize, scheme_of_model, scheme_of_names
 from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
@@ -43,7 +42,8 @@ def from_torch(
 
     Raises:
         WeightsError: listing missing and extra tensors and shapes that differ,
-            by their names in the state dict.
+            by their names in the state dict; naming a tensor with NaN, an infinite
+            number or a negative variance.
     """
     tensors = unwrap(state_dict)
     if convention is None:
@@ -64,6 +64,7 @@ def from_torch(
         check_fit(tensors, expected)
     except WeightsError as error:
         raise WeightsError(f"{error}{_hint(tensors, model)}") from None
+    check_values(tensors)
     leaves = {
         name: _leaf(name, tensors[their_name], inplace_abn)
         for name, their_name in theirs.items()
@@ -110,10 +111,12 @@ def convert_names(
         no HRNet has (the other heads of a detector).
 
     Raises:
-        WeightsError: if the names belong to no HRNet, or to two.
+        WeightsError: if the names belong to no HRNet, or to two; naming a weight of
+            an HRNet with NaN, an infinite number or a negative variance.
     """
     tensors = unwrap(state_dict)
     scheme = scheme_of_names(tensors)
+    check_values({k: v for k, v in tensors.items() if scheme.from_torch(k) is not None})
     arrays, unknown = {}, []
     for theirs, value in tensors.items():
         short = scheme.from_torch(theirs)
@@ -138,7 +141,6 @@ def refuse_unknown(unknown: list[str]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=32)
 def _leaf_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's leaves by our names, in the order of the network."""
     shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")

@@ -80,7 +80,7 @@ class SegmentationTask(WholeImage):
         self._augment = make_train_transform(
             augmentation, info.ignore_label, info.flip_pairs
         )
-        self._pad = make_eval_transform(pad_to)
+        self._pad = make_eval_transform(pad_to, info.ignore_label)
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:

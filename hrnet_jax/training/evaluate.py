@@ -25,7 +25,7 @@ from hrnet_jax.training.config import (
     to_json,
 )
 from hrnet_jax.training.weights import saved_variables
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
 
 
 def evaluate(
@@ -98,7 +98,7 @@ def _check_outputs(
     options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
 ) -> None:
     """Checks that a checkpoint puts out what a data set is annotated with."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     trained = DatasetInfo.from_json(
         checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
     )

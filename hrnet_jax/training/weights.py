@@ -11,12 +11,12 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
 from hrnet_jax.pretrained.files import read_weights_file
-from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
+from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.training.config import ModelOptions
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
 
 
 def first_variables(
@@ -48,10 +48,17 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
 
     Returns:
         {"params/...": array}, and the names that belong to no HRNet.
+
+    Raises:
+        WeightsError: if the file cannot be read, or a tensor holds NaN, an infinite
+            number or a negative variance.
+        CheckpointError: if the work directory cannot be read.
     """
     path = pathlib.Path(options.init_from)
     if path.is_dir():
-        return flat_variables(saved_variables(path, "best")), []
+        arrays = flat_variables(saved_variables(path, "best"))
+        check_values(arrays)
+        return arrays, []
     tensors = read_weights_file(path, keep_counters=True)
     stated = options.init_inplace_abn
     record = find_record(path, tensors, inplace_abn=stated)
@@ -69,7 +76,7 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
     Raises:
         CheckpointError: if there is no such checkpoint or it is damaged.
     """
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     state = checkpoints.restore_arrays(checkpoints.resolve(step))
     checkpoints.close()
     source = state.get("ema") or state

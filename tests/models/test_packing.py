@@ -130,9 +130,9 @@ def test_block_of_positions_is_that_of_pixels(mode):
 @pytest.mark.parametrize(
     ("upsample", "width"),
     [
-        ("bilinear", 32),
+        pytest.param("bilinear", 32, marks=pytest.mark.slow),
         ("bilinear", 20),  # the lowest branch has 3 pixels, no quarter of 10
-        ("align_corners", 32),
+        pytest.param("align_corners", 32, marks=pytest.mark.slow),
         ("nearest", 32),
         ("bilinear_by_factor", 20),
     ],
@@ -198,6 +198,7 @@ def test_the_body_is_packed_and_nothing_else(variant, image, stage1, expected):
     assert not any(map(is_map, leaves))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["segmentation", "classification"])
 def test_networks_and_their_gradients_are_equal(family, monkeypatch):
     smallest = Variant(4, stage1_blocks=1, modules=(1, 1, 1), blocks=1)

@@ -28,6 +28,7 @@ from hrnet_jax.training.step import make_train_step
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
+from tests.doubles import double_precision
 
 CLASSES = 4
 OUTPUTS_FIRST = (3, 0, 1, 2)
@@ -132,7 +133,7 @@ def test_logits_that_fit_are_resized_as_a_whole(pretend):
     labels = jax.ShapeDtypeStruct((8, 512, 1024), jnp.int32)
 
     def loss(logits, labels):
-        return segmentation_loss(logits, labels, LossOptions())
+        return segmentation_loss(logits, labels, LossOptions(), "bilinear")
 
     def has_loop(logits):
         return "scan" in str(jax.make_jaxpr(loss)(logits, labels))
@@ -168,7 +169,7 @@ def step_of(name, **options):
         logits, state = model.apply(
             variables, batch["image"], True, rngs=rngs, mutable=["batch_stats"]
         )
-        value = segmentation_loss(logits, batch["label"], LossOptions())
+        value = segmentation_loss(logits, batch["label"], LossOptions(), "bilinear")
         return value, (state["batch_stats"], {})
 
     optimizer = make_optimizer(OptimizerOptions(), lambda step: 0.1)
@@ -271,9 +272,14 @@ def test_predictions_are_the_same(small, pretend):
 
 def test_a_run_trains_saves_and_evaluates(tmp_path, monkeypatch, pretend):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
-    finished = tiny.finished_run()
-    pretend()
-    train(tiny.config(), tmp_path / "run")
-    expected = tiny.state(finished)
-    for name, array in tiny.state(tmp_path / "run").items():
-        np.testing.assert_allclose(array, expected[name], atol=2e-3, err_msg=name)
+    with double_precision():
+        train(tiny.config(), tmp_path / "here")
+        pretend()
+        train(tiny.config(), tmp_path / "there")
+    found, expected = (tiny.state(tmp_path / name) for name in ("there", "here"))
+    assert found.keys() == expected.keys()
+    assert expected["['batch_stats']['stem']['norm1']['var']"].dtype == np.float64
+    for name, array in found.items():
+        np.testing.assert_allclose(array, expected[name], atol=1e-11, err_msg=name)
+    metrics = [tiny.result(tmp_path / name)["metrics"] for name in ("there", "here")]
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-9)

@@ -30,7 +30,9 @@ from tests.goldens import official, synthetic_weights
 
 
 def _pixel_loss(*options) -> Callable:
-    return functools.partial(segmentation_loss, options=LossOptions(*options))
+    return functools.partial(
+        segmentation_loss, options=LossOptions(*options), upsample="bilinear"
+    )
 
 
 class Recipe(NamedTuple):

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -51,6 +52,7 @@ def option_classes():
     return sorted(found, key=lambda cls: cls.__name__)
 
 
+@functools.cache
 def attributes_read():
     """Names read as attributes, outside the `__post_init__` that checks them."""
     names = set()

@@ -52,7 +52,9 @@ def runs(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("mesh", [{"data": 8}, {"data": 4, "space": 2}])
+@pytest.mark.parametrize(
+    "mesh", [{"data": 8}, pytest.param({"data": 4, "space": 2}, marks=pytest.mark.slow)]
+)
 def test_several_devices_train_like_one(mesh, runs):
     one, many = runs(data=1), runs(**mesh)
     for left, right in zip(read_metrics(one), read_metrics(many), strict=True):

@@ -52,7 +52,7 @@ def make_loss(model, loss=LossOptions()):
         logits, state = model.apply(
             variables, batch["image"], True, rngs=rngs, mutable=["batch_stats"]
         )
-        value = segmentation_loss(logits, batch["label"], loss)
+        value = segmentation_loss(logits, batch["label"], loss, "bilinear")
         return value, (state["batch_stats"], {"largest": jnp.max(logits)})
 
     return loss_fn
