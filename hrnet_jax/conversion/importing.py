@@ -17,8 +17,8 @@ from hrnet_jax.errors import CheckpointError, WeightsError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
 from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
@@ -137,7 +137,7 @@ def export_weights(
 
 def _convert(
     tensors: Mapping[str, np.ndarray],
-    model: HRNet,
+    model: Model,
     facts: Facts,
     options: ImportOptions,
 ) -> tuple[dict, Transfer]:
@@ -162,7 +162,7 @@ def _save(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
     facts: Facts,
-    model: HRNet,
+    model: Model,
     variables: dict,
     moved: Transfer,
     labels: str,

@@ -6,12 +6,12 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.registry import create_model, get_task, lanes_for
 from hrnet_jax.tasks.protocol import Labelling
 
 
-def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
+def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
     """The network of a configuration, for a data set's classes or points."""
     options = config.model
     chosen = {

@@ -26,9 +26,9 @@ from hrnet_jax.export.exported import (
 )
 from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.models.folding import fold_batch_norm
-from hrnet_jax.models.heads import upsample_between
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
 from hrnet_jax.workdir.files import write_json
 
@@ -37,7 +37,7 @@ LAYOUTS = ("nhwc", "nchw")
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
 # Family -> name of its one output; others name theirs themselves.
-_OUTPUT_NAMES = {"landmarks": "heatmaps", "pose": "heatmaps"}
+_OUTPUT_NAMES = {"features": "features", "landmarks": "heatmaps", "pose": "heatmaps"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Source:
     """
 
     name: str
-    model: HRNet
+    model: Model
     variables: Mapping
     _: dataclasses.KW_ONLY
     normalization: Normalization
@@ -239,7 +239,7 @@ def is_upsampled(source: Source, options: ExportOptions) -> bool:
 
 
 def make_function(
-    source: Source, options: ExportOptions, model: HRNet
+    source: Source, options: ExportOptions, model: Model
 ) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
     """The function to export: (variables, images) -> named outputs."""
 
@@ -300,15 +300,13 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
     return json.loads(json.dumps(about))
 
 
-def model_options(model: HRNet) -> dict[str, Any]:
+def model_options(model: Model) -> dict[str, Any]:
     """What `create_model` needs besides a name to make such a network again."""
-    set_elsewhere = {"name", "parent", "variant", "norm", "dtype", "remat"}
-    if not model.representations:
-        set_elsewhere.add("representation")
+    set_elsewhere = ("norm", "dtype", "remat")
     return {
-        field.name: getattr(model, field.name)
-        for field in dataclasses.fields(model)
-        if field.name not in set_elsewhere
+        name: getattr(model, name)
+        for name in model.option_names()
+        if name not in set_elsewhere
     }
 
 

@@ -244,4 +244,4 @@ def test_tasks_that_only_predict_say_so(task, tmp_path):
     for entry in (train, evaluate):
         with pytest.raises(ConfigError, match=message):
             entry(config, tmp_path)
-    assert build_labelling(read_config(config), info).model.kind == task
+    assert build_labelling(read_config(config), info).model.output_kind == task
