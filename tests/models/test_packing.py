@@ -121,9 +121,12 @@ def test_exchange_between_positions_is_that_between_pixels(upsample, width):
             for b, w in enumerate(widths)
         )
         plain = Exchange(4, upsample, NormOptions(), jnp.float64)
-        variables = plain.init(jax.random.key(0), maps, False)
-        expected = plain.apply(variables, maps, False)
-        results = plain.clone(pixels=pixels).apply(
+        variables = jax.jit(plain.init, static_argnums=2)(
+            jax.random.key(0), maps, False
+        )
+        expected = jax.jit(plain.apply, static_argnums=2)(variables, maps, False)
+        packed = plain.clone(pixels=pixels)
+        results = jax.jit(packed.apply, static_argnums=2)(
             variables, tuple(map(pack, maps, pixels)), False
         )
         for result, p, want in zip(results, pixels, expected, strict=True):
