@@ -13,6 +13,7 @@ import optax
 from benchmarks.timing import Case
 from hrnet_jax import runtime
 from hrnet_jax.costs.multiply_adds import multiply_adds
+from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.losses import heatmap_mse
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.models.initialization import initial_variables
@@ -21,8 +22,8 @@ from hrnet_jax.registry import create_model, lanes_for
 from hrnet_jax.runtime import layouts
 from hrnet_jax.runtime.pieces import PiecewiseProgram
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 

@@ -11,10 +11,11 @@ import pytest
 
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.registry import prepare
+from hrnet_jax.experiment.defaults import to_json
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model, get_task
 from hrnet_jax.segmentation.model import SegmentationOCR
-from hrnet_jax.training.config import read_config, to_json
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny

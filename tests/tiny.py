@@ -17,8 +17,8 @@ import jax
 import ml_collections
 import numpy as np
 
+from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS, Variant
-from hrnet_jax.training.config import default_config
 from hrnet_jax.workdir.opening import open_checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]

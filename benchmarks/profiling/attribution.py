@@ -16,7 +16,7 @@ import functools
 import re
 
 from benchmarks.profiling import costs
-from benchmarks.profiling.hlo import HloProgram, Instruction
+from hrnet_jax.costs.hlo import HloProgram, Instruction
 
 BODY = (
     "stem",

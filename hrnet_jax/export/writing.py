@@ -24,6 +24,7 @@ from hrnet_jax.export.exported import (
     open_exported,
     record_path,
 )
+from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.models.folding import fold_batch_norm
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
@@ -118,8 +119,22 @@ class Source:
         return 1
 
 
+def source_of(run: LoadedRun) -> Source:
+    """What is exported of a run."""
+    return Source(
+        name=run.config.model.name,
+        model=run.task.model,
+        variables=run.variables,
+        info=run.info,
+        step=run.step,
+        normalization=run.config.model.normalization,
+        inference=dataclasses.asdict(run.config.eval.inference),
+        augmentation=dataclasses.asdict(run.config.dataset.augmentation),
+    )
+
+
 def export_model(
-    source: Source,
+    source: Source | LoadedRun,
     path: str | os.PathLike,
     options: ExportOptions = ExportOptions(),
     *,
@@ -132,7 +147,7 @@ def export_model(
     whatever type the model was trained in.
 
     Args:
-        source: the model and its weights.
+        source: the model and its weights, or a run that was opened.
         path: ends in `.stablehlo` or `.onnx`.
         options: what the file takes and gives.
         check_size: (height, width) of the images it is checked with, where the
@@ -147,6 +162,8 @@ def export_model(
         ExportError: if the file cannot be written or does not compute what the
             model does; nothing is left then.
     """
+    if isinstance(source, LoadedRun):
+        source = source_of(source)
     path = pathlib.Path(path)
     _check_options(source, path, options)
     model = source.model.clone(dtype=jnp.float32, remat=False)

@@ -8,12 +8,12 @@ from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.training.build import evaluated_splits, open_split
-from hrnet_jax.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """A data set as far as a plan needs it.
 
     Attributes:
@@ -67,7 +67,7 @@ PUBLISHED = {
 
 def facts_of(
     config: TrainConfig, examples: int | None = None, outputs: int | None = None
-) -> Facts:
+) -> DatasetFacts:
     """What is known of the data set of a configuration.
 
     The prepared records tell everything. Without them: a generated set is as large as
@@ -90,7 +90,7 @@ def facts_of(
     facts = _unprepared(name, outputs)
     if examples is not None:
         counts = {**facts.counts, config.dataset.train_split: examples}
-        facts = Facts(facts.info, counts, f"--examples={examples}")
+        facts = DatasetFacts(facts.info, counts, f"--examples={examples}")
     if config.num_steps < 1 and config.dataset.train_split not in facts.counts:
         raise ConfigError(
             f"data set {name!r} is not prepared in {config.dataset.data_dir} and the "
@@ -100,17 +100,17 @@ def facts_of(
     return facts
 
 
-def _prepared(config: TrainConfig) -> Facts:
+def _prepared(config: TrainConfig) -> DatasetFacts:
     splits = {
         split: open_split(config, split)
         for split in (config.dataset.train_split, *evaluated_splits(config))
     }
     counts = {split: len(records) for split, records in splits.items()}
     info = splits[config.dataset.train_split].info
-    return Facts(info, counts, f"the records in {config.dataset.data_dir}")
+    return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
 
 
-def _unprepared(name: str, outputs: int | None) -> Facts:
+def _unprepared(name: str, outputs: int | None) -> DatasetFacts:
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
         return _own(name, outputs)
@@ -139,13 +139,13 @@ def _facts(
     counts: Mapping[str, int],
     size: tuple[int, int] | None,
     origin: str,
-) -> Facts:
+) -> DatasetFacts:
     sizes = dict.fromkeys(counts, size) if size else {}
     info = dataclasses.replace(info, counts=counts, max_size=sizes, min_size=sizes)
-    return Facts(info, counts, origin)
+    return DatasetFacts(info, counts, origin)
 
 
-def _own(name: str, outputs: int | None) -> Facts:
+def _own(name: str, outputs: int | None) -> DatasetFacts:
     """A data set of the user, of which nobody published anything."""
     if outputs is None:
         raise ConfigError(
@@ -163,4 +163,4 @@ def _own(name: str, outputs: int | None) -> Facts:
         palette=bit_palette(outputs),
         point_names=names,
     )
-    return Facts(info, {}, "nothing")
+    return DatasetFacts(info, {}, "nothing")

@@ -7,6 +7,7 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
@@ -15,8 +16,7 @@ from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.training.config import ModelOptions
-from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.variables import saved_variables
 
 
 def first_variables(
@@ -65,22 +65,6 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)
-
-
-def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
-    """Evaluation variables of a checkpoint, as NumPy arrays on any machine.
-
-    Returns:
-        {"params": ..., "batch_stats": ...}; averages where the run kept them.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint or it is damaged.
-    """
-    checkpoints = open_checkpoints(workdir)
-    state = checkpoints.restore_arrays(checkpoints.resolve(step))
-    checkpoints.close()
-    source = state.get("ema") or state
-    return {name: source[name] for name in ("params", "batch_stats")}
 
 
 def flat_variables(variables: dict) -> dict[str, np.ndarray]:

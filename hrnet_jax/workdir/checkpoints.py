@@ -1,6 +1,5 @@
 """Checkpoints of a run: whole or absent, latest N and best N, asynchronous."""
 
-import dataclasses
 import json
 import math
 import pathlib
@@ -11,36 +10,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from hrnet_jax.errors import CheckpointError, ConfigError
+from hrnet_jax.errors import CheckpointError
+from hrnet_jax.experiment.sections import CheckpointOptions
 
 FOLDER = "checkpoints"
 
 # Key of the meta, besides what the run keeps there.
 _RANKING = "best_metric"
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointOptions:
-    """Options of the checkpoints.
-
-    Attributes:
-        every_steps: distance between saves; evaluated steps and the last step
-            are saved as well.
-        keep_latest: number of newest checkpoints kept.
-        keep_best: number of best evaluated checkpoints kept besides.
-        asynchronous: write in the background while training goes on.
-    """
-
-    every_steps: int = 1000
-    keep_latest: int = 2
-    keep_best: int = 1
-    asynchronous: bool = True
-
-    def __post_init__(self):
-        if self.every_steps < 1 or self.keep_latest < 1:
-            raise ConfigError(
-                "checkpoint.every_steps and checkpoint.keep_latest must be at least 1"
-            )
 
 
 class Checkpoints:

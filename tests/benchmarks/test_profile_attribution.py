@@ -13,8 +13,8 @@ from benchmarks.profiling.attribution import (
     Label,
     label_of,
 )
-from benchmarks.profiling.hlo import HloProgram, Shape
 from hrnet_jax import runtime
+from hrnet_jax.costs.hlo import HloProgram
 from hrnet_jax.models import resize
 
 MODEL = "SegmentationHRNet"
@@ -167,25 +167,6 @@ def test_kernels_of_a_written_program(written, name, stage, kind):
 
 def test_naming_neighbours_moves_no_bytes(written):
     assert costs.bytes_accessed(written, written.instructions["joined"]) == 0
-
-
-def test_text_is_read_with_tiles_tuples_and_comments(written):
-    assert written.name == "jit_train_step"
-    assert written.entry == "main"
-    assert [*written.computations] == ["fused", "moves", "main"]
-    kernel = written.instructions["kernel.1"]
-    assert kernel.operands == ("x", "scale")
-    assert kernel.called == ("fused",)
-    assert written.instructions["x"].shapes == (Shape("f32", (1, 4, 4, 8)),)
-    both = written.instructions["all"]
-    assert both.is_root and both.bytes == 4 * 128 + 4
-    assert written.files(written.instructions["larger"]) == {"hrnet.py", "resize.py"}
-    assert written.files(kernel) == set()
-
-
-def test_text_of_something_else_is_refused():
-    with pytest.raises(ValueError, match="no text of an HLO module: 'module @jit"):
-        HloProgram("module @jit_f {")
 
 
 def test_resizing_is_found_by_its_file_in_a_real_program():

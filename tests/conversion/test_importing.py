@@ -17,6 +17,7 @@ from hrnet_jax.conversion.importing import (
 )
 from hrnet_jax.data.sources.cityscapes import CLASSES as CITYSCAPES
 from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
@@ -24,7 +25,6 @@ from hrnet_jax.models.resize import resize
 from hrnet_jax.pretrained import read_weights_file, to_torch
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import ModelOptions
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
 

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import hrnet_jax
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training.config import default_config
-from hrnet_jax.training.weights import flat_variables, saved_variables
+from hrnet_jax.training.weights import flat_variables
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 
@@ -80,6 +82,11 @@ def test_predicts_and_draws_an_image():
     assert prediction["confidence"].max() <= 1 and prediction["confidence"].min() > 0
     picture = run.draw(image, prediction)
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
+
+
+def test_a_run_is_printed_in_one_line():
+    run = load_run(tiny.finished_run())
+    assert repr(run) == f"LoadedRun('segmentation/tiny', step={run.step})"
 
 
 def test_needs_neither_data_nor_the_source_of_first_weights(tmp_path):

@@ -12,6 +12,7 @@ from jax.experimental.layout import Format, Layout
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.inference import Predictor
 from hrnet_jax.models.batch_norm import batch_moments, normalize_batch
 from hrnet_jax.models.initialization import initial_variables
@@ -22,7 +23,7 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.runtime import layouts
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.task import SegmentationTask
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from hrnet_jax.training.train import train

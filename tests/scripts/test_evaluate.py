@@ -216,7 +216,10 @@ def test_predictions_are_of_the_same_faces(run, tmp_path):
         (["--workdir=a", "--truth=b"], "--truth goes with --predictions"),
         (["--predictions=a", "--truth=b", "--split=c"], "--split goes with --workdir"),
         (["--predictions=a", "--truth=b", "--step=1"], "--step goes with --workdir"),
-        (["--predictions=a", "--truth=b", "--set=c=1"], "--set goes with --workdir"),
+        (
+            ["--predictions=a", "--truth=b", "--set=c=1"],
+            "--config.KEY=VALUE goes with --workdir",
+        ),
     ],
 )
 def test_sources_do_not_mix(arguments, message, run):

@@ -88,7 +88,7 @@ REFUSED = {
     ),
     "convert with a wrong setting": (
         ["convert", "{tmp}/gone.pth", "{tmp}/new", "--set", "stride"],
-        "--set stride: expected KEY=VALUE",
+        "model option stride: expected KEY=VALUE",
     ),
     "prepare unknown": (
         ["prepare_data", "--dataset=mnist", "--data_dir={tmp}/data"],
@@ -100,7 +100,7 @@ ANSWERED = {
     "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
     + ["--config.dataset.data_dir={data}"],
     "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
-    + ["--set", "eval.batch_size=3"],
+    + ["--config.eval.batch_size=3"],
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
     + ["--out={tmp}/labels"],
     "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
@@ -18,7 +19,7 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.model import ObjectContextHead
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from tests.tiers import fast_are

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.build import build_run
-from hrnet_jax.training.config import read_config
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train

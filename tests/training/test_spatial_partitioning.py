@@ -13,6 +13,7 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.keypoints.task import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models import resize
@@ -22,7 +23,7 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from hrnet_jax.training.evaluation import make_predict_step
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from tests import tiny

@@ -10,9 +10,9 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
+from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
-from hrnet_jax.training.config import to_json
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train

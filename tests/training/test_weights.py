@@ -8,22 +8,23 @@ import pytest
 import torch
 from flax import traverse_util
 
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.inference.workdir import save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import HEAD_PATTERNS, to_torch
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import ModelOptions, default_config
 from hrnet_jax.training.train import train
 from hrnet_jax.training.weights import (
     first_variables,
     flat_variables,
     merge,
     read_weights,
-    saved_variables,
 )
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 NAME = "w18_small_v1"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.workdir.checkpoints import CheckpointOptions, Checkpoints
+from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
 META = {"dataset_info": {"name": "shapes"}}
@@ -239,7 +240,8 @@ FULL_DISK = f"""
 import resource, signal, sys
 import numpy as np
 from hrnet_jax.errors import CheckpointError
-from hrnet_jax.workdir.checkpoints import CheckpointOptions, Checkpoints
+from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.workdir.checkpoints import Checkpoints
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 checkpoints = Checkpoints(sys.argv[1], CheckpointOptions(), ("score", "max"))
