@@ -22,6 +22,7 @@ import pathlib
 import sys
 
 from hrnet_jax.config import command_line
+from hrnet_jax.config.tables import columns
 from hrnet_jax.conversion.importing import (
     ImportOptions,
     export_weights,
@@ -104,11 +105,7 @@ def list_files(text: str) -> str:
         for record in found
     ]
     head = ("file", "model", "outputs", "upsampling", "licence", "published", "source")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+    lines = columns([head, *rows])
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 
