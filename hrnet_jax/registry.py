@@ -1,6 +1,5 @@
 """Models and tasks by name."""
 
-import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,14 +15,16 @@ from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
 from hrnet_jax.keypoints.task import HeatmapTask, LandmarkTask
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.models.variants import VARIANTS, get_variant
 from hrnet_jax.segmentation.model import SegmentationHRNet, SegmentationOCR
 from hrnet_jax.segmentation.task import SegmentationTask
 
 # Family -> what follows the variant in a name -> model.
-FAMILIES: dict[str, dict[str, type[HRNet]]] = {
+FAMILIES: dict[str, dict[str, type[Model]]] = {
     "classification": {"": ClassificationHRNet},
+    "features": {"": HRNet},
     "landmarks": {"": LandmarkHRNet},
     "pose": {"": PoseHRNet},
     "pyramid": {"": PyramidHRNet},
@@ -67,7 +68,7 @@ def create_model(
     norm: NormOptions | str = NormOptions(),
     dtype: Any = jnp.float32,
     **options: Any,
-) -> HRNet:
+) -> Model:
     """Creates a model by name, for example `segmentation/w48`.
 
     Args:
@@ -91,11 +92,11 @@ def create_model(
     _check_options(name, family, options)
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
-    return family(variant, norm=norm, dtype=_compute_type(dtype), **options)
+    return family.create(variant, norm=norm, dtype=_compute_type(dtype), **options)
 
 
 def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
-    """What `create_model` had better get as `lanes` on some devices.
+    """Recommended `lanes` of `create_model` for these devices.
 
     Args:
         name: of the model.
@@ -109,7 +110,7 @@ def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
     return runtime.lanes(channels, _compute_type(dtype), mesh)
 
 
-def _find(name: str) -> tuple[type[HRNet], str]:
+def _find(name: str) -> tuple[type[Model], str]:
     """The model class behind a name, and the variant."""
     family, _, rest = name.partition("/")
     # Longest first: an empty suffix ends every name.
@@ -122,11 +123,8 @@ def _find(name: str) -> tuple[type[HRNet], str]:
     )
 
 
-def _check_options(name: str, family: type[HRNet], options: dict[str, Any]) -> None:
-    known = {field.name for field in dataclasses.fields(family)}
-    known -= {"name", "parent", "variant"}
-    if not family.representations:
-        known.discard("representation")
+def _check_options(name: str, family: type[Model], options: dict[str, Any]) -> None:
+    known = set(family.option_names())
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigError(

@@ -16,12 +16,8 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from tqdm import tqdm
-
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.inspection import inspection, model_table
-from hrnet_jax.models.representations import REPRESENTATIONS
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -41,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
         "--num_outputs", type=int, help="classes or points (default: the family's)"
     )
     parser.add_argument(
-        "--representation", choices=REPRESENTATIONS, help="default: the family's"
+        "--representation", help="v1, v1h, v2 or v2p (default: the family's)"
     )
     parser.add_argument("--json", metavar="FILE", help="write the table there too")
     parser.add_argument(
@@ -57,6 +53,11 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Prints the table, or what is asked for instead."""
     arguments = parse_arguments()
+    # Late, so that help need not wait for JAX.
+    from tqdm import tqdm
+
+    from hrnet_jax.inspection import inspection, model_table
+
     with command_line.reporting_errors():
         names = inspection.matching_names(arguments.models)
         size = inspection.parse_size(arguments.size) if arguments.size else None
@@ -88,7 +89,7 @@ def _the_one(names: list[str], option: str) -> str:
     return names[0]
 
 
-def _drawing() -> Callable[[inspection.Inspection], str]:
+def _drawing() -> Callable[..., str]:
     """What draws a network; `tools/` is not installed, but beside this folder.
 
     Raises:

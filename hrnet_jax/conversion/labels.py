@@ -8,6 +8,7 @@ from typing import Any
 
 from hrnet_jax.conversion.output_names import LABEL_NAMES, POINT_LINES, flip_pairs
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.points.custom import pairs_by_side
 from hrnet_jax.data.points.point_sets import AFLW, COFW, W300, WFLW, PointSet
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import DataError
@@ -41,7 +42,9 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
     if is_points and labels in FACES:
         return _face_info(name, FACES[labels], count)
     names = _names(labels, "point" if is_points else "class", count)
-    pairs = flip_pairs(labels) if labels in LABEL_NAMES else ()
+    # Only own names are left to tell; data sets with names here are listed whole.
+    own = labels not in LABEL_NAMES
+    pairs = pairs_by_side(names) if own else flip_pairs(labels)
     if is_points:
         empty = DatasetInfo(name, 0, (), ())
         return dataclasses.replace(

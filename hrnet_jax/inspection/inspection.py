@@ -22,8 +22,8 @@ from hrnet_jax.costs.activation_memory import (
 )
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.model import Model
 from hrnet_jax.registry import create_model, model_names
 from hrnet_jax.segmentation.model import SegmentationOCR
 
@@ -32,6 +32,7 @@ Shape = tuple[int, ...]
 # The input that each family is published with: height and width in pixels.
 DEFAULT_SIZES = {
     "classification": (224, 224),
+    "features": (224, 224),
     "landmarks": (256, 256),
     "pose": (256, 192),
     "pyramid": (800, 1344),
@@ -158,7 +159,7 @@ def default_size(name: str) -> tuple[int, int]:
 
 def build(
     name: str, outputs: int | None = None, representation: str | None = None
-) -> HRNet:
+) -> Model:
     """Creates a model with another number of outputs, whatever that is called.
 
     Args:
@@ -227,7 +228,7 @@ def inspect_model(
     )
 
 
-def parameters(model: HRNet) -> list[Parameter]:
+def parameters(model: Model) -> list[Parameter]:
     """Every array of a model, trained ones first, in the order of the network."""
     variables = variable_shapes(model)
     return [
@@ -256,7 +257,7 @@ class _Traced:
     shapes: dict[str, Any]
 
 
-def _trace(model: HRNet, variables: dict, size: tuple[int, int]) -> _Traced:
+def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
     """Traces a model once, for all that is to be known.
 
     In training mode, which shows what a backward pass will read. Inference runs the
@@ -304,7 +305,7 @@ def _published_convention(params: dict, shapes: dict) -> tuple[int, int]:
     return totals[0], totals[1]
 
 
-def _attention(model: HRNet, shapes: dict) -> int:
+def _attention(model: Model, shapes: dict) -> int:
     """The products of OCR: gathering objects, likeness, weighted sum.
 
     Each combines every pixel with every class, in the channels of pixel features,
@@ -319,7 +320,7 @@ def _attention(model: HRNet, shapes: dict) -> int:
     return math.prod(pixels[:-1]) * model.num_classes * channels
 
 
-def _output_option(model: HRNet) -> str | None:
+def _output_option(model: Model) -> str | None:
     return next((name for name in _OUTPUT_OPTIONS if hasattr(model, name)), None)
 
 

@@ -25,7 +25,7 @@ from hrnet_jax.keypoints.transforms import (
     make_eval_transform,
     make_train_transform,
 )
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 
 
@@ -88,7 +88,7 @@ class HeatmapTask:
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions | None = None,
         inference: InferenceOptions = InferenceOptions(),
@@ -314,7 +314,7 @@ class LandmarkTask(HeatmapTask):
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions = AugmentationOptions(),
         loss: LossOptions = LossOptions(),

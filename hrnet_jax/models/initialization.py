@@ -6,6 +6,7 @@ from a stream of its own, keyed by its name: a leaf's value depends on nothing
 but (seed, name, shape), so it stays the same when other parts change.
 """
 
+import functools
 import math
 import zlib
 
@@ -16,6 +17,7 @@ from flax import linen as nn
 from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.variants import VARIANTS, Variant
 
 INITIALIZERS = ("he", "official")
 
@@ -34,10 +36,21 @@ _CLASSIFIER_STD = 0.01
 def variable_shapes(model: nn.Module) -> dict:
     """Shapes and dtypes of a model's variables, without computing anything.
 
+    Equal models are traced once.
+
     Returns:
         {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`; of a model
-        with folded norms the parameters alone.
+        with folded norms the parameters alone. The dictionaries are the caller's.
     """
+    # A model knows its variant by name, and the table may change.
+    variant = VARIANTS.get(getattr(model, "variant", ""))
+    return jax.tree.map(lambda leaf: leaf, _traced_shapes(model, variant))
+
+
+@functools.lru_cache(maxsize=128)
+def _traced_shapes(model: nn.Module, variant: Variant | None) -> dict:
+    """`variable_shapes`; `variant` only tells models of one name apart."""
+    del variant
     # The last level of a deep pyramid needs a larger image than anything else.
     side = max(64, 4 * 2 ** (getattr(model, "levels", 1) - 1))
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from hrnet_jax import runtime
 from hrnet_jax.costs.machine import machine_of, make_probes, seconds_in_turns
 from hrnet_jax.costs.roofline import Roofline
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.planning import abstract
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.planning.experiment import build_experiment
-from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.state import create_state
 
 _ROUNDS = 9

@@ -8,8 +8,8 @@ from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.training.build import evaluated_splits, open_split
-from hrnet_jax.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)

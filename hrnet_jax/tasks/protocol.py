@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 
 
 class Evaluator(Protocol):
@@ -30,7 +30,7 @@ class Labelling(Protocol):
         takes_boxes: whether predictions can be asked for in boxes of the image.
     """
 
-    model: HRNet
+    model: Model
     pixel_maps: tuple[str, ...]
     takes_boxes: bool
 

@@ -18,10 +18,10 @@ from hrnet_jax.costs.hlo import HloProgram
 from hrnet_jax.models import resize
 
 MODEL = "SegmentationHRNet"
-BODY = f"{MODEL}/{MODEL}.represent/{MODEL}._branches"
-FORWARD = f"jit(train_step)/jvp({MODEL})/{MODEL}.represent/{MODEL}._branches"
+BODY = f"{MODEL}/backbone.represent/backbone._branches"
+FORWARD = f"jit(train_step)/jvp({MODEL})/backbone.represent/backbone._branches"
 BACKWARD = (
-    f"jit(jaxpr_as_fun)/transpose(jvp({MODEL}))/{MODEL}.represent/{MODEL}._branches"
+    f"jit(jaxpr_as_fun)/transpose(jvp({MODEL}))/backbone.represent/backbone._branches"
 )
 BLOCK = "jit(core_fn)/module0/branch1/jit(core_fn)/block0"
 PATHS = "jit(core_fn)/module0/exchange/exchange._path"

@@ -8,6 +8,7 @@ from hrnet_jax import runtime
 from hrnet_jax.data.stream.batches import eval_batches, train_batches
 from hrnet_jax.data.stream.feeding import device_part, to_global
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.planning import abstract
@@ -15,7 +16,6 @@ from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.registry import TASKS
 from hrnet_jax.training.build import open_split
-from hrnet_jax.training.config import read_config
 from hrnet_jax.training.state import create_state
 from tests import tiny, tiny_landmarks
 

@@ -5,10 +5,10 @@ import pytest
 
 from hrnet_jax.costs import machine
 from hrnet_jax.costs.roofline import Roofline
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.planning.cross_check import CrossCheck, cross_check
 from hrnet_jax.planning.datasets import facts_of
-from hrnet_jax.training.config import read_config
 from tests import tiny
 
 MADE_UP = CrossCheck(

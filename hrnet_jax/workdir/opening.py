@@ -1,0 +1,23 @@
+"""Opens the checkpoints of a run for reading."""
+
+import pathlib
+
+from hrnet_jax.registry import TASKS
+from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.files import CONFIG_FILE, read_json
+
+
+def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
+    """Opens the checkpoints of a run for reading, able to tell the best one.
+
+    Earlier versions did not save what ranks the checkpoints; there it is what the
+    task of the configuration ranks by.
+
+    Raises:
+        CheckpointError: if a checkpoint's metrics or the configuration are damaged.
+    """
+    path = pathlib.Path(workdir) / CONFIG_FILE
+    task = None
+    if path.is_file():
+        task = TASKS.get(read_json(path).get("task", "segmentation"))
+    return Checkpoints(workdir, best_metric=getattr(task, "best_metric", None))
