@@ -1,4 +1,4 @@
-"""Batches and states without values: what the compiler is told of them."""
+"""Batches and states without values, for the compiler."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ _FACE_IMAGE = (256, 256)
 def train_batch(
     task: Task, info: DatasetInfo, batch_size: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the train step gets, made by the task's own transform of one sample.
+    """The batch of the train step, made by the task's own transform of one sample.
 
     Raises:
         ConfigError: if batch or rows do not divide over the mesh.
@@ -43,7 +43,7 @@ def eval_batch(
     batch_size: int,
     mesh: Mesh,
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the predict step gets; see `train_batch`.
+    """The batch of the predict step; see `train_batch`.
 
     Args:
         task: what is evaluated.
