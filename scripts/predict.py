@@ -35,7 +35,6 @@ from hrnet_jax.inference.boxes import read_boxes
 from hrnet_jax.inference.folder import (
     SUMMARY_FILE,
     find_images,
-    looks_for_faces,
     predict_files,
 )
 from hrnet_jax.inference.opened import OpenedModel
@@ -120,7 +119,7 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
     where = f"see {arguments.out}/{SUMMARY_FILE}"
     if not run.task.takes_boxes:
         return [f"{len(images)} images labelled, {where}"]
-    one, many = ("face", "faces") if looks_for_faces(run) else ("person", "persons")
+    one, many = run.task.in_boxes
     nothing = f"no {one} found" if boxes is None else "no boxes given"
     lines = [
         f"{entry['image']}: {nothing}"

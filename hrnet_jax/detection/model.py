@@ -32,6 +32,11 @@ class PyramidHRNet(HRNet):
     representation: str = "v2p"
     upsample: str = "nearest"
 
+    @property
+    def min_size(self) -> int:
+        """The last level must see something of the image."""
+        return 4 * 2 ** (self.levels - 1)
+
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """Maps normalised images to the levels of the pyramid.

@@ -58,6 +58,7 @@ class PoseHRNet(HRNet):
 
     kind: ClassVar = "pose"
     representations: ClassVar = ("v1",)
+    init_with_zeros: ClassVar = ("classifier",)
 
     num_points: int = 17
     representation: str = "v1"

@@ -228,6 +228,10 @@ class HRNet(nn.Module):
     Attributes:
         kind: what the model puts out; schemes of tensor names go by it.
         representations: those that the model may be asked for.
+        auxiliary_outputs: names of outputs that only a loss looks at.
+        init_as_pytorch: parts whose kernels the official code leaves at PyTorch's
+            initial values, where it draws all others.
+        init_with_zeros: biases that the official code starts at 0.
         variant: name in `variants.VARIANTS`.
         representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
         upsample: method inside the exchange, one of `resize.EXCHANGE_METHODS`.
@@ -244,6 +248,9 @@ class HRNet(nn.Module):
 
     kind: ClassVar[str]
     representations: ClassVar[tuple[str, ...]]
+    auxiliary_outputs: ClassVar[tuple[str, ...]] = ()
+    init_as_pytorch: ClassVar[tuple[str, ...]] = ()
+    init_with_zeros: ClassVar[tuple[str, ...]] = ()
 
     variant: str
     representation: str = "v2"
@@ -256,6 +263,19 @@ class HRNet(nn.Module):
     def __post_init__(self):
         self.remat = remat_policy(self.remat)
         super().__post_init__()
+
+    @property
+    def min_size(self) -> int:
+        """Smallest side of an image that the model can see, in pixels."""
+        return 1
+
+    def attention_multiply_adds(self, shapes: dict[str, Any]) -> int:
+        """Multiply-adds of products between activations, for one image.
+
+        Args:
+            shapes: what every module outputs, by its name.
+        """
+        return 0
 
     def represent(self, images: jax.Array, train: bool) -> Maps:
         """Computes the maps of the representation.

@@ -1,5 +1,6 @@
 """HRNet for semantic segmentation, alone and with object-contextual representations."""
 
+import math
 from typing import Any, ClassVar
 
 import jax
@@ -74,6 +75,10 @@ class SegmentationOCR(HRNet):
 
     kind: ClassVar = "segmentation_ocr"
     representations: ClassVar = ("v2",)
+    auxiliary_outputs: ClassVar = ("aux",)
+    # Every layer whose name contains `cls`, `aux` or `ocr` stays at PyTorch's default
+    # (`init_weights` of `seg_hrnet_ocr.py`).
+    init_as_pytorch: ClassVar = ("aux", "ocr")
 
     num_classes: int = 19
     head_bias: bool = True
@@ -101,6 +106,18 @@ class SegmentationOCR(HRNet):
         head = ObjectContextHead(self.num_classes, self.head_bias, **common, name="ocr")
         logits = head(concatenate(maps, upsample), aux, train)
         return {"aux": aux, "logits": logits}
+
+    def attention_multiply_adds(self, shapes: dict[str, Any]) -> int:
+        """Gathering objects, likeness, weighted sum; see `HRNet`.
+
+        Each combines every pixel with every class, in the channels of pixel
+        features, keys and values.
+        """
+        pixels = shapes["ocr/pixels"].shape
+        keys = shapes["ocr/attention/key1"].shape
+        values = shapes["ocr/attention/value"].shape
+        channels = pixels[-1] + keys[-1] + values[-1]
+        return math.prod(pixels[:-1]) * self.num_classes * channels
 
 
 class ObjectContextHead(nn.Module):

@@ -15,9 +15,15 @@ from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.registry import TASKS, create_model, get_task, lanes_for
+from hrnet_jax.registry import (
+    create_model,
+    get_spec,
+    get_task,
+    lanes_for,
+    task_names,
+)
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Labelling, Task
+from hrnet_jax.tasks.protocol import Predicts, Trains
 from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
@@ -35,7 +41,7 @@ class Run:
 
     config: TrainConfig
     mesh: Mesh
-    task: Task
+    task: Trains
     train_records: Records
     num_steps: int
     schedule: Callable
@@ -111,7 +117,7 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
     )
 
 
-def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Task:
+def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Trains:
     """The task of a configuration, to be trained.
 
     Args:
@@ -124,13 +130,14 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
         ConfigError: if the task can only predict so far.
     """
     check_trainable(config)
-    kind = get_task(config.task)
-    options = _labelling_options(config)
-    return kind(
+    task_class = get_task(config.task)
+    options = _inference_options(config)
+    if task_class.pads_images:
+        options["pad_to"] = _common_size(info, splits)
+    return task_class(
         build_model(config, info),
         info,
-        loss=read_options(kind.Loss, config.loss, "loss"),
-        pad_to=_common_size(info, splits),
+        loss=read_options(task_class.Loss, config.loss, "loss"),
         **options,
     )
 
@@ -141,23 +148,23 @@ def check_trainable(config: TrainConfig) -> None:
     Raises:
         ConfigError: if it can only predict so far.
     """
-    if not hasattr(get_task(config.task), "loss"):
-        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
+    if not get_spec(config.task).trainable:
+        able = [name for name in task_names() if get_spec(name).trainable]
         raise ConfigError(
             f"config key 'task' is {config.task!r}, which predicts but cannot be "
             f"trained or evaluated yet; expected one of {', '.join(able)}"
         )
 
 
-def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:
+def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:
     """The task of a configuration, to predict for single images."""
-    options = _labelling_options(config)
+    options = _inference_options(config)
     return get_task(config.task)(build_model(config, info), info, **options)
 
 
-def _labelling_options(config: TrainConfig) -> dict[str, Any]:
+def _inference_options(config: TrainConfig) -> dict[str, Any]:
     """What the task takes to predict, and to train, besides the model."""
-    kind = get_task(config.task)
+    task_class = get_task(config.task)
     if not config.model.name.startswith(f"{config.task}/"):
         raise ConfigError(
             f"config key 'model.name' must be a {config.task} model, "
@@ -165,10 +172,10 @@ def _labelling_options(config: TrainConfig) -> dict[str, Any]:
         )
     return {
         "augmentation": read_options(
-            kind.Augmentation, config.dataset.augmentation, "dataset.augmentation"
+            task_class.Augmentation, config.dataset.augmentation, "dataset.augmentation"
         ),
         "inference": read_options(
-            kind.Inference, config.eval.inference, "eval.inference"
+            task_class.Inference, config.eval.inference, "eval.inference"
         ),
         "normalization": config.model.normalization,
     }

@@ -11,7 +11,7 @@ from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.rematerialisation import remat_policy
-from hrnet_jax.registry import get_task
+from hrnet_jax.registry import get_spec, get_task
 from hrnet_jax.training.optimizers import OptimizerOptions
 from hrnet_jax.training.schedules import ScheduleOptions
 from hrnet_jax.workdir.checkpoints import CheckpointOptions
@@ -145,7 +145,7 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: a name in `registry.TASKS`.
+        task: one of `registry.task_names()`.
         loss: a section of the task.
         batch_size: global, over all devices and micro-batches.
         num_epochs: passes over the training set, whole batches only.
@@ -217,18 +217,18 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     set from the command line. Values are those of the task's `recipe` where it has
     one, else the defaults of `TrainConfig`.
     """
-    kind = get_task(task)
+    task_class = get_task(task)
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
-    config.loss = dataclasses.asdict(kind.Loss())
-    config.dataset.augmentation = dataclasses.asdict(kind.Augmentation())
-    config.eval.inference = dataclasses.asdict(kind.Inference())
+    config.loss = dataclasses.asdict(task_class.Loss())
+    config.dataset.augmentation = dataclasses.asdict(task_class.Augmentation())
+    config.eval.inference = dataclasses.asdict(task_class.Inference())
     # None would fix the type of the key to "nothing".
     config.model.align_corners = ml_collections.config_dict.placeholder(bool)
     config.model.lanes = ml_collections.config_dict.placeholder(int)
     config.model.init_inplace_abn = ml_collections.config_dict.placeholder(bool)
     config.model.representation = ml_collections.config_dict.placeholder(str)
     config.model.upsample = ml_collections.config_dict.placeholder(str)
-    config.update_from_flattened_dict(getattr(kind, "recipe", {}))
+    config.update_from_flattened_dict(task_class.recipe)
     return config.lock()
 
 
@@ -273,7 +273,9 @@ def shorten(
     config.num_steps = 4
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
-    config.dataset.augmentation.crop_size = crop_size
+    size_option = get_spec(config.task).size_option
+    if size_option:
+        config.dataset.augmentation[size_option] = crop_size
     config.eval.batch_size = 2
     config.eval.every_steps = 2
     config.eval.pictures = 1

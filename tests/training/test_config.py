@@ -13,8 +13,8 @@ from ml_collections import config_flags
 import hrnet_jax
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.registry import TASKS
-from hrnet_jax.training.build import build_labelling, build_task
+from hrnet_jax.registry import get_task, task_names
+from hrnet_jax.training.build import build_for_inference, build_task
 from hrnet_jax.training.config import (
     CHANGEABLE,
     TrainConfig,
@@ -40,7 +40,7 @@ TASK_SECTIONS = {
 def option_classes():
     """Every options dataclass of the configuration."""
     found, todo = [], [TrainConfig]
-    for task in TASKS.values():
+    for task in map(get_task, task_names()):
         todo += [getattr(task, name) for name in TASK_SECTIONS.values()]
     while todo:
         cls = todo.pop()
@@ -76,7 +76,7 @@ def test_every_key_is_read_somewhere(cls):
     assert keys - attributes_read() == set()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", task_names())
 def test_the_defaults_are_complete_and_readable(task):
     config = default_config(task)
     options = read_config(config)
@@ -87,7 +87,7 @@ def test_the_defaults_are_complete_and_readable(task):
         for key in dotted.split("."):
             section = section[key]
         expected = {
-            field.name for field in dataclasses.fields(getattr(TASKS[task], name))
+            field.name for field in dataclasses.fields(getattr(get_task(task), name))
         }
         assert set(section) == expected
     for field in dataclasses.fields(TrainConfig):
@@ -289,4 +289,4 @@ def test_tasks_that_only_predict_say_so(task, tmp_path):
     for entry in (train, evaluate):
         with pytest.raises(ConfigError, match=message):
             entry(config, tmp_path)
-    assert build_labelling(read_config(config), info).model.kind == task
+    assert build_for_inference(read_config(config), info).model.kind == task
