@@ -1,8 +1,10 @@
 # Every target makes the virtual environment it needs; only Python 3.11 or newer
-# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS.
+# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS, CASE_LIMIT
+# (seconds of processor time that a fast test may take).
 
 VENV ?= .venv
 WORKERS ?= 2
+CASE_LIMIT ?= 15
 ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -37,10 +39,21 @@ quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes 
 	$(PY) scripts/train.py --config=experiments/quickstart.py --workdir=runs/quickstart
 	@echo "pictures: runs/quickstart/predictions, metrics: runs/quickstart/result.json"
 
+# A file's cases share what they make, so one worker runs them all.
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
+
 .PHONY: test
-test: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
-test: $(DEV_READY) ## run the tests (ARGS=tests/data, ARGS='-m slow', ...)
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)
+	$(PYTEST) --case-limit $(CASE_LIMIT) $(ARGS)
+
+.PHONY: test-all
+test-all: test test-slow ## run all tests, the fast ones first
+
+# Of what ARGS names, nothing may be slow: pytest calls that 5.
+.PHONY: test-slow
+test-slow: $(DEV_READY) ## run only the tests that `make test` leaves out
+	$(PYTEST) -m 'slow and not convert' $(ARGS) || test $$? = 5
 
 .PHONY: test-convert
 test-convert: $(DEV_READY) ## compare with timm's own models (installs torchvision and timm)

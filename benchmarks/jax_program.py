@@ -14,16 +14,17 @@ import optax
 from benchmarks.timing import Case
 from hrnet_jax import runtime
 from hrnet_jax.costs.multiply_adds import multiply_adds
+from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.losses import heatmap_mse
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.registry import create_model, lanes_for
 from hrnet_jax.runtime import layouts
 from hrnet_jax.runtime.pieces import PiecewiseProgram
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 
@@ -49,7 +50,7 @@ class Program:
     arguments: tuple
     variables: dict
     batch: dict[str, np.ndarray]
-    model: HRNet
+    model: Model
     compiled: object = None
     compile_s: float = 0.0
 
@@ -129,8 +130,8 @@ class Target:
     """
 
     key: str
-    draw: Callable[[np.random.Generator, tuple[int, int, int], HRNet], np.ndarray]
-    loss: Callable[[Any, jax.Array, HRNet], jax.Array]
+    draw: Callable[[np.random.Generator, tuple[int, int, int], Model], np.ndarray]
+    loss: Callable[[Any, jax.Array, Model], jax.Array]
 
 
 def _draw_labels(rng, shape, model) -> np.ndarray:
@@ -176,7 +177,7 @@ TRAINING_TARGETS = {
 }
 
 
-def make_batch(case: Case, model: HRNet, seed: int = 0) -> dict[str, np.ndarray]:
+def make_batch(case: Case, model: Model, seed: int = 0) -> dict[str, np.ndarray]:
     """Random normalised images and targets; one label in 50 is ignored.
 
     Targets are `class` int64 [B], `label` uint8 [B, H, W] or `heatmaps` float32
@@ -234,7 +235,7 @@ def make_program(
     return TrainProgram(step, (state, jax.device_put(batch)), variables, batch, model)
 
 
-def _loss(model: HRNet, target: Target) -> Callable:
+def _loss(model: Model, target: Target) -> Callable:
     """The loss in training mode, as `make_train_step` wants it."""
 
     def loss(variables, batch, rngs):

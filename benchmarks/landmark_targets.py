@@ -22,14 +22,15 @@ from benchmarks.timing import alternate
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.point_sets import POINT_SETS
+from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.decoding import METHODS, decode
 from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.losses import LossOptions
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 

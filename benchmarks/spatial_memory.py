@@ -36,11 +36,12 @@ from hrnet_jax import runtime
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import HRNetError
+from hrnet_jax.experiment.sections import ScheduleOptions
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.training.optimizers import make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 

@@ -14,30 +14,32 @@ Options: `:debug` runs seconds instead of minutes.
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment, make_debug
+from hrnet_jax.experiment.recipes import CPU_VARIANT, adamw_cosine
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(options, variant="w18_small_v1", debug=False)
-    config = default_config("segmentation")
-    config.dataset.augmentation.crop_size = (96, 96)
-    config.dataset.augmentation.scale_min = 0.75
-    config.dataset.augmentation.scale_max = 1.5
-    config.model.name = f"segmentation/{choice.variant}"
-    config.dataset.name = "shapes"
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.01
-    config.optimizer.decay_norms = False
-    config.schedule.name = "cosine"
-    config.schedule.learning_rate = 3e-3
-    config.schedule.warmup_steps = 20
-    config.batch_size = 16
-    config.num_steps = 320
-    config.eval.every_steps = 80
-    config.eval.batch_size = 16
-    config.checkpoint.every_steps = 80
-    config.logging.every_steps = 20
+    choice = parse_options(options, variant=CPU_VARIANT, debug=False)
+    config = experiment(
+        "segmentation",
+        adamw_cosine(3e-3, weight_decay=0.01, warmup_steps=20),
+        model={"name": f"segmentation/{choice.variant}"},
+        dataset={
+            "name": "shapes",
+            "augmentation": {
+                "crop_size": (96, 96),
+                "scale_min": 0.75,
+                "scale_max": 1.5,
+            },
+        },
+        batch_size=16,
+        num_steps=320,
+        eval={"every_steps": 80, "batch_size": 16},
+        checkpoint={"every_steps": 80},
+        logging={"every_steps": 20},
+    )
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

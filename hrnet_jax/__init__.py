@@ -16,10 +16,14 @@ if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax.data.records import open_records
     from hrnet_jax.data.registry import prepare
     from hrnet_jax.errors import HRNetError
+    from hrnet_jax.experiment.defaults import default_config
     from hrnet_jax.export.exported import open_exported
+    from hrnet_jax.export.writing import export_model
     from hrnet_jax.inference.predictor import Predictor
     from hrnet_jax.inference.workdir import LoadedRun, load_run
+    from hrnet_jax.keypoints.face_finder import find_faces
     from hrnet_jax.models.initialization import initial_variables
+    from hrnet_jax.models.normalization import normalize_images
     from hrnet_jax.registry import create_model, model_names
     from hrnet_jax.training.evaluate import evaluate
     from hrnet_jax.training.train import train
@@ -31,10 +35,14 @@ _HOMES = {
     "LoadedRun": "hrnet_jax.inference.workdir",
     "Predictor": "hrnet_jax.inference.predictor",
     "create_model": "hrnet_jax.registry",
+    "default_config": "hrnet_jax.experiment.defaults",
     "evaluate": "hrnet_jax.training.evaluate",
+    "export_model": "hrnet_jax.export.writing",
+    "find_faces": "hrnet_jax.keypoints.face_finder",
     "initial_variables": "hrnet_jax.models.initialization",
     "load_run": "hrnet_jax.inference.workdir",
     "model_names": "hrnet_jax.registry",
+    "normalize_images": "hrnet_jax.models.normalization",
     "open_exported": "hrnet_jax.export.exported",
     "open_records": "hrnet_jax.data.records",
     "prepare": "hrnet_jax.data.registry",
@@ -47,10 +55,14 @@ __all__ = [
     "LoadedRun",
     "Predictor",
     "create_model",
+    "default_config",
     "evaluate",
+    "export_model",
+    "find_faces",
     "initial_variables",
     "load_run",
     "model_names",
+    "normalize_images",
     "open_exported",
     "open_records",
     "prepare",
@@ -61,8 +73,10 @@ __all__ = [
 # Package of `_HOMES` -> the extra that brings what it needs.
 _EXTRAS = {
     "data": "prepare",
+    "experiment": "predict",
     "export": "predict",
     "inference": "predict",
+    "keypoints": "faces",
     "training": "train",
 }
 

@@ -8,7 +8,6 @@ A package that is installed offers its tasks to every script by an entry point:
     brightness = "my_package.brightness:SPEC"
 """
 
-import dataclasses
 import functools
 import importlib
 import importlib.metadata
@@ -20,7 +19,7 @@ from jax.sharding import Mesh
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.models.variants import VARIANTS, get_variant
 from hrnet_jax.tasks.protocol import Predicts
@@ -29,6 +28,7 @@ from hrnet_jax.tasks.spec import TaskSpec
 # Task -> its spec, imported when first asked for.
 _PLACES = {
     "classification": "hrnet_jax.classification:SPEC",
+    "features": "hrnet_jax.tasks.features:SPEC",
     "landmarks": "hrnet_jax.keypoints:LANDMARKS",
     "pose": "hrnet_jax.keypoints:POSE",
     "pyramid": "hrnet_jax.detection:PYRAMID",
@@ -50,9 +50,15 @@ def register(spec: TaskSpec) -> None:
     _registered[spec.name] = spec
 
 
-def task_names() -> list[str]:
-    """Every task: those of this package, of entry points and of `register`."""
+def family_names() -> list[str]:
+    """First parts of model names: of this package, entry points and `register`."""
     return sorted({*_PLACES, *_installed(), *_registered})
+
+
+def task_names(*, trainable: bool = False) -> list[str]:
+    """Every task, or those that can be trained."""
+    specs = map(get_spec, family_names())
+    return [spec.name for spec in specs if spec.task and spec.trainable >= trainable]
 
 
 def get_spec(name: str) -> TaskSpec:
@@ -69,9 +75,7 @@ def get_spec(name: str) -> TaskSpec:
         return _registered[name]
     place = _PLACES.get(name) or _installed().get(name)
     if place is None:
-        raise ConfigError(
-            f"unknown task {name!r}; expected one of {', '.join(task_names())}"
-        )
+        raise _unknown_task(name)
     return _load(name, place)
 
 
@@ -79,12 +83,18 @@ def get_task(name: str) -> type[Predicts]:
     """The class of a task, which carries its option classes.
 
     Raises:
-        ConfigError: for an unknown task, or models without a task.
+        ConfigError: for an unknown task; models without a task are none.
     """
     spec = get_spec(name)
     if spec.task is None:
-        raise ConfigError(f"{name!r} are models alone, there is no such task")
+        raise _unknown_task(name)
     return spec.task
+
+
+def _unknown_task(name: str) -> ConfigError:
+    return ConfigError(
+        f"unknown task {name!r}; expected one of {', '.join(task_names())}"
+    )
 
 
 @functools.cache
@@ -109,7 +119,7 @@ def model_names() -> list[str]:
     """Every name that `create_model` takes."""
     return [
         f"{task}/{variant}{suffix}"
-        for task in task_names()
+        for task in family_names()
         for suffix in get_spec(task).models
         for variant in VARIANTS
     ]
@@ -122,7 +132,7 @@ def create_model(
     norm: NormOptions | str = NormOptions(),
     dtype: Any = jnp.float32,
     **options: Any,
-) -> HRNet:
+) -> Model:
     """Creates a model by name, for example `segmentation/w48`.
 
     Args:
@@ -146,11 +156,11 @@ def create_model(
     _check_options(name, cls, options)
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
-    return cls(variant, norm=norm, dtype=_compute_type(dtype), **options)
+    return cls.create(variant, norm=norm, dtype=_compute_type(dtype), **options)
 
 
 def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
-    """What `create_model` had better get as `lanes` on some devices.
+    """Recommended `lanes` of `create_model` for these devices.
 
     Args:
         name: of the model.
@@ -164,7 +174,7 @@ def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
     return runtime.lanes(channels, _compute_type(dtype), mesh)
 
 
-def model_class(name: str) -> type[HRNet]:
+def model_class(name: str) -> type[Model]:
     """The class of a model.
 
     Raises:
@@ -173,11 +183,10 @@ def model_class(name: str) -> type[HRNet]:
     return _find(name)[0]
 
 
-def _find(name: str) -> tuple[type[HRNet], str]:
+def _find(name: str) -> tuple[type[Model], str]:
     """The model class behind a name, and the variant."""
     task, _, rest = name.partition("/")
-    known = task in _registered or task in _PLACES or task in _installed()
-    models = get_spec(task).models if known else {}
+    models = get_spec(task).models if task in family_names() else {}
     # Longest first: an empty suffix ends every name.
     for suffix in sorted(models, key=len, reverse=True):
         variant = rest.removesuffix(suffix) if suffix else rest
@@ -188,11 +197,8 @@ def _find(name: str) -> tuple[type[HRNet], str]:
     )
 
 
-def _check_options(name: str, cls: type[HRNet], options: dict[str, Any]) -> None:
-    known = {field.name for field in dataclasses.fields(cls)}
-    known -= {"name", "parent", "variant"}
-    if not cls.representations:
-        known.discard("representation")
+def _check_options(name: str, cls: type[Model], options: dict[str, Any]) -> None:
+    known = set(cls.option_names())
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigError(
@@ -203,9 +209,9 @@ def _check_options(name: str, cls: type[HRNet], options: dict[str, Any]) -> None
     if wanted is not None and wanted not in cls.representations:
         having = [
             other
-            for other in task_names()
+            for other in family_names()
             if any(
-                wanted in it.representations for it in get_spec(other).models.values()
+                wanted in one.representations for one in get_spec(other).models.values()
             )
         ]
         raise ConfigError(

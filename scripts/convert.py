@@ -12,7 +12,8 @@
 The model is recognised from the names and shapes of the tensors: official
 repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, HRNet-FCOS,
 HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
-its name, or from the options below. Nothing in a .pth file is ever executed; a file
+its name, or from the options below; further attributes of the model are set by
+--config.model.options.stride=2, or --set stride=2 for short. Nothing in a .pth file is ever executed; a file
 that needs that is refused.
 """
 
@@ -20,16 +21,16 @@ import argparse
 import json
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
-from hrnet_jax.config import command_line
-from hrnet_jax.conversion.importing import (
-    ImportOptions,
-    export_weights,
-    import_weights,
-)
+from hrnet_jax.config import assignments, command_line
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.resize import EXCHANGE_METHODS
-from hrnet_jax.pretrained.known import KnownFile, known_files
+
+if TYPE_CHECKING:
+    from hrnet_jax.pretrained.known import KnownFile
+
+# Of the configuration, what a weights file leaves to the user.
+_MODEL_OPTIONS = "model.options."
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -59,18 +60,15 @@ def parse_arguments() -> argparse.Namespace:
         help="data set whose class names and colours apply (cityscapes, camvid), or "
         "a text file with one name a line; by default outputs are numbered",
     )
-    reading.add_argument("--upsample", choices=EXCHANGE_METHODS, help="in the exchange")
+    reading.add_argument(
+        "--upsample",
+        metavar="METHOD",
+        help="in the exchange: bilinear, align_corners, nearest, ...",
+    )
     reading.add_argument(
         "--inplace_abn",
         action=argparse.BooleanOptionalAction,
         help="trained with InPlaceABN (master branch, files ending in _torch04)",
-    )
-    reading.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="further attribute of the model, for example stride=2",
     )
     reading.add_argument(
         "--partial",
@@ -82,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
     writing.add_argument(
         "--convention", default="official", help="whose names: official, mmseg, ..."
     )
-    arguments = parser.parse_args()
+    arguments = command_line.parse_with_changes(parser)
     if arguments.list is None and not arguments.target:
         parser.error("give a source and a target, or --list")
     return arguments
@@ -90,6 +88,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def list_files(text: str) -> str:
     """A table of the records that contain a text."""
+    from hrnet_jax.pretrained.known import known_files
+
     found = [record for record in known_files() if text in _searchable(record)]
     rows = [
         (
@@ -112,26 +112,24 @@ def list_files(text: str) -> str:
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 
-def _searchable(record: KnownFile) -> str:
+def _searchable(record: "KnownFile") -> str:
     return json.dumps(record.to_json())
 
 
-def parse_settings(assignments: list[str]) -> dict:
-    """`["stride=2"]` -> {"stride": 2}; values are JSON, or else text.
+def model_options(changes: list[str]) -> dict:
+    """`["model.options.stride=2", "levels=5"]` -> {"stride": 2, "levels": 5}.
 
     Raises:
-        ConfigError: for an assignment without `=`.
+        ConfigError: for what is not KEY=VALUE, or another key of a configuration.
     """
-    settings = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {assignment}: expected KEY=VALUE")
-        try:
-            settings[key] = json.loads(text)
-        except json.JSONDecodeError:
-            settings[key] = text
-    return settings
+    names = [change.removeprefix(_MODEL_OPTIONS) for change in changes]
+    for name in names:
+        if "." in name.partition("=")[0]:
+            raise ConfigError(
+                f"cannot set {name!r}: a weights file has no configuration yet; "
+                f"expected {_MODEL_OPTIONS}KEY=VALUE"
+            )
+    return assignments.parse(names, "model option")
 
 
 def main() -> None:
@@ -140,10 +138,21 @@ def main() -> None:
     if arguments.list is not None:
         sys.stdout.write(list_files(arguments.list) + "\n")
         return
+    # Late, so that help need not wait for JAX.
+    from hrnet_jax.conversion.importing import (
+        ImportOptions,
+        export_weights,
+        import_weights,
+    )
+
     with command_line.reporting_errors():
         if pathlib.Path(arguments.source).is_dir():
             count = export_weights(
-                arguments.source, arguments.step, arguments.target, arguments.convention
+                arguments.source,
+                arguments.step,
+                arguments.target,
+                arguments.convention,
+                arguments.changes,
             )
             sys.stdout.write(f"{count} tensors written to {arguments.target}\n")
             return
@@ -153,7 +162,7 @@ def main() -> None:
             labels=arguments.labels,
             upsample=arguments.upsample,
             inplace_abn=arguments.inplace_abn,
-            options=parse_settings(arguments.set),
+            options=model_options(arguments.changes),
             partial=arguments.partial,
         )
         imported = import_weights(arguments.source, arguments.target, options)

@@ -5,8 +5,8 @@
     python scripts/evaluate.py --predictions=CFSS_COFW68.txt --truth=test_annotations
 
 The run's own configuration is used; any of its keys can be changed, for example
---set dataset.data_dir=/data --set eval.inference.flip=true. Files of predictions
-and the folder of true points have the layout of the COFW68 benchmark.
+--config.dataset.data_dir=/data --config.eval.inference.flip=true. Files of
+predictions and the folder of true points have the layout of the COFW68 benchmark.
 
 Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -16,18 +16,8 @@ import dataclasses
 import pathlib
 import sys
 
-import numpy as np
-
 from hrnet_jax.config import command_line
-from hrnet_jax.data.points.point_sets import W300
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.keypoints import cofw68
-from hrnet_jax.keypoints.ced import draw_ced
-from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
-from hrnet_jax.registry import get_spec, task_names
-from hrnet_jax.runtime import processes
-from hrnet_jax.training.config import override
-from hrnet_jax.training.evaluate import evaluators_of_run
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
 
@@ -63,13 +53,6 @@ def parse_arguments() -> argparse.Namespace:
         help="splits to evaluate (default: the test split of the configuration)",
     )
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a key of the configuration; may be repeated",
-    )
-    parser.add_argument(
         "--out",
         type=pathlib.Path,
         help="JSON file for the metrics; of several splits, one entry each",
@@ -84,19 +67,24 @@ def parse_arguments() -> argparse.Namespace:
         type=pathlib.Path,
         help="landmarks: picture of the cumulative error distribution",
     )
-    arguments = parser.parse_args()
+    arguments = command_line.parse_with_changes(parser)
     if arguments.predictions and not arguments.truth:
         parser.error("--predictions needs --truth, the folder of true points")
-    for name in ("truth",) if arguments.workdir else ("step", "split", "set"):
+    others = ("truth",) if arguments.workdir else ("step", "split", "changes")
+    for name in others:
         if getattr(arguments, name):
+            option = "config.KEY=VALUE" if name == "changes" else name
             needed = "predictions" if arguments.workdir else "workdir"
-            parser.error(f"--{name} goes with --{needed}")
+            parser.error(f"--{option} goes with --{needed}")
     return arguments
 
 
 def main() -> None:
     """Evaluates and reports."""
     arguments = parse_arguments()
+    # Late, so that help need not wait for JAX.
+    from hrnet_jax.runtime import processes
+
     with command_line.reporting_errors_together():
         if arguments.workdir:
             splits = [name.strip() for name in (arguments.split or "").split(",")]
@@ -104,7 +92,7 @@ def main() -> None:
                 arguments.workdir,
                 arguments.step or "best",
                 splits,
-                arguments.set,
+                arguments.changes,
                 faces=bool(arguments.errors or arguments.ced),
             )
         else:
@@ -139,7 +127,13 @@ def score_run(
     Returns:
         Split -> scores.
     """
-    config = override(read_json(pathlib.Path(workdir) / CONFIG_FILE), changes)
+    from hrnet_jax.config.assignments import with_overrides
+    from hrnet_jax.experiment.defaults import with_defaults
+    from hrnet_jax.registry import get_spec
+    from hrnet_jax.training.evaluate import evaluators_of_run
+
+    config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
+    config = with_overrides(config, changes)
     faces = faces and "errors" in get_spec(config["task"]).reports
     evaluators = evaluators_of_run(config, workdir, step, [*filter(None, splits)])
     scores = {}
@@ -161,6 +155,10 @@ def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
     Raises:
         DataError: if a file is wrong, or both have not the same faces.
     """
+    from hrnet_jax.data.points.point_sets import W300
+    from hrnet_jax.keypoints import cofw68
+    from hrnet_jax.keypoints.metrics import nme, normalizer_from_points, summarize
+
     predicted = cofw68.read_predictions(predictions)
     points, _ = cofw68.read_annotations(truth)
     if len(predicted) != len(points):
@@ -203,6 +201,8 @@ def write_errors(
     Raises:
         ConfigError: if the task has none.
     """
+    from hrnet_jax.registry import get_spec, task_names
+
     faces = {split: score.errors for split, score in scores.items()}
     if None in faces.values():
         able = [name for name in task_names() if "errors" in get_spec(name).reports]
@@ -217,6 +217,10 @@ def write_errors(
         }
         write_json(errors, {"normalizer": normalizer, "errors": sorted_faces})
     if ced:
+        import numpy as np
+
+        from hrnet_jax.keypoints.ced import draw_ced
+
         curves = {
             split: np.array([*values.values()]) for split, values in faces.items()
         }

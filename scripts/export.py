@@ -12,17 +12,7 @@ is kept; <out>.json beside it says what it takes and gives.
 import argparse
 import sys
 
-from hrnet_jax import runtime
 from hrnet_jax.config import command_line
-from hrnet_jax.export.check import TOLERANCE
-from hrnet_jax.export.writing import (
-    INPUTS,
-    LAYOUTS,
-    ExportOptions,
-    Source,
-    export_model,
-)
-from hrnet_jax.inference.workdir import load_run
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,7 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--input",
         default="uint8",
-        choices=INPUTS,
+        metavar="TYPE",
         help="uint8 images, normalised inside, or float32 normalised ones",
     )
     parser.add_argument(
@@ -51,7 +41,9 @@ def parse_arguments() -> argparse.Namespace:
         "--auxiliary", action="store_true", help="also the outputs of auxiliary heads"
     )
     parser.add_argument(
-        "--layout", default="nhwc", choices=LAYOUTS, help="of images and maps, for ONNX"
+        "--layout",
+        default="nhwc",
+        help="nhwc or, for ONNX alone, nchw; of images and maps",
     )
     parser.add_argument(
         "--size", type=image_size, help="HxW of the images; ONNX needs it"
@@ -65,13 +57,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tolerance",
         type=float,
-        default=TOLERANCE,
-        help="largest error accepted, in standard deviations of an output",
+        help="largest error accepted, in standard deviations of an output "
+        "(default: 1e-5)",
     )
     parser.add_argument(
         "--platforms", default="cpu,cuda,tpu", help="that a StableHLO file runs on"
     )
-    return parser.parse_args()
+    return command_line.parse_with_changes(parser)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -85,6 +77,12 @@ def image_size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Exports and says how well the file does."""
     arguments = parse_arguments()
+    # Late, so that help need not wait for JAX.
+    from hrnet_jax import runtime
+    from hrnet_jax.export.check import TOLERANCE
+    from hrnet_jax.export.writing import ExportOptions, export_model
+    from hrnet_jax.inference.workdir import load_run
+
     with command_line.reporting_errors():
         options = ExportOptions(
             input=arguments.input,
@@ -95,23 +93,14 @@ def main() -> None:
             platforms=tuple(arguments.platforms.split(",")),
         )
         runtime.enable_compilation_cache()
-        run = load_run(arguments.workdir, arguments.step)
-        source = Source(
-            name=run.config.model.name,
-            model=run.task.model,
-            variables=run.variables,
-            info=run.info,
-            step=run.step,
-            normalization=run.config.model.normalization,
-            inference=run.config.eval.inference,
-            augmentation=run.config.dataset.augmentation,
-        )
+        run = load_run(arguments.workdir, arguments.step, changes=arguments.changes)
+        tolerance = arguments.tolerance
         check = export_model(
-            source,
+            run,
             arguments.out,
             options,
             check_size=arguments.check_size,
-            tolerance=arguments.tolerance,
+            tolerance=TOLERANCE if tolerance is None else tolerance,
         )
     sys.stdout.write(f"{arguments.out}: {check}\n")
 

@@ -80,11 +80,11 @@ def _plans() -> str:
     """Compiles for all slices; the table."""
     import jax
 
-    from hrnet_jax.planning import picture, report, topologies
+    from hrnet_jax.experiment.schema import read_config
+    from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
     from hrnet_jax.training.build import check_trainable
-    from hrnet_jax.training.config import read_config
 
     config = read_config(_CONFIG.value)
     check_trainable(config)
@@ -107,7 +107,7 @@ def _plans() -> str:
         pathlib.Path(_OUT.value).write_text(text + "\n")
     if _PICTURE.value:
         title = f"{config.model.name}, {config.precision}: train step"
-        picture.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
+        drawing.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
     return report.format_plans(plans, experiment, data)
 
 
@@ -127,9 +127,9 @@ def _cache_folder() -> pathlib.Path:
 
 def _check() -> str:
     """Predicts and measures a train step on this machine."""
+    from hrnet_jax.experiment.schema import read_config
     from hrnet_jax.planning.cross_check import cross_check
     from hrnet_jax.planning.datasets import facts_of
-    from hrnet_jax.training.config import read_config
 
     config = read_config(_CONFIG.value)
     facts = facts_of(config, _EXAMPLES.value, _OUTPUTS.value)

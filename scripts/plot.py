@@ -9,7 +9,6 @@ import argparse
 import sys
 
 from hrnet_jax.config import command_line
-from hrnet_jax.training.curves import draw_curves
 
 
 def main() -> None:
@@ -21,6 +20,9 @@ def main() -> None:
     parser.add_argument("--metric", default="mean_iou", help="evaluation metric")
     parser.add_argument("--out", required=True, help="picture to write")
     arguments = parser.parse_args()
+    # Late, so that help need not wait for matplotlib.
+    from hrnet_jax.training.curves import draw_curves
+
     with command_line.reporting_errors():
         draw_curves(arguments.workdir, arguments.metric, arguments.out)
     sys.stdout.write(f"{arguments.out}\n")

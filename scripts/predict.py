@@ -26,20 +26,13 @@ scripts/convert.py.
 import argparse
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
-from hrnet_jax import runtime
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.export.exported import FORMATS, open_exported
-from hrnet_jax.inference.boxes import read_boxes
-from hrnet_jax.inference.folder import (
-    SUMMARY_FILE,
-    find_images,
-    predict_files,
-)
-from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.inference.video import predict_video
-from hrnet_jax.inference.workdir import load_run
+
+if TYPE_CHECKING:
+    from hrnet_jax.inference.opened import OpenedModel
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,20 +59,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--step", default="best", help="best, latest or a number")
     parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a key of the configuration, such as eval.inference.flip=true; "
-        "may be repeated",
-    )
-    parser.add_argument(
         "--pad_multiple",
         type=int,
         default=1,
         help="pad sides to multiples of this, so that similar sizes compile once",
     )
-    return parser.parse_args()
+    return command_line.parse_with_changes(parser)
 
 
 def main() -> None:
@@ -93,23 +78,32 @@ def main() -> None:
     sys.stdout.write("\n".join([*lines, ""]))
 
 
-def open_model(arguments: argparse.Namespace) -> OpenedModel:
+def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     """The model of --workdir."""
+    from hrnet_jax import runtime
+    from hrnet_jax.export.exported import FORMATS, open_exported
+    from hrnet_jax.inference.workdir import load_run
+
     runtime.enable_compilation_cache()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:
-        if arguments.set:
-            raise ConfigError("--set goes with a work directory, not with a file")
+        if arguments.changes:
+            raise ConfigError(
+                "--config.KEY=VALUE goes with a work directory, not with a file"
+            )
         return open_exported(arguments.workdir)
     return load_run(
         arguments.workdir,
         arguments.step,
         pad_multiple=arguments.pad_multiple,
-        changes=arguments.set,
+        changes=arguments.changes,
     )
 
 
 def predict_images(arguments: argparse.Namespace) -> list[str]:
     """Predicts for --images; returns what to print."""
+    from hrnet_jax.inference.boxes import read_boxes
+    from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
+
     if arguments.max_frames is not None:
         raise ConfigError("--max_frames goes with --video, not with --images")
     images = find_images(arguments.images)
@@ -133,6 +127,8 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
 
 def predict_frames(arguments: argparse.Namespace) -> list[str]:
     """Predicts for --video; returns what to print."""
+    from hrnet_jax.inference.video import predict_video
+
     if arguments.boxes is not None:
         raise ConfigError("--boxes goes with --images; videos are searched for faces")
     source = arguments.video

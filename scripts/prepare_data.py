@@ -22,7 +22,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import assignments, command_line
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.summary import summarize
@@ -76,7 +76,9 @@ def run(argv: Sequence[str] | None = None) -> None:
         args.overwrite,
         save_as=args.name,
         progress=True,
-        **registry.parse_options(args.dataset, args.option),
+        **assignments.parse(
+            args.option, "--option", registry.option_kinds(args.dataset)
+        ),
     )
     now = find_prepared(name, args.data_dir)
     if before is not None and not args.overwrite:

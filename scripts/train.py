@@ -15,9 +15,6 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from hrnet_jax.config import command_line, experiment_flags
-from hrnet_jax.runtime import processes
-from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
-from hrnet_jax.training.train import train
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment file, with options after a colon."
@@ -29,6 +26,11 @@ def main(argv: list[str]) -> None:
     """Runs the experiment."""
     if len(argv) > 1:
         sys.exit(f"error: unexpected argument {argv[1]!r}")
+    # Late, so that help need not wait for JAX.
+    from hrnet_jax.runtime import processes
+    from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
+    from hrnet_jax.training.train import train
+
     stopped = None
     with command_line.reporting_errors_together(saves_on_sigterm=True):
         try:

@@ -13,10 +13,22 @@ os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 import pytest
 
 from hrnet_jax import runtime
+from tests import case_times
+from tests.tiers import longest_first
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
+
+
+def pytest_addoption(pluginmanager):
+    """Adds the options and hooks that know what a case costs."""
+    pluginmanager.register(case_times)
+
+
+def pytest_collection_modifyitems(items):
+    """Has workers begin with the longest files."""
+    longest_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,18 @@ import pytest
 
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.registry import prepare
+from hrnet_jax.experiment.defaults import to_json
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model, get_task
 from hrnet_jax.segmentation.model import SegmentationOCR
-from hrnet_jax.training.config import read_config, to_json
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny
+from tests.tiers import fast_are
 
 FOLDER = tiny.ROOT / "experiments"
-# Of each labelling task one run trains the network that its user gets, the others a
-# tiny one: what they bind differs, and not the network.
-WHOLE = {"quickstart.py", "landmarks/w300.py", "segmentation/cityscapes.py:ocr"}
+RUN_FAST = ["quickstart.py", "landmarks/w300.py"]
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py"))
 
 
@@ -177,21 +177,33 @@ def test_norms_of_cityscapes_follow_the_branch_of_the_model():
     assert config("ocr").model.norm_momentum == 0.1
 
 
-@pytest.mark.parametrize("name", [*FILES, "segmentation/cityscapes.py:ocr"])
+@pytest.mark.parametrize(
+    "name", fast_are(RUN_FAST, [*FILES, "segmentation/cityscapes.py:ocr"])
+)
 def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch):
-    if name not in WHOLE:
-        monkeypatch.setitem(VARIANTS, "w18_small_v1", tiny.VARIANT)
+    # What experiments bind differs, and not the network.
+    monkeypatch.setitem(VARIANTS, "w18_small_v1", tiny.VARIANT)
+    check_debug_run(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*RUN_FAST, "segmentation/cityscapes.py:ocr"])
+def test_debug_runs_train_the_network_that_users_get(name, tmp_path):
+    check_debug_run(name, tmp_path)
+
+
+def check_debug_run(name, folder):
     name, _, option = name.partition(":")
     config = load(name).get_config(f"{option},debug")
     # For laptops, as for this test.
     expected = "/w18_small_v1_ocr" if option else "/w18_small_v1"
     assert config.model.name.endswith(expected)
     assert config.num_steps <= 10
-    config.dataset.data_dir = prepare_tiny(config.dataset.name, tmp_path)
+    config.dataset.data_dir = prepare_tiny(config.dataset.name, folder)
     config.mesh.data = 1
     config.logging.progress = False
     config.logging.tensorboard = False
-    workdir = tmp_path / "run"
+    workdir = folder / "run"
     metrics = train(config, workdir)
     best = get_task(config.task).best_metric[0]
     assert np.isfinite(metrics[best])

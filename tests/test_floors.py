@@ -27,6 +27,13 @@ NARROWER = {
         | {"data.info", "data.files"}
         for task in TASKS
     },
+    # Opened on machines without data and optimizers.
+    "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
+    | {"data.info"},
+    "workdir": {"errors", "runtime", "config", "registry", "experiment", "data.info"},
+    "inference": {"errors", "runtime", "config", "imaging", "models", "pretrained"}
+    | {"data.info", "data.files", "tasks", "registry", "experiment", "workdir"}
+    | TASKS,
 }
 
 

@@ -17,9 +17,9 @@ import jax
 import ml_collections
 import numpy as np
 
+from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS, Variant
-from hrnet_jax.training.config import default_config
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -30,6 +30,7 @@ os.environ["HRNET_JAX_CACHE"] = str(ROOT / ".cache" / "xla-tests")
 TRAIN_IMAGES = 12
 VAL_IMAGES = 6
 SIZE = 64
+BEST_STEP = 4
 
 # Loop, checkpoints and evaluation do the same with any network; this one is
 # traced in a second. Tests that use it add it to the table while they run.
@@ -50,7 +51,7 @@ def _tiny_config() -> ml_collections.ConfigDict:
     config.dataset.name = "shapes"
     config.dataset.augmentation.crop_size = (32, 32)
     config.optimizer.ema_decay = 0.9
-    config.schedule.learning_rate = 0.05
+    config.schedule.learning_rate = 0.2
     config.batch_size = 8
     config.num_steps = 8
     config.eval.every_steps = 4
@@ -93,11 +94,15 @@ def data_dir() -> pathlib.Path:
 
 @functools.cache
 def finished_run() -> pathlib.Path:
-    """Work directory of the tiny run, never interrupted; read only."""
+    """Work directory of the tiny run, never interrupted; read only.
+
+    Its best step is not its last, so that nobody takes one for the other.
+    """
     from hrnet_jax.training.train import train
 
     workdir = session_dir() / "finished"
     train(config(), workdir)
+    assert result(workdir)["step"] == BEST_STEP
     return workdir
 
 
@@ -106,9 +111,18 @@ def copy_of_finished_run(folder: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(shutil.copytree(finished_run(), folder / "copy"))
 
 
+def forget_ranking(workdir: pathlib.Path) -> pathlib.Path:
+    """Makes checkpoints those of an earlier version, which did not say what is best."""
+    for path in workdir.glob("checkpoints/*/meta/metadata"):
+        meta = json.loads(path.read_text())
+        del meta["best_metric"]
+        path.write_text(json.dumps(meta))
+    return workdir
+
+
 def state(workdir: pathlib.Path, step: int | str = "latest") -> dict[str, np.ndarray]:
     """Every array of a checkpoint by its path."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     tree = checkpoints.restore_arrays(checkpoints.resolve(step))
     checkpoints.close()
     leaves = jax.tree_util.tree_leaves_with_path(tree)

@@ -5,8 +5,8 @@ import pathlib
 
 import ml_collections
 
+from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training.config import default_config
 from tests import tiny
 
 

@@ -4,6 +4,7 @@ Each of them runs a script that knows the tiny network, after an accident was
 prepared: `python tests/together.py ACCIDENT scripts/train.py ...`
 """
 
+import contextlib
 import os
 import pathlib
 import runpy
@@ -16,20 +17,31 @@ import jax
 import numpy as np
 
 from tests import tiny
+from tests.doubles import double_precision
 
 LAUNCHER = str(tiny.ROOT / "scripts" / "launch_local.py")
 
 
 def launch(
-    processes: int, accident: str, script: str, *arguments: str
+    processes: int, accident: str, script: str, *arguments: str, doubles: bool = False
 ) -> subprocess.CompletedProcess:
-    """Runs a script in several processes, to their end."""
+    """Runs a script in several processes, to their end.
+
+    Args:
+        processes: how many.
+        accident: one of `ACCIDENTS`.
+        script: its name.
+        *arguments: of the script.
+        doubles: whether they compute in double precision.
+    """
     command = [str(tiny.ROOT / "scripts" / f"{script}.py"), *arguments]
     return subprocess.run(
         [sys.executable, LAUNCHER, f"--processes={processes}", "--"]
         + [__file__, accident, *command],
         # What the launcher keeps of failures goes with the session.
-        env=tiny.environment(TMPDIR=str(tiny.session_dir())),
+        env=tiny.environment(
+            TMPDIR=str(tiny.session_dir()), JAX_ENABLE_X64=str(int(doubles))
+        ),
         capture_output=True,
         text=True,
         timeout=900,
@@ -116,4 +128,5 @@ if __name__ == "__main__":
     tiny.get_config()
     ACCIDENTS[name]()
     sys.argv = [script, *rest]
-    runpy.run_path(script, run_name="__main__")
+    with double_precision() if jax.config.jax_enable_x64 else contextlib.nullcontext():
+        runpy.run_path(script, run_name="__main__")

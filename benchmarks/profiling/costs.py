@@ -13,7 +13,7 @@ import re
 
 import numpy as np
 
-from benchmarks.profiling.hlo import HloProgram, Instruction, Shape
+from hrnet_jax.costs.hlo import HloProgram, Instruction, Shape
 
 
 def _words(text: str) -> frozenset[str]:

@@ -17,21 +17,23 @@ Options: `variant` (`w18`), `debug` (seconds, on generated faces:
 
 import ml_collections
 
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment
+from hrnet_jax.experiment.recipes import (
+    from_imagenet,
+    make_debug_on_faces,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", debug=False)
-    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
-    config = default_config("landmarks")
-    config.model.name = f"landmarks/{variant}"
-    config.model.init_skip = HEAD_PATTERNS
-    config.dataset.name = "cofw"
-    config.dataset.eval_split = "test"
+    config = experiment(
+        "landmarks",
+        from_imagenet(f"landmarks/{variant_of(choice, 'w18')}"),
+        dataset={"name": "cofw", "eval_split": "test"},
+    )
     if choice.debug:
-        config.dataset.name = "faces_29"
-        config.dataset.eval_split = "val"
-        shorten(config)
+        make_debug_on_faces(config, 29)
     return config

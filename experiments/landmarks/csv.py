@@ -28,30 +28,30 @@ Options: `variant` (`w18`), `debug` (seconds, to see that everything fits togeth
 
 import ml_collections
 
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment, make_debug
+from hrnet_jax.experiment.recipes import (
+    adamw_cosine,
+    dark_and_flip,
+    from_imagenet,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", debug=False)
-    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
-    config = default_config("landmarks")
-    config.model.name = f"landmarks/{variant}"
-    config.model.init_skip = HEAD_PATTERNS
-    config.model.norm_momentum = 0.1
-    config.dataset.name = "landmarks_csv"
-    config.dataset.augmentation.shift = 0.05
-    config.dataset.augmentation.photometric = True
-    config.eval.inference.decoding = "dark"
-    config.eval.inference.flip = True
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.decay_norms = False
-    config.schedule.name = "cosine"
-    config.schedule.learning_rate = 1e-3
-    config.schedule.warmup_steps = 200
-    config.num_epochs = 100
+    config = experiment(
+        "landmarks",
+        from_imagenet(f"landmarks/{variant_of(choice, 'w18')}", norm_momentum=0.1),
+        adamw_cosine(1e-3, weight_decay=0.05, warmup_steps=200),
+        dark_and_flip(),
+        dataset={
+            "name": "landmarks_csv",
+            "augmentation": {"shift": 0.05, "photometric": True},
+        },
+        num_epochs=100,
+    )
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

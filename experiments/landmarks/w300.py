@@ -26,45 +26,40 @@ Options: `variant` (`w18`), `fast`, `debug` (seconds, on generated faces:
 
 import ml_collections
 
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment
+from hrnet_jax.experiment.recipes import (
+    adamw_cosine,
+    dark_and_flip,
+    from_imagenet,
+    make_debug_on_faces,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", fast=False, debug=False)
-    small = choice.fast or choice.debug
-    variant = choice.variant or ("w18_small_v1" if small else "w18")
-    config = default_config("landmarks")
-    config.model.name = f"landmarks/{variant}"
-    config.model.init_skip = HEAD_PATTERNS
-    config.dataset.name = "w300"
-    config.dataset.eval_split = "common"
-    config.loss.sigma = 1.0
-    config.eval.inference.dark_sigma = 1.0
-    if choice.fast:
-        _make_fast(config)
+    # From random weights on a CPU: small crops, decoded between their coarse cells.
+    fast = (
+        adamw_cosine(2e-3, weight_decay=0.05, warmup_steps=100, ema_decay=0.99),
+        dark_and_flip(),
+        {
+            "model": {"norm_momentum": 0.1},
+            "dataset": {"augmentation": {"crop_size": (160, 160), "photometric": True}},
+            "num_steps": 7000,
+            "eval": {"every_steps": 1000},
+            "checkpoint": {"every_steps": 500},
+        },
+    )
+    config = experiment(
+        "landmarks",
+        from_imagenet(f"landmarks/{variant_of(choice, 'w18')}"),
+        *(fast if choice.fast else ()),
+        dataset={"name": "w300", "eval_split": "common"},
+        loss={"sigma": 1.0},
+        eval={"inference": {"dark_sigma": 1.0}},
+    )
     if choice.debug:
-        config.dataset.name = "faces_68"
-        config.dataset.eval_split = "val"
-        shorten(config)
+        make_debug_on_faces(config, 68)
     return config
-
-
-def _make_fast(config: ml_collections.ConfigDict) -> None:
-    """From random weights on a CPU: small crops, decoded between their coarse cells."""
-    config.dataset.augmentation.crop_size = (160, 160)
-    config.dataset.augmentation.photometric = True
-    config.eval.inference.decoding = "dark"
-    config.eval.inference.flip = True
-    config.model.norm_momentum = 0.1
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.decay_norms = False
-    config.optimizer.ema_decay = 0.99
-    config.schedule.name = "cosine"
-    config.schedule.learning_rate = 2e-3
-    config.schedule.warmup_steps = 100
-    config.num_steps = 7000
-    config.eval.every_steps = 1000
-    config.checkpoint.every_steps = 500

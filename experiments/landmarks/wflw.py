@@ -22,32 +22,31 @@ the flip test instead of the paper's recipe), `debug` (seconds, on generated fac
 
 import ml_collections
 
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment
+from hrnet_jax.experiment.recipes import (
+    adamw_cosine,
+    dark_and_flip,
+    from_imagenet,
+    make_debug_on_faces,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", modern=False, debug=False)
-    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
-    config = default_config("landmarks")
-    config.model.name = f"landmarks/{variant}"
-    config.model.init_skip = HEAD_PATTERNS
-    config.dataset.name = "wflw"
-    config.dataset.eval_split = "test"
-    if choice.modern:
-        config.loss.name = "adaptive_wing"
-        config.loss.foreground = 10.0
-        config.eval.inference.decoding = "dark"
-        config.eval.inference.flip = True
-        config.optimizer.name = "adamw"
-        config.optimizer.weight_decay = 0.01
-        config.optimizer.decay_norms = False
-        config.schedule.name = "cosine"
-        config.schedule.learning_rate = 5e-4
-        config.schedule.warmup_steps = 500
+    modern = (
+        adamw_cosine(5e-4, weight_decay=0.01, warmup_steps=500),
+        dark_and_flip(),
+        {"loss": {"name": "adaptive_wing", "foreground": 10.0}},
+    )
+    config = experiment(
+        "landmarks",
+        from_imagenet(f"landmarks/{variant_of(choice, 'w18')}"),
+        *(modern if choice.modern else ()),
+        dataset={"name": "wflw", "eval_split": "test"},
+    )
     if choice.debug:
-        config.dataset.name = "faces_98"
-        config.dataset.eval_split = "val"
-        shorten(config)
+        make_debug_on_faces(config, 98)
     return config

@@ -19,7 +19,9 @@ Options: `variant`, `debug` (seconds instead of hours).
 
 import ml_collections
 
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment, make_debug, update
+from hrnet_jax.experiment.recipes import CPU_VARIANT, adamw
 
 # Cube roots of the median-frequency weights of SegNet (Badrinarayanan et al.
 # 2017): rare classes count more, but far less than in proportion. With square
@@ -38,40 +40,45 @@ CLASS_WEIGHTS = (
     1.94,  # Bicyclist
 )
 
+# What changes where there is time for a larger variant.
+ACCELERATOR = {
+    "num_steps": 20_000,
+    "dataset": {"augmentation": {"crop_size": (360, 480), "scale_min": 0.5}},
+    "eval": {"every_steps": 1000},
+    "checkpoint": {"every_steps": 1000},
+}
+
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(options, variant="w18_small_v1", debug=False)
-    config = default_config("segmentation")
-    config.loss.class_weights = CLASS_WEIGHTS
-    config.dataset.augmentation.crop_size = (240, 320)
-    # Smaller than two thirds, an image no longer fills this crop.
-    config.dataset.augmentation.scale_min = 0.7
-    config.dataset.augmentation.scale_max = 1.5
-    config.dataset.augmentation.scale_step = 0.0
-    # The test set has a sequence at dusk, the training set has little of that.
-    config.dataset.augmentation.photometric = True
-    config.model.name = f"segmentation/{choice.variant}"
-    config.dataset.name = "camvid"
-    config.dataset.test_split = "test"
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.05
-    config.optimizer.decay_norms = False
-    config.optimizer.ema_decay = 0.99
-    config.schedule.name = "poly"
-    config.schedule.learning_rate = 2e-3
-    config.schedule.warmup_steps = 100
-    config.batch_size = 8
-    config.num_steps = 1900
-    config.eval.every_steps = 600
-    config.eval.inference.flip = True
-    config.checkpoint.every_steps = 200
-    if choice.variant != "w18_small_v1":
-        config.num_steps = 20_000
-        config.dataset.augmentation.crop_size = (360, 480)
-        config.dataset.augmentation.scale_min = 0.5
-        config.eval.every_steps = 1000
-        config.checkpoint.every_steps = 1000
+    choice = parse_options(options, variant=CPU_VARIANT, debug=False)
+    config = experiment(
+        "segmentation",
+        adamw(
+            2e-3, weight_decay=0.05, warmup_steps=100, schedule="poly", ema_decay=0.99
+        ),
+        model={"name": f"segmentation/{choice.variant}"},
+        dataset={
+            "name": "camvid",
+            "test_split": "test",
+            "augmentation": {
+                "crop_size": (240, 320),
+                # Smaller than two thirds, an image no longer fills this crop.
+                "scale_min": 0.7,
+                "scale_max": 1.5,
+                "scale_step": 0.0,
+                # The test set has a sequence at dusk, the training set little of that.
+                "photometric": True,
+            },
+        },
+        loss={"class_weights": CLASS_WEIGHTS},
+        batch_size=8,
+        num_steps=1900,
+        eval={"every_steps": 600, "inference": {"flip": True}},
+        checkpoint={"every_steps": 200},
+    )
+    if choice.variant != CPU_VARIANT:
+        update(config, ACCELERATOR)
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

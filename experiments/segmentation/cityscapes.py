@@ -27,31 +27,38 @@ Options: `variant`, `ocr`, `ohem` (hard example mining), `debug`.
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
 from hrnet_jax.data.sources.cityscapes import CLASS_WEIGHTS
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.experiment.defaults import experiment, make_debug
+from hrnet_jax.experiment.recipes import (
+    from_imagenet,
+    official_sgd_poly,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", ocr=False, ohem=False, debug=False)
-    variant = choice.variant or ("w18_small_v1" if choice.debug else "w48")
-    config = default_config("segmentation")
-    config.model.name = f"segmentation/{variant}{'_ocr' if choice.ocr else ''}"
-    config.model.norm_momentum = 0.1 if choice.ocr else 0.01
-    config.model.init_skip = HEAD_PATTERNS
-    config.dataset.name = "cityscapes"
-    config.dataset.augmentation.crop_size = (512, 1024)
-    config.dataset.augmentation.base_size = 2048
-    config.loss.name = "ohem" if choice.ohem else "cross_entropy"
-    config.loss.class_weights = CLASS_WEIGHTS
-    config.schedule.learning_rate = 0.01
-    config.schedule.official_offset = True
-    config.batch_size = 12
-    config.num_epochs = 484
-    config.eval.every_steps = 2000
-    config.checkpoint.every_steps = 1000
+    head, norm_momentum = ("_ocr", 0.1) if choice.ocr else ("", 0.01)
+    config = experiment(
+        "segmentation",
+        from_imagenet(f"segmentation/{variant_of(choice, 'w48')}{head}", norm_momentum),
+        official_sgd_poly(0.01),
+        dataset={
+            "name": "cityscapes",
+            "augmentation": {"crop_size": (512, 1024), "base_size": 2048},
+        },
+        loss={
+            "name": "ohem" if choice.ohem else "cross_entropy",
+            "class_weights": CLASS_WEIGHTS,
+        },
+        batch_size=12,
+        num_epochs=484,
+        eval={"every_steps": 2000},
+        checkpoint={"every_steps": 1000},
+    )
     if choice.debug:
         config.dataset.augmentation.base_size = 256
-        shorten(config, crop_size=(64, 128))
+        make_debug(config, crop_size=(64, 128))
     return config

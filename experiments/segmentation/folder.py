@@ -26,30 +26,32 @@ everything fits together).
 
 import ml_collections
 
-from hrnet_jax.pretrained import HEAD_PATTERNS
-from hrnet_jax.training.config import default_config, parse_options, shorten
+from hrnet_jax.config.assignments import parse_options
+from hrnet_jax.experiment.defaults import experiment, make_debug
+from hrnet_jax.experiment.recipes import adamw, from_imagenet, variant_of
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
     choice = parse_options(options, variant="", ocr=False, debug=False)
-    variant = choice.variant or ("w18_small_v1" if choice.debug else "w18")
-    config = default_config("segmentation")
-    config.model.name = f"segmentation/{variant}{'_ocr' if choice.ocr else ''}"
-    config.model.init_skip = HEAD_PATTERNS
-    config.dataset.name = "segmentation_folder"
-    config.dataset.augmentation.crop_size = (512, 512)
-    config.dataset.augmentation.scale_max = 2.0
-    config.dataset.augmentation.scale_step = 0.0
-    config.dataset.augmentation.photometric = True
-    config.optimizer.name = "adamw"
-    config.optimizer.weight_decay = 0.01
-    config.optimizer.decay_norms = False
-    config.schedule.learning_rate = 1e-3
-    config.schedule.warmup_steps = 200
-    config.batch_size = 8
-    config.num_epochs = 100
-    config.eval.batch_size = 1
+    head = "_ocr" if choice.ocr else ""
+    config = experiment(
+        "segmentation",
+        from_imagenet(f"segmentation/{variant_of(choice, 'w18')}{head}"),
+        adamw(1e-3, weight_decay=0.01, warmup_steps=200, schedule="poly"),
+        dataset={
+            "name": "segmentation_folder",
+            "augmentation": {
+                "crop_size": (512, 512),
+                "scale_max": 2.0,
+                "scale_step": 0.0,
+                "photometric": True,
+            },
+        },
+        batch_size=8,
+        num_epochs=100,
+        eval={"batch_size": 1},
+    )
     if choice.debug:
-        shorten(config)
+        make_debug(config)
     return config

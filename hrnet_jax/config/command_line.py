@@ -1,5 +1,6 @@
-"""What all command lines share: readable logs and one-line errors."""
+"""What all command lines share: overrides, readable logs and one-line errors."""
 
+import argparse
 import contextlib
 import logging
 import os
@@ -12,6 +13,37 @@ from hrnet_jax.errors import ConfigError, HRNetError
 
 # Exit code for wrong input.
 INPUT_ERROR = 2
+
+
+_OVERRIDE = "--config."
+
+
+def parse_with_changes(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Reads a command line that may change keys of a run's configuration.
+
+    They are written as `scripts/train.py` takes them, `--config.KEY=VALUE`; `--set
+    KEY=VALUE` is the same. `changes` of the result lists them as `KEY=VALUE`.
+    """
+    group = parser.add_argument_group(
+        "configuration",
+        "--config.KEY=VALUE changes a key of the run's configuration, for example "
+        "--config.eval.inference.flip=true; may be repeated.",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="changes",
+        metavar="KEY=VALUE",
+        help="the same as --config.KEY=VALUE",
+    )
+    return parser.parse_args([_as_set(argument) for argument in sys.argv[1:]])
+
+
+def _as_set(argument: str) -> str:
+    if argument.startswith(_OVERRIDE):
+        return f"--set={argument.removeprefix(_OVERRIDE)}"
+    return argument
 
 
 @contextlib.contextmanager

@@ -53,12 +53,16 @@ def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
 def unknown_key_message(dotted: str, key: str, known: Iterable[str]) -> str:
     """One line that names the key, the nearest known one, and all known ones."""
     known = sorted(known)
-    close = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
     return (
-        f"config key {dotted!r} is not read by anything{hint} "
+        f"config key {dotted!r} is not read by anything{nearest(key, known)} "
         f"(known keys here: {', '.join(known) or 'none'})"
     )
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """The end of a message that names the known key most like a wrong one."""
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _convert(value: Any, hint: Any, dotted: str) -> Any:

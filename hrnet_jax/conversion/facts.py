@@ -160,7 +160,7 @@ def _upsampling(
         options["upsample"] = record.upsample
         return []
     # The names may be those of another head, or of none.
-    published = find_scheme(model_class(model).kind, scheme.convention) or scheme
+    published = find_scheme(model_class(model).output_kind, scheme.convention) or scheme
     if not published.upsample:
         return []
     options["upsample"] = published.upsample

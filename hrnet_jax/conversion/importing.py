@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,20 @@ from flax import traverse_util
 
 from hrnet_jax.conversion.facts import Facts, gather_facts
 from hrnet_jax.conversion.labels import known_labels, label_info
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
 from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
-from hrnet_jax.pretrained.fit import Transfer, transfer
+from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.known import RECORD_FILE
+from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import create_model, get_spec
-from hrnet_jax.training.config import default_config
 from hrnet_jax.workdir.files import write_json
 
 
@@ -109,8 +111,16 @@ def export_weights(
     step: int | str,
     path: str | os.PathLike,
     convention: str = "official",
+    changes: Sequence[str] = (),
 ) -> int:
     """Writes a run's weights as a state dict that a PyTorch code base loads.
+
+    Args:
+        workdir: of a run.
+        step: `best`, `latest` or a number.
+        path: of the new file.
+        convention: whose names the tensors get.
+        changes: of the run's configuration, see `load_run`.
 
     Returns:
         The number of tensors written.
@@ -119,7 +129,7 @@ def export_weights(
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    run = load_run(workdir, step)
+    run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
     return len(tensors)
@@ -127,7 +137,7 @@ def export_weights(
 
 def _convert(
     tensors: Mapping[str, np.ndarray],
-    model: HRNet,
+    model: Model,
     facts: Facts,
     options: ImportOptions,
 ) -> tuple[dict, Transfer]:
@@ -138,6 +148,8 @@ def _convert(
         flat = traverse_util.flatten_dict(initial, sep="/")
         merged, moved = transfer(flat, arrays, unknown)
         return traverse_util.unflatten_dict(merged, sep="/"), moved
+    # Before what follows is answered with --partial, which would not help here.
+    check_values(unwrap(tensors))
     try:
         variables = from_torch(tensors, model, inplace_abn=facts.inplace_abn)
     except WeightsError as error:
@@ -150,7 +162,7 @@ def _save(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
     facts: Facts,
-    model: HRNet,
+    model: Model,
     variables: dict,
     moved: Transfer,
     labels: str,

@@ -5,6 +5,7 @@ import pathlib
 
 from hrnet_jax.conversion.output_names import LABEL_NAMES, POINT_LINES, flip_pairs
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.points.custom import pairs_by_side
 from hrnet_jax.data.points.point_sets import AFLW, COFW, W300, WFLW, PointSet
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import DataError
@@ -74,10 +75,12 @@ def _outputs(labels: str, what: str) -> OutputNames:
         )
     if labels in SOURCES:
         table = _class_table(labels)
-        return OutputNames(tuple(table), palette=_palette(table))
+        pairs = pairs_by_side(tuple(table))
+        return OutputNames(tuple(table), palette=_palette(table), flip_pairs=pairs)
     if path.is_file():
         lines = path.read_text().splitlines()
-        return OutputNames(tuple(line.strip() for line in lines if line.strip()))
+        names = tuple(line.strip() for line in lines if line.strip())
+        return OutputNames(names, flip_pairs=pairs_by_side(names))
     raise DataError(
         f"{labels}: neither a file of {what} names nor one of the data sets "
         f"{', '.join(sorted({*SOURCES, *LABEL_NAMES, *FACES}))}"

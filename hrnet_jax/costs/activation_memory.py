@@ -23,7 +23,7 @@ from jax.extend import core
 from hrnet_jax.runtime.pieces import inner_jaxprs
 
 # Functions of this package that count as one operation.
-_NORM, _RELU = "normalize_batch", "relu"
+_NORMS, _RELU = {"normalize_batch", "normalize_frozen"}, "relu"
 
 # Read stored values only.
 _PRODUCTS = {"conv_general_dilated", "dot_general"}
@@ -130,7 +130,7 @@ def kept_for_training(program: Program) -> int:
     kept = set()
     for operation in program.operations:
         is_product = operation.name in _PRODUCTS and not operation.has_constant
-        if is_product or operation.name == _NORM:
+        if is_product or operation.name in _NORMS:
             kept.update(operation.reads)
         elif operation.name == _RELU:
             kept.update(operation.writes)
@@ -191,13 +191,13 @@ def _append(equation, arguments: list[int | None], program: Program) -> list[int
 
 def _name(equation) -> str:
     name = equation.params.get("name")
-    return name if name in (_NORM, _RELU) else equation.primitive.name
+    return name if name in _NORMS | {_RELU} else equation.primitive.name
 
 
 def _called(equation) -> core.Jaxpr | None:
     """The function that an equation calls, unless that counts as one operation."""
     inner = list(inner_jaxprs(equation))
-    if _name(equation) in (_NORM, _RELU) or len(inner) != 1:
+    if _name(equation) in _NORMS | {_RELU} or len(inner) != 1:
         return None
     fits = len(inner[0].invars) == len(equation.invars)
     return inner[0] if fits and "length" not in equation.params else None

@@ -161,7 +161,7 @@ def load_info(directory: Path) -> DatasetInfo:
         raise DataError(f"{path}: {error}; prepare it again (--overwrite)") from None
 
 
-def median_frequency_weights(info: DatasetInfo, split: str = "train") -> np.ndarray:
+def median_frequency_weights(info: DatasetInfo, split: str | None = None) -> np.ndarray:
     """Class weights that make rare classes count as much as common ones.
 
     The weight of class c is `median(f) / f(c)` with `f(c)` = pixels of c over
@@ -170,9 +170,15 @@ def median_frequency_weights(info: DatasetInfo, split: str = "train") -> np.ndar
     by SegNet). The median runs over the classes that occur; a class that never
     occurs gets 0.
 
+    Args:
+        info: of the data set.
+        split: whose pixels are counted; None for the one to train on.
+
     Returns:
         float64 [num_classes].
     """
+    if split is None:
+        split = info.default_splits["train"]
     pixels = np.asarray(info.label_histogram[split], np.float64)
     support = np.asarray(info.pixels_where_present[split], np.float64)
     occurs = pixels > 0

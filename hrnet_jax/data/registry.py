@@ -16,7 +16,7 @@ from hrnet_jax.data.records import (
     prepared_directory,
 )
 from hrnet_jax.data.writing import prepare_records
-from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.errors import DataError
 
 _log = logging.getLogger(__name__)
 
@@ -154,46 +154,13 @@ def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> N
             )
 
 
-def parse_options(name: str, assignments: list[str]) -> dict[str, Any]:
-    """Turns `key=value` strings of a command line into options of `prepare`.
-
-    Values are read by the type of the option: integers, numbers, text, and
-    comma-separated lists of them, where `0-3` in a list of integers stands for
-    `0,1,2,3`.
+def option_kinds(name: str) -> dict[str, Any]:
+    """The type of each option of a data set, for `config.assignments.parse`.
 
     Raises:
-        ConfigError: for a string without `=` or a value of another type.
         DataError: for an unknown data set.
     """
-    types = {
+    return {
         field.name: field.type
         for field in dataclasses.fields(source_class(name).Options)
     }
-    values = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals:
-            raise ConfigError(f"--option {assignment!r} is not of the form key=value")
-        kind = types.get(key, str)
-        try:
-            values[key] = _parse(text, kind)
-        except ValueError:
-            raise ConfigError(
-                f"--option {key}={text!r}: expected a value of type {kind}"
-            ) from None
-    return values
-
-
-def _parse(text: str, kind: Any) -> Any:
-    if kind in (int, float, str):
-        return kind(text)
-    items = [item.strip() for item in text.split(",") if item.strip()]
-    if kind == tuple[int, ...]:
-        return tuple(number for item in items for number in _range(item))
-    (item_kind, _) = kind.__args__
-    return tuple(item_kind(item) for item in items)
-
-
-def _range(text: str) -> range:
-    first, dash, last = text.partition("-")
-    return range(int(first), int(last) + 1) if dash else range(int(text), int(text) + 1)

@@ -9,5 +9,4 @@ PYRAMID = TaskSpec(
     models={"": PyramidHRNet},
     task=PyramidTask,
     default_size=(800, 1344),
-    output_name="level",
 )

@@ -10,7 +10,7 @@ from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.whole_image import WholeImage
 
@@ -28,7 +28,7 @@ class PyramidTask(WholeImage):
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: NoOptions = NoOptions(),
         inference: NoOptions = NoOptions(),

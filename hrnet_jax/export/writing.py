@@ -23,10 +23,11 @@ from hrnet_jax.export.exported import (
     open_exported,
     record_path,
 )
+from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.models.folding import fold_batch_norm
-from hrnet_jax.models.heads import upsample_between
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
 from hrnet_jax.tasks.spec import TaskSpec
@@ -94,13 +95,14 @@ class Source:
     """
 
     name: str
-    model: HRNet
+    model: Model
     variables: Mapping
+    _: dataclasses.KW_ONLY
+    normalization: Normalization
+    inference: Mapping[str, Any]
+    augmentation: Mapping[str, Any]
     info: DatasetInfo | None = None
     step: int | None = None
-    normalization: Normalization = Normalization()
-    inference: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    augmentation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -113,8 +115,22 @@ class Source:
         return get_spec(self.name)
 
 
+def source_of(run: LoadedRun) -> Source:
+    """What is exported of a run."""
+    return Source(
+        name=run.config.model.name,
+        model=run.task.model,
+        variables=run.variables,
+        info=run.info,
+        step=run.step,
+        normalization=run.config.model.normalization,
+        inference=dataclasses.asdict(run.config.eval.inference),
+        augmentation=dataclasses.asdict(run.config.dataset.augmentation),
+    )
+
+
 def export_model(
-    source: Source,
+    source: Source | LoadedRun,
     path: str | os.PathLike,
     options: ExportOptions = ExportOptions(),
     *,
@@ -127,7 +143,7 @@ def export_model(
     whatever type the model was trained in.
 
     Args:
-        source: the model and its weights.
+        source: the model and its weights, or a run that was opened.
         path: ends in `.stablehlo` or `.onnx`.
         options: what the file takes and gives.
         check_size: (height, width) of the images it is checked with, where the
@@ -142,6 +158,8 @@ def export_model(
         ExportError: if the file cannot be written or does not compute what the
             model does; nothing is left then.
     """
+    if isinstance(source, LoadedRun):
+        source = source_of(source)
     path = pathlib.Path(path)
     _check_options(source, path, options)
     model = source.model.clone(dtype=jnp.float32, remat=False)
@@ -218,7 +236,7 @@ def is_upsampled(source: Source, options: ExportOptions) -> bool:
 
 
 def make_function(
-    source: Source, options: ExportOptions, model: HRNet
+    source: Source, options: ExportOptions, model: Model
 ) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
     """The function to export: (variables, images) -> named outputs."""
 
@@ -244,7 +262,7 @@ def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
     if isinstance(outputs, Mapping):
         return dict(outputs)
     if isinstance(outputs, tuple):
-        return {f"{spec.output_name}{index}": y for index, y in enumerate(outputs)}
+        return {f"level{index}": level for index, level in enumerate(outputs)}
     return {spec.output_name: outputs}
 
 
@@ -280,15 +298,13 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
     return json.loads(json.dumps(about))
 
 
-def model_options(model: HRNet) -> dict[str, Any]:
+def model_options(model: Model) -> dict[str, Any]:
     """What `create_model` needs besides a name to make such a network again."""
-    set_elsewhere = {"name", "parent", "variant", "norm", "dtype", "remat"}
-    if not model.representations:
-        set_elsewhere.add("representation")
+    set_elsewhere = ("norm", "dtype", "remat")
     return {
-        field.name: getattr(model, field.name)
-        for field in dataclasses.fields(model)
-        if field.name not in set_elsewhere
+        name: getattr(model, name)
+        for name in model.option_names()
+        if name not in set_elsewhere
     }
 
 

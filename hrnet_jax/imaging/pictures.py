@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Sequence
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -30,6 +29,9 @@ def write_picture(path: pathlib.Path, pixels: np.ndarray) -> None:
 @functools.cache
 def font(size: int = _TEXT_SIZE, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The typeface that comes with matplotlib."""
+    # Late: it takes half a second, and most predictions are not drawn.
+    import matplotlib
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = pathlib.Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
     return ImageFont.truetype(str(path), size)

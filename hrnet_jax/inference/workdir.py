@@ -5,25 +5,19 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import ml_collections
 import numpy as np
 
+from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.build import build_for_inference
+from hrnet_jax.experiment.defaults import with_defaults
+from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
-from hrnet_jax.training.build import build_for_inference
-from hrnet_jax.training.config import (
-    TrainConfig,
-    completed,
-    override,
-    read_config,
-    to_json,
-)
-from hrnet_jax.training.state import create_state
-from hrnet_jax.training.weights import saved_variables
-from hrnet_jax.workdir.checkpoints import Checkpoints
-from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
+from hrnet_jax.workdir.files import CONFIG_FILE, read_json
+from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.variables import saved_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +67,9 @@ class LoadedRun:
         """A uint8 RGB picture of a prediction."""
         return self.task.draw(image, prediction, None)
 
+    def __repr__(self) -> str:
+        return f"LoadedRun({self.config.model.name!r}, step={self.step})"
+
 
 def load_run(
     workdir: str | pathlib.Path,
@@ -93,9 +90,9 @@ def load_run(
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
-    config = completed(read_json(workdir / CONFIG_FILE))
-    config = read_config(override(config, list(changes)))
-    checkpoints = Checkpoints(workdir)
+    config = with_defaults(read_json(workdir / CONFIG_FILE))
+    config = read_config(with_overrides(config, list(changes)))
+    checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     metrics = checkpoints.metrics(number)
@@ -105,24 +102,3 @@ def load_run(
     predictor = Predictor(task, variables, pad_multiple)
     record = read_record(workdir)
     return LoadedRun(config, info, number, metrics, variables, predictor, record)
-
-
-def save_converted(
-    workdir: str | pathlib.Path,
-    config: ml_collections.ConfigDict,
-    variables: dict,
-    info: DatasetInfo,
-) -> None:
-    """Makes a work directory out of weights, for `load_run` and `init_from`.
-
-    Args:
-        workdir: a new directory.
-        config: from `default_config`, with the model filled in.
-        variables: {"params", "batch_stats"}.
-        info: classes and colours, or points, of the weights.
-    """
-    workdir = pathlib.Path(workdir).absolute()
-    write_json(workdir / CONFIG_FILE, to_json(config))
-    checkpoints = Checkpoints(workdir, read_config(config).checkpoint)
-    checkpoints.save(0, create_state(variables), {"dataset_info": info.to_json()})
-    checkpoints.close()

@@ -22,8 +22,8 @@ from hrnet_jax.costs.activation_memory import (
 )
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.model import Model
 from hrnet_jax.registry import create_model, get_spec, model_names
 
 Shape = tuple[int, ...]
@@ -146,7 +146,7 @@ def default_size(name: str) -> tuple[int, int]:
 
 def build(
     name: str, outputs: int | None = None, representation: str | None = None
-) -> HRNet:
+) -> Model:
     """Creates a model with another number of outputs, whatever that is called.
 
     Args:
@@ -216,7 +216,7 @@ def inspect_model(
     )
 
 
-def parameters(model: HRNet) -> list[Parameter]:
+def parameters(model: Model) -> list[Parameter]:
     """Every array of a model, trained ones first, in the order of the network."""
     variables = variable_shapes(model)
     return [
@@ -245,7 +245,7 @@ class _Traced:
     shapes: dict[str, Any]
 
 
-def _trace(model: HRNet, variables: dict, size: tuple[int, int]) -> _Traced:
+def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
     """Traces a model once, for all that is to be known.
 
     In training mode, which shows what a backward pass will read. Inference runs the

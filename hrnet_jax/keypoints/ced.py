@@ -31,7 +31,8 @@ def draw_ced(
     curves: Mapping[str, np.ndarray],
     out: str | os.PathLike,
     thresholds: Sequence[float] = THRESHOLDS,
-    normalizer: str = "inter-ocular",
+    *,
+    normalizer: str,
 ) -> None:
     """Plots the share of faces against the error that they stay below.
 

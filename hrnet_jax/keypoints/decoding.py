@@ -13,7 +13,7 @@ _SMALLEST = 1e-10
 
 
 def decode(
-    heatmaps: jax.Array, method: str = "quarter", sigma: float = 1.5
+    heatmaps: jax.Array, method: str, sigma: float
 ) -> tuple[jax.Array, jax.Array]:
     """The place and height of the peak of every heatmap.
 

@@ -20,7 +20,7 @@ from hrnet_jax.keypoints.transforms import (
     make_eval_transform,
     make_train_transform,
 )
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 
 # The box of a face's points that overlaps the found box less is none.
@@ -64,7 +64,7 @@ class LandmarkTask(HeatmapTask):
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions = AugmentationOptions(),
         loss: LossOptions = LossOptions(),

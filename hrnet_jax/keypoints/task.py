@@ -20,7 +20,7 @@ from hrnet_jax.keypoints.official import geometry as official_geometry
 from hrnet_jax.keypoints.official import targets as official_targets
 from hrnet_jax.keypoints.tracking import FaceFollower
 from hrnet_jax.keypoints.transforms import AugmentationOptions
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.protocol import BoxFinder
 
@@ -80,7 +80,7 @@ class HeatmapTask:
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions | None = None,
         inference: InferenceOptions = InferenceOptions(),

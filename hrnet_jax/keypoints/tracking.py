@@ -33,7 +33,7 @@ class FaceFollower:
             If not, a box lies about its points as it did when the face was found.
     """
 
-    def __init__(self, find: BoxFinder, every: int, *, tight: bool = True):
+    def __init__(self, find: BoxFinder, every: int, *, tight: bool):
         self._find = find
         self._every = every
         self._tight = tight

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.packing import Map, as_map, pack_width_of, values_of
 from hrnet_jax.runtime import row_shards
 
 Dtype = Any
@@ -61,20 +62,18 @@ class BatchNorm(nn.Module):
     Attributes:
         options: mode, momentum, epsilon.
         dtype: type of the result.
-        pixels: that every position of a map holds, see `packing`.
     """
 
     options: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Normalises the channels of [..., C] or [..., pixels * C]."""
-        features = x.shape[-1] // self.pixels
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Normalises the channels of [..., C]."""
+        features = x.shape[-1]
         if self.options.is_folded:
             bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
-            return x.astype(self.dtype) + _per_position(bias.astype(self.dtype), x)
+            return x.astype(self.dtype) + bias.astype(self.dtype)
         scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         mean_state = self.variable(
@@ -83,19 +82,23 @@ class BatchNorm(nn.Module):
         var_state = self.variable(
             "batch_stats", "var", jnp.ones, (features,), jnp.float32
         )
+        values, pixels = values_of(x), pack_width_of(x)
         epsilon = self.options.epsilon
         if not train or self.options.mode == "frozen":
             moments = mean_state.value, var_state.value
-            return _affine(x, *moments, scale, bias, epsilon).astype(self.dtype)
-        y, *moments = normalize_batch(x, scale, bias, epsilon)
+            is_frozen = self.options.mode == "frozen"
+            normalize = normalize_frozen if is_frozen else _affine
+            y = normalize(values, *moments, scale, bias, epsilon)
+            return as_map(y.astype(self.dtype), pixels)
+        y, *moments = normalize_batch(values, scale, bias, epsilon)
         if not self.is_initializing():
             mean_state.value, var_state.value = running_moments(
                 (mean_state.value, var_state.value),
                 tuple(moments),
-                x.size // features,
+                values.size // features,
                 self.options,
             )
-        return y.astype(self.dtype)
+        return as_map(y.astype(self.dtype), pixels)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
@@ -181,6 +184,75 @@ def _backward(epsilon, residuals, cotangents):
 
 
 normalize_batch.__wrapped__.defvjp(_forward, _backward)
+
+
+# Differentiating `_affine` would keep x in float32 for the gradient of the scale: of
+# bfloat16 maps twice the memory that `normalize_batch` takes.
+@functools.partial(jax.jit, static_argnames="epsilon")
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
+def normalize_frozen(
+    x: jax.Array,
+    mean: jax.Array,
+    var: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+) -> jax.Array:
+    """Normalises by statistics that are given.
+
+    The backward pass gets vectors, and x in its own type where the gradient of mean,
+    var or scale is wanted.
+
+    Args:
+        x: [..., C], or [..., p * C] where positions hold p pixels (see `packing`).
+        mean: [C].
+        var: biased variance [C].
+        scale: [C].
+        bias: [C].
+        epsilon: added to the variance.
+
+    Returns:
+        The result [..., C], in float32 or wider.
+    """
+    return _affine(x, mean, var, scale, bias, epsilon)
+
+
+def _frozen_forward(x, mean, var, scale, bias, epsilon):
+    reads_x = mean.perturbed or var.perturbed or scale.perturbed
+    x, mean, var, scale, bias = (p.value for p in (x, mean, var, scale, bias))
+    # Without x the backward pass still has to know its type.
+    kept = x if reads_x else jnp.zeros(0, x.dtype)
+    y = _affine(x, mean, var, scale, bias, epsilon)
+    return y, (kept, mean, var, scale)
+
+
+def _frozen_backward(epsilon, residuals, cotangent):
+    """The gradients of an affine map of each channel.
+
+    With g the gradient of the result and r = 1 / sqrt(var + epsilon):
+    d_x = scale * r * g, d_bias = sum(g), d_scale = r * sum(g * (x - mean)),
+    d_mean = -scale * r * d_bias, d_var = -scale * r^2 * d_scale / 2.
+    """
+    x, mean, var, scale = residuals
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    g = cotangent.astype(wide)
+    inverse = jax.lax.rsqrt(var + epsilon)
+    multiplier = scale * inverse
+    d_x = (g * _per_position(multiplier, g)).astype(x.dtype)
+    if not x.size:
+        d_bias = _per_channel(_sums(g)[0], scale.size)
+        return d_x, None, None, None, d_bias
+    d_bias, products = (
+        _per_channel(total, scale.size) for total in _sums(g, g * x.astype(wide))
+    )
+    d_scale = inverse * (products - mean * d_bias)
+    d_var = multiplier * inverse * d_scale / -2
+    return d_x, -multiplier * d_bias, d_var, d_scale, d_bias
+
+
+normalize_frozen.__wrapped__.defvjp(
+    _frozen_forward, _frozen_backward, symbolic_zeros=True
+)
 
 
 def _affine(x, mean, var, scale, bias, epsilon):

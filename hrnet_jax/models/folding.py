@@ -14,13 +14,13 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.model import Model
 
 _LISTED = 5
 
 
-def fold_batch_norm(model: HRNet, variables: Mapping) -> tuple[HRNet, dict]:
+def fold_batch_norm(model: Model, variables: Mapping) -> tuple[Model, dict]:
     """Merges every norm into the convolution before it.
 
     The kernel is multiplied by m = scale / sqrt(var + epsilon) along its output
@@ -68,7 +68,7 @@ def as_computed(variables: Mapping, dtype: Any) -> dict:
     return jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
 
 
-def _folded_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
+def _folded_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Shapes of the folded model's leaves, from a trace alone."""
     flat = traverse_util.flatten_dict(variable_shapes(model), sep="/")
     return {name: leaf.shape for name, leaf in flat.items()}

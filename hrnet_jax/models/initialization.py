@@ -6,6 +6,7 @@ from a stream of its own, keyed by its name: a leaf's value depends on nothing
 but (seed, name, shape), so it stays the same when other parts change.
 """
 
+import functools
 import math
 import zlib
 
@@ -15,7 +16,8 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
+from hrnet_jax.models.variants import VARIANTS, Variant
 
 INITIALIZERS = ("he", "official")
 
@@ -27,13 +29,24 @@ _OFFICIAL_STD = 0.001
 _CLASSIFIER_STD = 0.01
 
 
-def variable_shapes(model: HRNet) -> dict:
+def variable_shapes(model: Model) -> dict:
     """Shapes and dtypes of a model's variables, without computing anything.
+
+    Equal models are traced once.
 
     Returns:
         {"params": ..., "batch_stats": ...} of `jax.ShapeDtypeStruct`; of a model
-        with folded norms the parameters alone.
+        with folded norms the parameters alone. The dictionaries are the caller's.
     """
+    # A model knows its variant by name, and the table may change.
+    return jax.tree.map(
+        lambda leaf: leaf, _traced_shapes(model, VARIANTS.get(model.variant))
+    )
+
+
+@functools.lru_cache(maxsize=128)
+def _traced_shapes(model: Model, variant: Variant | None) -> dict:
+    """`variable_shapes`; `variant` only tells models of one name apart."""
     side = max(64, model.min_size)
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -42,7 +55,7 @@ def variable_shapes(model: HRNet) -> dict:
     return {name: variables[name] for name in names}
 
 
-def initial_variables(model: HRNet, seed: int = 0, initializer: str = "he") -> dict:
+def initial_variables(model: Model, seed: int = 0, initializer: str = "he") -> dict:
     """Draws a model's initial variables on the host.
 
     Args:
@@ -51,7 +64,7 @@ def initial_variables(model: HRNet, seed: int = 0, initializer: str = "he") -> d
         initializer: `he` (normal, fan-out, gain of ReLU; the official ImageNet
             code and the right choice from scratch) or `official` (normal of
             standard deviation 0.001, the official segmentation, landmark and pose
-            code; see `HRNet.init_as_pytorch` and `init_with_zeros` for what a model
+            code; see `ModelFacts.init_as_pytorch` and `init_with_zeros` for what a model
             leaves out). Biases follow PyTorch's default, U(+-1 / sqrt(fan_in)).
 
     Returns:
@@ -73,7 +86,7 @@ def initial_variables(model: HRNet, seed: int = 0, initializer: str = "he") -> d
     return traverse_util.unflatten_dict(leaves, sep="/")
 
 
-def _rule(model: HRNet, name: str, initializer: str) -> str:
+def _rule(model: Model, name: str, initializer: str) -> str:
     """The initializer of one leaf: `he`, `official`, `pytorch` or `zeros`."""
     if initializer != "official":
         return initializer

@@ -8,13 +8,13 @@ from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.registry import get_spec
 from hrnet_jax.training.build import evaluated_splits, open_split
-from hrnet_jax.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """A data set as far as a plan needs it.
 
     Attributes:
@@ -68,7 +68,7 @@ PUBLISHED = {
 
 def facts_of(
     config: TrainConfig, examples: int | None = None, outputs: int | None = None
-) -> Facts:
+) -> DatasetFacts:
     """What is known of the data set of a configuration.
 
     The prepared records tell everything. Without them: a generated set is as large as
@@ -91,7 +91,7 @@ def facts_of(
     facts = _unprepared(config, outputs)
     if examples is not None:
         counts = {**facts.counts, config.dataset.train_split: examples}
-        facts = Facts(facts.info, counts, f"--examples={examples}")
+        facts = DatasetFacts(facts.info, counts, f"--examples={examples}")
     if config.num_steps < 1 and config.dataset.train_split not in facts.counts:
         raise ConfigError(
             f"data set {name!r} is not prepared in {config.dataset.data_dir} and the "
@@ -101,17 +101,17 @@ def facts_of(
     return facts
 
 
-def _prepared(config: TrainConfig) -> Facts:
+def _prepared(config: TrainConfig) -> DatasetFacts:
     splits = {
         split: open_split(config, split)
         for split in (config.dataset.train_split, *evaluated_splits(config))
     }
     counts = {split: len(records) for split, records in splits.items()}
     info = splits[config.dataset.train_split].info
-    return Facts(info, counts, f"the records in {config.dataset.data_dir}")
+    return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
 
 
-def _unprepared(config: TrainConfig, outputs: int | None) -> Facts:
+def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     name = config.dataset.name
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
@@ -141,13 +141,13 @@ def _facts(
     counts: Mapping[str, int],
     size: tuple[int, int] | None,
     origin: str,
-) -> Facts:
+) -> DatasetFacts:
     sizes = dict.fromkeys(counts, size) if size else {}
     info = dataclasses.replace(info, counts=counts, max_size=sizes, min_size=sizes)
-    return Facts(info, counts, origin)
+    return DatasetFacts(info, counts, origin)
 
 
-def _own(config: TrainConfig, outputs: int | None) -> Facts:
+def _own(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     """A custom data set, whose sizes are unknown."""
     name = config.dataset.name
     if outputs is None:
@@ -159,4 +159,4 @@ def _own(config: TrainConfig, outputs: int | None) -> Facts:
     if outputs < 1:
         raise ConfigError(f"--outputs must be positive, got {outputs}")
     info = get_spec(config.task).numbered_info(name, outputs)
-    return Facts(info, {}, "nothing")
+    return DatasetFacts(info, {}, "nothing")

@@ -5,11 +5,11 @@ import dataclasses
 import optax
 from jax.sharding import Mesh
 
-from hrnet_jax.planning.datasets import Facts
+from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
 from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.build import build_task, evaluated_splits
-from hrnet_jax.training.config import TrainConfig
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.step import StepFn, make_train_step
@@ -40,7 +40,9 @@ class Experiment:
         return self.config.optimizer.ema_decay > 0
 
 
-def build_experiment(config: TrainConfig, facts: Facts, mesh: Mesh) -> Experiment:
+def build_experiment(
+    config: TrainConfig, facts: DatasetFacts, mesh: Mesh
+) -> Experiment:
     """Builds task, schedule, optimizer and train step as `training` does.
 
     Raises:

@@ -17,11 +17,10 @@ from typing import Any
 import jax
 
 from hrnet_jax import runtime
-from hrnet_jax.costs.hlo import hlo_costs
+from hrnet_jax.costs.compiled import ProgramCosts, costs_of
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.planning.abstract import device_bytes
-from hrnet_jax.planning.roofline import Memory, ProgramCosts
 
 _log = logging.getLogger(__name__)
 
@@ -89,43 +88,6 @@ def _keep(path: pathlib.Path | None, values: dict[str, Any]) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(values, indent=1))
     part.replace(path)
-
-
-def costs_of(
-    compiled: Any, flops: float, batch_bytes: int, seconds: float
-) -> ProgramCosts:
-    """The costs of a compiled program.
-
-    Args:
-        compiled: from `lowered.compile()`.
-        flops: of one device, as written.
-        batch_bytes: of one device; the other arguments are state.
-        seconds: that compiling took.
-    """
-    analysis = compiled.cost_analysis()
-    sizes = compiled.memory_analysis()
-    found = hlo_costs(compiled.as_text())
-    return ProgramCosts(
-        flops=flops,
-        compiled_flops=analysis["flops"],
-        bytes_accessed=analysis["bytes accessed"],
-        hbm=found.hbm,
-        on_chip=found.on_chip,
-        cycles=found.cycles,
-        collectives={
-            f"{kind} of {size}": (kind, size, count, moved)
-            for (kind, size), (count, moved) in found.collectives.items()
-        },
-        memory=Memory(
-            state=sizes.argument_size_in_bytes - batch_bytes,
-            batch=batch_bytes,
-            temporaries=sizes.temp_size_in_bytes,
-            outputs=sizes.output_size_in_bytes - sizes.alias_size_in_bytes,
-            code=sizes.generated_code_size_in_bytes,
-        ),
-        unknown_loops=found.unknown_loops,
-        seconds=seconds,
-    )
 
 
 def _compile(name: str, lowered: Any) -> Any:

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hrnet_jax.costs.compiled import Memory, ProgramCosts
+from hrnet_jax.costs.roofline import Times
 from hrnet_jax.planning.plan import Plan, Program
-from hrnet_jax.planning.roofline import Memory, ProgramCosts, Times
 
 _ABSENT = "-"
 Row = tuple[str, list[str]]
@@ -181,7 +182,7 @@ def _program(plans: Sequence[Plan], which: Callable[[Plan], Program]) -> list[Ro
     rows.append(("  HBM traffic", cells(lambda c, t: _size(c.hbm_bytes))))
     rows += _by_kind(programs, cells)
     rows.append(("  bytes accessed", cells(lambda c, t: _size(c.bytes_accessed))))
-    rows += _talk(programs, cells)
+    rows += _collectives(programs, cells)
     rows += _time_rows(cells)
     loops = cells(lambda c, t: str(c.unknown_loops))
     if any(text not in ("0", _ABSENT) for text in loops):
@@ -208,7 +209,7 @@ def _by_kind(programs: Sequence[Program], cells: Callable) -> list[Row]:
     ]
 
 
-def _talk(programs: Sequence[Program], cells: Callable) -> list[Row]:
+def _collectives(programs: Sequence[Program], cells: Callable) -> list[Row]:
     """Number and bytes of each kind of collective, whatever its groups."""
     kinds = {
         kind

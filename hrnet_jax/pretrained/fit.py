@@ -1,4 +1,4 @@
-"""Whether weights are those of a model: exactly, or in part on request."""
+"""Whether weights are those of a model, and whether they can be weights at all."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,9 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 
 _LISTED = 8
+
+# Last part of a variance's name, PyTorch's and ours.
+_VARIANCES = ("running_var", "var")
 
 Shape = tuple[int, ...]
 
@@ -36,6 +39,46 @@ def check_fit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape]) -> 
             if names
         ]
         raise WeightsError("weights do not fit the model; " + "; ".join(parts))
+
+
+def check_values(arrays: Mapping[str, np.ndarray]) -> None:
+    """Checks that numbers are finite in float32 and variances not negative.
+
+    Others would pass through every layer and make each output nonsense.
+
+    Args:
+        arrays: by their names in a state dict, or by ours.
+
+    Raises:
+        WeightsError: naming the first tensor at fault and how many there are.
+    """
+    faults = [
+        f"{name}: {fault}"
+        for name, array in arrays.items()
+        if (fault := _fault_of_values(name, array))
+    ]
+    if faults:
+        count = f"{len(faults)} tensor{'s' * (len(faults) > 1)}"
+        raise WeightsError(f"damaged weights, {count} of {len(arrays)}; {faults[0]}")
+
+
+def _fault_of_values(name: str, array: np.ndarray) -> str:
+    with np.errstate(over="ignore"):  # what float32 does not hold is infinite there
+        values = np.asarray(array, np.float32)
+    wrong = values[~np.isfinite(values)]
+    if wrong.size:
+        return (
+            f"{wrong.size} of {values.size} values not finite (the first is "
+            f"{wrong[0]}), expected finite float32 numbers"
+        )
+    is_variance = name.replace("/", ".").rsplit(".", 1)[-1] in _VARIANCES
+    wrong = values[values < 0] if is_variance else wrong
+    if wrong.size:
+        return (
+            f"{wrong.size} of {values.size} values negative (the least is "
+            f"{wrong.min():g}), expected variances of 0 or more"
+        )
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -141,13 +141,17 @@ def _pyramid(reduction: str, level: str) -> tuple[Rule, ...]:
     return (("pyramid/reduce", reduction), ("pyramid/level{k}", level))
 
 
+# `output_kind` of an HRNet without a head, which every code base has.
+BODY_KIND = "features"
+
+
 @dataclasses.dataclass(frozen=True)
 class Scheme:
     """How one code base names the tensors of one kind of model.
 
     Attributes:
         convention: the code base.
-        kind: `kind` of the model class.
+        kind: `output_kind` of the model class.
         prefix: before the names of the body.
         head: rules of everything else.
         upsample: method inside the exchange that the code base trains with, where
@@ -167,6 +171,11 @@ class Scheme:
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.convention})"
+
+    @property
+    def body(self) -> "Scheme":
+        """The same names without a head, for models of kind `features`."""
+        return dataclasses.replace(self, kind=BODY_KIND, head=())
 
     @functools.cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -332,14 +341,15 @@ _NORM_LEAVES = {
 
 def conventions(kind: str) -> tuple[str, ...]:
     """The code bases that publish a kind of model."""
-    return tuple(scheme.convention for scheme in SCHEMES if scheme.kind == kind)
+    found = [s.convention for s in SCHEMES if kind in (s.kind, BODY_KIND)]
+    return tuple(dict.fromkeys(found))
 
 
 def find_scheme(kind: str, convention: str) -> Scheme | None:
     """The scheme of a kind of model in a code base, if there is one."""
     for scheme in SCHEMES:
-        if (scheme.kind, scheme.convention) == (kind, convention):
-            return scheme
+        if scheme.convention == convention and kind in (scheme.kind, BODY_KIND):
+            return scheme.body if kind == BODY_KIND else scheme
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.pretrained.fit import listed
-from hrnet_jax.pretrained.names import SCHEMES, Scheme
+from hrnet_jax.pretrained.names import BODY_KIND, SCHEMES, Scheme
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,8 @@ def scheme_of_model(names: Collection[str], kind: str) -> Scheme:
     Never fails: what does not fit is listed by whoever compares the names.
     """
     schemes = [scheme for scheme in SCHEMES if scheme.kind == kind]
+    if kind == BODY_KIND:
+        schemes = [scheme.body for scheme in SCHEMES]
     return max(schemes, key=lambda scheme: len(_explained(scheme, names)))
 
 

@@ -66,7 +66,7 @@ def segmentation_loss(
     outputs: jax.Array | dict[str, jax.Array],
     labels: jax.Array,
     options: LossOptions,
-    upsample: str = "bilinear",
+    upsample: str,
 ) -> jax.Array:
     """Loss of a model's outputs at any resolution against labels at theirs.
 
@@ -103,8 +103,8 @@ def segmentation_loss(
 def mean_cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
-    class_weights: tuple[float, ...] = (),
-    upsample: str = "bilinear",
+    class_weights: tuple[float, ...],
+    upsample: str,
 ) -> jax.Array:
     """Weighted mean over the labelled pixels, zero if there are none.
 
@@ -120,8 +120,8 @@ def mean_cross_entropy(
 def pixel_cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
-    class_weights: tuple[float, ...] = (),
-    upsample: str = "bilinear",
+    class_weights: tuple[float, ...],
+    upsample: str,
 ) -> tuple[jax.Array, jax.Array]:
     """Weighted softmax cross-entropy of every labelled pixel.
 
@@ -185,7 +185,7 @@ def ohem_cross_entropy(
     logits: jax.Array,
     labels: jax.Array,
     options: LossOptions,
-    upsample: str = "bilinear",
+    upsample: str,
 ) -> jax.Array:
     """Mean weighted loss over the hard pixels of the global batch.
 

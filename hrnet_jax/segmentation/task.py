@@ -9,7 +9,7 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
 from hrnet_jax.segmentation.drawing import default_palette, draw_panels, overlay
@@ -59,7 +59,7 @@ class SegmentationTask(WholeImage):
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions = AugmentationOptions(),
         loss: LossOptions = LossOptions(),
@@ -82,7 +82,7 @@ class SegmentationTask(WholeImage):
         self._augment = make_train_transform(
             augmentation, info.ignore_label, info.flip_pairs
         )
-        self._pad = make_eval_transform(pad_to)
+        self._pad = make_eval_transform(pad_to, info.ignore_label)
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:

@@ -131,7 +131,7 @@ def make_train_transform(
 
 
 def make_eval_transform(
-    pad_to: tuple[int, int] | None = None, ignore_label: int = 255
+    pad_to: tuple[int, int] | None, ignore_label: int
 ) -> Callable[[Sample], Sample]:
     """Returns the evaluation transform `(sample) -> sample`.
 

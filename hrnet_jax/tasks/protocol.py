@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 
 # Maps an image uint8 [H, W, 3] RGB to boxes float32 [N, 4].
 BoxFinder = Callable[[np.ndarray], np.ndarray]
@@ -73,7 +73,7 @@ class Predicts(Protocol):
     recipe: ClassVar[Mapping[str, Any]]
     pixel_maps: ClassVar[tuple[str, ...]]
     takes_boxes: ClassVar[bool]
-    model: HRNet
+    model: Model
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.protocol import (
     FindsBoxes,
     Predicts,
@@ -56,7 +56,7 @@ class TaskSpec:
         num_outputs: the model's option for its number of outputs; empty for none.
         output: what one output stands for, `class` or `point`.
         output_name: of the network's one output, in `decode` and in exported files;
-            several unnamed ones are numbered, `level0`, `level1`, ...
+            maps of several resolutions are `level0`, `level1`, ...
         upsampled_on_export: whether exported outputs can have the size of the image.
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
@@ -70,7 +70,7 @@ class TaskSpec:
     """
 
     name: str
-    models: Mapping[str, type[HRNet]]
+    models: Mapping[str, type[Model]]
     task: type[Predicts] | None
     default_size: tuple[int, int]
     trainable: bool = False

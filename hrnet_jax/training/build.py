@@ -3,28 +3,19 @@
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import optax
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
-from hrnet_jax.config.options import read_options
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.registry import (
-    create_model,
-    get_spec,
-    get_task,
-    lanes_for,
-    task_names,
-)
+from hrnet_jax.experiment.build import build_model, inference_options
+from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.registry import get_spec, get_task, task_names
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Predicts, Trains
-from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.steps import total_steps
@@ -90,33 +81,6 @@ def _report_uneven_rows(height: int, mesh: Mesh) -> None:
         )
 
 
-def build_model(config: TrainConfig, info: DatasetInfo) -> HRNet:
-    """The network of a configuration, for a data set's classes or points."""
-    options = config.model
-    chosen = {
-        "representation": options.representation,
-        "align_corners": options.align_corners,
-        "upsample": options.upsample,
-    }
-    lanes = options.lanes
-    if lanes is None:
-        lanes = lanes_for(options.name, config.precision)
-    return create_model(
-        options.name,
-        norm=NormOptions(
-            mode=options.norm,
-            momentum=options.norm_momentum,
-            epsilon=options.norm_epsilon,
-        ),
-        dtype=config.precision,
-        remat=options.remat,
-        lanes=lanes,
-        **get_task(config.task).model_options(info),
-        **{key: value for key, value in chosen.items() if value is not None},
-        **options.options,
-    )
-
-
 def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Trains:
     """The task of a configuration, to be trained.
 
@@ -131,15 +95,10 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tra
     """
     check_trainable(config)
     task_class = get_task(config.task)
-    options = _inference_options(config)
+    options = inference_options(config)
     if task_class.pads_images:
         options["pad_to"] = _common_size(info, splits)
-    return task_class(
-        build_model(config, info),
-        info,
-        loss=read_options(task_class.Loss, config.loss, "loss"),
-        **options,
-    )
+    return task_class(build_model(config, info), info, loss=config.loss, **options)
 
 
 def check_trainable(config: TrainConfig) -> None:
@@ -149,36 +108,11 @@ def check_trainable(config: TrainConfig) -> None:
         ConfigError: if it can only predict so far.
     """
     if not get_spec(config.task).trainable:
-        able = [name for name in task_names() if get_spec(name).trainable]
+        able = task_names(trainable=True)
         raise ConfigError(
             f"config key 'task' is {config.task!r}, which predicts but cannot be "
             f"trained or evaluated yet; expected one of {', '.join(able)}"
         )
-
-
-def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:
-    """The task of a configuration, to predict for single images."""
-    options = _inference_options(config)
-    return get_task(config.task)(build_model(config, info), info, **options)
-
-
-def _inference_options(config: TrainConfig) -> dict[str, Any]:
-    """What the task takes to predict, and to train, besides the model."""
-    task_class = get_task(config.task)
-    if not config.model.name.startswith(f"{config.task}/"):
-        raise ConfigError(
-            f"config key 'model.name' must be a {config.task} model, "
-            f"got {config.model.name!r}"
-        )
-    return {
-        "augmentation": read_options(
-            task_class.Augmentation, config.dataset.augmentation, "dataset.augmentation"
-        ),
-        "inference": read_options(
-            task_class.Inference, config.eval.inference, "eval.inference"
-        ),
-        "normalization": config.model.normalization,
-    }
 
 
 def evaluated_splits(config: TrainConfig) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Any
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError
+from hrnet_jax.experiment.defaults import to_json
+from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.registry import get_task
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_run
@@ -19,13 +21,8 @@ from hrnet_jax.training.build import (
     evaluated_splits,
     open_split,
 )
-from hrnet_jax.training.config import (
-    TrainConfig,
-    read_config,
-    to_json,
-)
-from hrnet_jax.training.weights import saved_variables
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.variables import saved_variables
 
 
 def evaluate(
@@ -98,7 +95,7 @@ def _check_outputs(
     options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
 ) -> None:
     """Checks that a checkpoint puts out what a data set is annotated with."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = open_checkpoints(workdir)
     trained = DatasetInfo.from_json(
         checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
     )

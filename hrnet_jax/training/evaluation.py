@@ -12,9 +12,9 @@ from hrnet_jax import runtime
 from hrnet_jax.data.records import Records
 from hrnet_jax.data.stream.batches import eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Evaluator, Trains
-from hrnet_jax.training.config import TrainConfig
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 

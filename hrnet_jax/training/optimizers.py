@@ -1,6 +1,5 @@
 """Optimizers, built from optax."""
 
-import dataclasses
 import re
 
 import jax
@@ -9,52 +8,8 @@ import optax
 from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.training.schedules import Schedule
-
-NAMES = ("sgd", "adam", "adamw")
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerOptions:
-    """Options of the optimizer.
-
-    Attributes:
-        name: `sgd`, `adam` (L2 penalty in the gradient) or `adamw` (decoupled).
-        momentum: of `sgd`.
-        nesterov: of `sgd`.
-        beta1: of `adam` and `adamw`.
-        beta2: of `adam` and `adamw`.
-        weight_decay: on the parameters that `decay_norms` selects.
-        decay_norms: whether norms and biases decay too, as in the official
-            code; otherwise only kernels do.
-        clip_norm: largest global gradient norm; 0 for no clipping.
-        accumulate: micro-batches per update; gradients are averaged.
-        multipliers: (pattern, factor) pairs; parameters whose name matches the
-            pattern learn at factor times the rate.
-        ema_decay: decay of an exponential moving average of the weights that
-            evaluation then uses; 0 for none.
-    """
-
-    name: str = "sgd"
-    momentum: float = 0.9
-    nesterov: bool = False
-    beta1: float = 0.9
-    beta2: float = 0.999
-    weight_decay: float = 5e-4
-    decay_norms: bool = True
-    clip_norm: float = 0.0
-    accumulate: int = 1
-    multipliers: tuple[tuple[str, float], ...] = ()
-    ema_decay: float = 0.0
-
-    def __post_init__(self):
-        if self.name not in NAMES:
-            raise ConfigError(
-                f"unknown optimizer.name {self.name!r}; "
-                f"expected one of {', '.join(NAMES)}"
-            )
-        if self.accumulate < 1:
-            raise ConfigError("config key 'optimizer.accumulate' must be at least 1")
 
 
 def make_optimizer(

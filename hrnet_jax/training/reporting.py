@@ -6,7 +6,6 @@ import os
 import pathlib
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -38,6 +37,9 @@ class Reporter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _drop_later_lines(self._path, first_step)
         if tensorboard:
+            # Imports PyTorch where that is installed, which takes seconds.
+            from tensorboardX import SummaryWriter
+
             # Events of later steps, of a run that was killed, are not to be shown.
             self._events = SummaryWriter(
                 logdir=os.fspath(workdir), purge_step=first_step + 1

@@ -1,51 +1,14 @@
 """Learning-rate schedules: step -> rate."""
 
-import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.sections import ScheduleOptions
 
 Schedule = Callable[[jax.Array | int], jax.Array | float]
-
-NAMES = ("poly", "cosine", "step", "constant")
-
-
-@dataclasses.dataclass(frozen=True)
-class ScheduleOptions:
-    """Options of the learning rate.
-
-    Attributes:
-        name: `poly`, `cosine`, `step` or `constant`.
-        learning_rate: base rate.
-        min_learning_rate: where `poly` and `cosine` end.
-        power: exponent of `poly`.
-        official_offset: `poly` lags one step, as in the official code.
-        warmup_steps: linear rise from `warmup_factor` times the base rate.
-        warmup_factor: relative rate at step 0 of the warm-up.
-        boundaries: `step`: fractions of the run at which the rate drops.
-        decay: `step`: factor at each boundary.
-    """
-
-    name: str = "poly"
-    learning_rate: float = 0.01
-    min_learning_rate: float = 0.0
-    power: float = 0.9
-    official_offset: bool = False
-    warmup_steps: int = 0
-    warmup_factor: float = 0.001
-    boundaries: tuple[float, ...] = (0.667, 0.917)
-    decay: float = 0.1
-
-    def __post_init__(self):
-        if self.name not in NAMES:
-            raise ConfigError(
-                f"unknown schedule.name {self.name!r}; "
-                f"expected one of {', '.join(NAMES)}"
-            )
 
 
 def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:

@@ -1,7 +1,7 @@
 """How long a run is."""
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.training.config import TrainConfig
+from hrnet_jax.experiment.schema import TrainConfig
 
 
 def total_steps(config: TrainConfig, examples: int) -> int:

@@ -12,6 +12,8 @@ import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import CheckpointError
+from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.placement import replicate
@@ -23,18 +25,12 @@ from hrnet_jax.training.build import (
     evaluated_splits,
     open_split,
 )
-from hrnet_jax.training.config import (
-    completed,
-    differences,
-    read_config,
-    to_json,
-)
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
 from hrnet_jax.training.reporting import Reporter
 from hrnet_jax.training.state import TrainState, create_state
-from hrnet_jax.training.weights import first_variables, saved_variables
+from hrnet_jax.training.weights import first_variables
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import (
     CONFIG_FILE,
@@ -43,6 +39,7 @@ from hrnet_jax.workdir.files import (
     read_json,
     write_json,
 )
+from hrnet_jax.workdir.variables import saved_variables
 
 _log = logging.getLogger(__name__)
 
@@ -69,22 +66,22 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
             for a loss that is not finite.
         Interrupted: after SIGTERM, once the state is saved.
     """
-    options = read_config(config)
+    options, stored = read_config(config), to_json(config)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
     runtime.keep_freed_memory()
-    check_same_run(to_json(config))
+    check_same_run(stored)
     result_file = workdir / RESULT_FILE
-    check_workdir(workdir, to_json(config))
+    check_workdir(workdir, stored)
     if result_file.exists():
-        _write_config(workdir, config)
+        _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
         return json.loads(result_file.read_text())["metrics"]
     run = build_run(options)
     checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
     # Only now, so that a refused configuration can be mended and run again.
-    _write_config(workdir, config)
+    _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
     reporter = Reporter(
         workdir,
@@ -116,7 +113,7 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
     """
     path = workdir / CONFIG_FILE
     if path.exists():
-        changed = differences(completed(read_json(path)), completed(config))
+        changed = changed_keys(with_defaults(read_json(path)), with_defaults(config))
         if changed:
             raise CheckpointError(
                 f"{workdir} belongs to a run of another configuration "
@@ -129,9 +126,9 @@ def check_workdir(workdir: pathlib.Path, config: dict) -> None:
         )
 
 
-def _write_config(workdir: pathlib.Path, config: Any) -> None:
+def _write_config(workdir: pathlib.Path, config: dict) -> None:
     if processes.is_first():
-        write_json(workdir / CONFIG_FILE, to_json(config))
+        write_json(workdir / CONFIG_FILE, config)
 
 
 def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:

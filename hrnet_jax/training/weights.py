@@ -7,20 +7,20 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
 from hrnet_jax.pretrained.files import read_weights_file
-from hrnet_jax.pretrained.fit import Transfer, check_fit, transfer
+from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.training.config import ModelOptions
-from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.variables import saved_variables
 
 
 def first_variables(
-    model: HRNet, options: ModelOptions, seed: int
+    model: Model, options: ModelOptions, seed: int
 ) -> tuple[dict, Transfer]:
     """Draws initial variables and puts the weights of `init_from` over them.
 
@@ -48,32 +48,23 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
 
     Returns:
         {"params/...": array}, and the names that belong to no HRNet.
+
+    Raises:
+        WeightsError: if the file cannot be read, or a tensor holds NaN, an infinite
+            number or a negative variance.
+        CheckpointError: if the work directory cannot be read.
     """
     path = pathlib.Path(options.init_from)
     if path.is_dir():
-        return flat_variables(saved_variables(path, "best")), []
+        arrays = flat_variables(saved_variables(path, "best"))
+        check_values(arrays)
+        return arrays, []
     tensors = read_weights_file(path, keep_counters=True)
     stated = options.init_inplace_abn
     record = find_record(path, tensors, inplace_abn=stated)
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)
-
-
-def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
-    """Evaluation variables of a checkpoint, as NumPy arrays on any machine.
-
-    Returns:
-        {"params": ..., "batch_stats": ...}; averages where the run kept them.
-
-    Raises:
-        CheckpointError: if there is no such checkpoint or it is damaged.
-    """
-    checkpoints = Checkpoints(workdir)
-    state = checkpoints.restore_arrays(checkpoints.resolve(step))
-    checkpoints.close()
-    source = state.get("ema") or state
-    return {name: source[name] for name in ("params", "batch_stats")}
 
 
 def flat_variables(variables: dict) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Checkpoints of a run: whole or absent, latest N and best N, asynchronous."""
 
-import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -10,33 +10,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from hrnet_jax.errors import CheckpointError, ConfigError
+from hrnet_jax.errors import CheckpointError
+from hrnet_jax.experiment.sections import CheckpointOptions
 
 FOLDER = "checkpoints"
 
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointOptions:
-    """Options of the checkpoints.
-
-    Attributes:
-        every_steps: distance between saves; evaluated steps and the last step
-            are saved as well.
-        keep_latest: number of newest checkpoints kept.
-        keep_best: number of best evaluated checkpoints kept besides.
-        asynchronous: write in the background while training goes on.
-    """
-
-    every_steps: int = 1000
-    keep_latest: int = 2
-    keep_best: int = 1
-    asynchronous: bool = True
-
-    def __post_init__(self):
-        if self.every_steps < 1 or self.keep_latest < 1:
-            raise ConfigError(
-                "checkpoint.every_steps and checkpoint.keep_latest must be at least 1"
-            )
+# Key of the meta, besides what the run keeps there.
+_RANKING = "best_metric"
 
 
 class Checkpoints:
@@ -44,25 +24,28 @@ class Checkpoints:
 
     Each step is a folder `checkpoints/<step>` with `state` (the train state),
     `meta` (JSON) and, where evaluated, `metrics`. Orbax writes under a temporary
-    name and renames when complete, so a step is whole or absent.
+    name and renames when complete, so a step is whole or absent. What ranks the
+    steps is saved in every `meta`, as whoever opens them later has no task at hand.
 
     Args:
         workdir: the work directory.
         options: what to keep; None opens for reading.
-        best_metric: (name, "max" or "min") that ranks checkpoints.
+        best_metric: (name, "max" or "min") that ranks checkpoints. None where none
+            is saved with metrics. To read, what the checkpoints say comes first, and
+            this is for those of earlier versions, which do not say it.
     """
 
     def __init__(
         self,
         workdir: str | pathlib.Path,
         options: CheckpointOptions | None = None,
-        best_metric: tuple[str, str] = ("loss", "min"),
+        best_metric: tuple[str, str] | None = None,
     ):
         # Orbax rejects relative paths.
         self.workdir = pathlib.Path(workdir).absolute()
         self._folder = self.workdir / FOLDER
-        self._metric, direction = best_metric
-        self._reverse = direction == "min"
+        self._given = best_metric
+        self._reads = options is None
         self._check_metrics()
         self._manager = ocp.CheckpointManager(
             self._folder,
@@ -86,11 +69,9 @@ class Checkpoints:
                     ) from error
 
     def _manager_options(self, options: CheckpointOptions | None):
-        # Metrics are only written and read where there is a `best_fn`.
-        ranking = {
-            "best_fn": lambda metrics: metrics[self._metric],
-            "best_mode": "min" if self._reverse else "max",
-        }
+        # Metrics are only written and read where there is a `best_fn`; which step
+        # is best is told by `best`, not by Orbax.
+        ranking = {"best_fn": lambda metrics: _worth(metrics, self._given)}
         if options is None:
             return ocp.CheckpointManagerOptions(create=False, **ranking)
         # `best_fn` with `max_to_keep` would delete the newest steps and break
@@ -100,7 +81,6 @@ class Checkpoints:
             policies.append(
                 checkpoint_managers.BestN(
                     get_metric_fn=ranking["best_fn"],
-                    reverse=self._reverse,
                     n=options.keep_best,
                     keep_checkpoints_without_metrics=False,
                 )
@@ -120,13 +100,57 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def best(self) -> int | None:
-        """The best evaluated checkpoint, or None; the earliest of equals."""
-        scored = []
-        for step in self.steps():
-            value = self.metrics(step).get(self._metric)
-            if value is not None:
-                scored.append((value if self._reverse else -value, step))
-        return min(scored)[1] if scored else None
+        """The best evaluated checkpoint, or None; the earliest of equals.
+
+        Raises:
+            CheckpointError: if checkpoints were evaluated, but nothing says which
+                metric ranks them, or one lacks that metric.
+        """
+        scored = {step: found for step in self.steps() if (found := self.metrics(step))}
+        if not scored:
+            return None
+        ranking = self._ranking()
+        if ranking is None:
+            raise CheckpointError(
+                f"{self._folder}: cannot tell the best checkpoint, as nothing says "
+                "which metric ranks them (neither their meta nor a task in "
+                "config.json); name a step: latest, or one of "
+                f"{', '.join(map(str, self.steps()))}"
+            )
+        for step, metrics in scored.items():
+            self._check_ranked(step, metrics, ranking)
+        return max(scored, key=lambda step: (_worth(scored[step], ranking), -step))
+
+    def _ranking(self) -> tuple[str, str] | None:
+        """(name, "max" or "min") that ranks the checkpoints, where it is known."""
+        if self._reads:
+            for step in reversed(self.steps()):
+                stored = self.meta(step).get(_RANKING)
+                if stored is not None:
+                    return self._checked_ranking(step, stored)
+        return self._given
+
+    def _checked_ranking(self, step: int, stored: Any) -> tuple[str, str]:
+        try:
+            name, direction = stored
+        except (TypeError, ValueError):
+            name = direction = None
+        if not isinstance(name, str) or direction not in ("max", "min"):
+            raise CheckpointError(
+                f"{self._folder / str(step)}: {_RANKING!r} of its meta is {stored!r}; "
+                "expected the name of a metric and 'max' or 'min'"
+            )
+        return name, direction
+
+    def _check_ranked(
+        self, step: int, metrics: dict[str, float], ranking: tuple[str, str] | None
+    ) -> None:
+        name = ranking and ranking[0]
+        if name not in metrics:
+            raise CheckpointError(
+                f"{self._folder / str(step)}: no metric {name!r}, which ranks the "
+                f"checkpoints of this run; its metrics are {', '.join(metrics)}"
+            )
 
     def metrics(self, step: int) -> dict[str, float]:
         """Evaluation metrics saved with a step; empty where not evaluated."""
@@ -163,10 +187,15 @@ class Checkpoints:
         """Starts saving a step, once; waits for an earlier save first.
 
         Raises:
-            CheckpointError: if an earlier or this save failed (a full disk, say).
+            CheckpointError: if an earlier or this save failed (a full disk, say), or
+                the metrics lack the one that ranks checkpoints.
         """
         if step in self._manager.all_steps():
             return
+        if metrics is not None:
+            self._check_ranked(step, metrics, self._given)
+        if self._given is not None:
+            meta = meta | {_RANKING: list(self._given)}
         try:
             self._manager.save(
                 step,
@@ -261,6 +290,15 @@ class Checkpoints:
         """Waits and releases resources."""
         self.wait()
         self._manager.close()
+
+
+def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:
+    """The higher, the better; what is not a number is worst."""
+    name, direction = ranking
+    value = metrics[name]
+    if math.isnan(value):
+        return -math.inf
+    return -value if direction == "min" else value
 
 
 def _first_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.task import SegmentationTask
+from tests.tiers import fast_are
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 agreement = pytest.importorskip("benchmarks.agreement")
@@ -41,8 +42,8 @@ def small(monkeypatch):
     ("family", "mode"),
     [
         ("segmentation", "infer"),
-        ("segmentation", "train"),
-        ("landmarks", "train"),
+        pytest.param("segmentation", "train", marks=pytest.mark.slow),
+        pytest.param("landmarks", "train", marks=pytest.mark.slow),
         pytest.param("classification", "train", marks=pytest.mark.slow),
     ],
 )
@@ -81,6 +82,7 @@ def test_networks_that_differ_are_refused(monkeypatch):
         agreement.check_outputs(timing.parse_case(CASE), "cpu")
 
 
+@pytest.mark.slow
 def test_folded_norms_are_checked_as_well(monkeypatch):
     call = jax_program.InferProgram.__call__
 
@@ -117,6 +119,7 @@ def test_pytorch_runs_in_every_way_that_fits(arguments, expected):
     assert [name.removeprefix("torch_") for name in names] == expected.split()
 
 
+@pytest.mark.slow
 def test_a_way_that_does_not_run_is_shown_with_its_reason(
     monkeypatch, tmp_path, capsys
 ):
@@ -143,6 +146,7 @@ def test_a_way_that_does_not_run_is_shown_with_its_reason(
     assert f"{name} with torch_compile failed: RuntimeError: no C++ compiler\n" in out
 
 
+@pytest.mark.slow
 def test_a_case_that_fails_leaves_the_others_and_a_code(monkeypatch, tmp_path):
     compare = compare_torch.compare
 
@@ -206,6 +210,7 @@ def test_all_writes_the_published_cases_to_the_results(monkeypatch, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_pytorch_memory_holds_weights_and_the_peak_of_a_call():
     peaks = {}
     for mode in timing.MODES:
@@ -235,6 +240,7 @@ def test_torch_compile_starts_without_kept_kernels(monkeypatch):
         assert torch_program.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/chosen"
 
 
+@pytest.mark.slow
 def test_only_the_programs_asked_for_are_timed():
     case = timing.parse_case(CASE)
     how = compare_torch.How(1, 1, compiled=False, only=["jax_folded", "torch_eager"])
@@ -264,7 +270,11 @@ def test_ours_is_what_a_user_runs(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["compare_torch", "compile_time", "rematerialisation", "results_table"]
+    "name",
+    fast_are(
+        ["results_table"],
+        ["compare_torch", "compile_time", "rematerialisation", "results_table"],
+    ),
 )
 def test_benchmarks_run_as_files_from_any_folder(name, tmp_path):
     # `cProfile` imports `profile`, whose place benchmarks/profile.py must not take.

@@ -49,6 +49,7 @@ def test_a_case_runs_twice_with_one_cache_of_its_own(children, tmp_path, capsys)
     assert "initial variables 2.0 s, jit(model.init) 34.0 s" in out
 
 
+@pytest.mark.slow
 def test_a_case_that_fails_is_reported_and_ends_with_a_code(tmp_path, capsys):
     # A process of its own, which knows no such model.
     path = tmp_path / "report.json"
@@ -69,6 +70,7 @@ def test_unreadable_cases_are_one_clear_error(capsys):
     assert "error: cannot read case 'w18'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_child_measures_every_phase(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     folders = []
@@ -81,6 +83,7 @@ def test_a_child_measures_every_phase(monkeypatch, capsys, tmp_path):
     assert folders == [str(tmp_path)]
 
 
+@pytest.mark.slow
 def test_a_child_times_both_ways_to_draw_variables(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     monkeypatch.setattr(runtime, "enable_compilation_cache", lambda folder: None)

@@ -10,12 +10,13 @@ import sys
 import jax
 import pytest
 
-from benchmarks.profiling import command, machine, measure
+from benchmarks.profiling import command, measure
 from benchmarks.profiling.attribution import KINDS, STAGES, UNATTRIBUTED
-from benchmarks.profiling.machine import Machine
 from benchmarks.profiling.measure import Work
+from hrnet_jax.costs.machine import Machine, measure_machine
 from hrnet_jax.models.variants import VARIANTS
 from tests import tiny
+from tests.coloured import colours
 
 ROOT = pathlib.Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -33,7 +34,7 @@ def small():
     """The tiny network in the table, a quick look at the machine, few calls."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
-        quick = functools.partial(machine.measure_machine, side=64, elements=4096)
+        quick = functools.partial(measure_machine, side=64, elements=4096)
         patch.setattr(command, "measure_machine", quick)
         patch.setattr(measure, "_BUDGET_S", 0.1)
         yield
@@ -58,6 +59,7 @@ def case(request, report) -> dict:
     return report["cases"][["infer", "train"].index(request.param)]
 
 
+@pytest.mark.slow
 def test_the_file_says_where_and_what(report):
     assert set(report) == {
         *("command", "date", "commit", "modified", "environment"),
@@ -70,6 +72,7 @@ def test_the_file_says_where_and_what(report):
     assert limits["peak_bandwidth"] == max(limits["bandwidth"].values()) > 0
 
 
+@pytest.mark.slow
 def test_a_case_has_every_figure(case):
     assert set(case) == {
         *("case", "dtype", "folded", "median_s", "calls_s", "feeding_s"),
@@ -87,6 +90,7 @@ def test_a_case_has_every_figure(case):
 
 
 @pytest.mark.parametrize("key", ["seconds", "kernels", "flops", "bytes"])
+@pytest.mark.slow
 def test_stages_and_kinds_add_up_to_the_whole(case, key):
     whole = pytest.approx(case["total"][key], rel=1e-9)
     assert sum(work[key] for work in case["stages"].values()) == whole
@@ -94,22 +98,26 @@ def test_stages_and_kinds_add_up_to_the_whole(case, key):
     assert sum(row[key] for row in case["table"]) == whole
 
 
+@pytest.mark.slow
 def test_times_add_up_to_what_the_profiler_saw(case):
     assert case["total"]["seconds"] == pytest.approx(case["traced_s"], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_flops_and_bytes_are_those_that_xla_counts(case):
     # Nothing ran that was not found, and nothing was missed.
     assert case["total"]["flops"] == pytest.approx(case["xla"]["flops"], rel=0.01)
     assert case["total"]["bytes"] == pytest.approx(case["xla"]["bytes"], rel=0.02)
 
 
+@pytest.mark.slow
 def test_work_without_a_place_is_little(case):
     lost = case["kinds"].get(UNATTRIBUTED, {"flops": 0, "bytes": 0})
     assert lost["flops"] <= 0.001 * case["total"]["flops"]
     assert lost["bytes"] <= 0.01 * case["total"]["bytes"]
 
 
+@pytest.mark.slow
 def test_all_stages_of_the_network_are_there(report):
     # Without bottlenecks, stage 1 of the tiny network has nothing to do; its last
     # two stages have no modules.
@@ -120,6 +128,7 @@ def test_all_stages_of_the_network_are_there(report):
     assert not infer & {"loss", "optimiser"}
 
 
+@pytest.mark.slow
 def test_compile_time_is_told_for_every_program(case):
     rows = case["compile_by_program"]
     assert len(rows) == case["num_programs"]
@@ -133,10 +142,13 @@ def test_compile_time_is_told_for_every_program(case):
     assert any("backward" in one for one in directions) == (":train:" in case["case"])
 
 
+@pytest.mark.slow
 def test_the_picture_is_drawn(folder):
-    assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
+    # Bars of several kinds of work.
+    assert colours(folder / "out.png") >= 4
 
 
+@pytest.mark.slow
 def test_the_terminal_shows_aligned_tables(report):
     text = command.case_lines(report["cases"][1])
     assert TRAIN in text and "slowest kernels" in text
@@ -148,6 +160,7 @@ def test_the_terminal_shows_aligned_tables(report):
     assert len({len(line) for line in table}) == 1
 
 
+@pytest.mark.slow
 def test_one_program_runs_where_it_is_asked_for(small, capsys):
     case = ["--case", f"{tiny.VARIANT_NAME}:infer:1x32x32"]
     cached = jax.config.jax_enable_compilation_cache
@@ -158,11 +171,10 @@ def test_one_program_runs_where_it_is_asked_for(small, capsys):
     assert jax.config.jax_enable_compilation_cache == cached
 
 
-def test_a_kernel_takes_at_least_its_arithmetic_or_its_traffic():
-    roof = Machine({"a": 100.0, "b": 50.0}, {"copy": 10.0})
-    assert roof.roofline_seconds(200, 10) == 2.0
-    assert roof.roofline_seconds(200, 40) == 4.0
-    assert roof.as_dict()["ridge_flops_per_byte"] == 10.0
+def test_peaks_of_the_machine_are_written_with_their_ridge():
+    values = Machine({"a": 100.0, "b": 50.0}, {"copy": 10.0}).as_dict()
+    assert values["peak_flops"] == 100 and values["peak_bandwidth"] == 10
+    assert values["ridge_flops_per_byte"] == 10.0
 
 
 def test_rates_follow_from_the_sums():

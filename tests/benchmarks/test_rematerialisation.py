@@ -17,6 +17,7 @@ def small(monkeypatch):
     monkeypatch.setitem(VARIANTS, "small", variant)
 
 
+@pytest.mark.slow
 def test_policies_are_measured_and_drawn(tmp_path, capsys):
     path, picture = tmp_path / "report.json", tmp_path / "curve.png"
     rematerialisation.main(

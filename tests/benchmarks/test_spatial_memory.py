@@ -21,6 +21,7 @@ def run(path, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_memory_and_exchanges_of_each_number_of_devices(tmp_path, capsys):
     report = run(tmp_path / "report.json", "--space=1,4")
     assert json.loads((tmp_path / "report.json").read_text()) == report

@@ -48,9 +48,15 @@ def test_state_dict_is_that_of_the_official_code(name):
 @pytest.mark.parametrize(
     ("name", "align_corners", "shape"),
     [
-        ("segmentation/w18_small_v1", False, (2, 64, 96, 3)),
+        pytest.param(
+            *("segmentation/w18_small_v1", False, (2, 64, 96, 3)),
+            marks=pytest.mark.slow,
+        ),
         ("segmentation/w18_small_v1", False, (1, 65, 97, 3)),
-        ("segmentation/w18_small_v1", True, (1, 65, 97, 3)),
+        pytest.param(
+            *("segmentation/w18_small_v1", True, (1, 65, 97, 3)),
+            marks=pytest.mark.slow,
+        ),
         ("classification/w18_small_v1", False, (2, 64, 64, 3)),
     ],
 )

@@ -17,6 +17,7 @@ from hrnet_jax.conversion.importing import (
 )
 from hrnet_jax.data.sources.cityscapes import CLASSES as CITYSCAPES
 from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
@@ -24,7 +25,6 @@ from hrnet_jax.models.resize import resize
 from hrnet_jax.pretrained import read_weights_file, to_torch
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import ModelOptions
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
 
@@ -82,7 +82,17 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("name, convention, options", FILES)
+# One of each kind of head whose names differ most.
+FAST_FILES = {"mmseg", "mmpose1", "fcos"}
+
+
+@pytest.mark.parametrize(
+    "name, convention, options",
+    [
+        pytest.param(*file, marks=() if file[1] in FAST_FILES else pytest.mark.slow)
+        for file in FILES
+    ],
+)
 def test_every_kind_becomes_a_run_and_goes_back(name, convention, options, tmp_path):
     given = tuple(options.items())
     model, variables, tensors = published(name, convention, **dict(given))
@@ -152,6 +162,7 @@ def test_a_mislabelled_file_is_refused(tmp_path):
     assert imported.facts.record is None
 
 
+@pytest.mark.slow
 def test_a_renamed_file_can_be_told_to_be_a_released_one(tmp_path):
     _, _, tensors = published("landmarks/w18", num_points=98)
     path = write(tmp_path / "mine.pth", tensors)
@@ -164,6 +175,7 @@ def test_a_renamed_file_can_be_told_to_be_a_released_one(tmp_path):
         import_weights(path, tmp_path / "other", options)
 
 
+@pytest.mark.slow
 def test_two_files_of_one_name_are_told_apart_by_their_counters(tmp_path):
     name = "hrnet_w48_lip_cls20_473x473.pth"
     assert len(find_known(name)) == 2
@@ -282,6 +294,21 @@ def test_a_wrong_wish_is_refused_and_nothing_is_left(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("partial", [False, True])
+def test_damaged_weights_are_refused_whole_and_in_part(partial, tmp_path):
+    tensors = {name: np.array(value) for name, value in published()[2].items()}
+    tensors["bn1.running_var"][7] = -1
+    path = write(tmp_path / "mine.pth", tensors)
+    with pytest.raises(WeightsError) as caught:
+        import_weights(path, tmp_path / "run", ImportOptions(partial=partial))
+    assert str(caught.value).startswith(f"{path}: damaged weights, 1 tensor of ")
+    assert str(caught.value).endswith(
+        "; bn1.running_var: 1 of 64 values negative (the least is -1), expected "
+        "variances of 0 or more"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_foreign_bodies_and_ambiguous_files_are_refused(tmp_path):
     path = write(tmp_path / "resnet.pth", {"fc.weight": np.zeros((10, 4), np.float32)})
     message = r"resnet\.pth: the names are not those of a whole HRNet.*fc\.weight"
@@ -311,6 +338,7 @@ def test_a_code_base_without_such_a_model_is_refused(workdir, tmp_path):
     assert not (tmp_path / "x.pth").exists()
 
 
+@pytest.mark.slow
 def test_a_record_that_the_counters_contradict_is_an_error(tmp_path):
     _, _, tensors = published("segmentation/w48", num_classes=150)
     path = write(tmp_path / "hrnet_ade20k_4312_torch04.pth", tensors)
@@ -354,6 +382,7 @@ def test_weights_of_mmsegmentation_upsample_by_factors(tmp_path):
     assert load_run(tmp_path / "run").task.model.upsample == "bilinear_by_factor"
 
 
+@pytest.mark.slow
 def test_how_a_classifier_upsampled_is_not_how_its_successor_does(tmp_path):
     _, _, tensors = published("classification/w18")
     path = write(tmp_path / "hrnetv2_w18_imagenet_pretrained.pth", tensors)

@@ -25,11 +25,12 @@ def test_outputs_of_other_families_are_named_too(tmp_path):
     path.write_text("left\nright\n")
     info = label_info(get_spec("landmarks"), str(path), 2)
     assert info.point_names == ("left", "right") and info.num_classes == 0
-    assert label_info(get_spec("pose"), "", 3).point_names == (
-        "point 0",
-        "point 1",
-        "point 2",
-    )
+    # Own names tell what swaps in a mirror image, as those of own data sets do.
+    assert info.point_flip_pairs == ((0, 1),)
+    info = label_info(get_spec("segmentation"), str(path), 2)
+    assert info.flip_pairs == ((0, 1),)
+    names = label_info(get_spec("pose"), "", 3).point_names
+    assert names == ("point 0", "point 1", "point 2")
     info = label_info(get_spec("classification"), "", 2)
     assert info.image_class_names == ("class 0", "class 1")
     assert label_info(get_spec("segmentation"), "", 2).class_names == (

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from hrnet_jax.config import assignments
 from hrnet_jax.data import registry
 from hrnet_jax.data.points.items import box_around, fully_annotated
 from hrnet_jax.data.points.point_sets import COFW
@@ -167,8 +168,10 @@ def test_files_and_options_describe_the_points(source, tmp_path):
     assert info.point_origin == 1.0 and info.default_normalizer == "box"
     info = prepare_csv(source, tmp_path, flip_pairs=("right_eye:nose",))
     assert info.point_flip_pairs == ((1, 2),)
-    options = registry.parse_options(
-        "landmarks_csv", ["flip_pairs=left_eye:right_eye,a:b", "point_origin=1"]
+    options = assignments.parse(
+        ["flip_pairs=left_eye:right_eye,a:b", "point_origin=1"],
+        "--option",
+        registry.option_kinds("landmarks_csv"),
     )
     assert options["flip_pairs"] == ("left_eye:right_eye", "a:b")
 

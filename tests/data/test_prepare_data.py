@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.config import assignments
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import find_prepared, open_records
 from hrnet_jax.errors import ConfigError, DataError
@@ -165,9 +166,9 @@ def test_a_killed_preparation_does_not_look_complete(tmp_path):
         (["--dataset=camvid"], "error: camvid needs the folder of its files"),
         (
             ["--dataset=shapes", "--option=size=3"],
-            "error: config key 'shapes.size' is not read",
+            "error: unknown --option 'size'; expected one of image_size",
         ),
-        (["--dataset=shapes", "--option=train"], "error: --option 'train' is not of"),
+        (["--dataset=shapes", "--option=train"], "error: --option train: expected KEY"),
         (
             ["--dataset=shapes", "--option=train=few"],
             "error: --option train='few': expected a value of type",
@@ -194,9 +195,11 @@ def test_help_answers(capsys):
 
 
 def test_options_are_read_by_their_type():
-    values = registry.parse_options(
-        "segmentation_folder",
+    kinds = registry.option_kinds("segmentation_folder")
+    values = assignments.parse(
         ["label_values=1-3,7", "classes=sky, tall tree", "ratios=.5,.5", "seed=3"],
+        "--option",
+        kinds,
     )
     assert values == {
         "label_values": (1, 2, 3, 7),
@@ -205,7 +208,7 @@ def test_options_are_read_by_their_type():
         "seed": 3,
     }
     with pytest.raises(ConfigError, match="label_values='a': expected a value of"):
-        registry.parse_options("segmentation_folder", ["label_values=a"])
+        assignments.parse(["label_values=a"], "--option", kinds)
 
 
 def test_every_data_set_can_be_asked_for_its_options():

@@ -9,7 +9,7 @@ from hrnet_jax.data import registry
 from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import DataError
 
-CLASSES = ("road", "car", "left arm", "right arm")
+CLASSES = ("road", "car", "tree", "wall")
 
 
 def add(folder, name, values=None, suffix=".png"):
@@ -136,7 +136,43 @@ def test_any_value_can_be_ignored(source, tmp_path):
 def test_numbered_class_lists_and_flip_pairs(source, tmp_path):
     (source / "classes.txt").write_text("0 road\n1 car\n2 left arm\n3 right arm\n")
     info = prepare(source, tmp_path, flip_pairs=("left arm:right arm",))
-    assert info.class_names == CLASSES and info.flip_pairs == ((2, 3),)
+    assert info.class_names == ("road", "car", "left arm", "right arm")
+    assert info.flip_pairs == ((2, 3),)
+
+
+@pytest.mark.parametrize(
+    ("names", "guess"),
+    [
+        (("road", "car", "left arm", "right arm"), "left arm:right arm"),
+        (("arm_r", "leg_l", "arm_l", "leg_r"), "arm_r:arm_l,leg_l:leg_r"),
+        (("sky", "LeftWall", "floor", "RightWall"), "LeftWall:RightWall"),
+    ],
+)
+def test_sides_in_the_names_of_classes_must_be_confirmed(
+    names, guess, source, tmp_path
+):
+    with pytest.raises(DataError) as caught:
+        prepare(source, tmp_path, classes=names)
+    assert str(caught.value) == (
+        f"some of the classes differ in left and right only ({guess}), and mirrored "
+        "images need to know which classes swap: give the option "
+        f"flip_pairs={guess!r} if these do, flip_pairs=none where none do"
+    )
+    pairs = tuple(guess.split(","))
+    info = prepare(source, tmp_path, classes=names, flip_pairs=pairs)
+    with pytest.raises(DataError):
+        prepare(source, tmp_path, classes=names)
+    assert read(tmp_path).info == info  # What was prepared is not lost.
+    named = [f"{names[a]}:{names[b]}" for a, b in info.flip_pairs]
+    assert ",".join(named) == guess
+    info = prepare(source, tmp_path, classes=names, flip_pairs=("none",))
+    assert info.flip_pairs == ()
+
+
+def test_classes_without_sides_need_no_flip_pairs(source, tmp_path):
+    names = ("left lane", "car", "bright", "lawn")
+    info = prepare(source, tmp_path, classes=names)
+    assert info.flip_pairs == ()
 
 
 def test_images_of_other_formats_become_png(source, tmp_path):
@@ -232,12 +268,13 @@ def test_names_lines_of_lists(lists, message, source, tmp_path):
         ({"classes_file": "names.txt"}, "names.txt is missing; write one class name"),
         ({"label_values": (1, 2)}, "gives 2 values for 4 classes"),
         ({"label_values": (1, 1, 2, 3)}, "must be different and 0..255"),
-        ({"ignore_label": 3}, "ignore_label 3 is also the mask value of class 'right"),
+        ({"ignore_label": 3}, "ignore_label 3 is also the mask value of class 'wall'"),
         ({"ignore_label": 300}, "ignore_label must be -1..255, got 300"),
         ({"ratios": (0.5, 0.2)}, "positive shares with sum 1, got"),
         ({"ratios": (1.2, -0.2)}, "positive shares with sum 1, got"),
         ({"flip_pairs": ("car",)}, "flip pair 'car' is not of the form left:right"),
         ({"flip_pairs": ("car:bus",)}, "flip pair names 'bus', classes are"),
+        ({"flip_pairs": ("none", "car:road")}, "flip pair 'none' is not of the form"),
         ({"images": "photos"}, "photos is missing; expected the images there"),
         ({"masks": "labels"}, "labels is missing; expected the masks there"),
     ],

@@ -6,6 +6,7 @@ import pathlib
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.export.check import Check
 from hrnet_jax.export.writing import ExportOptions, Source, export_model
+from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.registry import create_model
 from tests import tiny
 from tests.models.random_weights import random_variables
@@ -30,7 +31,15 @@ def make_source(name: str, **changes) -> Source:
     """A model with random weights."""
     options = OPTIONS[name.partition("/")[0]]
     model = create_model(name, **options)
-    return Source(name, model, random_variables(model), INFO, step=7, **changes)
+    unchanged = {"normalization": Normalization(), "inference": {}, "augmentation": {}}
+    return Source(
+        name,
+        model,
+        random_variables(model),
+        info=INFO,
+        step=7,
+        **(unchanged | changes),
+    )
 
 
 @functools.cache

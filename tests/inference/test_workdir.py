@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 import hrnet_jax
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.inference.workdir import load_run, save_converted
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training.config import default_config
 from hrnet_jax.training.weights import flat_variables
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 
@@ -26,14 +28,39 @@ def tiny_variant(monkeypatch):
 def test_opens_any_step(step):
     workdir = tiny.finished_run()
     run = load_run(workdir, step)
-    best = tiny.result(workdir)["step"]
-    assert run.step == {"best": best, "latest": 8}.get(step, 6)
+    assert run.step == {"best": tiny.BEST_STEP, "latest": 8}.get(step, 6)
     evaluated = run.step in (4, 8)
     assert bool(run.metrics) == evaluated
-    if run.step == best:
-        assert run.metrics == tiny.result(workdir)["metrics"]
+    assert (run.metrics == tiny.result(workdir)["metrics"]) == (step == "best")
+    state = tiny.state(workdir, run.step)
+    for name, array in flat_variables(run.variables).items():
+        path = "".join(f"['{part}']" for part in name.split("/"))
+        np.testing.assert_array_equal(array, state[f"['ema']{path}"], err_msg=name)
     assert run.config.model.name == "segmentation/tiny"
     assert run.info.class_names[4] == "star" and run.info.num_classes == 7
+
+
+def test_a_run_of_an_earlier_version_opens_at_its_best_step(tmp_path):
+    workdir = tiny.forget_ranking(tiny.copy_of_finished_run(tmp_path))
+    assert load_run(workdir).step == tiny.BEST_STEP
+    # A dictionary given to `train` may leave out the keys that are as by default.
+    config = json.loads((workdir / "config.json").read_text())
+    assert config.pop("task") == "segmentation"
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert load_run(workdir).step == tiny.BEST_STEP
+
+
+def test_where_nothing_ranks_the_steps_the_best_is_an_error(tmp_path):
+    workdir = tiny.forget_ranking(tiny.copy_of_finished_run(tmp_path))
+    (workdir / "config.json").unlink()
+    with pytest.raises(CheckpointError) as caught:
+        saved_variables(workdir, "best")
+    assert str(caught.value) == (
+        f"{workdir}/checkpoints: cannot tell the best checkpoint, as nothing says "
+        "which metric ranks them (neither their meta nor a task in config.json); name "
+        "a step: latest, or one of 4, 6, 8"
+    )
+    assert saved_variables(workdir, "latest").keys() == {"params", "batch_stats"}
 
 
 def test_variables_are_plain_arrays_that_the_model_takes():
@@ -55,6 +82,11 @@ def test_predicts_and_draws_an_image():
     assert prediction["confidence"].max() <= 1 and prediction["confidence"].min() > 0
     picture = run.draw(image, prediction)
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
+
+
+def test_a_run_is_printed_in_one_line():
+    run = load_run(tiny.finished_run())
+    assert repr(run) == f"LoadedRun('segmentation/tiny', step={run.step})"
 
 
 def test_needs_neither_data_nor_the_source_of_first_weights(tmp_path):

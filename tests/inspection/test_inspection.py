@@ -21,6 +21,7 @@ from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import create_model, model_names
 from hrnet_jax.runtime.pieces import inner_jaxprs
 from tests.inspection.inspected import QUICK, default, inspected
+from tests.tiers import fast_are
 
 # Trainable parameters, counted from the architecture and by the official code; with
 # 1000 classes, 19 labels, 68 landmarks, 17 joints.
@@ -73,6 +74,14 @@ OFFICIAL = {
     ("segmentation/w48_ocr", 60, (520, 520)): (70423272, 169482861568, 0, 1038336000),
 }
 
+# What is inspected anyway, and one of other outputs and size.
+FAST_COUNTS = [
+    case
+    for case in OFFICIAL
+    if case in {(name, None, None) for name in QUICK}
+    or case in {("segmentation/w48_ocr", 60, (520, 520)), ("landmarks/w18", 19, None)}
+]
+
 # Figures that no counting gives, of all that are published.
 OFF = {
     ("segmentation/w40", "45.2", "493.2"): "45.89 M.*498.67 Gi.*never released",
@@ -84,7 +93,7 @@ OFF = {
 }
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("name", fast_are(QUICK, PARAMETERS))
 def test_parameters_are_the_published_ones_to_the_unit(name):
     assert default(name).parameters == PARAMETERS[name]
 
@@ -94,7 +103,7 @@ def test_every_published_model_has_a_count_here():
     assert set(PARAMETERS) <= set(model_names())
 
 
-@pytest.mark.parametrize("case", OFFICIAL, ids=str)
+@pytest.mark.parametrize("case", fast_are(FAST_COUNTS, OFFICIAL), ids=str)
 def test_multiply_adds_are_those_of_the_official_program(case):
     name, outputs, size = case
     found = inspected(name, size, outputs) if outputs or size else default(name)
@@ -103,7 +112,14 @@ def test_multiply_adds_are_those_of_the_official_program(case):
     assert found.published_convention == found.convolution + found.linear
 
 
-@pytest.mark.parametrize("record", PUBLISHED, ids=lambda r: f"{r.model} {r.source}")
+FAST_RECORDS = [record for record in PUBLISHED if record.model in QUICK]
+
+
+@pytest.mark.parametrize(
+    "record",
+    fast_are(FAST_RECORDS, PUBLISHED),
+    ids=lambda r: f"{r.model} {r.source}",
+)
 def test_publications_are_off_only_where_known(record):
     standard = default(record.model)
     is_default = (record.outputs, record.size) == (standard.outputs, standard.size)

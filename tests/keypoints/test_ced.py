@@ -60,9 +60,9 @@ def test_the_legend_gives_error_failures_and_area_of_each_curve(tmp_path, monkey
 
 
 def test_every_curve_is_in_the_picture(tmp_path):
-    draw_ced({"a": ERRORS}, tmp_path / "one.png")
-    draw_ced({"a": ERRORS, "b": ERRORS / 2}, tmp_path / "two.png")
-    draw_ced({"a": ERRORS}, tmp_path / "again.png")
+    draw_ced({"a": ERRORS}, tmp_path / "one.png", normalizer="box")
+    draw_ced({"a": ERRORS, "b": ERRORS / 2}, tmp_path / "two.png", normalizer="box")
+    draw_ced({"a": ERRORS}, tmp_path / "again.png", normalizer="box")
     one, two, again = (
         picture(tmp_path / f"{name}.png") for name in ("one", "two", "again")
     )
@@ -72,12 +72,12 @@ def test_every_curve_is_in_the_picture(tmp_path):
 
 def test_what_cannot_be_drawn_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="at least one curve"):
-        draw_ced({}, tmp_path / "x.png")
+        draw_ced({}, tmp_path / "x.png", normalizer="box")
     with pytest.raises(ValueError, match=r"errors of shape \(0,\)"):
-        draw_ced({"a": np.zeros(0)}, tmp_path / "x.png")
+        draw_ced({"a": np.zeros(0)}, tmp_path / "x.png", normalizer="box")
     with pytest.raises(DataError, match="face 0: error nan"):
-        draw_ced({"a": np.float64([np.nan])}, tmp_path / "x.png")
+        draw_ced({"a": np.float64([np.nan])}, tmp_path / "x.png", normalizer="box")
     with pytest.raises(DataError, match=r"x\.what: cannot be written"):
-        draw_ced({"a": ERRORS}, tmp_path / "x.what")
+        draw_ced({"a": ERRORS}, tmp_path / "x.what", normalizer="box")
     with pytest.raises(DataError, match=r"gone/x\.png: cannot be written"):
-        draw_ced({"a": ERRORS}, tmp_path / "gone" / "x.png")
+        draw_ced({"a": ERRORS}, tmp_path / "gone" / "x.png", normalizer="box")

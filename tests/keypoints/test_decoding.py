@@ -18,7 +18,7 @@ def test_the_first_of_the_highest_cells_is_the_peak(method):
     heatmaps = np.zeros((1, 12, 9, 2), np.float32)
     heatmaps[0, 4, 3, 0] = heatmaps[0, 4, 5, 0] = heatmaps[0, 7, 1, 0] = 0.75
     heatmaps[0, :, :, 1] = -1
-    cells, scores = decode(heatmaps, method)
+    cells, scores = decode(heatmaps, method, 1.5)
     if method == "argmax":
         np.testing.assert_array_equal(cells[0], [[3, 4], [0, 0]])
     np.testing.assert_array_equal(scores[0], [0.75, -1])
@@ -63,7 +63,7 @@ def quarter_by_hand(heatmap):
 def test_a_quarter_is_that_of_a_loop():
     rng = np.random.default_rng(0)
     heatmaps = rng.normal(size=(5, 6, 7, 20)).astype(np.float32)
-    cells, scores = decode(heatmaps, "quarter")
+    cells, scores = decode(heatmaps, "quarter", 1.5)
     for b, k in np.ndindex(5, 20):
         np.testing.assert_array_equal(cells[b, k], quarter_by_hand(heatmaps[b, ..., k]))
         assert scores[b, k] == heatmaps[b, ..., k].max()

@@ -9,7 +9,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.batch_norm import BatchNorm, NormOptions, normalize_batch
+from hrnet_jax.models.batch_norm import (
+    BatchNorm,
+    NormOptions,
+    normalize_batch,
+    normalize_frozen,
+)
+from hrnet_jax.models.layers import BasicBlock
 from tests.models.maps import nchw, nhwc, random_maps
 
 
@@ -154,3 +160,89 @@ def test_no_gradient_flows_through_the_statistics():
         return jnp.sum(mean + var)
 
     np.testing.assert_array_equal(jax.grad(loss)(x), np.zeros_like(x))
+
+
+def frozen_arguments(dtype, pixels=1):
+    """x, mean, var, scale and bias for norms of six channels."""
+    x = (2 * random_maps(3, 5, 4, 6 * pixels) + 1).astype(dtype)
+    mean, scale, bias = (random_maps(6, seed=seed) for seed in (1, 2, 3))
+    var = random_maps(6, seed=4) ** 2 + 0.5
+    return x, *(vector.astype(dtype) for vector in (mean, var, scale, bias))
+
+
+def written_out(x, mean, var, scale, bias):
+    """The norm as the publication has it, of positions with several pixels as well."""
+    pixels = x.reshape(*x.shape[:-1], -1, scale.size)
+    return ((pixels - mean) / jnp.sqrt(var + 1e-5) * scale + bias).reshape(x.shape)
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+@pytest.mark.parametrize("wanted", [(0, 1, 2, 3, 4), (0, 3, 4), (0, 4), (0,), (3, 4)])
+def test_gradients_of_the_frozen_mode_are_those_of_the_formula(wanted, pixels):
+    with jax.enable_x64():
+        arguments = frozen_arguments(np.float64, pixels)
+        weights = random_maps(*arguments[0].shape, seed=5).astype(np.float64)
+        got, expected = (
+            jax.value_and_grad(lambda *a, f=f: jnp.sum(f(*a) * weights), wanted)(
+                *arguments
+            )
+            for f in (lambda *a: normalize_frozen(*a, 1e-5), written_out)
+        )
+    for ours, theirs in zip(
+        jax.tree.leaves(got), jax.tree.leaves(expected), strict=True
+    ):
+        assert ours.dtype == np.float64
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_frozen_bfloat16_maps_get_gradients_from_float32_sums():
+    x, *vectors = frozen_arguments(np.float32)
+    x = jnp.asarray(x, jnp.bfloat16)
+    weights = random_maps(*x.shape, seed=5)
+
+    def gradients(function, x):
+        def loss(x, scale, bias):
+            return jnp.sum(function(x, *vectors[:2], scale, bias) * weights)
+
+        return jax.grad(loss, (0, 1, 2))(x, *vectors[2:])
+
+    got = gradients(lambda *a: normalize_frozen(*a, 1e-5), x)
+    expected = gradients(written_out, x.astype(jnp.float32))
+    assert [leaf.dtype for leaf in got] == [jnp.bfloat16, jnp.float32, jnp.float32]
+    for ours, theirs in zip(got, expected, strict=True):
+        rounding = 2.0**-8 if ours.dtype == jnp.bfloat16 else 1e-5
+        np.testing.assert_allclose(ours, theirs, rtol=rounding, atol=1e-4)
+
+
+def kept_bytes(mode: str, differentiated: str) -> int:
+    """What the forward pass of a block in bfloat16 keeps, of arrays with axes."""
+    block = BasicBlock(8, NormOptions(mode=mode), jnp.bfloat16)
+    x = jax.ShapeDtypeStruct((2, 16, 16, 8), jnp.bfloat16)
+    variables = jax.eval_shape(
+        lambda k, x: block.init(k, x, True), jax.random.key(0), x
+    )
+
+    def kept(variables, x):
+        def apply(params, x):
+            return block.apply(
+                variables | {"params": params}, x, True, mutable=["batch_stats"]
+            )[0]
+
+        if differentiated == "images":
+            return jax.vjp(lambda x: apply(variables["params"], x), x)[1]
+        return jax.vjp(apply, variables["params"], x)[1]
+
+    leaves = jax.tree.leaves(jax.eval_shape(kept, variables, x))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves if leaf.ndim == 4)
+
+
+def test_frozen_norms_keep_no_more_than_the_others():
+    # Two convolutions and two norms keep what they read, two ReLUs what they put
+    # out, the first of which is what the second convolution reads. The kernels are
+    # kept in bfloat16.
+    maps = (2 + 2 + 2 - 1) * 2 * 16 * 16 * 8 * 2
+    kernels = 2 * 3 * 3 * 8 * 8 * 2
+    assert kept_bytes("frozen", "all") == kept_bytes("batch", "all") == maps + kernels
+    # Neither convolutions nor frozen norms need what they read, if only images are
+    # differentiated.
+    assert kept_bytes("frozen", "images") == 2 * 2 * 16 * 16 * 8 * 2 + kernels

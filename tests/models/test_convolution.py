@@ -55,11 +55,12 @@ def gradients(function, x, kernel, stride):
         MIDDLE,
         LARGE,
         ((2, 8, 10, 3), 4),  # even sides
-        ((1, 5, 4, 9), 3),  # fewer features than channels
-        ((2, 5, 4, 10), 3),  # and so few that the input stays where it is
-        ((1, 1, 1, 2), 6),  # one pixel
-        ((1, 1, 99, 2), 3),  # one row
-        ((1, 99, 1, 2), 3),  # one column
+        # fewer features than channels, and so few that the input stays where it is
+        ((2, 5, 4, 10), 3),
+        pytest.param((1, 5, 4, 9), 3, marks=pytest.mark.slow),
+        pytest.param((1, 1, 1, 2), 6, marks=pytest.mark.slow),  # one pixel
+        pytest.param((1, 1, 99, 2), 3, marks=pytest.mark.slow),  # one row
+        pytest.param((1, 99, 1, 2), 3, marks=pytest.mark.slow),  # one column
     ],
 )
 def test_value_and_gradients_are_those_of_a_convolution(

@@ -1,5 +1,6 @@
 """Initial variables: a function of seed and name, with the published spread."""
 
+import dataclasses
 import zlib
 
 import jax
@@ -10,7 +11,9 @@ from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import initial_variables, variable_shapes
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
+from tests import tiny
 
 NAME = "segmentation/w18_small_v1"
 
@@ -150,3 +153,27 @@ def test_unknown_initializer_is_an_error_that_lists_the_known_ones():
 def test_shapes_are_traced_without_computing():
     for leaf in jax.tree.leaves(variable_shapes(create_model(NAME))):
         assert isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def test_equal_models_are_traced_once_and_share_no_dictionary(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    model = create_model("segmentation/tiny", num_classes=3)
+    first = variable_shapes(model)
+    kernel = first["params"]["head"]["classifier"].pop("kernel")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model), "init", None)
+        equal = create_model("segmentation/tiny", num_classes=3)
+        again = variable_shapes(equal)["params"]["head"]["classifier"]["kernel"]
+    assert again.shape == kernel.shape == (1, 1, 15 * 8, 3)
+    other = variable_shapes(create_model("segmentation/tiny", num_classes=4))
+    assert other["params"]["head"]["classifier"]["kernel"].shape[-1] == 4
+
+
+def test_another_variant_of_the_same_name_has_its_own_shapes(monkeypatch):
+    widths = []
+    for width in (8, 6):
+        variant = dataclasses.replace(tiny.VARIANT, width=width)
+        monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, variant)
+        shapes = variable_shapes(create_model("segmentation/tiny"))["params"]
+        widths.append(shapes["head"]["classifier"]["kernel"].shape[-2])
+    assert widths == [15 * 8, 15 * 6]

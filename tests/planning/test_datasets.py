@@ -4,8 +4,9 @@ import pytest
 
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.planning.datasets import PUBLISHED, facts_of
-from hrnet_jax.training.config import default_config, read_config
 from tests import tiny
 
 POINTS = {"w300": 68, "wflw": 98, "cofw": 29, "aflw": 19}

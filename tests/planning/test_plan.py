@@ -6,13 +6,13 @@ import jax
 import pytest
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.planning import plan as planning
 from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.plan import PlanOptions, make_plan, nearest_multiple
 from hrnet_jax.planning.programs import DoesNotFitError
 from hrnet_jax.planning.topologies import parse_slices
-from hrnet_jax.training.config import read_config
 from tests import tiny
 from tests.planning import plans
 from tests.planning.plans import COSTS
@@ -71,7 +71,7 @@ def test_a_batch_that_does_not_divide_is_told_and_changed(programs):
     assert made.notes == (
         "batch_size: 12 images do not divide over 8 chips; nearest: 8, 16; planned with 16",
         "eval.batch_size: 2 images do not divide over 8 chips; nearest: 8; planned with 8",
-        "another batch wants another rate: schedule.learning_rate 0.05 times 1.33",
+        "another batch wants another rate: schedule.learning_rate 0.2 times 1.33",
     )
     assert programs["v5e:2x4 train step"][1]["image"].shape == (16, 32, 32, 3)
     assert programs["v5e:2x4 predict step"][1]["image"].shape == (8, 64, 64, 3)

@@ -203,3 +203,38 @@ def test_what_mmpose_and_losses_keep_beside_the_weights_is_left_out():
         "loss.criterion.weight": np.ones(19),
     }
     assert unwrap(tensors).keys() == {"backbone.conv1.weight"}
+
+
+DAMAGE = [
+    ("conv1.weight", np.nan, "2 of 1728 values not finite (the first is nan)"),
+    ("bn1.running_mean", np.inf, "2 of 64 values not finite (the first is inf)"),
+    ("bn1.bias", -1e300, "2 of 64 values not finite (the first is -inf)"),
+    ("bn1.running_var", -0.5, "2 of 64 values negative (the least is -0.5)"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "found"), DAMAGE)
+def test_values_that_no_weight_has_are_named(name, value, found, state_dict):
+    for changed in (name, "last_layer.3.bias"):
+        state_dict[changed] = np.array(state_dict[changed], np.float64)
+    state_dict[name].flat[[1, 5]] = value
+    state_dict["last_layer.3.bias"][3] = np.nan
+    kind = "variances of 0 or more" if "negative" in found else "finite float32 numbers"
+    total = len(unwrap(state_dict))
+    message = f"damaged weights, 2 tensors of {total}; {name}: {found}, expected {kind}"
+    for read in (lambda tensors: from_torch(tensors, model()), convert_names):
+        with pytest.raises(WeightsError) as caught:
+            read(state_dict)
+        assert str(caught.value) == message
+
+
+def test_a_mean_may_be_negative_and_a_variance_zero(state_dict):
+    state_dict["bn1.running_mean"] = np.full(64, -1.0)
+    state_dict["bn1.running_var"] = np.zeros(64)
+    stats = from_torch(state_dict, model())["batch_stats"]["stem"]["norm1"]
+    assert (stats["mean"] == -1).all() and (stats["var"] == 0).all()
+
+
+def test_damage_in_what_is_not_of_an_hrnet_is_left_out_with_it(state_dict):
+    _, unknown = convert_names(state_dict | {"rpn.conv.weight": np.full(3, np.nan)})
+    assert unknown == ["rpn.conv.weight"]

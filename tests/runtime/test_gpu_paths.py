@@ -12,6 +12,7 @@ from jax.experimental.layout import Format, Layout
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.inference import Predictor
 from hrnet_jax.models.batch_norm import batch_moments, normalize_batch
 from hrnet_jax.models.initialization import initial_variables
@@ -22,12 +23,13 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.runtime import layouts
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.task import SegmentationTask
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
+from tests.doubles import double_precision
 
 CLASSES = 4
 OUTPUTS_FIRST = (3, 0, 1, 2)
@@ -132,7 +134,7 @@ def test_logits_that_fit_are_resized_as_a_whole(pretend):
     labels = jax.ShapeDtypeStruct((8, 512, 1024), jnp.int32)
 
     def loss(logits, labels):
-        return segmentation_loss(logits, labels, LossOptions())
+        return segmentation_loss(logits, labels, LossOptions(), "bilinear")
 
     def has_loop(logits):
         return "scan" in str(jax.make_jaxpr(loss)(logits, labels))
@@ -168,7 +170,7 @@ def step_of(name, **options):
         logits, state = model.apply(
             variables, batch["image"], True, rngs=rngs, mutable=["batch_stats"]
         )
-        value = segmentation_loss(logits, batch["label"], LossOptions())
+        value = segmentation_loss(logits, batch["label"], LossOptions(), "bilinear")
         return value, (state["batch_stats"], {})
 
     optimizer = make_optimizer(OptimizerOptions(), lambda step: 0.1)
@@ -271,9 +273,14 @@ def test_predictions_are_the_same(small, pretend):
 
 def test_a_run_trains_saves_and_evaluates(tmp_path, monkeypatch, pretend):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
-    finished = tiny.finished_run()
-    pretend()
-    train(tiny.config(), tmp_path / "run")
-    expected = tiny.state(finished)
-    for name, array in tiny.state(tmp_path / "run").items():
-        np.testing.assert_allclose(array, expected[name], atol=2e-3, err_msg=name)
+    with double_precision():
+        train(tiny.config(), tmp_path / "here")
+        pretend()
+        train(tiny.config(), tmp_path / "there")
+    found, expected = (tiny.state(tmp_path / name) for name in ("there", "here"))
+    assert found.keys() == expected.keys()
+    assert expected["['batch_stats']['stem']['norm1']['var']"].dtype == np.float64
+    for name, array in found.items():
+        np.testing.assert_allclose(array, expected[name], atol=1e-11, err_msg=name)
+    metrics = [tiny.result(tmp_path / name)["metrics"] for name in ("there", "here")]
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-9)

@@ -123,9 +123,17 @@ def test_a_mesh_that_neglects_a_process_is_refused(owners, message, monkeypatch)
 @pytest.mark.parametrize("owners", [[[0], [1]], [[0, 0], [1, 1]], [[1], [0]]])
 def test_a_mesh_with_equal_shares_is_fine(owners, monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    processes.check_mesh(mesh_of(owners))
+    assert processes.check_mesh(mesh_of(owners)) is None
+    # Fine for two processes, and for no third one.
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    with pytest.raises(ConfigError, match="takes 0 devices of process 2"):
+        processes.check_mesh(mesh_of(owners))
 
 
-def test_every_mesh_of_one_process_is_fine():
+def test_every_mesh_of_one_process_is_fine(monkeypatch):
     grid = np.array(jax.devices()[:4]).reshape(2, 2)
-    processes.check_mesh(Mesh(grid, ("data", "space")))
+    mesh = Mesh(grid, ("data", "space"))
+    assert processes.check_mesh(mesh) is None
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ConfigError, match="takes 0 devices of process 1 and 4 of"):
+        processes.check_mesh(mesh)

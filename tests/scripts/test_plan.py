@@ -3,10 +3,10 @@
 import importlib.util
 import json
 
-import cv2
 import pytest
 
 from tests import tiny
+from tests.coloured import colours
 
 TINY = f"--config={tiny.ROOT}/tests/tiny.py"
 SLICE = "--topology=v5e:2x2"
@@ -108,4 +108,4 @@ def test_a_tiny_run_is_planned_without_a_tpu(outcomes, places):
     talk = plan["train"]["costs"]["collectives"]
     assert "collective-permute of 2" in talk and "all-reduce of 4" in talk
     assert plan["roofline"]["hours"] > 0
-    assert cv2.imread(str(places["tmp"] / "plan.png")) is not None
+    assert colours(places["tmp"] / "plan.png") >= 2

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hrnet_jax.conversion.labels import label_info
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.generated.faces import draw_face
-from hrnet_jax.inference.workdir import save_converted
+from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model, get_spec
-from hrnet_jax.training.config import default_config
 from tests import tiny
 
 PHOTOS = "--images={tmp}/photos/*.png"

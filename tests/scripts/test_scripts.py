@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import to_torch
-from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
 from hrnet_jax.registry import create_model
 from tests import tiny
 
@@ -87,7 +88,7 @@ REFUSED = {
     ),
     "convert with a wrong setting": (
         ["convert", "{tmp}/gone.pth", "{tmp}/new", "--set", "stride"],
-        "--set stride: expected KEY=VALUE",
+        "model option stride: expected KEY=VALUE",
     ),
     "prepare unknown": (
         ["prepare_data", "--dataset=mnist", "--data_dir={tmp}/data"],
@@ -99,7 +100,7 @@ ANSWERED = {
     "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
     + ["--config.dataset.data_dir={data}"],
     "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
-    + ["--set", "eval.batch_size=3"],
+    + ["--config.eval.batch_size=3"],
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
     + ["--out={tmp}/labels"],
     "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],
@@ -194,13 +195,22 @@ def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
     assert out == f"1 images labelled, see {places['tmp']}/labels/summary.json\n"
     label = cv2.imread(str(places["tmp"] / "labels/image_label.png"), -1)
     assert label.shape == (32, 48)
+    summary = json.loads((places["tmp"] / "labels/summary.json").read_text())
+    assert summary["step"] == tiny.BEST_STEP
+    assert summary["metrics"] == tiny.result(places["finished"])["metrics"]
 
 
-def test_convert_says_how_many_tensors_it_wrote(outcomes, places):
+def test_convert_writes_the_tensors_of_the_best_step(outcomes, places, monkeypatch):
     out = answer(outcomes, "to torch")
     path = places["tmp"] / "tiny.pth"
     assert re.fullmatch(rf"[1-9]\d+ tensors written to {path}\n", out)
-    assert path.stat().st_size > 1000
+    written = read_weights_file(path)
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    run = load_run(places["finished"], tiny.BEST_STEP)
+    for name, array in to_torch(run.variables, run.task.model).items():
+        if name in written:
+            np.testing.assert_array_equal(written.pop(name), array, err_msg=name)
+    assert not written
 
 
 def test_convert_reports_every_tensor_where_it_takes_a_part(outcomes, places):

@@ -145,7 +145,14 @@ def test_long_names_are_shortened_to_the_width():
 def test_an_unlabelled_target_is_drawn():
     label = np.zeros((64, 64), np.uint8)
     target = np.full((64, 64), 255, np.uint8)
-    drawing.draw_panels(photo(64, 64), label, make_info(2, PALETTE), target)
+    info = make_info(2, PALETTE)
+    picture = drawing.draw_panels(photo(64, 64), label, info, target)
+    without = drawing.draw_panels(photo(64, 64), label, info)
+    right = drawing.draw_panels(photo(64, 64), label, info, label)
+    # The second row is there, with nothing right or wrong in it.
+    assert picture.shape == right.shape and picture.shape[0] > without.shape[0]
+    assert (picture != right).any()
+    assert drawing._error_title(label, target) != drawing._error_title(label, label)
 
 
 def test_label_without_a_class_is_an_error():

@@ -83,7 +83,10 @@ def test_loss_and_gradient_equal_the_official_code(golden):
     options = golden_options(name, arrays["loss/class_weights"])
     with jax.enable_x64():
         value, gradient = value_and_gradient(
-            golden_logits(*SHAPES[resolution]), arrays["loss/labels"], options
+            golden_logits(*SHAPES[resolution]),
+            arrays["loss/labels"],
+            options,
+            "bilinear",
         )
         value, got = np.asarray(value), digest(gradient)
     assert value.dtype == np.float64
@@ -131,7 +134,9 @@ def test_cross_entropy_is_the_formula():
         probability = np.exp(row[label]) / np.exp(row).sum()
         total -= weights[label] * np.log(probability)
         count += weights[label]
-    got = segmentation_loss(logits, labels, LossOptions(class_weights=weights))
+    got = segmentation_loss(
+        logits, labels, LossOptions(class_weights=weights), "bilinear"
+    )
     np.testing.assert_allclose(got, total / count, rtol=1e-5)
 
 
@@ -141,11 +146,13 @@ def test_hard_examples_are_those_strictly_below_the_threshold():
     z = np.log(1 / probability - 1)
     logits = np.stack([np.zeros(5), z], -1).reshape(1, 1, 5, 2).astype(np.float32)
     labels = np.zeros((1, 1, 5), np.int32)
-    exact = np.asarray(jnp.exp(-pixel_cross_entropy(logits, labels)[0]))[0, 0]
+    exact = np.asarray(
+        jnp.exp(-pixel_cross_entropy(logits, labels, (), "bilinear")[0])
+    )[0, 0]
 
     def mean_of(kept, threshold, min_kept):
         options = LossOptions("ohem", (), threshold, min_kept)
-        got = ohem_cross_entropy(logits, labels, options)
+        got = ohem_cross_entropy(logits, labels, options, "bilinear")
         np.testing.assert_allclose(got, -np.log(probability[kept]).mean(), rtol=1e-5)
 
     mean_of([0, 1, 2, 3], 0.5, 2)  # The threshold decides.
@@ -175,7 +182,9 @@ def test_kth_smallest_equals_sorting(dtype):
 def test_a_batch_without_labels_costs_nothing(name, class_weights):
     logits, labels = random_case()
     options = LossOptions(name, class_weights)
-    value, gradient = value_and_gradient(logits, np.full_like(labels, 255), options)
+    value, gradient = value_and_gradient(
+        logits, np.full_like(labels, 255), options, "bilinear"
+    )
     assert value == 0
     assert (np.asarray(gradient) == 0).all()
 
@@ -184,7 +193,7 @@ def test_a_batch_without_labels_costs_nothing(name, class_weights):
 def test_ignored_pixels_have_no_gradient(name):
     logits, labels = random_case()
     options = LossOptions(name, (), 0.9, 100_000)
-    gradient = np.asarray(value_and_gradient(logits, labels, options)[1])
+    gradient = np.asarray(value_and_gradient(logits, labels, options, "bilinear")[1])
     assert (gradient[labels == 255] == 0).all()
     assert (gradient[labels != 255] != 0).any()
 
@@ -196,8 +205,8 @@ def test_a_label_out_of_range_counts_as_ignored(name, wrong):
     logits, labels = random_case()
     options = LossOptions(name, (), 0.9, 100_000)
     changed = np.where(labels == 255, wrong, labels)
-    expected = value_and_gradient(logits, labels, options)
-    got = value_and_gradient(logits, changed, options)
+    expected = value_and_gradient(logits, labels, options, "bilinear")
+    got = value_and_gradient(logits, changed, options, "bilinear")
     np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
     np.testing.assert_allclose(got[1], expected[1], atol=1e-7)
 
@@ -207,7 +216,7 @@ def test_confident_logits_do_not_overflow():
     logits[..., 0] = 1e4
     labels = np.array([[[0, 1]]], np.int32)
     for options in (LossOptions(), LossOptions("ohem", (), 0.9, 0)):
-        value, gradient = value_and_gradient(logits, labels, options)
+        value, gradient = value_and_gradient(logits, labels, options, "bilinear")
         np.testing.assert_allclose(value, 5e3 if options.name != "ohem" else 1e4)
         assert np.isfinite(gradient).all()
 
@@ -231,8 +240,10 @@ def test_eight_devices_equal_one(options):
         jax.device_put(x, runtime.batch_sharding(mesh, x.ndim))
         for x in (logits, labels)
     ]
-    expected_value, expected_gradient = value_and_gradient(logits, labels, options)
-    value, gradient = value_and_gradient(*sharded, options)
+    expected_value, expected_gradient = value_and_gradient(
+        logits, labels, options, "bilinear"
+    )
+    value, gradient = value_and_gradient(*sharded, options, "bilinear")
     assert len(gradient.sharding.device_set) == 8
     np.testing.assert_allclose(value, expected_value, rtol=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-7)
@@ -248,11 +259,11 @@ def two_outputs(**case):
 @pytest.mark.parametrize("name", ["cross_entropy", "ohem"])
 def test_the_auxiliary_loss_is_a_weighted_mean_and_never_mined(name, class_weights):
     outputs, labels = two_outputs()
-    aux = mean_cross_entropy(outputs["aux"], labels, class_weights)
+    aux = mean_cross_entropy(outputs["aux"], labels, class_weights, "bilinear")
     for weight in (0.0, 0.4, 2.5):
         options = LossOptions(name, class_weights, 0.3, 20, aux_weight=weight)
-        main = segmentation_loss(outputs["logits"], labels, options)
-        got = segmentation_loss(outputs, labels, options)
+        main = segmentation_loss(outputs["logits"], labels, options, "bilinear")
+        got = segmentation_loss(outputs, labels, options, "bilinear")
         np.testing.assert_allclose(got, main + weight * aux, rtol=1e-6)
     assert LossOptions().aux_weight == 0.4
 
@@ -266,10 +277,10 @@ def test_the_official_mean_of_the_auxiliary_loss_counts_ignored_pixels():
         row, label = outputs["aux"][b, i, j].astype(np.float64), labels[b, i, j]
         total -= weights[label] * np.log(np.exp(row[label]) / np.exp(row).sum())
     options = LossOptions(**common, official_aux_mean=True)
-    main = segmentation_loss(outputs["logits"], labels, options)
-    got = segmentation_loss(outputs, labels, options)
+    main = segmentation_loss(outputs["logits"], labels, options, "bilinear")
+    got = segmentation_loss(outputs, labels, options, "bilinear")
     np.testing.assert_allclose(got, main + 0.4 * total / labels.size, rtol=1e-6)
-    right = segmentation_loss(outputs, labels, LossOptions(**common))
+    right = segmentation_loss(outputs, labels, LossOptions(**common), "bilinear")
     assert abs(float(right) - float(got)) > 0.1
 
 
@@ -284,7 +295,9 @@ def test_the_official_mean_of_the_auxiliary_loss_counts_ignored_pixels():
 )
 def test_two_outputs_without_labels_and_over_eight_devices(options):
     outputs, labels = two_outputs(shape=(8, 6, 6))
-    value, gradient = value_and_gradient(outputs, np.full_like(labels, 255), options)
+    value, gradient = value_and_gradient(
+        outputs, np.full_like(labels, 255), options, "bilinear"
+    )
     assert value == 0
     assert all((np.asarray(x) == 0).all() for x in gradient.values())
     labels[0] = 255
@@ -293,8 +306,8 @@ def test_two_outputs_without_labels_and_over_eight_devices(options):
         lambda x: jax.device_put(x, runtime.batch_sharding(mesh, x.ndim)),
         (outputs, labels),
     )
-    expected_value, expected = value_and_gradient(outputs, labels, options)
-    value, gradient = value_and_gradient(*sharded, options)
+    expected_value, expected = value_and_gradient(outputs, labels, options, "bilinear")
+    value, gradient = value_and_gradient(*sharded, options, "bilinear")
     np.testing.assert_allclose(value, expected_value, rtol=1e-6)
     for key, x in gradient.items():
         np.testing.assert_allclose(x, expected[key], atol=1e-7)

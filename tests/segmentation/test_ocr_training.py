@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
@@ -18,11 +19,15 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.model import ObjectContextHead
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
+from tests.tiers import fast_are
 
 INFO = DatasetInfo("tests", 3, ("a", "b", "c"), ((0, 0, 0),) * 3, flip_pairs=((0, 2),))
+
+
+SMALL = "segmentation/small_ocr"
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def small(monkeypatch):
     """The name of a model whose programs compile in seconds."""
     small = Variant(4, stage1_blocks=0, modules=(0, 2, 0), blocks=1)
     monkeypatch.setitem(VARIANTS, "small", small)
-    return "segmentation/small_ocr"
+    return SMALL
 
 
 def make_batch(size=4, side=32):
@@ -71,8 +76,13 @@ def step_of(task, batch, dtype=np.float32):
     return lambda number=0: jax.device_get(compiled(state(number), batch))
 
 
-def test_a_step_drops_channels_by_its_number_and_moves_everything():
-    task, batch = make_task("segmentation/w18_small_v1_ocr"), make_batch(2, 64)
+WHOLE = "segmentation/w18_small_v1_ocr"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [SMALL, WHOLE])
+def test_a_step_drops_channels_by_its_number_and_moves_everything(name, small):
+    task, batch = make_task(name), make_batch(2, 64)
     step = step_of(task, batch)
     state, scalars = step(0)
     assert np.isfinite(scalars["loss"]) and np.isfinite(scalars["gradient_norm"])
@@ -119,7 +129,7 @@ def test_the_loss_of_a_task_has_both_outputs(small):
     )
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("flip", fast_are([True], [False, True]))
 def test_predictions_are_those_of_the_main_output(small, flip):
     task = make_task(small, inference=InferenceOptions(flip=flip))
     batch, variables = make_batch(), initial_variables(task.model)
@@ -136,6 +146,7 @@ def test_predictions_are_those_of_the_main_output(small, flip):
     np.testing.assert_array_equal(predictions["label"], np.argmax(got, -1))
 
 
+@pytest.mark.slow
 def test_recomputing_modules_drops_the_same_channels(small):
     batch = make_batch()
     with jax.enable_x64():

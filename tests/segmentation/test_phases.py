@@ -88,7 +88,7 @@ def test_large_logits_are_never_resized_as_a_whole(options, monkeypatch):
 
     def largest() -> int:
         # A function of its own each time, or JAX takes the trace it has.
-        gradient = jax.grad(lambda x: segmentation_loss(x, labels, options))
+        gradient = jax.grad(lambda x: segmentation_loss(x, labels, options, "bilinear"))
         return largest_floats(jax.make_jaxpr(gradient)(jnp.asarray(logits)).jaxpr)
 
     assert largest() == labels.size * CLASSES

@@ -16,21 +16,24 @@ import numpy as np
 import optax
 
 from hrnet_jax import runtime
+from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.losses import heatmap_mse
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained import from_torch, to_torch
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import TrainState, create_state
 from hrnet_jax.training.step import make_train_step
 from tests.goldens import official, synthetic_weights
 
 
 def _pixel_loss(*options) -> Callable:
-    return functools.partial(segmentation_loss, options=LossOptions(*options))
+    return functools.partial(
+        segmentation_loss, options=LossOptions(*options), upsample="bilinear"
+    )
 
 
 class Recipe(NamedTuple):
@@ -104,7 +107,7 @@ def golden_info(run: str) -> dict:
 
 
 @functools.cache
-def make_model(kind: str, unbiased_variance: bool = True) -> HRNet:
+def make_model(kind: str, unbiased_variance: bool = True) -> Model:
     """The model of a recipe, in double precision."""
     recipe = RECIPES[kind]
     first = next(run for run in RUNS if RUNS[run] == kind)

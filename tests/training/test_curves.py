@@ -6,6 +6,7 @@ import pytest
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.training.curves import draw_curves
 from hrnet_jax.training.reporting import Reporter
+from tests.coloured import colours
 
 
 def report(workdir, loss):
@@ -24,6 +25,8 @@ def test_two_runs_give_another_picture_than_one(tmp_path):
     one, two = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("one", "two"))
     assert one.shape == two.shape
     assert (one != two).any()
+    assert colours(tmp_path / "one.png") == 1
+    assert colours(tmp_path / "two.png") == 2
 
 
 def test_a_run_without_metrics_is_an_error_that_names_the_file(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.experiment.sections import OptimizerOptions
+from hrnet_jax.training.optimizers import make_optimizer
 
 SHAPES = {
     "stem": {"conv1": {"kernel": (3, 3, 2, 4)}, "norm1": {"scale": (4,), "bias": (4,)}},

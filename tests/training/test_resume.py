@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
+from tests.tiers import fast_are
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +70,7 @@ def test_the_state_holds_all_that_is_compared():
     assert names == {"step", "params", "batch_stats", "opt_state", "ema"}
 
 
-@pytest.mark.parametrize("step", [2, 6])
+@pytest.mark.parametrize("step", fast_are([6], [2, 6]))
 def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(PulledPlug):
         before_call(patch, step, pull_plug)
@@ -79,7 +81,7 @@ def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypat
     assert_like_an_undisturbed_run(tmp_path)
 
 
-@pytest.mark.parametrize("step", [3, 4])
+@pytest.mark.parametrize("step", fast_are([3], [3, 4]))
 def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         before_call(patch, step, lambda: signal.raise_signal(signal.SIGTERM))
@@ -90,6 +92,31 @@ def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
     train(tiny.config(), tmp_path)
     # Step 4 is evaluated even though the signal came there.
     assert_like_an_undisturbed_run(tmp_path)
+
+
+# A script on one core, which a process that never rests shares with it.
+_ON_A_BUSY_CORE = """
+import os, runpy, subprocess, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+company = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    company.kill()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no choice of cores")
+def test_one_busy_core_reaches_the_same_bits(tmp_path):
+    # Compiled anew, by fewer threads and for fewer.
+    outcome = tiny.run_python(
+        _ON_A_BUSY_CORE,
+        *tiny.train_command(tmp_path / "run")[1:],
+        HRNET_JAX_CACHE=str(tmp_path / "cache"),
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert_like_an_undisturbed_run(tmp_path / "run")
 
 
 def test_a_finished_run_returns_its_result_at_once(tmp_path, monkeypatch):

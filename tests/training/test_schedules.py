@@ -5,11 +5,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.training.schedules import (
-    ScheduleOptions,
-    make_schedule,
-    poly_schedule,
-)
+from hrnet_jax.experiment.sections import ScheduleOptions
+from hrnet_jax.training.schedules import make_schedule, poly_schedule
 from tests.goldens import official
 
 # Base rate, number of steps and the iterations of the values kept.

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.build import build_run
-from hrnet_jax.training.config import read_config
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
@@ -52,7 +52,9 @@ def runs(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize("mesh", [{"data": 8}, {"data": 4, "space": 2}])
+@pytest.mark.parametrize(
+    "mesh", [{"data": 8}, pytest.param({"data": 4, "space": 2}, marks=pytest.mark.slow)]
+)
 def test_several_devices_train_like_one(mesh, runs):
     one, many = runs(data=1), runs(**mesh)
     for left, right in zip(read_metrics(one), read_metrics(many), strict=True):

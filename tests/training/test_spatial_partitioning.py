@@ -13,6 +13,7 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models import resize
@@ -22,7 +23,7 @@ from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions
 from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from hrnet_jax.training.evaluation import make_predict_step
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
+from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from tests import tiny
@@ -163,6 +164,7 @@ def step_sums(params):
     return 2.1 * sum(leaf.nbytes for leaf in jax.tree.leaves(params))
 
 
+@pytest.mark.slow
 def test_a_divided_step_equals_the_whole_one_in_double_precision():
     (_, before, one), (_, _, many) = double_steps()
     for left, right in zip(*map(jax.tree.leaves, (one, many)), strict=True):
@@ -175,6 +177,7 @@ def test_a_divided_step_equals_the_whole_one_in_double_precision():
     assert sum(moved) == len(moved) - 1
 
 
+@pytest.mark.slow
 def test_a_divided_step_exchanges_border_rows_and_sums():
     _, (program, before, _) = double_steps()
     row = row_bytes(itemsize=8)
@@ -183,6 +186,7 @@ def test_a_divided_step_exchanges_border_rows_and_sums():
     assert kinds == {"collective-permute", "all-reduce"}
 
 
+@pytest.mark.slow
 def test_a_divided_step_takes_a_share_of_the_memory():
     (one, before, _), (many, _, _) = double_steps()
     # Two arrays of the size of the parameters, gradients and updates, are not divided.
@@ -193,6 +197,7 @@ def test_a_divided_step_takes_a_share_of_the_memory():
     assert share - 2 * parameters < whole / 4
 
 
+@pytest.mark.slow
 def test_matrices_of_rows_would_gather_maps(monkeypatch):
     monkeypatch.setattr(resize, "row_shards", lambda: 1)
     program, _ = compiled_predictions(segmentation(), DIVIDED)
@@ -215,6 +220,7 @@ def test_predictions_of_divided_images_are_the_same_without_whole_maps():
     assert np.abs(got["confusion"] - expected["confusion"]).sum() <= 2 * different.sum()
 
 
+@pytest.mark.slow
 def test_context_of_objects_trains_without_whole_maps():
     task = segmentation("segmentation/tiny_ocr", loss="cross_entropy")
     program, (state, _) = compiled_step(task, DIVIDED)
@@ -222,6 +228,7 @@ def test_context_of_objects_trains_without_whole_maps():
     assert not whole_maps(program, 4 * row_bytes(), step_sums(state.params))
 
 
+@pytest.mark.slow
 def test_landmarks_train_without_whole_maps():
     task = landmarks()
     program, (state, _) = compiled_step(task, DIVIDED)

@@ -10,14 +10,15 @@ import pytest
 from flax import linen as nn
 
 from hrnet_jax import runtime
+from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.initialization import initial_variables as model_variables
 from hrnet_jax.models.layers import ConvNorm
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
-from hrnet_jax.training.optimizers import OptimizerOptions, make_optimizer
-from hrnet_jax.training.schedules import ScheduleOptions, make_schedule
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 
@@ -52,7 +53,7 @@ def make_loss(model, loss=LossOptions()):
         logits, state = model.apply(
             variables, batch["image"], True, rngs=rngs, mutable=["batch_stats"]
         )
-        value = segmentation_loss(logits, batch["label"], loss)
+        value = segmentation_loss(logits, batch["label"], loss, "bilinear")
         return value, (state["batch_stats"], {"largest": jnp.max(logits)})
 
     return loss_fn

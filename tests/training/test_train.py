@@ -10,9 +10,9 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
+from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
-from hrnet_jax.training.config import to_json
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
@@ -36,7 +36,7 @@ def test_a_run_leaves_config_result_metrics_and_checkpoints():
     lines = read_metrics(workdir)
     train_lines = [line for line in lines if "train/loss" in line]
     assert [line["step"] for line in train_lines] == list(range(1, 9))
-    assert train_lines[0]["train/learning_rate"] == pytest.approx(0.05)
+    assert train_lines[0]["train/learning_rate"] == pytest.approx(0.2)
     eval_lines = {line["step"]: line for line in lines if "eval/mean_iou" in line}
     assert list(eval_lines) == [4, 8]
     best = eval_lines[result["step"]]["eval/mean_iou"]
@@ -45,9 +45,9 @@ def test_a_run_leaves_config_result_metrics_and_checkpoints():
         == result["mean_iou"]
         == max(line["eval/mean_iou"] for line in eval_lines.values())
     )
-    checkpoints = Checkpoints(workdir, best_metric=("mean_iou", "max"))
-    assert checkpoints.best() == result["step"]
-    assert set(checkpoints.steps()) == {6, 8, result["step"]}
+    checkpoints = Checkpoints(workdir)
+    assert checkpoints.best() == result["step"] == tiny.BEST_STEP
+    assert checkpoints.steps() == [4, 6, 8]
     meta = checkpoints.meta(8)
     assert meta["dataset_info"]["class_names"][0] == "background"
     checkpoints.close()
@@ -63,6 +63,7 @@ def test_a_run_keeps_freed_memory(monkeypatch):
 def test_evaluating_the_best_step_again_gives_the_same_metrics():
     workdir = tiny.finished_run()
     expected = tiny.result(workdir)
+    assert evaluate(tiny.config(), workdir, step="latest") != expected["metrics"]
     assert evaluate(tiny.config(), workdir) == expected["metrics"]
     assert (
         evaluate(tiny.config(), workdir, step=expected["step"]) == (expected["metrics"])

@@ -6,21 +6,25 @@ import logging
 import numpy as np
 import pytest
 import torch
+from flax import traverse_util
 
+from hrnet_jax.conversion.saving import save_converted
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, WeightsError
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import HEAD_PATTERNS, to_torch
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.config import ModelOptions
 from hrnet_jax.training.train import train
 from hrnet_jax.training.weights import (
     first_variables,
     flat_variables,
     merge,
     read_weights,
-    saved_variables,
 )
+from hrnet_jax.workdir.variables import saved_variables
 from tests import tiny
 
 NAME = "w18_small_v1"
@@ -188,7 +192,7 @@ def tiny_variant(monkeypatch):
 
 def test_a_work_directory_gives_the_averages_of_its_best_step(tiny_variant):
     workdir = tiny.finished_run()
-    state = tiny.state(workdir, tiny.result(workdir)["step"])
+    state = tiny.state(workdir, tiny.BEST_STEP)
     flat = flat_variables(saved_variables(workdir, "best"))
     for name, array in flat.items():
         path = "".join(f"['{part}']" for part in name.split("/"))
@@ -205,12 +209,37 @@ def test_a_run_starts_from_another_run_and_says_so(tiny_variant, tmp_path, caplo
     )
     with caplog.at_level(logging.INFO, "hrnet_jax"):
         train(config, tmp_path)
-    expected = flat_variables(saved_variables(source, "best"))
+    expected = flat_variables(saved_variables(source, tiny.BEST_STEP))
     started = saved_variables(tmp_path, "latest")
     for name, array in flat_variables({"params": started["params"]}).items():
         np.testing.assert_allclose(array, expected[name], rtol=1e-6, err_msg=name)
     count = len(expected)
     assert f"{source}: {count} of {count} tensors loaded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("params/stem/conv1/kernel", np.nan, "1 of 1728 values not finite"),
+        ("batch_stats/stem/norm1/var", -2.0, "1 of 64 values negative"),
+    ],
+)
+def test_damaged_weights_start_no_run(name, value, fault, tmp_path):
+    variables = flat_variables(drawn("segmentation", 7, 0))
+    leaf = np.array(variables[name])
+    leaf.flat[3] = value
+    variables[name] = leaf
+    config = default_config("segmentation")
+    config.model.name = f"segmentation/{NAME}"
+    info = DatasetInfo("mine", 7, tuple("abcdefg"), ((0, 0, 0),) * 7)
+    nested = traverse_util.unflatten_dict(variables, sep="/")
+    save_converted(tmp_path, config, nested, info)
+    with pytest.raises(WeightsError) as caught:
+        start(7, init_from=str(tmp_path))
+    assert str(caught.value).startswith(
+        f"model.init_from={tmp_path}: damaged weights, 1 tensor of {len(variables)}; "
+        f"{name}: {fault}"
+    )
 
 
 def test_an_empty_folder_is_no_source(tmp_path):

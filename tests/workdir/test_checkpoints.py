@@ -1,5 +1,7 @@
 """Checkpoints: what is kept, what is best, and what damage is noticed."""
 
+import json
+import math
 import resource
 import shutil
 
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.workdir.checkpoints import CheckpointOptions, Checkpoints
+from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
 META = {"dataset_info": {"name": "shapes"}}
@@ -42,6 +45,8 @@ def save_all(checkpoints, scores):
         ("min", [0.5, 0.4, 0.3, 0.2, 0.1], [4, 5], 5),
         ("min", [0.1, 0.2, 0.3, 0.4, 0.5], [1, 4, 5], 1),
         ("max", [None, 0.2, None, None, None], [2, 4, 5], 2),
+        ("max", [0.1, 0.2, math.nan, 0.1, math.nan], [2, 4, 5], 2),
+        ("min", [0.1, 0.2, math.nan, 0.3, math.nan], [1, 4, 5], 1),
         ("max", [None, None, None, None, None], [4, 5], None),
     ],
 )
@@ -49,14 +54,60 @@ def test_keeps_the_latest_two_and_the_best(direction, scores, kept, best, tmp_pa
     checkpoints = open_checkpoints(tmp_path, direction, keep_latest=2, keep_best=1)
     save_all(checkpoints, scores)
     checkpoints.close()
-    reopened = open_checkpoints(tmp_path, direction)
-    assert reopened.steps() == kept
-    assert reopened.latest() == 5
-    assert reopened.best() == best
-    assert reopened.resolve("best") == (best or 5)
-    if best:
-        assert reopened.metrics(best) == {"score": scores[best - 1]}
-    reopened.close()
+    # To read, it is the checkpoints that say which metric ranks them.
+    for reopened in (open_checkpoints(tmp_path, direction), Checkpoints(tmp_path)):
+        assert reopened.steps() == kept
+        assert reopened.latest() == 5
+        assert reopened.best() == best
+        assert reopened.resolve("best") == (best or 5)
+        if best:
+            assert reopened.metrics(best) == {"score": scores[best - 1]}
+        reopened.close()
+
+
+def test_what_is_saved_goes_before_what_a_reader_supposes(tmp_path):
+    checkpoints = open_checkpoints(tmp_path)
+    save_all(checkpoints, [0.9, 0.1])
+    checkpoints.close()
+    for supposed in (None, ("score", "min"), ("loss", "min")):
+        assert Checkpoints(tmp_path, best_metric=supposed).best() == 1
+    tiny.forget_ranking(tmp_path)
+    assert Checkpoints(tmp_path, best_metric=("score", "max")).best() == 1
+    assert Checkpoints(tmp_path, best_metric=("score", "min")).best() == 2
+    with pytest.raises(CheckpointError, match="nothing says which metric ranks them"):
+        Checkpoints(tmp_path).resolve("best")
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoints(tmp_path, best_metric=("loss", "min")).resolve("best")
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoints/1: no metric 'loss', which ranks the checkpoints of "
+        "this run; its metrics are score"
+    )
+
+
+@pytest.mark.parametrize("best_metric", [("score", "max"), None])
+def test_metrics_that_rank_nothing_are_not_saved(best_metric, tmp_path):
+    checkpoints = Checkpoints(tmp_path, CheckpointOptions(), best_metric)
+    name = best_metric and best_metric[0]
+    message = f"checkpoints/1: no metric {name!r}, which ranks .*; its metrics are loss"
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.save(1, make_state(), META, {"loss": 0.5})
+    assert checkpoints.steps() == []
+    checkpoints.close()
+
+
+@pytest.mark.parametrize("stored", ["score", ["score"], ["score", "most"], [1, "max"]])
+def test_a_ranking_that_is_none_is_named(stored, tmp_path):
+    checkpoints = open_checkpoints(tmp_path)
+    save_all(checkpoints, [0.5])
+    checkpoints.close()
+    path = tmp_path / "checkpoints" / "1" / "meta" / "metadata"
+    path.write_text(json.dumps(META | {"best_metric": stored}))
+    with pytest.raises(CheckpointError) as caught:
+        Checkpoints(tmp_path).resolve("best")
+    assert str(caught.value) == (
+        f"{tmp_path}/checkpoints/1: 'best_metric' of its meta is {stored!r}; expected "
+        "the name of a metric and 'max' or 'min'"
+    )
 
 
 def test_keeps_as_many_as_asked_for(tmp_path):
@@ -77,7 +128,7 @@ def test_restores_what_was_saved(tmp_path):
     save_all(checkpoints, [None, 0.5])
     restored = checkpoints.restore(2, make_state())
     arrays = checkpoints.restore_arrays(2)
-    assert checkpoints.meta(2) == META
+    assert checkpoints.meta(2) == META | {"best_metric": ["score", "max"]}
     checkpoints.close()
     expected = jax.device_get(make_state(2))
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(restored), expected)
@@ -136,7 +187,7 @@ def test_a_half_written_step_is_no_checkpoint(tmp_path):
 
 
 def read_everything(workdir):
-    checkpoints = Checkpoints(workdir, best_metric=("score", "max"))
+    checkpoints = Checkpoints(workdir)
     try:
         step = checkpoints.resolve("best")
         checkpoints.meta(step), checkpoints.metrics(step)
@@ -189,7 +240,8 @@ FULL_DISK = f"""
 import resource, signal, sys
 import numpy as np
 from hrnet_jax.errors import CheckpointError
-from hrnet_jax.workdir.checkpoints import CheckpointOptions, Checkpoints
+from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.workdir.checkpoints import Checkpoints
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 checkpoints = Checkpoints(sys.argv[1], CheckpointOptions(), ("score", "max"))
@@ -217,7 +269,7 @@ def test_a_full_disk_is_reported_and_spares_the_checkpoint_before(tmp_path):
     message = process.stdout.splitlines()[0]
     assert message.startswith(f"{tmp_path / 'checkpoints'}: saving")
     assert message.endswith("complete checkpoints kept: 1")
-    checkpoints = Checkpoints(tmp_path, best_metric=("score", "max"))
+    checkpoints = Checkpoints(tmp_path)
     assert checkpoints.steps() == [1]
     expected = np.random.default_rng(0).standard_normal((256, 256))
     np.testing.assert_array_equal(checkpoints.restore_arrays(1)["kernel"], expected)

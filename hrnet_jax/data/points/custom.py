@@ -80,6 +80,26 @@ def pairs_by_side(names: Sequence[str]) -> Pairs:
     return tuple(pairs)
 
 
+def pairs_of_option(option: Sequence[str], names: Sequence[str], what: str) -> Pairs:
+    """Pairs of an option, `left_eye:right_eye` each.
+
+    Args:
+        option: the pairs.
+        names: of the points or classes, in order.
+        what: `points` or `classes`, for messages.
+
+    Raises:
+        DataError: for a pair of another form or with an unknown name.
+    """
+    named = []
+    for text in option:
+        left, colon, right = text.partition(":")
+        if not colon:
+            raise DataError(f"flip pair {text!r} is not of the form left:right")
+        named.append((left.strip(), right.strip()))
+    return pairs_from_names(named, names, what)
+
+
 def _words(name: str) -> list[str]:
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [word.lower() for word in re.split(r"[\s_.\-]+", apart) if word]
@@ -93,13 +113,7 @@ def _flip_pairs(
     if tuple(option) == (NO_PAIRS,):
         return (), "option flip_pairs"
     if option:
-        named = []
-        for text in option:
-            left, colon, right = text.partition(":")
-            if not colon:
-                raise DataError(f"flip pair {text!r} is not of the form left:right")
-            named.append((left.strip(), right.strip()))
-        return pairs_from_names(named, names, "points"), "option flip_pairs"
+        return pairs_of_option(option, names, "points"), "option flip_pairs"
     if path.is_file():
         named = []
         for line, words in name_rows(path):

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, label_table, read_label
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
-from hrnet_jax.data.info import DatasetInfo, bit_palette, pairs_from_names
+from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
     FileSource,
@@ -29,7 +30,8 @@ class FolderOptions:
         ratios: shares of train, val and test, used when there is no
             `train.txt`.
         seed: seed of that random split.
-        flip_pairs: classes that swap when mirrored, as `left arm:right arm`.
+        flip_pairs: classes that swap when mirrored, as `left arm:right arm`; `none`
+            for none, which has to be said where names differ in the side only.
         images: name of the image folder.
         masks: name of the mask folder.
     """
@@ -62,6 +64,7 @@ class SegmentationFolder(FileSource):
     def __init__(self, source: Path, options: FolderOptions) -> None:
         super().__init__(source, options)
         self.class_names = self._read_class_names()
+        self.flip_pairs = self._flip_pairs()
         values = self._label_values()
         ignored = options.ignore_label
         ignored = None if ignored == NO_IGNORE_LABEL else ignored
@@ -72,12 +75,6 @@ class SegmentationFolder(FileSource):
 
     def info(self, name: str) -> DatasetInfo:
         """Names, and the colours of the first palette mask."""
-        pairs = []
-        for text in self.options.flip_pairs:
-            left, colon, right = text.partition(":")
-            if not colon:
-                raise DataError(f"flip pair {text!r} is not of the form left:right")
-            pairs.append((left.strip(), right.strip()))
         splits = self.splits()
         used = [split for split in SPLITS if splits.get(split)]
         return DatasetInfo(
@@ -85,7 +82,7 @@ class SegmentationFolder(FileSource):
             num_classes=len(self.class_names),
             class_names=self.class_names,
             palette=self._palette(splits[used[0]][0]),
-            flip_pairs=pairs_from_names(pairs, self.class_names),
+            flip_pairs=self.flip_pairs,
             default_splits={
                 "train": used[0],
                 "eval": "val" if "val" in used else used[-1],
@@ -111,6 +108,29 @@ class SegmentationFolder(FileSource):
         }
         check_files_exist(pairs, f"{self.source / self.options.images}")
         return pairs
+
+    def _flip_pairs(self) -> Pairs:
+        """The pairs of the option.
+
+        Raises:
+            DataError: for a pair that is none, and where nothing is said although
+                the names look like pairs: mirrored images would teach them wrongly.
+        """
+        if self.options.flip_pairs == (NO_PAIRS,):
+            return ()
+        if self.options.flip_pairs:
+            return pairs_of_option(self.options.flip_pairs, self.class_names, "classes")
+        guess = pairs_by_side(self.class_names)
+        if guess:
+            named = ",".join(
+                f"{self.class_names[a]}:{self.class_names[b]}" for a, b in guess
+            )
+            raise DataError(
+                f"some of the classes differ in left and right only ({named}), and "
+                "mirrored images need to know which classes swap: give the option "
+                f"flip_pairs={named!r} if these do, flip_pairs={NO_PAIRS} where none do"
+            )
+        return ()
 
     def _read_class_names(self) -> tuple[str, ...]:
         if self.options.classes:

@@ -4,8 +4,9 @@ import cv2
 import pytest
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.planning.picture import draw_scaling
+from hrnet_jax.planning.drawing import draw_scaling
 from hrnet_jax.planning.plan import Program
+from tests.coloured import colours
 from tests.planning import plans
 
 PLANS = [
@@ -18,9 +19,14 @@ PLANS = [
 def test_the_picture_is_written(tmp_path):
     draw_scaling(PLANS, "title", tmp_path / "plan.png")
     pixels = cv2.imread(str(tmp_path / "plan.png"))
-    assert pixels.shape[0] > 500 and pixels.std() > 10
+    assert pixels.shape[0] > 500
+    # Two chips and the parts of a step.
+    draw_scaling(PLANS[:1], "title", tmp_path / "one.png")
+    assert colours(tmp_path / "plan.png") >= colours(tmp_path / "one.png") >= 3
+    assert (pixels != cv2.imread(str(tmp_path / "one.png"))).any()
     draw_scaling(PLANS, "title", tmp_path / "plan.svg")
-    assert "<svg" in (tmp_path / "plan.svg").read_text()
+    svg = (tmp_path / "plan.svg").read_text()
+    assert "<svg" in svg and svg.count("<path") > 20
 
 
 def test_nothing_that_fits_is_nothing_to_draw(tmp_path):

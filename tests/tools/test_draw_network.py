@@ -9,15 +9,13 @@ import pytest
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import model_names
 from tests.inspection.inspected import QUICK, default, inspected
-from tools.draw_network.network_picture import draw
+from tests.tiers import fast_are
+from tools.draw_network import draw
 
 ROOT = pathlib.Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
-NAMES = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in model_names()
-]
+NAMES = fast_are(QUICK, model_names())
 
 
 def drawn(inspection) -> ElementTree.Element:
@@ -180,17 +178,17 @@ def test_the_card_is_light_so_that_dark_pages_show_it():
     assert root.find(f"{SVG}title").text == "The network pose/w32"
 
 
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [
-        ("classification_w48", "classification/w48"),
-        ("landmarks_w18", "landmarks/w18"),
-        ("pose_w32", "pose/w32"),
-        ("pyramid_w32", "pyramid/w32"),
-        ("segmentation_w48", "segmentation/w48"),
-        ("segmentation_w48_ocr", "segmentation/w48_ocr"),
-    ],
-)
-def test_pictures_in_the_documentation_are_up_to_date(file, name):
-    path = ROOT / "docs" / "networks" / f"{file}.svg"
+PICTURES = [
+    "classification/w48",
+    "landmarks/w18",
+    "pose/w32",
+    "pyramid/w32",
+    "segmentation/w48",
+    "segmentation/w48_ocr",
+]
+
+
+@pytest.mark.parametrize("name", fast_are(QUICK & {*PICTURES}, PICTURES))
+def test_pictures_in_the_documentation_are_up_to_date(name):
+    path = ROOT / "docs" / "networks" / f"{name.replace('/', '_')}.svg"
     assert path.read_text(encoding="utf-8") == draw(default(name)) + "\n"

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -11,21 +12,20 @@ from absl import flags
 from ml_collections import config_flags
 
 import hrnet_jax
+from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.registry import get_task, task_names
-from hrnet_jax.training.build import build_for_inference, build_task
-from hrnet_jax.training.config import (
+from hrnet_jax.experiment.build import build_for_inference
+from hrnet_jax.experiment.defaults import (
     CHANGEABLE,
-    TrainConfig,
-    completed,
+    changed_keys,
     default_config,
-    differences,
-    override,
-    parse_options,
-    read_config,
     to_json,
+    with_defaults,
 )
+from hrnet_jax.experiment.schema import TrainConfig, read_config
+from hrnet_jax.registry import get_task, task_names
+from hrnet_jax.training.build import build_task
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.train import train
 
@@ -51,6 +51,7 @@ def option_classes():
     return sorted(found, key=lambda cls: cls.__name__)
 
 
+@functools.cache
 def attributes_read():
     """Names read as attributes, outside the `__post_init__` that checks them."""
     names = set()
@@ -161,37 +162,14 @@ def test_unknown_task():
         default_config("depth")
 
 
-def test_options_after_the_colon():
-    defaults = {"variant": "w18", "debug": False, "steps": 4}
-    choice = parse_options("variant=w48,debug,steps=9", **defaults)
-    assert choice.to_dict() == {"variant": "w48", "debug": True, "steps": 9}
-    assert parse_options("debug=false", **defaults).to_dict() == defaults
-    assert parse_options("", **defaults).to_dict() == defaults
-    assert parse_options(None, **defaults).to_dict() == defaults
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("fast", "unknown experiment option 'fast'; expected one of variant, debug"),
-        ("debug=maybe", "option debug='maybe' is not a bool"),
-        ("steps=few", "option steps='few' is not a int"),
-        ("steps", "option steps='' is not a int"),
-    ],
-)
-def test_wrong_options_after_the_colon(text, message):
-    with pytest.raises(ConfigError, match=message):
-        parse_options(text, variant="w18", debug=False, steps=4)
-
-
 def test_differences_names_keys_and_values():
     old = to_json(default_config("segmentation"))
     new = json.loads(json.dumps(old))
-    assert differences(old, new) == []
+    assert changed_keys(old, new) == []
     new["batch_size"] = 3
     new["model"]["name"] = "segmentation/w48"
     del new["seed"]
-    assert differences(old, new) == [
+    assert changed_keys(old, new) == [
         "batch_size: 8 there, 3 here",
         "model.name: '' there, 'segmentation/w48' here",
         "seed: 0 there, None here",
@@ -202,16 +180,16 @@ def test_keys_that_came_later_take_their_defaults():
     new = to_json(default_config("segmentation"))
     old = json.loads(json.dumps(new))
     del old["model"]["normalization"], old["loss"], old["eval"]["inference"]["flip"]
-    assert differences(completed(old), completed(new)) == []
+    assert changed_keys(with_defaults(old), with_defaults(new)) == []
     old["model"]["normalization"] = {"channel_order": "bgr"}
-    assert differences(completed(old), new) == [
+    assert changed_keys(with_defaults(old), new) == [
         "model.normalization.channel_order: 'bgr' there, 'rgb' here"
     ]
 
 
 def test_places_and_reporting_may_change():
     old = to_json(default_config("segmentation"))
-    new = override(
+    new = with_overrides(
         old,
         [
             "dataset.data_dir=elsewhere",
@@ -223,7 +201,7 @@ def test_places_and_reporting_may_change():
             "model.remat=true",
         ],
     )
-    assert new != old and differences(old, new) == []
+    assert new != old and changed_keys(old, new) == []
     for dotted in CHANGEABLE:
         section = old
         for key in dotted.split("."):
@@ -242,32 +220,9 @@ def test_recomputation_is_chosen_as_a_word_or_as_the_boolean_it_was(text, policy
     values(line)
     assert read_config(values.config).model.remat == policy
     saved = to_json(default_config("segmentation"))
-    changed = override(saved, [f"model.remat={text}"])
+    changed = with_overrides(saved, [f"model.remat={text}"])
     assert read_config(changed).model.remat == policy
-    assert differences(changed, saved) == []
-
-
-def test_override_sets_values_of_any_type():
-    config = to_json(default_config("segmentation"))
-    changed = override(
-        config,
-        ["eval.batch_size=1", "model.name=segmentation/w18", "mesh.data=-1"]
-        + ["dataset.augmentation.crop_size=[64, 32]", "eval.inference.flip=true"],
-    )
-    assert changed["eval"]["batch_size"] == 1
-    assert changed["model"]["name"] == "segmentation/w18"
-    assert changed["dataset"]["augmentation"]["crop_size"] == [64, 32]
-    assert changed["eval"]["inference"]["flip"] is True
-    assert config == to_json(default_config("segmentation"))
-
-
-@pytest.mark.parametrize(
-    "assignment", ["batch_size", "nothing=1", "eval.nothing=1", "batch_size.x=1", "=1"]
-)
-def test_override_refuses_what_is_not_there(assignment):
-    config = to_json(default_config("segmentation"))
-    with pytest.raises(ConfigError, match="cannot set .* expected KEY=VALUE"):
-        override(config, [assignment])
+    assert changed_keys(changed, saved) == []
 
 
 def test_to_json_copies_plain_dictionaries_and_configs_alike():
@@ -289,4 +244,5 @@ def test_tasks_that_only_predict_say_so(task, tmp_path):
     for entry in (train, evaluate):
         with pytest.raises(ConfigError, match=message):
             entry(config, tmp_path)
-    assert build_for_inference(read_config(config), info).model.kind == task
+    run = build_for_inference(read_config(config), info)
+    assert run.model.output_kind == task

@@ -1,0 +1,91 @@
+"""Memory that the forward pass keeps for the backward pass, by the mode of the norms.
+
+    python benchmarks/norm_memory.py
+    python benchmarks/norm_memory.py --model segmentation/w48 --size 1x512x1024
+
+Counted are the arrays that `jax.vjp` hands from one to the other when all parameters
+are differentiated. Nothing is computed or compiled, so any machine will do; a
+compiler may keep less.
+"""
+
+import pathlib
+import sys
+
+if __name__ == "__main__":
+    # See `compare_torch`.
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.reports import table
+from benchmarks.timing import Case, parse_case
+from hrnet_jax.errors import HRNetError
+from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.registry import create_model
+
+_DTYPES = ("float32", "bfloat16")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Prints the table.
+
+    Raises:
+        SystemExit: with code 2 for wrong input.
+    """
+    parser = argparse.ArgumentParser(
+        description="Memory kept for the backward pass, by the mode of the norms."
+    )
+    parser.add_argument("--model", default="pyramid/w32")
+    parser.add_argument("--size", default="2x800x1344", help="BxHxW: images, pixels")
+    options = parser.parse_args(argv)
+    try:
+        case = parse_case(f"{options.model}:train:{options.size}")
+        rows = [
+            [
+                mode,
+                *(f"{kept_bytes(case, mode, dtype) / 1e9:.2f} GB" for dtype in _DTYPES),
+            ]
+            for mode in ("batch", "frozen")
+        ]
+    except (HRNetError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    print(table(["model.norm", *_DTYPES], rows))
+
+
+def kept_bytes(case: Case, mode: str, dtype: str) -> int:
+    """Bytes that the forward pass of training keeps, parameters among them.
+
+    Args:
+        case: model, and number and size of the images.
+        mode: of the norms, `batch` or `frozen`.
+        dtype: compute type of the model.
+
+    Raises:
+        ConfigError: if there are no such models, modes or types.
+    """
+    model = create_model(case.model, norm=mode, dtype=dtype)
+    images = jax.ShapeDtypeStruct((case.batch, case.height, case.width, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def kept(variables, images, key):
+        def forward(params):
+            return model.apply(
+                variables | {"params": params},
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": key},
+            )
+
+        return jax.vjp(forward, variables["params"], has_aux=True)[1]
+
+    arrays = jax.eval_shape(kept, dict(variable_shapes(model)), images, key)
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays))
+
+
+if __name__ == "__main__":
+    main()

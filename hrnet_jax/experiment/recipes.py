@@ -1,0 +1,101 @@
+"""What several experiments share, each written once.
+
+Recipes are nested keys for `experiment`; they name every key they rely on, equal to
+the default or not.
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import ml_collections
+
+from hrnet_jax.experiment.defaults import make_debug
+from hrnet_jax.pretrained import HEAD_PATTERNS
+
+# Small enough for a laptop's processor.
+CPU_VARIANT = "w18_small_v1"
+
+
+def variant_of(choice: SimpleNamespace, default: str) -> str:
+    """The variant asked for, or the default one, on laptops a small one.
+
+    Args:
+        choice: options of the experiment, from `parse_options`: `variant`, `debug`,
+            and `fast` where there is one.
+        default: variant of the published recipe.
+    """
+    laptop = choice.debug or getattr(choice, "fast", False)
+    return choice.variant or (CPU_VARIANT if laptop else default)
+
+
+def from_imagenet(name: str, norm_momentum: float | None = None) -> dict[str, Any]:
+    """A model whose head is new when `model.init_from` names weights.
+
+    Args:
+        name: of the model.
+        norm_momentum: of the running statistics; None keeps the task's.
+    """
+    model: dict[str, Any] = {"name": name, "init_skip": HEAD_PATTERNS}
+    if norm_momentum is not None:
+        model["norm_momentum"] = norm_momentum
+    return {"model": model}
+
+
+def official_sgd_poly(learning_rate: float = 0.01) -> dict[str, Any]:
+    """Optimizer and schedule of HRNet-Semantic-Segmentation (`lib/config/default.py`)."""
+    return {
+        "optimizer": {
+            "name": "sgd",
+            "momentum": 0.9,
+            "nesterov": False,
+            "weight_decay": 5e-4,
+            "decay_norms": True,
+        },
+        "schedule": {
+            "name": "poly",
+            "learning_rate": learning_rate,
+            "power": 0.9,
+            "official_offset": True,
+        },
+    }
+
+
+def adamw(
+    learning_rate: float,
+    *,
+    weight_decay: float,
+    warmup_steps: int,
+    schedule: str,
+    ema_decay: float = 0.0,
+) -> dict[str, Any]:
+    """AdamW that leaves norms and biases alone, with a linear warm-up."""
+    return {
+        "optimizer": {
+            "name": "adamw",
+            "weight_decay": weight_decay,
+            "decay_norms": False,
+            "ema_decay": ema_decay,
+        },
+        "schedule": {
+            "name": schedule,
+            "learning_rate": learning_rate,
+            "warmup_steps": warmup_steps,
+        },
+    }
+
+
+def adamw_cosine(learning_rate: float, **options: Any) -> dict[str, Any]:
+    """`adamw` with a cosine to zero."""
+    return adamw(learning_rate, schedule="cosine", **options)
+
+
+def dark_and_flip() -> dict[str, Any]:
+    """Heatmaps decoded by DARK, averaged over image and mirror image."""
+    return {"eval": {"inference": {"decoding": "dark", "flip": True}}}
+
+
+def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> None:
+    """`make_debug` on generated faces: the set `faces_<num_points>`."""
+    config.dataset.name = f"faces_{num_points}"
+    config.dataset.eval_split = "val"
+    make_debug(config)

@@ -1,0 +1,91 @@
+"""The configuration of a run, with types."""
+
+import dataclasses
+from typing import Any
+
+from hrnet_jax.config.options import read_options
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.sections import (
+    CheckpointOptions,
+    DatasetOptions,
+    EvalOptions,
+    LoggingOptions,
+    MeshOptions,
+    ModelOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+)
+from hrnet_jax.registry import get_task
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A whole run, read from a ConfigDict by `read_config`.
+
+    Attributes:
+        seed: of initial weights, order, augmentation and dropout.
+        task: one of `registry.task_names()`.
+        loss: options of the task's loss.
+        batch_size: global, over all devices and micro-batches.
+        num_epochs: passes over the training set, whole batches only.
+        num_steps: updates; wins over `num_epochs` when positive.
+        precision: compute type, `float32` or `bfloat16`.
+    """
+
+    seed: int = 0
+    task: str = "segmentation"
+    model: ModelOptions = ModelOptions()
+    dataset: DatasetOptions = DatasetOptions()
+    # Any, here and in sections of the data set and the evaluation: which class it
+    # is depends on the task.
+    loss: Any = dataclasses.field(default_factory=dict)
+    optimizer: OptimizerOptions = OptimizerOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    batch_size: int = 8
+    num_epochs: int = 0
+    num_steps: int = 0
+    eval: EvalOptions = EvalOptions()
+    checkpoint: CheckpointOptions = CheckpointOptions()
+    mesh: MeshOptions = MeshOptions()
+    precision: str = "float32"
+    logging: LoggingOptions = LoggingOptions()
+
+    def __post_init__(self):
+        if self.precision not in ("float32", "bfloat16"):
+            raise ConfigError(
+                f"config key 'precision' must be float32 or bfloat16, "
+                f"got {self.precision!r}"
+            )
+        if self.batch_size < 1 or self.batch_size % self.optimizer.accumulate:
+            raise ConfigError(
+                f"config key 'batch_size' must be a positive multiple of "
+                f"optimizer.accumulate={self.optimizer.accumulate}, "
+                f"got {self.batch_size}"
+            )
+
+
+def read_config(config: Any) -> TrainConfig:
+    """Checks a configuration, sections of the task included.
+
+    Args:
+        config: a ConfigDict or nested dict with keys of `TrainConfig`. One that was
+            read before is returned as it is.
+
+    Raises:
+        ConfigError: for a key that nobody reads or a value of the wrong type.
+    """
+    if isinstance(config, TrainConfig):
+        return config
+    options = read_options(TrainConfig, config)
+    task = get_task(options.task)
+    loss = read_options(task.Loss, options.loss, "loss")
+    augmentation = read_options(
+        task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
+    )
+    inference = read_options(task.Inference, options.eval.inference, "eval.inference")
+    return dataclasses.replace(
+        options,
+        loss=loss,
+        dataset=dataclasses.replace(options.dataset, augmentation=augmentation),
+        eval=dataclasses.replace(options.eval, inference=inference),
+    )

@@ -1,0 +1,238 @@
+"""Options of a run, section by section.
+
+Apart from the code that acts on them, so that a configuration can be read on a machine
+without optimizers, data readers and the like.
+"""
+
+import dataclasses
+from typing import Any
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.models.rematerialisation import remat_policy
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("poly", "cosine", "step", "constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """The network and where its first weights come from.
+
+    Attributes:
+        name: for `create_model`, for example `segmentation/w18`.
+        representation: `v1`, `v1h`, `v2`; None keeps the family's default.
+        align_corners: of bilinear upsampling; None keeps the family's default.
+        upsample: method inside the exchange, instead of `align_corners`.
+        options: further attributes of the model (`head_bias`, `levels`, ...).
+        normalization: of images, as the weights were trained.
+        norm: batch-norm mode, `batch` or `frozen`.
+        norm_momentum: weight of the new batch in the running statistics.
+        norm_epsilon: added to the variance.
+        remat: what the backward pass computes again to save memory: `none`,
+            `modules`, `blocks` or `convolutions` (see `models.rematerialisation`);
+            the booleans of earlier configurations mean `modules` and `none`.
+        lanes: channels that narrow branches are packed to, 0 for none (see
+            `models.packing`); None takes what the devices have.
+        initializer: `he` or `official` (normal, standard deviation 0.001).
+        init_from: a `.pth` or `.safetensors` file of any code base that
+            `scripts/convert.py` reads, one of our work directories, or nothing.
+        init_skip: patterns of parameter names to leave at their initial values.
+        init_partial: take what has the right name and shape and report the rest,
+            instead of failing where anything differs.
+        init_inplace_abn: `init_from` was trained with InPlaceABN; None leaves it to
+            the record of a released file and to the batch counters.
+    """
+
+    name: str = ""
+    representation: str | None = None
+    align_corners: bool | None = None
+    upsample: str | None = None
+    options: dict = dataclasses.field(default_factory=dict)
+    normalization: Normalization = Normalization()
+    norm: str = "batch"
+    norm_momentum: float = 0.1
+    norm_epsilon: float = 1e-5
+    # Any: read with a message of its own, as earlier values were booleans.
+    remat: Any = "none"
+    lanes: int | None = None
+    initializer: str = "he"
+    init_from: str = ""
+    init_skip: tuple[str, ...] = ()
+    init_partial: bool = False
+    init_inplace_abn: bool | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "remat", remat_policy(self.remat))
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetOptions:
+    """Where samples come from.
+
+    Attributes:
+        name: a prepared data set.
+        data_dir: folder of all prepared data sets.
+        train_split: split to train on.
+        eval_split: split that ranks checkpoints during training.
+        test_split: split reported once at the end; empty for `eval_split`.
+        workers: worker processes; 0 reads in threads.
+        threads: reading threads where `workers` is 0.
+        augmentation: training transforms, options of the task.
+    """
+
+    name: str = ""
+    data_dir: str = "data"
+    train_split: str = "train"
+    eval_split: str = "val"
+    test_split: str = ""
+    workers: int = 0
+    threads: int = 4
+    augmentation: Any = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerOptions:
+    """Options of the optimizer.
+
+    Attributes:
+        name: `sgd`, `adam` (L2 penalty in the gradient) or `adamw` (decoupled).
+        momentum: of `sgd`.
+        nesterov: of `sgd`.
+        beta1: of `adam` and `adamw`.
+        beta2: of `adam` and `adamw`.
+        weight_decay: on the parameters that `decay_norms` selects.
+        decay_norms: whether norms and biases decay too, as in the official
+            code; otherwise only kernels do.
+        clip_norm: largest global gradient norm; 0 for no clipping.
+        accumulate: micro-batches per update; gradients are averaged.
+        multipliers: (pattern, factor) pairs; parameters whose name matches the
+            pattern learn at factor times the rate.
+        ema_decay: decay of an exponential moving average of the weights that
+            evaluation then uses; 0 for none.
+    """
+
+    name: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 5e-4
+    decay_norms: bool = True
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    multipliers: tuple[tuple[str, float], ...] = ()
+    ema_decay: float = 0.0
+
+    def __post_init__(self):
+        if self.name not in OPTIMIZERS:
+            raise ConfigError(
+                f"unknown optimizer.name {self.name!r}; "
+                f"expected one of {', '.join(OPTIMIZERS)}"
+            )
+        if self.accumulate < 1:
+            raise ConfigError("config key 'optimizer.accumulate' must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleOptions:
+    """Options of the learning rate.
+
+    Attributes:
+        name: `poly`, `cosine`, `step` or `constant`.
+        learning_rate: base rate.
+        min_learning_rate: where `poly` and `cosine` end.
+        power: exponent of `poly`.
+        official_offset: `poly` lags one step, as in the official code.
+        warmup_steps: linear rise from `warmup_factor` times the base rate.
+        warmup_factor: relative rate at step 0 of the warm-up.
+        boundaries: `step`: fractions of the run at which the rate drops.
+        decay: `step`: factor at each boundary.
+    """
+
+    name: str = "poly"
+    learning_rate: float = 0.01
+    min_learning_rate: float = 0.0
+    power: float = 0.9
+    official_offset: bool = False
+    warmup_steps: int = 0
+    warmup_factor: float = 0.001
+    boundaries: tuple[float, ...] = (0.667, 0.917)
+    decay: float = 0.1
+
+    def __post_init__(self):
+        if self.name not in SCHEDULES:
+            raise ConfigError(
+                f"unknown schedule.name {self.name!r}; "
+                f"expected one of {', '.join(SCHEDULES)}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalOptions:
+    """Evaluation during and after training.
+
+    Attributes:
+        every_steps: distance between evaluations; 0 evaluates only at the end.
+        batch_size: images per evaluation batch.
+        pictures: predictions drawn at the end of training.
+        inference: options of the task.
+    """
+
+    every_steps: int = 1000
+    batch_size: int = 4
+    pictures: int = 8
+    inference: Any = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointOptions:
+    """Options of the checkpoints.
+
+    Attributes:
+        every_steps: distance between saves; evaluated steps and the last step
+            are saved as well.
+        keep_latest: number of newest checkpoints kept.
+        keep_best: number of best evaluated checkpoints kept besides.
+        asynchronous: write in the background while training goes on.
+    """
+
+    every_steps: int = 1000
+    keep_latest: int = 2
+    keep_best: int = 1
+    asynchronous: bool = True
+
+    def __post_init__(self):
+        if self.every_steps < 1 or self.keep_latest < 1:
+            raise ConfigError(
+                "checkpoint.every_steps and checkpoint.keep_latest must be at least 1"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshOptions:
+    """How devices divide the batch; see `runtime.make_mesh`."""
+
+    data: int = -1
+    space: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggingOptions:
+    """What a run tells while it goes on.
+
+    Attributes:
+        every_steps: distance between lines of `metrics.jsonl`.
+        progress: show a progress bar.
+        tensorboard: write TensorBoard events.
+        tensorboard_pictures: predictions drawn into the events per evaluation.
+        profile_start: first step of a profile; 0 for none.
+        profile_steps: number of profiled steps.
+    """
+
+    every_steps: int = 50
+    progress: bool = True
+    tensorboard: bool = True
+    tensorboard_pictures: int = 2
+    profile_start: int = 0
+    profile_steps: int = 5

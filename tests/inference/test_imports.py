@@ -1,0 +1,67 @@
+"""Opening a run and predicting is light: no data readers, optimizers, plots."""
+
+import dataclasses
+import json
+
+import pytest
+
+from hrnet_jax.models.variants import VARIANTS
+from tests import tiny
+
+# What training, preparing and drawing need.
+HEAVY = (
+    "array_record",
+    "clu",
+    "grain",
+    "h5py",
+    "matplotlib",
+    "optax",
+    "scipy",
+    "skimage",
+    "tensorboardX",
+    "tensorflow",
+    "tensorflow_datasets",
+)
+
+# Flax and Orbax with what they bring are 1,190 of the 1,330 there are.
+MOST_MODULES = 1450
+
+PREDICT = """
+import json, sys
+import numpy as np
+import hrnet_jax
+from hrnet_jax.models import variants
+variants.VARIANTS[sys.argv[2]] = variants.Variant(**json.loads(sys.argv[3]))
+run = hrnet_jax.load_run(sys.argv[1])
+prediction = run.predict(np.zeros((32, 48, 3), np.uint8))
+print(json.dumps([prediction["label"].shape, sorted(sys.modules)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def modules():
+    """Names of all modules of a fresh interpreter that opened a run and predicted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        workdir = tiny.finished_run()
+    variant = json.dumps(dataclasses.asdict(tiny.VARIANT))
+    process = tiny.run_python(PREDICT, str(workdir), tiny.VARIANT_NAME, variant)
+    assert process.returncode == 0, process.stderr
+    shape, names = json.loads(process.stdout)
+    assert shape == [32, 48]
+    return names
+
+
+def test_predicting_needs_no_library_of_training_and_preparing(modules):
+    assert {name.partition(".")[0] for name in modules} & set(HEAVY) == set()
+
+
+def test_predicting_needs_none_of_our_packages_for_them(modules):
+    ours = [name for name in modules if name.startswith("hrnet_jax.")]
+    assert [name for name in ours if name.startswith("hrnet_jax.training")] == []
+    data = [name for name in ours if name.startswith("hrnet_jax.data.")]
+    assert set(data) <= {"hrnet_jax.data.info"}
+
+
+def test_predicting_imports_few_modules(modules):
+    assert len(modules) <= MOST_MODULES
