@@ -123,7 +123,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _default_cases(options: argparse.Namespace) -> tuple[str, ...]:
     if not options.all:
         return DEFAULT_CASES
-    from benchmarks.jax_program import TRAINED_FAMILIES
+    from benchmarks.jax_program import TRAINING_TARGETS
     from hrnet_jax.registry import model_names
 
     cases = []
@@ -131,7 +131,7 @@ def _default_cases(options: argparse.Namespace) -> tuple[str, ...]:
         family = name.split("/")[0]
         size = _SIZES.get(family, _SIZE)
         cases.append(f"{name}:infer:1x{size}")
-        if family in TRAINED_FAMILIES:
+        if family in TRAINING_TARGETS:
             cases.append(f"{name}:train:2x{size}")
     return tuple(cases)
 

@@ -13,8 +13,8 @@ The model is recognised from the names and shapes of the tensors: official
 repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, HRNet-FCOS,
 HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
 its name, or from the options below; further attributes of the model are set by
---config.model.options.stride=2, or --set stride=2 for short. Nothing in a .pth file is ever executed; a file
-that needs that is refused.
+--config.model.options.KEY=VALUE, for example --config.model.options.stride=2. Nothing
+in a .pth file is ever executed; a file that needs that is refused.
 """
 
 import argparse

@@ -123,24 +123,24 @@ def score_run(
         step: `best`, `latest` or a number.
         splits: names; where all are empty, the test split.
         changes: of the run's configuration, `key=value`.
-        faces: whether the error of each face is wanted.
+        faces: whether the error of each face is wanted, where the task reports it.
 
     Returns:
         Split -> scores.
     """
     from hrnet_jax.config.assignments import with_overrides
     from hrnet_jax.experiment.defaults import with_defaults
+    from hrnet_jax.registry import get_spec
     from hrnet_jax.training.evaluate import evaluators_of_run
 
     config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
-    evaluators = evaluators_of_run(
-        with_overrides(config, changes), workdir, step, [*filter(None, splits)]
-    )
+    config = with_overrides(config, changes)
+    faces = faces and "errors" in get_spec(config["task"]).reports
+    evaluators = evaluators_of_run(config, workdir, step, [*filter(None, splits)])
     scores = {}
     for split, evaluator in evaluators.items():
         scores[split] = Scores(evaluator.compute())
-        # Only landmark tasks know an error for each face.
-        if faces and hasattr(evaluator, "errors"):
+        if faces:
             scores[split] = dataclasses.replace(
                 scores[split], errors=evaluator.errors(), normalizer=evaluator.default
             )
@@ -193,9 +193,14 @@ def write_errors(
     Raises:
         ConfigError: if the task has none.
     """
+    from hrnet_jax.registry import get_spec, task_names
+
     faces = {split: score.errors for split, score in scores.items()}
     if None in faces.values():
-        raise ConfigError("--errors and --ced are for landmarks; this task has neither")
+        able = [name for name in task_names() if "errors" in get_spec(name).reports]
+        raise ConfigError(
+            f"--errors and --ced are for {', '.join(able)}; this task has neither"
+        )
     normalizer = next(iter(scores.values())).normalizer
     if errors:
         sorted_faces = {

@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.registry import get_spec
 from hrnet_jax.training.build import evaluated_splits, open_split
 
 
@@ -87,7 +88,7 @@ def facts_of(
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     if find_prepared(name, config.dataset.data_dir) is not None:
         return _prepared(config)
-    facts = _unprepared(name, outputs)
+    facts = _unprepared(config, outputs)
     if examples is not None:
         counts = {**facts.counts, config.dataset.train_split: examples}
         facts = DatasetFacts(facts.info, counts, f"--examples={examples}")
@@ -110,10 +111,11 @@ def _prepared(config: TrainConfig) -> DatasetFacts:
     return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
 
 
-def _unprepared(name: str, outputs: int | None) -> DatasetFacts:
+def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+    name = config.dataset.name
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
-        return _custom(name, outputs)
+        return _custom(config, outputs)
     cls = source_class(name)
     source = cls(None, cls.Options())
     if generated:
@@ -145,8 +147,9 @@ def _facts(
     return DatasetFacts(info, counts, origin)
 
 
-def _custom(name: str, outputs: int | None) -> DatasetFacts:
+def _custom(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     """A custom data set, whose sizes are unknown."""
+    name = config.dataset.name
     if outputs is None:
         raise ConfigError(
             f"data set {name!r} is neither prepared nor one of "
@@ -155,12 +158,5 @@ def _custom(name: str, outputs: int | None) -> DatasetFacts:
         )
     if outputs < 1:
         raise ConfigError(f"--outputs must be positive, got {outputs}")
-    names = tuple(f"output_{index}" for index in range(outputs))
-    info = DatasetInfo(
-        name=name,
-        num_classes=outputs,
-        class_names=names,
-        palette=bit_palette(outputs),
-        point_names=names,
-    )
+    info = get_spec(config.task).numbered_info(name, outputs)
     return DatasetFacts(info, {}, "nothing")
