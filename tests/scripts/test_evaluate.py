@@ -13,7 +13,8 @@ from hrnet_jax.keypoints import ced
 from hrnet_jax.keypoints.metrics import summarize
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.evaluate import evaluate
-from tests import tiny
+from hrnet_jax.workdir.files import write_json
+from tests import tiny, tiny_landmarks
 from tests.coloured import colours
 
 
@@ -142,7 +143,9 @@ def test_faces_of_a_run_are_drawn_and_listed(run, script, monkeypatch, tmp_path)
         return draw(values, out, **kwargs)
 
     monkeypatch.setattr(ced, "draw_ced", spy)
-    workdir = tiny.finished_run()
+    # Nothing else is read of the run.
+    workdir = tmp_path / "run"
+    write_json(workdir / "config.json", tiny_landmarks.get_config().to_dict())
     code, text, _ = run(
         f"--workdir={workdir}",
         "--step=latest",
