@@ -69,6 +69,19 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def seconds_within(function: Callable[[], object], budget_s: float) -> list[float]:
+    """Times calls until a budget is spent, at least two and at most ten.
+
+    Returns:
+        Seconds per call. The first call before them does not count.
+    """
+    function()
+    times = [seconds(function), seconds(function)]
+    while len(times) < 10 and sum(times) + statistics.median(times) < budget_s:
+        times.append(seconds(function))
+    return times
+
+
 def alternate(
     runners: dict[str, Callable[[], object]], *, rounds: int, calls: int
 ) -> dict[str, list[float]]:

@@ -24,6 +24,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hrnet_jax.config import assignments, command_line
+from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,11 +105,7 @@ def list_files(text: str) -> str:
         for record in found
     ]
     head = ("file", "model", "outputs", "upsampling", "licence", "published", "source")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+    lines = columns([head, *rows])
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 

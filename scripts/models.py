@@ -14,10 +14,7 @@ import argparse
 import json
 import pathlib
 import sys
-
-if __name__ == "__main__":
-    # Drawings are made by `tools/`, which is beside this folder.
-    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+from collections.abc import Callable
 
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
@@ -60,7 +57,6 @@ def main() -> None:
     from tqdm import tqdm
 
     from hrnet_jax.inspection import inspection, model_table
-    from tools.draw_network import network_picture
 
     with command_line.reporting_errors():
         names = inspection.matching_names(arguments.models)
@@ -68,14 +64,15 @@ def main() -> None:
         options = (arguments.num_outputs, arguments.representation)
         if arguments.names or arguments.svg:
             name = _the_one(names, "--names" if arguments.names else "--svg")
+            draw = _drawing() if arguments.svg else None
             if arguments.names:
                 model = inspection.build(name, *options)
                 sys.stdout.write(
                     model_table.format_parameters(inspection.parameters(model))
                 )
-            if arguments.svg:
+            if draw:
                 found = inspection.inspect_model(name, size, *options)
-                _write(arguments.svg, network_picture.draw(found))
+                _write(arguments.svg, draw(found))
             return
         bar = tqdm(names, desc="models", unit="model", leave=False, disable=None)
         rows = [inspection.inspect_model(name, size, *options) for name in bar]
@@ -90,6 +87,27 @@ def _the_one(names: list[str], option: str) -> str:
             f"{option} needs one model; these are {len(names)}: {', '.join(names)}"
         )
     return names[0]
+
+
+def _drawing() -> Callable[..., str]:
+    """What draws a network; `tools/` is not installed, but beside this folder.
+
+    Raises:
+        ConfigError: if it is not there.
+    """
+    root = pathlib.Path(__file__).resolve().parents[1]
+    sys.path.insert(0, str(root))
+    try:
+        from tools.draw_network import draw
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "tools":
+            raise
+        raise ConfigError(
+            f"--svg needs the folder tools/draw_network of the repository in {root}"
+        ) from error
+    finally:
+        sys.path.remove(str(root))
+    return draw
 
 
 def _write(path: str, text: str) -> None:

@@ -81,7 +81,7 @@ def _plans() -> str:
     import jax
 
     from hrnet_jax.experiment.schema import read_config
-    from hrnet_jax.planning import picture, report, topologies
+    from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
     from hrnet_jax.training.build import check_trainable
@@ -107,7 +107,7 @@ def _plans() -> str:
         pathlib.Path(_OUT.value).write_text(text + "\n")
     if _PICTURE.value:
         title = f"{config.model.name}, {config.precision}: train step"
-        picture.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
+        drawing.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
     return report.format_plans(plans, experiment, data)
 
 

@@ -1,0 +1,1 @@
+"""Tools for the documentation; they belong to the repository and are not installed."""

@@ -16,7 +16,7 @@ import functools
 import re
 
 from benchmarks.profiling import costs
-from benchmarks.profiling.hlo import HloProgram, Instruction
+from hrnet_jax.costs.hlo import HloProgram, Instruction
 
 BODY = (
     "stem",
@@ -191,9 +191,11 @@ def _stage(
     if "input" in scopes:
         return "input"
     if model in scopes:
-        # Methods are scopes as well, such as `SegmentationHRNet.represent`.
+        # Methods are scopes as well, such as `backbone.represent`.
         after = scopes[scopes.index(model) + 1 :]
-        names = [scope for scope in after if not scope.startswith(f"{model}.")]
+        names = [
+            scope for scope in after if not scope.startswith((f"{model}.", "backbone"))
+        ]
         return names[0] if names and names[0] in BODY else "head"
     if "jvp(" in op_name:
         return "loss"

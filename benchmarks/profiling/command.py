@@ -4,12 +4,13 @@ import argparse
 import pathlib
 import sys
 
-from benchmarks.profiling.machine import measure_machine
+from benchmarks.profiling.drawing import check_format, draw_profiles
 from benchmarks.profiling.measure import Options, profile_case
-from benchmarks.profiling.picture import check_format, draw_profiles
 from benchmarks.profiling.report import case_lines, machine_lines
+from benchmarks.profiling.torch_probes import make_torch_probes
 from benchmarks.reports import provenance, write_report
 from benchmarks.timing import parse_case
+from hrnet_jax.costs.machine import measure_machine
 from hrnet_jax.errors import ConfigError, HRNetError
 from hrnet_jax.registry import create_model
 
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> dict:
         if options.picture:
             check_format(options.picture)
         origin = provenance("profile", sys.argv[1:] if argv is None else argv)
-        machine = measure_machine(options.dtype)
+        machine = measure_machine(options.dtype, more=make_torch_probes)
         print(machine_lines(machine.as_dict()), flush=True)
         for case in parsed:
             result = profile_case(case, how, machine)

@@ -21,8 +21,6 @@ from benchmarks.profiling.attribution import (
     Attribution,
     Label,
 )
-from benchmarks.profiling.hlo import HloProgram, Instruction
-from benchmarks.profiling.machine import Machine, median_seconds
 from benchmarks.profiling.programs import (
     CompileTimes,
     compile_timed,
@@ -32,7 +30,10 @@ from benchmarks.profiling.programs import (
     program_id,
 )
 from benchmarks.profiling.trace import CALL, Execution, Trace, read_trace, shares
-from benchmarks.timing import Case
+from benchmarks.timing import Case, seconds_within
+from hrnet_jax.costs.hlo import HloProgram, Instruction
+from hrnet_jax.costs.machine import Machine
+from hrnet_jax.costs.roofline import Roofline
 
 # Seconds spent on calls without and with the profiler.
 _BUDGET_S = 2.5
@@ -87,13 +88,15 @@ class Kernels:
         compiled: from JAX.
         model: class name of the network.
         is_training: whether it is part of a train step.
-        machine: for the roofline.
+        roofline: of the machine.
     """
 
-    def __init__(self, compiled: Any, model: str, is_training: bool, machine: Machine):
+    def __init__(
+        self, compiled: Any, model: str, is_training: bool, roofline: Roofline
+    ):
         self.program = HloProgram(compiled.as_text())
         self._attribution = Attribution(self.program, model, is_training)
-        self._machine = machine
+        self._roofline = roofline
         # Functions of a GPU cannot have dots in their names.
         self._by_function = {
             re.sub(r"\W", "_", name): name for name in self.program.instructions
@@ -111,12 +114,12 @@ class Kernels:
         if instruction is None:
             return Work(kernels=1)
         flops = costs.flops(self.program, instruction)
-        moved = costs.bytes_accessed(self.program, instruction)
+        accessed = costs.bytes_accessed(self.program, instruction)
         return Work(
             kernels=1,
             flops=flops,
-            bytes=moved,
-            roofline_s=self._machine.roofline_seconds(flops, moved),
+            bytes=accessed,
+            roofline_s=self._roofline.seconds(flops, accessed),
         )
 
     @functools.cache  # noqa: B019  (lives as long as a case)
@@ -191,7 +194,7 @@ def profile_case(case: Case, options: Options, machine: Machine) -> dict:
     Args:
         case: model, mode, batch and size.
         options: how.
-        machine: limits for the roofline.
+        machine: its peaks.
 
     Returns:
         What the JSON holds for a case; seconds, bytes, FLOPs.
@@ -204,13 +207,14 @@ def profile_case(case: Case, options: Options, machine: Machine) -> dict:
     order = parts(program.compiled)
     how = "pieces" if len(order) > 1 else "whole"
     compiling[how] = times.summary()
-    calls = median_seconds(program, _BUDGET_S)
+    calls = seconds_within(program, _BUDGET_S)
     median = statistics.median(calls)
     trace = run_traced(program, max(1, min(_MAX_TRACED, int(_BUDGET_S / median))))
     model, training = type(program.model).__name__, case.mode == "train"
     distinct = {id(part): part for part in order}
     kernels = {
-        key: Kernels(part, model, training, machine) for key, part in distinct.items()
+        key: Kernels(part, model, training, machine.roofline)
+        for key, part in distinct.items()
     }
     ids = {program_id(part): kernels[key] for key, part in distinct.items()}
     return {

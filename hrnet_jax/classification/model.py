@@ -6,39 +6,37 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import Bottleneck, ConvNorm
+from hrnet_jax.models.layers import Bottleneck, ConvNorm, at_least_float32
+from hrnet_jax.models.model import HRNetWithHead
 
 # Inner widths of the bottlenecks that widen the four branches to four times
 # this: HRNet-Image-Classification, `_make_head` of `cls_hrnet.py`.
 _INCREASE_WIDTHS = (32, 64, 128, 256)
 
 
-class ClassificationHRNet(HRNet):
+class ClassificationHRNet(HRNetWithHead):
     """HRNet-C: the four branches merged downwards, then a linear classifier.
 
     Attributes:
         num_classes: number of classes.
         head_bias: whether the head's convolutions have a bias; the SSLD weights
             of PaddleClas have none.
-        upsample: nearest, as all ImageNet weights were trained.
     """
 
-    kind: ClassVar = "classification"
+    output_kind: ClassVar = "classification"
     # It reads all four branches in its own way, there is nothing to choose.
     representations: ClassVar = ()
+    # As all ImageNet weights were trained.
+    backbone_defaults: ClassVar = {"upsample": "nearest"}
 
     num_classes: int = 1000
     head_bias: bool = True
-    upsample: str = "nearest"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Maps normalised images [B, H, W, 3] to float32 [B, num_classes]."""
-        features = self.pool_features(self.represent(images, train), train)
-        pooled = jnp.mean(
-            features.astype(jnp.promote_types(features.dtype, jnp.float32)), (1, 2)
-        )
+        features = self.pool_features(self.backbone.represent(images, train), train)
+        pooled = jnp.mean(at_least_float32(features), (1, 2))
         return nn.Dense(
             self.num_classes,
             dtype=pooled.dtype,

@@ -12,7 +12,7 @@ from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.pictures import with_caption, write_picture
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.whole_image import WholeImage
 
@@ -51,14 +51,11 @@ class ClassificationTask(WholeImage):
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = NoOptions
-    Loss = NoOptions
     Inference = InferenceOptions
-    pixel_maps = ()
 
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: NoOptions = NoOptions(),
         inference: InferenceOptions = InferenceOptions(),

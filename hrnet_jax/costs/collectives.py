@@ -1,9 +1,11 @@
-"""What the devices of a compiled program say to each other."""
+"""The communication between the devices of a compiled program."""
 
 import dataclasses
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+
+from hrnet_jax.costs.hlo import HloProgram, Instruction
 
 KINDS = (
     "all-gather",
@@ -14,15 +16,6 @@ KINDS = (
     "ragged-all-to-all",
     "reduce-scatter",
 )
-
-# `%name = type kind(operands), attributes`. Types hold no equals sign once the
-# comments in long tuples are gone; operands and metadata may name other collectives.
-_INSTRUCTION = re.compile(
-    r"^\s*(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<type>[^=\"]*?) "
-    rf"(?P<kind>{'|'.join(KINDS)})(?P<part>-start|-done)?\((?P<rest>.*)$"
-)
-_COMMENT = re.compile(r"/\*.*?\*/")
-_ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,<= ]*)\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,79 +47,62 @@ def collectives(hlo_text: str) -> list[Collective]:
 
     Args:
         hlo_text: `compiled.as_text()`, of any backend.
+
+    Raises:
+        ValueError: if one does not tell which devices take part.
     """
-    devices = _device_count(hlo_text)
-    started: dict[str, str] = {}
-    found = []
-    for lines in _computations(hlo_text):
-        if _goes_on_elsewhere(lines):
-            continue
-        for line in lines:
-            match = _INSTRUCTION.match(_COMMENT.sub("", line))
-            if match is None:
-                continue
-            attributes = match["rest"]
-            if match["part"] == "-start":
-                # Its type lists operands and scratch as well; that of `-done` does not.
-                started[match["name"]] = attributes
-                continue
-            if match["part"] == "-done":
-                attributes = started[re.search(r"%?([\w.\-]+)\)", attributes)[1]]
-            op_name = re.search(r'op_name="([^"]*)"', attributes)
-            found.append(
-                Collective(
-                    match["kind"],
-                    _size(match["type"]),
-                    _group_size(match["kind"], attributes, devices),
-                    op_name[1] if op_name else "",
-                )
-            )
-    return found
+    program = HloProgram(hlo_text)
+    return collectives_in(program, program.computations)
 
 
-def _computations(hlo_text: str) -> Iterator[list[str]]:
-    """Head and mentions of collectives of each computation that has any."""
-    head, lines = "", []
-    for line in hlo_text.splitlines():
-        if line.endswith("{") and not line.startswith(" "):
-            head = line
-        elif line == "}":
-            if lines:
-                yield [head, *lines]
-            lines = []
-        elif "AsyncCollective" in line or any(kind in line for kind in KINDS):
-            lines.append(line)
+def collectives_in(
+    program: HloProgram, computations: Iterable[str]
+) -> list[Collective]:
+    """The same of some computations of a program; repeated ones repeat.
+
+    Args:
+        program: the program.
+        computations: their names.
+
+    Raises:
+        ValueError: if one does not tell which devices take part.
+    """
+    return [
+        found
+        for name in computations
+        if not _is_continuation(program, name)
+        for instruction in program.computations[name]
+        if (found := _collective(program, instruction))
+    ]
 
 
-def _goes_on_elsewhere(lines: list[str]) -> bool:
+def _collective(program: HloProgram, instruction: Instruction) -> Collective | None:
+    kind = instruction.opcode.removesuffix("-done")
+    if kind not in KINDS:
+        return None
+    origin = instruction
+    if kind != instruction.opcode:
+        # The type of `-start` lists operands and scratch as well, that of `-done` does
+        # not. It is the other way around with the attributes.
+        origin = program.instructions[instruction.operands[0]]
+    return Collective(
+        kind,
+        instruction.bytes,
+        _group_size(kind, origin.attributes, program.devices),
+        origin.op_name,
+    )
+
+
+def _is_continuation(program: HloProgram, name: str) -> bool:
     """Whether a computation continues a collective that another one starts.
 
     A TPU's compiler writes such a collective into each fusion that runs meanwhile,
     and into the one that waits for its end.
     """
-    return lines[0].startswith("%async_collective_fusion") or any(
-        'custom_call_target="AsyncCollectiveDone"' in line for line in lines
+    return name.startswith("async_collective_fusion") or any(
+        'custom_call_target="AsyncCollectiveDone"' in instruction.attributes
+        for instruction in program.computations[name]
     )
-
-
-def _device_count(hlo_text: str) -> int:
-    """Devices of the whole program, from the first line."""
-    header = hlo_text.partition("\n")[0]
-    counts = re.findall(r"\b(?:num_partitions|replica_count)=(\d+)", header)
-    return math.prod(map(int, counts))
-
-
-def _size(type_text: str) -> int:
-    """Bytes of an HLO type, such as `(f32[2,8]{1,0}, bf16[4]{0})`."""
-    bits = 0
-    for element, sides in _ARRAY.findall(type_text):
-        width = re.search(r"\d+", element)
-        if width is None and element != "pred":
-            continue  # token[] and opaque[] carry no data.
-        # The first number: f8e4m3fn has eight bits, f4e2m1fn four.
-        count = math.prod(int(side) for side in re.findall(r"\d+", sides))
-        bits += count * (int(width[0]) if width else 8)
-    return -(-bits // 8)
 
 
 def _group_size(kind: str, attributes: str, devices: int) -> int:
@@ -140,7 +116,7 @@ def _group_size(kind: str, attributes: str, devices: int) -> int:
     if iota := re.search(r"replica_groups=\[\d+,(\d+)\]<=", attributes):
         return int(iota[1])
     # mesh['x'=2,'y'=4], device_ids=([4,2]T(1,0)) {'y'}: along named axes, wherever
-    # their devices lie; 'y':(1)2 is a part of one.
+    # their devices are; 'y':(1)2 is a part of one.
     named = re.search(r"replica_groups=mesh\[(.*?)\][^{]*\{(.*?)\}", attributes)
     if named is None:
         raise ValueError(f"{kind} without replica groups: {attributes[:200]}")

@@ -5,11 +5,11 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import HRNetWithHead
 from hrnet_jax.models.representations import Pyramid
 
 
-class PyramidHRNet(HRNet):
+class PyramidHRNet(HRNetWithHead):
     """HRNetV2p.
 
     Attributes:
@@ -18,19 +18,23 @@ class PyramidHRNet(HRNet):
         pooling: `average` or `max`, from level to level.
         stride: of the last convolutions; 2 doubles the strides of all levels
             (mmdetection's FCOS).
-        upsample: nearest inside the exchange, as all official weights were
-            trained; the reduction is always bilinear.
     """
 
-    kind: ClassVar = "pyramid"
+    output_kind: ClassVar = "pyramid"
     representations: ClassVar = ("v2p",)
+    # Nearest inside the exchange, as all official weights were trained; the reduction
+    # is always bilinear.
+    backbone_defaults: ClassVar = {"representation": "v2p", "upsample": "nearest"}
 
     features: int = 256
     levels: int = 5
     pooling: str = "average"
     stride: int = 1
-    representation: str = "v2p"
-    upsample: str = "nearest"
+
+    @property
+    def min_size(self) -> int:
+        """The last level must see something of the image."""
+        return 4 * 2 ** (self.levels - 1)
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
@@ -52,4 +56,4 @@ class PyramidHRNet(HRNet):
             self.stride,
             self.dtype,
             name="pyramid",
-        )(self.represent(images, train))
+        )(self.backbone.represent(images, train))

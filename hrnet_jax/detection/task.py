@@ -10,7 +10,7 @@ from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.whole_image import WholeImage
 
@@ -26,14 +26,9 @@ class PyramidTask(WholeImage):
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = NoOptions
-    Loss = NoOptions
-    Inference = NoOptions
-    pixel_maps = ()
-
     def __init__(
         self,
-        model: HRNet,
+        model: Model,
         info: DatasetInfo,
         augmentation: NoOptions = NoOptions(),
         inference: NoOptions = NoOptions(),
@@ -53,7 +48,7 @@ class PyramidTask(WholeImage):
         Raises:
             DataError: if the image is too small.
         """
-        least = 4 * 2 ** (self.model.levels - 1)
+        least = self.model.min_size
         if min(image.shape[:2]) < least:
             raise DataError(
                 f"an image for a pyramid of {self.model.levels} levels must be at "

@@ -10,7 +10,7 @@ import numpy as np
 from hrnet_jax.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor
 from hrnet_jax.export.onnx_operations import convert
 from hrnet_jax.export.onnx_spatial import resize_p
-from hrnet_jax.models.resize import SUBSTITUTE
+from hrnet_jax.models.resize import RESIZE_OVERRIDE
 
 
 def to_onnx(
@@ -67,11 +67,11 @@ def resizing_as_one_operation() -> Iterator[None]:
 
     Without `jit`: its kept traces would mix these programs with those of training.
     """
-    token = SUBSTITUTE.set(
+    token = RESIZE_OVERRIDE.set(
         lambda x, size, method: resize_p.bind(x, size=tuple(size), method=method)
     )
     try:
         with jax.disable_jit():
             yield
     finally:
-        SUBSTITUTE.reset(token)
+        RESIZE_OVERRIDE.reset(token)

@@ -22,23 +22,11 @@ from hrnet_jax.costs.activation_memory import (
 )
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
-from hrnet_jax.registry import create_model, model_names
-from hrnet_jax.segmentation.model import SegmentationOCR
+from hrnet_jax.models.model import Model
+from hrnet_jax.registry import create_model, get_spec, model_names
 
 Shape = tuple[int, ...]
-
-# The input that each family is published with: height and width in pixels.
-DEFAULT_SIZES = {
-    "classification": (224, 224),
-    "landmarks": (256, 256),
-    "pose": (256, 192),
-    "pyramid": (800, 1344),
-    "segmentation": (1024, 2048),
-}
-
-_OUTPUT_OPTIONS = ("num_classes", "num_points")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,12 +141,12 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def default_size(name: str) -> tuple[int, int]:
     """Height and width that a model's family is published with."""
-    return DEFAULT_SIZES[name.partition("/")[0]]
+    return get_spec(name).default_size
 
 
 def build(
     name: str, outputs: int | None = None, representation: str | None = None
-) -> HRNet:
+) -> Model:
     """Creates a model with another number of outputs, whatever that is called.
 
     Args:
@@ -176,8 +164,9 @@ def build(
     if outputs is not None:
         if outputs < 1:
             raise ConfigError(f"number of outputs is {outputs}; expected at least 1")
-        option = _output_option(create_model(name))
-        if option is None:
+        create_model(name)  # an unknown name is an error of its own
+        option = get_spec(name).num_outputs
+        if not option:
             raise ConfigError(
                 f"model {name!r} has no number of outputs to set: it puts out maps"
             )
@@ -209,7 +198,7 @@ def inspect_model(
     traced = _trace(model, variables, size)
     program = read_program(traced.closed, traced.outputs)
     convolution, linear = _published_convention(variables["params"], traced.shapes)
-    option = _output_option(model)
+    option = get_spec(name).num_outputs
     return Inspection(
         model=name,
         representation=model.representation if model.representations else "",
@@ -219,7 +208,7 @@ def inspect_model(
         buffers=_count(variables["batch_stats"]),
         convolution=convolution,
         linear=linear,
-        matmul=_attention(model, traced.shapes),
+        matmul=model.attention_multiply_adds(traced.shapes),
         multiply_adds=jaxpr_multiply_adds(traced.closed.jaxpr),
         peak_bytes=peak(program),
         training_bytes=kept_for_training(program),
@@ -227,7 +216,7 @@ def inspect_model(
     )
 
 
-def parameters(model: HRNet) -> list[Parameter]:
+def parameters(model: Model) -> list[Parameter]:
     """Every array of a model, trained ones first, in the order of the network."""
     variables = variable_shapes(model)
     return [
@@ -256,7 +245,7 @@ class _Traced:
     shapes: dict[str, Any]
 
 
-def _trace(model: HRNet, variables: dict, size: tuple[int, int]) -> _Traced:
+def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
     """Traces a model once, for all that is to be known.
 
     In training mode, which shows what a backward pass will read. Inference runs the
@@ -302,25 +291,6 @@ def _published_convention(params: dict, shapes: dict) -> tuple[int, int]:
             pixels = math.prod(shapes[module].shape[:-1])
             totals[kernel.ndim == 2] += kernel.size * pixels
     return totals[0], totals[1]
-
-
-def _attention(model: HRNet, shapes: dict) -> int:
-    """The products of OCR: gathering objects, likeness, weighted sum.
-
-    Each combines every pixel with every class, in the channels of pixel features,
-    keys and values.
-    """
-    if not isinstance(model, SegmentationOCR):
-        return 0
-    pixels = shapes["ocr/pixels"].shape
-    widths = (pixels, shapes["ocr/attention/key1"].shape)
-    values = shapes["ocr/attention/value"].shape
-    channels = sum(shape[-1] for shape in (*widths, values))
-    return math.prod(pixels[:-1]) * model.num_classes * channels
-
-
-def _output_option(model: HRNet) -> str | None:
-    return next((name for name in _OUTPUT_OPTIONS if hasattr(model, name)), None)
 
 
 def _count(tree: Any) -> int:

@@ -5,12 +5,13 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from hrnet_jax.models.heads import PixelHead, upsample_between, widen
-from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import Conv
+from hrnet_jax.models.heads import PixelHead
+from hrnet_jax.models.layers import Conv, at_least_float32
+from hrnet_jax.models.model import HRNetWithHead
+from hrnet_jax.models.representations import upsample_between
 
 
-class LandmarkHRNet(HRNet):
+class LandmarkHRNet(HRNetWithHead):
     """HRNetV2 with a heatmap per facial landmark.
 
     Source: HRNet-Facial-Landmark-Detection, `hrnet.py`.
@@ -20,7 +21,7 @@ class LandmarkHRNet(HRNet):
             19 (AFLW).
     """
 
-    kind: ClassVar = "landmarks"
+    output_kind: ClassVar = "landmarks"
     representations: ClassVar = ("v1", "v1h", "v2")
 
     num_points: int = 68
@@ -42,10 +43,10 @@ class LandmarkHRNet(HRNet):
             norm=self.norm,
             dtype=self.dtype,
             name="head",
-        )(self.represent(images, train), train)
+        )(self.backbone.represent(images, train), train)
 
 
-class PoseHRNet(HRNet):
+class PoseHRNet(HRNetWithHead):
     """HRNetV1 with a heatmap per joint.
 
     The last exchange computes the highest resolution alone.
@@ -53,15 +54,15 @@ class PoseHRNet(HRNet):
 
     Attributes:
         num_points: number of joints: 17 (COCO), 16 (MPII).
-        upsample: nearest, as all official weights were trained.
     """
 
-    kind: ClassVar = "pose"
+    output_kind: ClassVar = "pose"
     representations: ClassVar = ("v1",)
+    init_with_zeros: ClassVar = ("classifier",)
+    # Nearest, as all official weights were trained.
+    backbone_defaults: ClassVar = {"representation": "v1", "upsample": "nearest"}
 
     num_points: int = 17
-    representation: str = "v1"
-    upsample: str = "nearest"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -74,8 +75,8 @@ class PoseHRNet(HRNet):
         Returns:
             float32 [B, ceil(H / 4), ceil(W / 4), num_points].
         """
-        (x,) = self.represent(images, train)
+        (x,) = self.backbone.represent(images, train)
         classifier = Conv(
             self.num_points, 1, use_bias=True, dtype=self.dtype, name="classifier"
         )
-        return widen(classifier(x))
+        return at_least_float32(classifier(x))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.packing import Map, as_map, pack_width_of, values_of
 from hrnet_jax.runtime import row_shards
 
 Dtype = Any
@@ -61,20 +62,18 @@ class BatchNorm(nn.Module):
     Attributes:
         options: mode, momentum, epsilon.
         dtype: type of the result.
-        pixels: that every position of a map holds, see `packing`.
     """
 
     options: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Normalises the channels of [..., C] or [..., pixels * C]."""
-        features = x.shape[-1] // self.pixels
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Normalises the channels of [..., C]."""
+        features = x.shape[-1]
         if self.options.is_folded:
             bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
-            return x.astype(self.dtype) + _per_position(bias.astype(self.dtype), x)
+            return x.astype(self.dtype) + bias.astype(self.dtype)
         scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
         mean_state = self.variable(
@@ -83,21 +82,23 @@ class BatchNorm(nn.Module):
         var_state = self.variable(
             "batch_stats", "var", jnp.ones, (features,), jnp.float32
         )
+        values, pixels = values_of(x), pack_width_of(x)
         epsilon = self.options.epsilon
         if not train or self.options.mode == "frozen":
             moments = mean_state.value, var_state.value
             is_frozen = self.options.mode == "frozen"
             normalize = normalize_frozen if is_frozen else _affine
-            return normalize(x, *moments, scale, bias, epsilon).astype(self.dtype)
-        y, *moments = normalize_batch(x, scale, bias, epsilon)
+            y = normalize(values, *moments, scale, bias, epsilon)
+            return as_map(y.astype(self.dtype), pixels)
+        y, *moments = normalize_batch(values, scale, bias, epsilon)
         if not self.is_initializing():
             mean_state.value, var_state.value = running_moments(
                 (mean_state.value, var_state.value),
                 tuple(moments),
-                x.size // features,
+                values.size // features,
                 self.options,
             )
-        return y.astype(self.dtype)
+        return as_map(y.astype(self.dtype), pixels)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

@@ -2,36 +2,32 @@
 
 from typing import Any
 
-import jax
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.layers import ConvNorm, relu
-from hrnet_jax.models.packing import pack, unpack, upsample_columns
-from hrnet_jax.models.resize import BY_FACTOR, resize
+from hrnet_jax.models.packing import Map, upsample_like
 
 Dtype = Any
-Maps = tuple[jax.Array, ...]
+Maps = tuple[Map, ...]
 
 
 class DownPath(nn.Module):
     """Strided convolutions from a branch to a lower-resolution one.
 
     Each step halves the resolution; only the last changes the width, and it
-    alone has no ReLU because the exchange ends with one. Positions hold half as
-    many pixels after each step.
+    alone has no ReLU because the exchange ends with one.
     """
 
     steps: int
     features: int
     norm: NormOptions
     dtype: Dtype
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to [B, H / 2**steps, W / 2**steps, features], or packed."""
-        pixels, features = self.pixels, x.shape[-1] // self.pixels
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, C] to [B, H / 2**steps, W / 2**steps, features]."""
+        features = x.shape[-1]
         for index in range(self.steps):
             is_last = index == self.steps - 1
             x = ConvNorm(
@@ -40,8 +36,6 @@ class DownPath(nn.Module):
                 relu=not is_last,
                 norm=self.norm,
                 dtype=self.dtype,
-                pixels_in=pixels,
-                pixels=(pixels := max(1, pixels // 2)),
                 name=f"step{index}",
             )(x, train)
         return x
@@ -57,14 +51,12 @@ class Exchange(nn.Module):
     Attributes:
         outputs: number of resolutions to compute, the highest first.
         upsample: resize method.
-        pixels: that positions of each branch hold, see `packing`.
     """
 
     outputs: int
     upsample: str
     norm: NormOptions
     dtype: Dtype
-    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
@@ -78,35 +70,13 @@ class Exchange(nn.Module):
             results.append(relu(total))
         return tuple(results)
 
-    def _path(self, branches: Maps, source: int, target: int, train: bool) -> jax.Array:
+    def _path(self, branches: Maps, source: int, target: int, train: bool) -> Map:
         x, goal = branches[source], branches[target]
         if source == target:
             return x
-        features = goal.shape[-1] // self.pixels[target]
-        pixels, name = self.pixels[source], f"from{source}_to{target}"
+        features, name = goal.shape[-1], f"from{source}_to{target}"
         common = {"norm": self.norm, "dtype": self.dtype, "name": name}
         if source < target:
-            down = DownPath(target - source, features, pixels=pixels, **common)
-            return down(x, train)
-        x = ConvNorm(
-            features, 1, relu=False, pixels_in=pixels, pixels=pixels, **common
-        )(x, train)
-        return self._upsample(x, source, target, goal)
-
-    def _upsample(
-        self, x: jax.Array, source: int, target: int, goal: jax.Array
-    ) -> jax.Array:
-        """Resizes a map to the size of the target branch, as packed as that."""
-        factor, pixels = 2 ** (source - target), self.pixels[target]
-        height, width = goal.shape[1], goal.shape[2] * pixels
-        if pixels > 1 and self.upsample == "bilinear":
-            pixels_in = self.pixels[source]
-            if width == x.shape[2] * pixels_in * factor:
-                x = upsample_columns(x, factor, pixels_in, pixels)
-                return resize(x, goal.shape[1:3])
-        x = unpack(x, self.pixels[source])
-        method = self.upsample
-        if method == BY_FACTOR:
-            x = resize(x, (x.shape[1] * factor, x.shape[2] * factor))
-            method = "bilinear"
-        return pack(resize(x, (height, width), method), pixels)
+            return DownPath(target - source, features, **common)(x, train)
+        x = ConvNorm(features, 1, relu=False, **common)(x, train)
+        return upsample_like(x, goal, 2 ** (source - target), self.upsample)

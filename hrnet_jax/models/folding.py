@@ -14,13 +14,13 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.model import Model
 
 _LISTED = 5
 
 
-def fold_batch_norm(model: HRNet, variables: Mapping) -> tuple[HRNet, dict]:
+def fold_batch_norm(model: Model, variables: Mapping) -> tuple[Model, dict]:
     """Merges every norm into the convolution before it.
 
     The kernel is multiplied by m = scale / sqrt(var + epsilon) along its output
@@ -49,7 +49,7 @@ def fold_batch_norm(model: HRNet, variables: Mapping) -> tuple[HRNet, dict]:
     for path in paths:
         results |= _fold(leaves, path.removeprefix("batch_stats/"), options.epsilon)
     results |= leaves  # What no norm follows stays as it is.
-    _check(results, wanted)
+    check_leaves(results, wanted)
     return folded, traverse_util.unflatten_dict(
         {name: np.asarray(leaf, np.float32) for name, leaf in results.items()}, sep="/"
     )
@@ -68,7 +68,7 @@ def as_computed(variables: Mapping, dtype: Any) -> dict:
     return jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
 
 
-def _folded_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
+def _folded_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Shapes of the folded model's leaves, from a trace alone."""
     flat = traverse_util.flatten_dict(variable_shapes(model), sep="/")
     return {name: leaf.shape for name, leaf in flat.items()}
@@ -109,8 +109,16 @@ def _fold(leaves: dict[str, Any], norm: str, epsilon: float) -> dict[str, np.nda
     }
 
 
-def _check(results: Mapping, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Every leaf of the folded model filled, every given one used."""
+def check_leaves(results: Mapping, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Every leaf of a model filled, every given one used.
+
+    Args:
+        results: arrays by names such as `params/stem/conv1/kernel`.
+        wanted: shapes by the names of the model.
+
+    Raises:
+        WeightsError: naming those that are missing, left over or of another shape.
+    """
     problems = {
         "missing": [name for name in wanted if name not in results],
         "left over": [name for name in results if name not in wanted],

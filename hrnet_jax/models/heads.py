@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
-from hrnet_jax.models.layers import Conv, relu
+from hrnet_jax.models.layers import Conv, at_least_float32, relu
 from hrnet_jax.models.representations import Project
 
 Dtype = Any
@@ -48,18 +48,4 @@ class PixelHead(nn.Module):
         x = Conv(
             self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
         )(x)
-        return widen(x)
-
-
-def widen(x: jax.Array) -> jax.Array:
-    """At least float32: outputs are, whatever the compute type."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def upsample_between(upsample: str) -> str:
-    """Method that joins the resolutions of a representation.
-
-    Nearest is never used for that, only inside the exchange: all official heads
-    that read several resolutions are bilinear.
-    """
-    return "align_corners" if upsample == "align_corners" else "bilinear"
+        return at_least_float32(x)

@@ -5,6 +5,7 @@ the official repositories. Four branches run at strides 4, 8, 16 and 32; every
 module ends by exchanging information between all of them.
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import jax
@@ -14,54 +15,45 @@ from jax.export import is_symbolic_dim
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.exchange import Exchange
+from hrnet_jax.models.facts import ModelFacts
 from hrnet_jax.models.layers import (
     BasicBlock,
     Bottleneck,
     Conv,
     ConvNorm,
+    at_least_float32,
+    jit_block,
     relu,
-    traced_once,
 )
-from hrnet_jax.models.packing import pack, pixels_per_position, unpack
+from hrnet_jax.models.packing import Map, pack, pack_width, unpack
 from hrnet_jax.models.rematerialisation import remat_policy, rematerialised
-from hrnet_jax.models.representations import branches_kept
+from hrnet_jax.models.representations import (
+    branches_kept,
+    concatenate,
+    upsample_between,
+)
 from hrnet_jax.models.variants import get_variant
 
 Dtype = Any
-Maps = tuple[jax.Array, ...]
+Maps = tuple[Map, ...]
 
 # Channels of both convolutions of the stem.
 STEM_WIDTH = 64
 
 
 class Stem(nn.Module):
-    """Two stride-2 convolutions of 64 channels: images to stride 4.
-
-    Attributes:
-        pixels: that positions of the result hold, see `packing`.
-    """
+    """Two stride-2 convolutions of 64 channels: images to stride 4."""
 
     norm: NormOptions
     dtype: Dtype
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, 3] to [B, ceil(H / 4), ceil(W / 4), 64], or packed."""
-        # Unpacked images stay so, or else two pixels would be halved to one.
-        pixels = 4 * self.pixels if self.pixels > 1 else 1
-        x = pack(images, pixels)
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps images [B, H, W, 3] to [B, ceil(H / 4), ceil(W / 4), 64]."""
         for index in (1, 2):
-            x = Conv(
-                STEM_WIDTH,
-                stride=2,
-                dtype=self.dtype,
-                pixels_in=pixels,
-                pixels=(pixels := max(1, pixels // 2)),
-                name=f"conv{index}",
-            )(x)
-            norm = BatchNorm(self.norm, self.dtype, pixels, name=f"norm{index}")
-            x = relu(norm(x, train))
+            conv = Conv(STEM_WIDTH, stride=2, dtype=self.dtype, name=f"conv{index}")
+            norm = BatchNorm(self.norm, self.dtype, name=f"norm{index}")
+            x = relu(norm(conv(x), train))
         return x
 
 
@@ -73,16 +65,13 @@ class Stage1(nn.Module):
     norm: NormOptions
     dtype: Dtype
     remat: str = "none"
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, 64], or packed, to [B, H, W, 4 * width], or packed."""
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, 64] to [B, H, W, 4 * width]."""
         block = rematerialised(Bottleneck, "bottleneck", self.remat)
         for index in range(self.blocks):
-            x = block(
-                self.width, self.norm, self.dtype, self.pixels, name=f"block{index}"
-            )(x, train)
+            x = block(self.width, self.norm, self.dtype, name=f"block{index}")(x, train)
         return x
 
 
@@ -94,15 +83,11 @@ class Transition(nn.Module):
 
     Attributes:
         widths: channels of the branches after the transition.
-        pixels_in: that positions of each branch hold before it, see `packing`.
-        pixels: that positions of each branch hold after it.
     """
 
     widths: tuple[int, ...]
     norm: NormOptions
     dtype: Dtype
-    pixels_in: tuple[int, ...] = (1, 1, 1)
-    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
@@ -110,16 +95,13 @@ class Transition(nn.Module):
         results = []
         for index, width in enumerate(self.widths):
             is_new = index >= len(branches)
-            source = len(branches) - 1 if is_new else index
-            x, pixels_in = branches[source], self.pixels_in[source]
-            if is_new or x.shape[-1] != width * pixels_in:
+            x = branches[-1 if is_new else index]
+            if is_new or x.shape[-1] != width:
                 x = ConvNorm(
                     width,
                     stride=2 if is_new else 1,
                     norm=self.norm,
                     dtype=self.dtype,
-                    pixels_in=pixels_in,
-                    pixels=self.pixels[index],
                     name=f"branch{index}",
                 )(x, train)
             results.append(x)
@@ -133,17 +115,14 @@ class Branch(nn.Module):
     norm: NormOptions
     dtype: Dtype
     remat: str = "none"
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C], or packed, to the same shape."""
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, C] to the same shape."""
         block = rematerialised(BasicBlock, "block", self.remat)
-        features = x.shape[-1] // self.pixels
+        features = x.shape[-1]
         for index in range(self.blocks):
-            x = block(
-                features, self.norm, self.dtype, self.pixels, name=f"block{index}"
-            )(x, train)
+            x = block(features, self.norm, self.dtype, name=f"block{index}")(x, train)
         return x
 
 
@@ -156,25 +135,19 @@ class Module(nn.Module):
     norm: NormOptions
     dtype: Dtype
     remat: str = "none"
-    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
         common = {"norm": self.norm, "dtype": self.dtype}
         branches = tuple(
-            Branch(
-                self.blocks,
-                remat=self.remat,
-                pixels=pixels,
-                **common,
-                name=f"branch{index}",
-            )(x, train)
-            for index, (x, pixels) in enumerate(zip(branches, self.pixels))
+            Branch(self.blocks, remat=self.remat, **common, name=f"branch{index}")(
+                x, train
+            )
+            for index, x in enumerate(branches)
         )
-        return Exchange(
-            self.outputs, self.upsample, pixels=self.pixels, **common, name="exchange"
-        )(branches, train)
+        exchange = Exchange(self.outputs, self.upsample, **common, name="exchange")
+        return exchange(branches, train)
 
 
 class Stage(nn.Module):
@@ -183,9 +156,8 @@ class Stage(nn.Module):
     Attributes:
         modules: number of modules.
         blocks: basic blocks per branch and module.
-        outputs: resolutions that the last module puts out.
+        outputs: resolutions that the last module computes.
         remat: what the backward pass computes again, see `rematerialisation`.
-        pixels: that positions of each branch hold, see `packing`.
     """
 
     modules: int
@@ -195,12 +167,11 @@ class Stage(nn.Module):
     norm: NormOptions
     dtype: Dtype
     remat: str = "none"
-    pixels: tuple[int, ...] = (1, 1, 1, 1)
 
     @nn.compact
     def __call__(self, branches: Maps, train: bool) -> Maps:
         """Maps n maps at n resolutions to the first `outputs` of them."""
-        module = traced_once(rematerialised(Module, "module", self.remat))
+        module = jit_block(rematerialised(Module, "module", self.remat))
         for index in range(self.modules):
             is_last = index == self.modules - 1
             branches = module(
@@ -210,23 +181,19 @@ class Stage(nn.Module):
                 self.norm,
                 self.dtype,
                 self.remat,
-                self.pixels,
                 name=f"module{index}",
             )(branches, train)
         return branches
 
 
-class HRNet(nn.Module):
-    """Base of all models: the body from images to four representations.
+class HRNet(ModelFacts, nn.Module):
+    """The network without a head: from images to maps of four resolutions.
 
-    Task models derive from this class and call `represent` in their own
-    `__call__`, so that parameter names start at `stem`, `stage1`, ...
-
-    What every stage puts out is sown as intermediate `after_stage<s>`, for those
-    who apply the model with `mutable=["intermediates"]`.
+    Outputs of every stage are sown as intermediate `after_stage<s>`, for those who
+    apply the model with `mutable=["intermediates"]`.
 
     Attributes:
-        kind: what the model puts out; schemes of tensor names go by it.
+        output_kind: selects the naming scheme in `pretrained.names`.
         representations: those that the model may be asked for.
         variant: name in `variants.VARIANTS`.
         representation: `v1`, `v1h`, `v2` or `v2p`; see `representations`.
@@ -240,10 +207,12 @@ class HRNet(nn.Module):
         lanes: values that the machine moves together, 128 on a TPU: narrow branches
             are then packed, see `packing`. 0 packs nothing. Weights do not depend
             on it.
+        concatenate: whether the model returns one map of all resolutions, upsampled
+            to the highest, instead of a tuple.
     """
 
-    kind: ClassVar[str]
-    representations: ClassVar[tuple[str, ...]]
+    output_kind: ClassVar = "features"
+    representations: ClassVar = ("v1", "v1h", "v2")
 
     variant: str
     representation: str = "v2"
@@ -252,13 +221,59 @@ class HRNet(nn.Module):
     dtype: Dtype = jnp.float32
     remat: str | bool = "none"
     lanes: int = 0
+    concatenate: bool = False
 
     def __post_init__(self):
         self.remat = remat_policy(self.remat)
         super().__post_init__()
 
+    @classmethod
+    def create(cls, variant: str, **options: Any) -> "HRNet":
+        """The constructor, under the name that models with heads have for it."""
+        return cls(variant, **options)
+
+    @classmethod
+    def option_names(cls) -> list[str]:
+        """Attributes that a user chooses besides the variant."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return [name for name in names if name not in ("variant", "name", "parent")]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the maps that the model returns."""
+        widths = get_variant(self.variant).branch_widths()
+        if self.representation == "v1h":
+            return (sum(widths),)
+        widths = widths[: branches_kept(self.representation)]
+        return (sum(widths),) if self.concatenate else widths
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image, in each direction, to one of each of these maps."""
+        return tuple(4 * 2**branch for branch in range(len(self.channels)))
+
+    def __call__(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, ...] | jax.Array:
+        """Maps normalised images to the maps of the representation.
+
+        Args:
+            images: float [B, H, W, 3], any H and W.
+            train: whether batch norm uses and updates batch statistics.
+
+        Returns:
+            A float32 map [B, ceil(H / s), ceil(W / s), C] for each of `strides` and
+            `channels`, or the one map itself if concatenated.
+        """
+        maps = self.represent(images, train)
+        if self.concatenate:
+            joined = concatenate(maps, upsample_between(self.upsample))
+            return at_least_float32(joined)
+        return tuple(map(at_least_float32, maps))
+
+    @nn.compact
     def represent(self, images: jax.Array, train: bool) -> Maps:
-        """Computes the maps of the representation.
+        """Computes the maps of the representation for a head, in the compute type.
 
         Args:
             images: [B, H, W, 3], normalised.
@@ -280,50 +295,41 @@ class HRNet(nn.Module):
         """The first `outputs` branches after stage 4."""
         variant = get_variant(self.variant)
         common = {"norm": self.norm, "dtype": self.dtype}
-        first = self._first_pixels(images)
         stem = rematerialised(Stem, "stem", self.remat)
         transition = rematerialised(Transition, "transition", self.remat)
-        x = stem(**common, pixels=first, name="stem")(images.astype(self.dtype), train)
+        images = self._packed_images(images.astype(self.dtype))
+        x = stem(**common, name="stem")(images, train)
         x = Stage1(
             variant.stage1_width,
             variant.stage1_blocks,
             remat=self.remat,
-            pixels=first,
             **common,
             name="stage1",
         )(x, train)
-        branches: Maps = (x,)
-        self.sow("intermediates", "after_stage1", (unpack(x, first),))
-        pixels = pixels_per_position(
-            x.shape[2] * first, variant.branch_widths()[0], self.lanes
-        )
-        before: tuple[int, ...] = (first,)
+        self.sow("intermediates", "after_stage1", (unpack(x),))
+        branches: Maps = (pack(x, pack_width(x.shape[2], variant.width, self.lanes)),)
         for stage, modules in enumerate(variant.modules, start=2):
             branches = transition(
-                variant.branch_widths(stage),
-                pixels_in=before,
-                pixels=pixels,
-                **common,
-                name=f"transition{stage - 1}",
+                variant.branch_widths(stage), **common, name=f"transition{stage - 1}"
             )(branches, train)
-            before = pixels[:stage]
             branches = Stage(
                 modules,
                 variant.blocks,
                 outputs if stage == 4 else stage,
                 self.upsample,
                 remat=self.remat,
-                pixels=before,
                 **common,
                 name=f"stage{stage}",
             )(branches, train)
-            maps = tuple(map(unpack, branches, before))
+            maps = tuple(map(unpack, branches))
             self.sow("intermediates", f"after_stage{stage}", maps)
         return maps
 
-    def _first_pixels(self, images: jax.Array) -> int:
-        """Pixels per position of stem and stage 1, where rows divide into them."""
+    def _packed_images(self, images: jax.Array) -> Map:
+        """Images packed so that what the stem makes of them fills the lanes."""
         width = images.shape[2]
         if is_symbolic_dim(width) or width % 4:
-            return 1
-        return pixels_per_position(width // 4, STEM_WIDTH, self.lanes)[0]
+            return images
+        pixels = pack_width(width // 4, STEM_WIDTH, self.lanes)
+        # Images stay unpacked where the maps of the stem are.
+        return pack(images, 4 * pixels) if pixels > 1 else images

@@ -8,18 +8,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
-from hrnet_jax.models.convolution import convolve
-from hrnet_jax.models.packing import convolve_packed, pack, unpack
+from hrnet_jax.models.packing import Map, convolve_map
 
 Dtype = Any
 
 # He et al. 2015 for ReLU networks, fan-out, as in HRNet-Image-Classification.
 kernel_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
-# Equal blocks and modules share one trace, which takes half the time, and can share
-# one program (see `runtime.pieces`). Nothing but initial weights is random in them; of all
-# other streams flax would derive a key for each.
-traced_once = functools.partial(
+# Traces equal blocks and modules once, which halves the time to trace, and lets
+# `runtime.pieces` compile them once. Of the random streams only `params` is passed on:
+# blocks draw nothing else, and every stream costs a key derivation per block.
+jit_block = functools.partial(
     nn.jit,
     static_argnums=(2,),  # `train`
     rngs="params",
@@ -38,8 +37,6 @@ class Conv(nn.Module):
         stride: spatial stride.
         use_bias: whether to add a bias.
         dtype: compute type; parameters stay float32.
-        pixels_in: that every position of the argument holds, see `packing`.
-        pixels: that every position of the result holds.
     """
 
     features: int
@@ -47,38 +44,26 @@ class Conv(nn.Module):
     stride: int = 1
     use_bias: bool = False
     dtype: Dtype = jnp.float32
-    pixels_in: int = 1
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features], or packed."""
-        k, channels = self.kernel_size, x.shape[-1] // self.pixels_in
+    def __call__(self, x: Map) -> Map:
+        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
+        k, channels = self.kernel_size, x.shape[-1]
         kernel = self.param(
             "kernel", kernel_init, (k, k, channels, self.features), jnp.float32
         )
-        y = self._convolve(x.astype(self.dtype), kernel)
+        y = convolve_map(x.astype(self.dtype), kernel, self.stride)
         if self.use_bias:
             bias = self.param(
                 "bias", nn.initializers.zeros, (self.features,), jnp.float32
             )
-            bias = bias.astype(self.dtype)
-            y = y + (jnp.tile(bias, self.pixels) if self.pixels > 1 else bias)
+            y = y + bias.astype(self.dtype)
         return y
-
-    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
-        # Positions of the argument that lead to those of the result.
-        wanted = self.stride * self.pixels
-        if self.pixels > 1 or self.pixels_in == wanted > 1:
-            x = pack(unpack(x, self.pixels_in), wanted)
-            return convolve_packed(x, kernel, self.stride, self.pixels)
-        x = unpack(x, self.pixels_in)
-        return convolve(x, kernel.astype(self.dtype), self.stride)
 
 
 @jax.jit
 @jax.custom_vjp
-def relu(x: jax.Array) -> jax.Array:
+def relu(x: Map) -> Map:
     """max(x, 0), NaN stays NaN; the gradient at 0 is 0.
 
     On a CPU written as a selection because XLA's CPU compiler merges the convolutions
@@ -86,6 +71,10 @@ def relu(x: jax.Array) -> jax.Array:
     maximum the GPU compiler makes a part of the convolution before it.
     The gradient needs the result only, so the input need not be kept.
     """
+    return jax.tree.map(_at_least_zero, x)
+
+
+def _at_least_zero(x: jax.Array) -> jax.Array:
     if jax.default_backend() == "cpu":
         return jax.lax.select(x <= 0, jnp.zeros_like(x), x)
     return jnp.maximum(x, 0)
@@ -97,10 +86,17 @@ def _relu_forward(x):
 
 
 def _relu_backward(y, g):
-    return (jax.lax.select(y == 0, jnp.zeros_like(g), g),)
+    return (
+        jax.tree.map(lambda y, g: jax.lax.select(y == 0, jnp.zeros_like(g), g), y, g),
+    )
 
 
 relu.__wrapped__.defvjp(_relu_forward, _relu_backward)
+
+
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """What outputs are, whatever the compute type."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class ConvNorm(nn.Module):
@@ -114,8 +110,6 @@ class ConvNorm(nn.Module):
         use_bias: whether the convolution has a bias (only some heads do).
         norm: options of the batch norm.
         dtype: compute type; parameters and statistics stay float32.
-        pixels_in: that every position of the argument holds, see `packing`.
-        pixels: that every position of the result holds.
     """
 
     features: int
@@ -125,27 +119,23 @@ class ConvNorm(nn.Module):
     use_bias: bool = False
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    pixels_in: int = 1
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features], or packed."""
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
         x = Conv(
             self.features,
             self.kernel_size,
             self.stride,
             self.use_bias and not self.norm.is_folded,
             self.dtype,
-            self.pixels_in,
-            self.pixels,
             name="conv",
         )(x)
-        x = BatchNorm(self.norm, self.dtype, self.pixels, name="norm")(x, train)
+        x = BatchNorm(self.norm, self.dtype, name="norm")(x, train)
         return relu(x) if self.relu else x
 
 
-@traced_once
+@jit_block
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and an identity shortcut.
 
@@ -153,33 +143,25 @@ class BasicBlock(nn.Module):
         features: channels in and out.
         norm: options of the batch norms.
         dtype: compute type.
-        pixels: that every position of the maps holds, see `packing`.
     """
 
     features: int
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, features], or packed, to the same shape."""
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, features] to the same shape."""
 
-        def layer(index: int, x: jax.Array) -> jax.Array:
-            conv = Conv(
-                self.features,
-                dtype=self.dtype,
-                pixels_in=self.pixels,
-                pixels=self.pixels,
-                name=f"conv{index}",
-            )
-            norm = BatchNorm(self.norm, self.dtype, self.pixels, name=f"norm{index}")
+        def layer(index: int, x: Map) -> Map:
+            conv = Conv(self.features, dtype=self.dtype, name=f"conv{index}")
+            norm = BatchNorm(self.norm, self.dtype, name=f"norm{index}")
             return norm(conv(x), train)
 
         return relu(x + layer(2, relu(layer(1, x))))
 
 
-@traced_once
+@jit_block
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 convolutions; the last has four times the channels.
 
@@ -189,35 +171,31 @@ class Bottleneck(nn.Module):
         width: channels of the first two convolutions.
         norm: options of the batch norms.
         dtype: compute type.
-        pixels: that every position of the maps holds, see `packing`.
     """
 
     width: int
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
-    pixels: int = 1
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps [B, H, W, C], or packed, to [B, H, W, 4 * width], or packed."""
-        packed = {"pixels_in": self.pixels, "pixels": self.pixels}
+    def __call__(self, x: Map, train: bool) -> Map:
+        """Maps [B, H, W, C] to [B, H, W, 4 * width]."""
         y = x
         for index, (features, size) in enumerate(
             ((self.width, 1), (self.width, 3), (4 * self.width, 1)), start=1
         ):
-            conv = Conv(features, size, dtype=self.dtype, **packed, name=f"conv{index}")
-            norm = BatchNorm(self.norm, self.dtype, self.pixels, name=f"norm{index}")
+            conv = Conv(features, size, dtype=self.dtype, name=f"conv{index}")
+            norm = BatchNorm(self.norm, self.dtype, name=f"norm{index}")
             y = norm(conv(y), train)
             if index < 3:
                 y = relu(y)
-        if x.shape[-1] != 4 * self.width * self.pixels:
+        if x.shape[-1] != 4 * self.width:
             x = ConvNorm(
                 4 * self.width,
                 kernel_size=1,
                 relu=False,
                 norm=self.norm,
                 dtype=self.dtype,
-                **packed,
                 name="shortcut",
             )(x, train)
         return relu(x + y)

@@ -8,57 +8,162 @@ same order, so packing is a reshape. A 3x3 convolution of pixels becomes one of
 positions, whose kernel has the same entries and zeros elsewhere; sums over pixels
 become sums over positions and then over the p parts.
 
+`PackedMap` is such a map. Layers of the body take one wherever they take an array and
+return one; a stride of two halves the pixels per position, as it halves a row. So
+only `hrnet.py` packs, at the stem and behind stage 1, and unpacks what leaves the body.
+
 Networks compute the same function packed or not, with the same parameters. What
 that saves on a TPU is in docs/performance.md.
 """
 
 import functools
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.export import is_symbolic_dim
 
-from hrnet_jax.models.resize import interpolation_matrix
+from hrnet_jax.models.convolution import convolve
+from hrnet_jax.models.resize import BY_FACTOR, interpolation_matrix, resize
 
 
-def pixels_per_position(width: int, channels: int, lanes: int, branches: int = 4):
-    """How many pixels each branch packs into a position.
+@flax.struct.dataclass
+class PackedMap:
+    """A map whose positions hold several pixels; where it counts them, of pixels.
 
-    The highest branch packs as many, a power of two, as fit the lanes and divide its
-    rows; every further one half of that, so that a stride of two leads from
-    positions to positions.
+    A pytree of one array: `jit`, `vjp`, `remat` and shardings take it as they do an
+    array of positions.
+
+    Attributes:
+        values: [B, H, W / pack_width, pack_width * C].
+        pack_width: neighbouring pixels of a row in each position.
+    """
+
+    values: jax.Array
+    pack_width: int = flax.struct.field(pytree_node=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, H, W, C) of the map unpacked."""
+        b, h, w, c = self.values.shape
+        return b, h, w * self.pack_width, c // self.pack_width
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        return self.values.dtype
+
+    def astype(self, dtype: jnp.dtype) -> "PackedMap":
+        return self.replace(values=self.values.astype(dtype))
+
+    def __add__(self, other: "PackedMap | jax.Array") -> "PackedMap":
+        """Adds a map that is packed alike, or a vector [C] to every pixel."""
+        if not isinstance(other, PackedMap):
+            return self.replace(values=self.values + jnp.tile(other, self.pack_width))
+        if other.pack_width != self.pack_width:
+            raise ValueError(
+                f"maps of {self.pack_width} and {other.pack_width} pixels a position "
+                "cannot be added"
+            )
+        return self.replace(values=self.values + other.values)
+
+
+# What layers of the body take and return: [B, H, W, C], packed or not.
+Map = jax.Array | PackedMap
+
+
+def pack_width(width: int, channels: int, lanes: int) -> int:
+    """How many pixels of a map to pack into a position.
+
+    As many, a power of two, as fit the lanes and divide the rows.
 
     Args:
-        width: of the highest branch, in pixels; symbolic sizes are never packed.
-        channels: of the highest branch.
+        width: of the map, in pixels; symbolic sizes are never packed.
+        channels: of the map.
         lanes: values that a machine moves together; 0 packs nothing.
-        branches: how many branches.
-
-    Returns:
-        One power of two for each branch.
     """
     pixels = 1
     if not is_symbolic_dim(width):
         while 2 * pixels * channels <= lanes and width % (2 * pixels) == 0:
             pixels *= 2
-    return tuple(max(1, pixels >> branch) for branch in range(branches))
+    return pixels
 
 
-def pack(x: jax.Array, pixels: int) -> jax.Array:
-    """Maps [B, H, W, C] to [B, H, W / pixels, pixels * C]."""
-    if pixels == 1:
+def pack(x: Map, pixels: int) -> Map:
+    """Puts so many pixels into each position, which have to divide the rows.
+
+    Args:
+        x: a map, packed in whatever way.
+        pixels: 1 gives an array.
+    """
+    if pixels == pack_width_of(x):
         return x
     b, h, w, c = x.shape
-    return x.reshape(b, h, w // pixels, pixels * c)
+    return as_map(values_of(x).reshape(b, h, w // pixels, pixels * c), pixels)
 
 
-def unpack(x: jax.Array, pixels: int) -> jax.Array:
-    """Maps [B, H, W / pixels, pixels * C] to [B, H, W, C]."""
+def unpack(x: Map) -> jax.Array:
+    """The array [B, H, W, C] of a map."""
+    return pack(x, 1)
+
+
+def pack_width_of(x: Map) -> int:
+    """Pixels in each position of a map."""
+    return x.pack_width if isinstance(x, PackedMap) else 1
+
+
+def values_of(x: Map) -> jax.Array:
+    """The array of a map as it is: of pixels, or of positions."""
+    return x.values if isinstance(x, PackedMap) else x
+
+
+def as_map(values: jax.Array, pixels: int) -> Map:
+    """The map of these positions, an array where they are pixels."""
+    return values if pixels == 1 else PackedMap(values, pixels)
+
+
+def convolve_map(x: Map, kernel: jax.Array, stride: int) -> Map:
+    """`convolution.convolve` of a map in the type of the map.
+
+    Args:
+        x: [B, H, W, C].
+        kernel: [k, k, C, F], in float32 or wider.
+        stride: 1 or 2.
+
+    Returns:
+        [B, ceil(H / stride), ceil(W / stride), F], of 1 / stride as many pixels a
+        position.
+    """
+    pixels = pack_width_of(x)
     if pixels == 1:
-        return x
-    b, h, w, c = x.shape
-    return x.reshape(b, h, w * pixels, c // pixels)
+        return convolve(x, kernel.astype(x.dtype), stride)
+    values = convolve_packed(x.values, kernel, stride, pixels // stride)
+    return as_map(values, pixels // stride)
+
+
+def upsample_like(x: Map, goal: Map, factor: int, method: str) -> Map:
+    """Resizes a map of a lower branch to the size of a higher one, packed as that is.
+
+    Args:
+        x: [B, h, w, C], where h and w are those of the goal divided by the factor and
+            rounded up.
+        goal: [B, H, W, ...].
+        factor: a power of two.
+        method: one of `resize.EXCHANGE_METHODS`.
+
+    Returns:
+        [B, H, W, C].
+    """
+    size, pixels = goal.shape[1:3], pack_width_of(goal)
+    is_whole = size[1] == x.shape[2] * factor
+    if pixels > 1 and method == "bilinear" and is_whole:
+        columns = upsample_columns(values_of(x), factor, pack_width_of(x), pixels)
+        return PackedMap(resize(columns, (size[0], columns.shape[2])), pixels)
+    x = unpack(x)
+    if method == BY_FACTOR:
+        x = resize(x, (x.shape[1] * factor, x.shape[2] * factor))
+        method = "bilinear"
+    return pack(resize(x, size, method), pixels)
 
 
 def convolve_packed(

@@ -16,7 +16,7 @@ from flax import linen as nn
 from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.layers import Conv, kernel_init
+from hrnet_jax.models.layers import Conv, at_least_float32, kernel_init
 from hrnet_jax.models.resize import resize
 
 Dtype = Any
@@ -42,6 +42,15 @@ def branches_kept(representation: str) -> int:
             f"expected one of {', '.join(REPRESENTATIONS)}"
         )
     return 1 if representation in ("v1", "v1h") else 4
+
+
+def upsample_between(upsample: str) -> str:
+    """Method that joins the resolutions of a representation.
+
+    Nearest is never used for that, only inside the exchange: all official heads
+    that read several resolutions are bilinear.
+    """
+    return "align_corners" if upsample == "align_corners" else "bilinear"
 
 
 class Project(nn.Module):
@@ -134,7 +143,7 @@ class Pyramid(nn.Module):
                 dtype=self.dtype,
                 name=f"level{level}",
             )(pool(x, 2**level, self.pooling))
-            results.append(y.astype(jnp.promote_types(y.dtype, jnp.float32)))
+            results.append(at_least_float32(y))
         return tuple(results)
 
 

@@ -28,8 +28,8 @@ METHODS = ("bilinear", "align_corners", "nearest")
 
 # Takes the place of the code below while a model is traced for a format that has
 # a resize operation of its own.
-SUBSTITUTE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
-    "SUBSTITUTE", default=None
+RESIZE_OVERRIDE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
+    "RESIZE_OVERRIDE", default=None
 )
 
 # Inside the exchange there is one more, of mmsegmentation and mmpose: bilinear by a
@@ -62,8 +62,8 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
         )
     if x.shape[1:3] == tuple(size):
         return x
-    if (substitute := SUBSTITUTE.get()) is not None:
-        return substitute(x, size, method)
+    if (override := RESIZE_OVERRIDE.get()) is not None:
+        return override(x, size, method)
     if method == "nearest":
         return _resize_nearest(x, size)
     # Columns first: the intermediate then has the smaller number of rows.

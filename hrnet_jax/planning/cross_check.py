@@ -2,28 +2,23 @@
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.machine import machine_of, make_probes, seconds_in_turns
+from hrnet_jax.costs.roofline import Roofline
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.planning import abstract
-from hrnet_jax.planning.datasets import Facts
+from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.training.state import create_state
 
-# Sides of the measured product and sum. On a CPU the sum must not fit into caches.
-_PRODUCT = {"cpu": 2048, "gpu": 8192, "tpu": 8192}
-_SUM = {"cpu": 2**26, "gpu": 2**28, "tpu": 2**28}
 _ROUNDS = 9
-
-# A function of one argument, and its first.
-Carrying = tuple[Callable[[Any], Any], Any]
+_STEP = "train step"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +28,7 @@ class CrossCheck:
     Attributes:
         device: its kind.
         precision: of the products that the peak was measured with.
-        flops: measured operations a second of a large product.
-        bandwidth: measured bytes a second of a large sum.
+        roofline: measured peaks.
         operations: of the step, as the compiler counts them.
         bytes_accessed: of the step, as the compiler counts them.
         measured: seconds of a step, the median of several.
@@ -42,8 +36,7 @@ class CrossCheck:
 
     device: str
     precision: str
-    flops: float
-    bandwidth: float
+    roofline: Roofline
     operations: float
     bytes_accessed: float
     measured: float
@@ -51,26 +44,27 @@ class CrossCheck:
     @property
     def compute(self) -> float:
         """Seconds of the operations at the measured peak."""
-        return self.operations / self.flops
+        return self.roofline.compute(self.operations)
 
     @property
     def memory(self) -> float:
         """Seconds of the bytes at the measured bandwidth."""
-        return self.bytes_accessed / self.bandwidth
+        return self.roofline.memory(self.bytes_accessed)
 
     @property
     def predicted(self) -> float:
         """Seconds of a step by the roofline."""
-        return max(self.compute, self.memory)
+        return self.roofline.seconds(self.operations, self.bytes_accessed)
 
     def text(self) -> str:
-        """What was found, for people."""
+        """All figures, for people."""
         bound = "memory" if self.memory >= self.compute else "compute"
         ratio = self.predicted / self.measured
         return (
             f"device      {self.device}\n"
-            f"peak        {self.flops / 1e9:.4g} GFLOP/s, {self.precision} product\n"
-            f"bandwidth   {self.bandwidth / 1e9:.4g} GB/s, sum of two arrays\n"
+            f"peak        {self.roofline.flops / 1e9:.4g} GFLOP/s, {self.precision} "
+            "product\n"
+            f"bandwidth   {self.roofline.bandwidth / 1e9:.4g} GB/s, large arrays\n"
             f"train step  {self.operations / 1e9:.4g} GFLOP, "
             f"{self.bytes_accessed / 1e9:.4g} GB accessed\n"
             f"predicted   {1e3 * self.predicted:.4g} ms ({bound}; compute "
@@ -80,17 +74,34 @@ class CrossCheck:
         )
 
 
-def cross_check(config: TrainConfig, facts: Facts) -> CrossCheck:
+def cross_check(config: TrainConfig, facts: DatasetFacts) -> CrossCheck:
     """Predicts the time of an experiment's train step on one device, and measures it.
 
-    The model is that of `roofline.times` with measured peaks in place of published
+    The model is that of `costs.roofline` with measured peaks in place of published
     ones. Compiled as one program, because pieces have no common cost analysis.
 
     Args:
         config: of the experiment; `batch_size` is that of the one device.
         facts: of its data set.
     """
-    device = jax.devices()[0]
+    step, analysis = _train_step(config, facts)
+    probes = make_probes(config.precision)
+    runs = {name: probe.run for name, probe in probes.items()}
+    seconds = seconds_in_turns({_STEP: step, **runs}, _ROUNDS)
+    return CrossCheck(
+        device=jax.devices()[0].device_kind,
+        precision=config.precision,
+        roofline=machine_of(probes, seconds).roofline,
+        operations=analysis["flops"],
+        bytes_accessed=analysis["bytes accessed"],
+        measured=statistics.median(seconds[_STEP]),
+    )
+
+
+def _train_step(
+    config: TrainConfig, facts: DatasetFacts
+) -> tuple[Callable[[], None], dict[str, float]]:
+    """A train step on one device, ready to run, and the compiler's count of its work."""
     mesh = runtime.make_mesh(data=1)
     experiment = build_experiment(config, facts, mesh)
     task = experiment.task
@@ -100,69 +111,16 @@ def cross_check(config: TrainConfig, facts: Facts) -> CrossCheck:
         ema=experiment.keeps_average,
     )
     state = jax.device_put(state, runtime.replicated(mesh))
-    shapes = abstract.train_batch(task, facts.info, config.batch_size, mesh)
+    shapes = abstract.train_batch(task, config.batch_size, mesh)
     batch = jax.tree.map(
         lambda leaf: jax.device_put(jnp.zeros(leaf.shape, leaf.dtype), leaf.sharding),
         shapes,
     )
     compiled = experiment.train_step.trace(state, batch).lower().compile()
-    analysis = compiled.cost_analysis()
-    precision, side, length = (
-        config.precision,
-        _PRODUCT[device.platform],
-        _SUM[device.platform],
-    )
-    seconds = medians(
-        {
-            "step": (lambda carried: compiled(carried, batch)[0], state),
-            "product": large_product(side, precision),
-            "sum": large_sum(length),
-        }
-    )
-    return CrossCheck(
-        device=device.device_kind,
-        precision=precision,
-        flops=2 * side**3 / seconds["product"],
-        bandwidth=3 * 4 * length / seconds["sum"],
-        operations=analysis["flops"],
-        bytes_accessed=analysis["bytes accessed"],
-        measured=seconds["step"],
-    )
 
+    def step() -> None:
+        # The step takes the memory of the state before it.
+        nonlocal state
+        state = jax.block_until_ready(compiled(state, batch)[0])
 
-def large_product(side: int, precision: str) -> Carrying:
-    """A product of square matrices: 2 * side**3 operations."""
-    # Arguments, all of them: the compiler would look into constants.
-    product = jax.jit(lambda x, y: x @ y)
-    matrix = jnp.full((side, side), 1 / side, precision)
-    return lambda x: product(x, matrix), matrix
-
-
-def large_sum(length: int) -> Carrying:
-    """A sum of two float32 arrays: two read, one written."""
-    # In place: a fresh result would be mapped page by page while the clock runs.
-    added = jax.jit(lambda x, y: x + y, donate_argnums=0)
-    other = jnp.ones(length, jnp.float32)
-    return lambda x: added(x, other), jnp.ones(length, jnp.float32)
-
-
-def medians(functions: dict[str, Carrying]) -> dict[str, float]:
-    """Median seconds of a call of each function.
-
-    They take turns, so that other work on the machine slows all of them down alike.
-
-    Args:
-        functions: name -> function and first argument; the next calls take what the
-            one before returned.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
-    carried = {
-        name: jax.block_until_ready(function(first))  # warm
-        for name, (function, first) in functions.items()
-    }
-    for _ in range(_ROUNDS):
-        for name, (function, _) in functions.items():
-            start = time.perf_counter()
-            carried[name] = jax.block_until_ready(function(carried[name]))
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return step, compiled.cost_analysis()

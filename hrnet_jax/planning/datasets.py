@@ -1,19 +1,20 @@
-"""What a plan has to know of a data set, prepared or not."""
+"""Classes, points and sizes of data sets for plans, prepared or not."""
 
 import dataclasses
 from collections.abc import Mapping
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.registry import get_spec
 from hrnet_jax.training.build import evaluated_splits, open_split
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     """A data set as far as a plan needs it.
 
     Attributes:
@@ -29,7 +30,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSet:
-    """What the publication of a data set says.
+    """Sizes of a data set according to its publication.
 
     Attributes:
         counts: split -> number of images or faces.
@@ -67,8 +68,8 @@ PUBLISHED = {
 
 def facts_of(
     config: TrainConfig, examples: int | None = None, outputs: int | None = None
-) -> Facts:
-    """What is known of the data set of a configuration.
+) -> DatasetFacts:
+    """Facts of the data set of a configuration.
 
     The prepared records tell everything. Without them: a generated set is as large as
     its default options make it, and of known sets the published sizes are taken.
@@ -87,10 +88,10 @@ def facts_of(
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     if find_prepared(name, config.dataset.data_dir) is not None:
         return _prepared(config)
-    facts = _unprepared(name, outputs)
+    facts = _unprepared(config, outputs)
     if examples is not None:
         counts = {**facts.counts, config.dataset.train_split: examples}
-        facts = Facts(facts.info, counts, f"--examples={examples}")
+        facts = DatasetFacts(facts.info, counts, f"--examples={examples}")
     if config.num_steps < 1 and config.dataset.train_split not in facts.counts:
         raise ConfigError(
             f"data set {name!r} is not prepared in {config.dataset.data_dir} and the "
@@ -100,22 +101,23 @@ def facts_of(
     return facts
 
 
-def _prepared(config: TrainConfig) -> Facts:
+def _prepared(config: TrainConfig) -> DatasetFacts:
     splits = {
         split: open_split(config, split)
         for split in (config.dataset.train_split, *evaluated_splits(config))
     }
     counts = {split: len(records) for split, records in splits.items()}
     info = splits[config.dataset.train_split].info
-    return Facts(info, counts, f"the records in {config.dataset.data_dir}")
+    return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
 
 
-def _unprepared(name: str, outputs: int | None) -> Facts:
+def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+    name = config.dataset.name
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
-        return _own(name, outputs)
-    kind = source_class(name)
-    source = kind(None, kind.Options())
+        return _custom(config, outputs)
+    cls = source_class(name)
+    source = cls(None, cls.Options())
     if generated:
         counts = {split: len(items) for split, items in source.splits().items()}
         counts = {split: count for split, count in counts.items() if count}
@@ -123,7 +125,7 @@ def _unprepared(name: str, outputs: int | None) -> Facts:
         return _facts(
             source.info(name), counts, (side, side), "the default options of the set"
         )
-    # Names, pairs and normalisers are those of the class; files tell only what is there.
+    # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
     source.contents = Contents(dict.fromkeys(published.counts, ()))
     return _facts(
@@ -139,14 +141,15 @@ def _facts(
     counts: Mapping[str, int],
     size: tuple[int, int] | None,
     origin: str,
-) -> Facts:
+) -> DatasetFacts:
     sizes = dict.fromkeys(counts, size) if size else {}
     info = dataclasses.replace(info, counts=counts, max_size=sizes, min_size=sizes)
-    return Facts(info, counts, origin)
+    return DatasetFacts(info, counts, origin)
 
 
-def _own(name: str, outputs: int | None) -> Facts:
-    """A data set of the user, of which nobody published anything."""
+def _custom(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+    """A custom data set, whose sizes are unknown."""
+    name = config.dataset.name
     if outputs is None:
         raise ConfigError(
             f"data set {name!r} is neither prepared nor one of "
@@ -155,12 +158,5 @@ def _own(name: str, outputs: int | None) -> Facts:
         )
     if outputs < 1:
         raise ConfigError(f"--outputs must be positive, got {outputs}")
-    names = tuple(f"output_{index}" for index in range(outputs))
-    info = DatasetInfo(
-        name=name,
-        num_classes=outputs,
-        class_names=names,
-        palette=bit_palette(outputs),
-        point_names=names,
-    )
-    return Facts(info, {}, "nothing")
+    info = get_spec(config.task).numbered_info(name, outputs)
+    return DatasetFacts(info, {}, "nothing")

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax.costs.compiled import ProgramCosts
+from hrnet_jax.costs.roofline import Times, times
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning import abstract
-from hrnet_jax.planning.datasets import Facts
+from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
-from hrnet_jax.planning.roofline import ProgramCosts, Times, times
 from hrnet_jax.planning.topologies import Slice, describe, make_mesh
 from hrnet_jax.training.build import evaluated_splits
 from hrnet_jax.training.evaluation import make_predict_step
@@ -108,7 +109,7 @@ class Plan:
 
 
 def make_plan(
-    config: TrainConfig, facts: Facts, chosen: Slice, options: PlanOptions
+    config: TrainConfig, facts: DatasetFacts, chosen: Slice, options: PlanOptions
 ) -> Plan:
     """Compiles the train and the predict step of an experiment for a slice.
 
@@ -129,11 +130,11 @@ def make_plan(
         task, experiment.optimizer, mesh, ema=experiment.keeps_average
     )
     size = _largest_image(config, facts)
-    if size is None and "num_classes" in task.model_options(facts.info):
+    if size is None and task.pads_images:
         notes.append("size of evaluation images unknown: planned with the crop size")
-    batch = abstract.train_batch(task, facts.info, config.batch_size, mesh)
+    batch = abstract.train_batch(task, config.batch_size, mesh)
     eval_size = config.eval.batch_size
-    eval_batch = abstract.eval_batch(task, facts.info, size, eval_size, mesh)
+    eval_batch = abstract.eval_batch(task, size, eval_size, mesh)
     count = facts.counts.get(config.dataset.eval_split)
     return Plan(
         slice=chosen,
@@ -156,7 +157,7 @@ def make_plan(
     )
 
 
-def _largest_image(config: TrainConfig, facts: Facts) -> tuple[int, int] | None:
+def _largest_image(config: TrainConfig, facts: DatasetFacts) -> tuple[int, int] | None:
     """(height, width) of images of an evaluated split, where they are known."""
     sizes = facts.info.max_size
     splits = evaluated_splits(config)
@@ -249,4 +250,4 @@ def _program(
         )
     except DoesNotFitError as error:
         return Program(size, None, None, str(error))
-    return Program(size, costs, times(costs, chosen))
+    return Program(size, costs, times(costs, chosen.chip, chosen.shape))

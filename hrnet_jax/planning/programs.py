@@ -17,15 +17,14 @@ from typing import Any
 import jax
 
 from hrnet_jax import runtime
-from hrnet_jax.costs.hlo import hlo_costs
+from hrnet_jax.costs.compiled import ProgramCosts, costs_of
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.planning.abstract import device_bytes
-from hrnet_jax.planning.roofline import Memory, ProgramCosts
 
 _log = logging.getLogger(__name__)
 
-# Raised whenever what is kept of a program changes its meaning.
+# Raised whenever the meaning of kept costs changes.
 _VERSION = 1
 _HEARTBEAT = 60.0  # seconds
 _TOO_LARGE = "does_not_fit"
@@ -38,7 +37,7 @@ class DoesNotFitError(HRNetError):
 def compile_costs(
     name: str, function: Callable, *arguments: Any, cache: pathlib.Path | None
 ) -> ProgramCosts:
-    """Traces a jitted function, compiles it and reads off what it costs.
+    """Traces a jitted function, compiles it and reads its costs.
 
     JAX's own compilation cache cannot read programs for absent devices back (0.10.2:
     "must be constructed with a Client"), so the costs themselves are kept, under the
@@ -82,50 +81,13 @@ def compile_costs(
 
 
 def _keep(path: pathlib.Path | None, values: dict[str, Any]) -> None:
-    """Writes what was found out, whole or not at all."""
+    """Writes costs, or why there are none, atomically."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(values, indent=1))
     part.replace(path)
-
-
-def costs_of(
-    compiled: Any, flops: float, batch_bytes: int, seconds: float
-) -> ProgramCosts:
-    """The costs of a compiled program.
-
-    Args:
-        compiled: from `lowered.compile()`.
-        flops: of one device, as written.
-        batch_bytes: of one device; the other arguments are state.
-        seconds: that compiling took.
-    """
-    analysis = compiled.cost_analysis()
-    sizes = compiled.memory_analysis()
-    found = hlo_costs(compiled.as_text())
-    return ProgramCosts(
-        flops=flops,
-        compiled_flops=analysis["flops"],
-        bytes_accessed=analysis["bytes accessed"],
-        hbm=found.hbm,
-        on_chip=found.on_chip,
-        cycles=found.cycles,
-        collectives={
-            f"{kind} of {size}": (kind, size, count, moved)
-            for (kind, size), (count, moved) in found.collectives.items()
-        },
-        memory=Memory(
-            state=sizes.argument_size_in_bytes - batch_bytes,
-            batch=batch_bytes,
-            temporaries=sizes.temp_size_in_bytes,
-            outputs=sizes.output_size_in_bytes - sizes.alias_size_in_bytes,
-            code=sizes.generated_code_size_in_bytes,
-        ),
-        unknown_loops=found.unknown_loops,
-        seconds=seconds,
-    )
 
 
 def _compile(name: str, lowered: Any) -> Any:
@@ -168,7 +130,7 @@ def _libtpu_version() -> str:
 
 @contextmanager
 def _heartbeat(name: str) -> Iterator[None]:
-    """Says every minute that the compiler is still at work."""
+    """Logs every minute that the compiler is still at work."""
     done = threading.Event()
     started = time.perf_counter()
 

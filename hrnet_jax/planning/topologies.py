@@ -10,8 +10,8 @@ from jax.experimental import topologies
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.chips import CHIPS, Chip, chips_in, find_chip
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.planning.chips import CHIPS, Chip, chips_in, find_chip
 
 _FORM = re.compile(r"(\w+):(\d+(?:x\d+)*)")
 

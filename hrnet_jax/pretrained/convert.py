@@ -6,17 +6,17 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.fit import check_fit, check_values, listed
-from hrnet_jax.pretrained.names import Scheme, conventions, find_scheme
+from hrnet_jax.pretrained.names import BODY_KIND, Scheme, conventions, find_scheme
 from hrnet_jax.pretrained.recognition import recognize, scheme_of_model, scheme_of_names
 from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
 
 
 def from_torch(
     state_dict: Mapping[str, np.ndarray],
-    model: HRNet,
+    model: Model,
     *,
     convention: str | None = None,
     inplace_abn: bool = False,
@@ -24,7 +24,8 @@ def from_torch(
     """Converts a PyTorch state dict into the variables of `model`.
 
     Every tensor of the state dict is used once and every leaf of the model is
-    filled, or this fails. Wrappers are undone: a nested `state_dict`, the
+    filled, or this fails; models without a head (`features/<variant>`) read the body
+    of any model alone. Wrappers are undone: a nested `state_dict`, the
     prefixes `module.` and `model.`, loss buffers and batch counters.
 
     Args:
@@ -46,9 +47,15 @@ def from_torch(
     """
     tensors = unwrap(state_dict)
     if convention is None:
-        scheme = scheme_of_model(tensors, model.kind)
+        scheme = scheme_of_model(tensors, model.output_kind)
     else:
         scheme = _scheme(model, convention)
+    if scheme.kind == BODY_KIND:
+        tensors = {
+            name: value
+            for name, value in tensors.items()
+            if scheme.from_torch(name) is not None
+        }
     theirs = {name: scheme.to_torch(_short(name)) for name in _leaf_shapes(model)}
     expected = {
         theirs[name]: torch_shape(shape) for name, shape in _leaf_shapes(model).items()
@@ -66,7 +73,7 @@ def from_torch(
 
 
 def to_torch(
-    variables: Mapping, model: HRNet, *, convention: str = "official"
+    variables: Mapping, model: Model, *, convention: str = "official"
 ) -> dict[str, np.ndarray]:
     """Converts variables into a state dict, the inverse of `from_torch`.
 
@@ -134,7 +141,7 @@ def refuse_unknown(unknown: list[str]) -> None:
         )
 
 
-def _leaf_shapes(model: HRNet) -> dict[str, tuple[int, ...]]:
+def _leaf_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     """Shapes of a model's leaves by our names, in the order of the network."""
     shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
     return {name: tuple(leaf.shape) for name, leaf in shapes.items()}
@@ -145,24 +152,24 @@ def _short(name: str) -> str:
     return name.split("/", 1)[1]
 
 
-def _scheme(model: HRNet, convention: str) -> Scheme:
-    scheme = find_scheme(model.kind, convention)
+def _scheme(model: Model, convention: str) -> Scheme:
+    scheme = find_scheme(model.output_kind, convention)
     if scheme is None:
         raise WeightsError(
-            f"{convention!r} has no names for a {model.kind} model; expected one of "
-            f"{', '.join(conventions(model.kind))}"
+            f"{convention!r} has no names for a {model.output_kind} model; expected one of "
+            f"{', '.join(conventions(model.output_kind))}"
         )
     return scheme
 
 
-def _hint(tensors: Mapping[str, np.ndarray], model: HRNet) -> str:
+def _hint(tensors: Mapping[str, np.ndarray], model: Model) -> str:
     """What the weights seem to be, where that is another model."""
     try:
         found = recognize(tensors)
     except WeightsError:
         return ""
     options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
-    same = found.scheme.kind == model.kind and found.variant == model.variant
+    same = found.scheme.kind == model.output_kind and found.variant == model.variant
     differ = any(getattr(model, k, v) != v for k, v in found.options.items())
     return "" if same and not differ else f" (they look like {found.model}, {options})"
 

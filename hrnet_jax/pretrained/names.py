@@ -10,6 +10,8 @@ import dataclasses
 import functools
 import re
 
+from hrnet_jax.models.resize import BY_FACTOR
+
 Rule = tuple[str, str]
 
 # (our layer, official layer). Source: the `state_dict` of the official code.
@@ -139,24 +141,41 @@ def _pyramid(reduction: str, level: str) -> tuple[Rule, ...]:
     return (("pyramid/reduce", reduction), ("pyramid/level{k}", level))
 
 
+# `output_kind` of an HRNet without a head, which every code base has.
+BODY_KIND = "features"
+
+
 @dataclasses.dataclass(frozen=True)
 class Scheme:
     """How one code base names the tensors of one kind of model.
 
     Attributes:
         convention: the code base.
-        kind: `kind` of the model class.
+        kind: `output_kind` of the model class.
         prefix: before the names of the body.
         head: rules of everything else.
+        upsample: method inside the exchange that the code base trains with, where
+            that is not the model's default.
+        upsample_reason: why that is assumed of a file that does not tell; empty
+            where the code base knows no other.
+        maybe_inplace_abn: whether some of its weights were trained with InPlaceABN.
     """
 
     convention: str
     kind: str
     prefix: str
     head: tuple[Rule, ...]
+    upsample: str = ""
+    upsample_reason: str = ""
+    maybe_inplace_abn: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.convention})"
+
+    @property
+    def body(self) -> "Scheme":
+        """The same names without a head, for models of kind `features`."""
+        return dataclasses.replace(self, kind=BODY_KIND, head=())
 
     @functools.cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -215,8 +234,20 @@ SCHEMES: tuple[Scheme, ...] = (
         "segmentation",
         "",
         _pixel_head("head", *(f"last_layer.{index}" for index in _INDICES)),
+        upsample="bilinear",
+        upsample_reason="as most segmentation files of this kind; ADE20K and "
+        "COCO-Stuff were trained with aligned corners, other data without (--upsample)",
+        maybe_inplace_abn=True,
     ),
-    Scheme("official", "segmentation_ocr", "", _official_ocr()),
+    Scheme(
+        "official",
+        "segmentation_ocr",
+        "",
+        _official_ocr(),
+        upsample="align_corners",
+        upsample_reason="as all released OCR files (--upsample)",
+        maybe_inplace_abn=True,
+    ),
     Scheme(
         "official",
         "landmarks",
@@ -241,8 +272,9 @@ SCHEMES: tuple[Scheme, ...] = (
             "decode_head.convs.0.bn",
             "decode_head.conv_seg",
         ),
+        upsample=BY_FACTOR,
     ),
-    Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr()),
+    Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr(), upsample=BY_FACTOR),
     Scheme(
         "mmdet",
         "pyramid",
@@ -272,6 +304,7 @@ SCHEMES: tuple[Scheme, ...] = (
         "landmarks",
         _BACKBONE,
         _pixel_head("head", *(f"keypoint_head.final_layer.{i}" for i in _INDICES)),
+        upsample=BY_FACTOR,
     ),
     Scheme(
         "mmpose0", "pose", _BACKBONE, (("classifier", "keypoint_head.final_layer"),)
@@ -283,6 +316,7 @@ SCHEMES: tuple[Scheme, ...] = (
         _pixel_head(
             "head", "head.conv_layers.0", "head.conv_layers.1", "head.final_layer"
         ),
+        upsample=BY_FACTOR,
     ),
     Scheme("mmpose1", "pose", _BACKBONE, (("classifier", "head.final_layer"),)),
 )
@@ -307,14 +341,15 @@ _NORM_LEAVES = {
 
 def conventions(kind: str) -> tuple[str, ...]:
     """The code bases that publish a kind of model."""
-    return tuple(scheme.convention for scheme in SCHEMES if scheme.kind == kind)
+    found = [s.convention for s in SCHEMES if kind in (s.kind, BODY_KIND)]
+    return tuple(dict.fromkeys(found))
 
 
 def find_scheme(kind: str, convention: str) -> Scheme | None:
     """The scheme of a kind of model in a code base, if there is one."""
     for scheme in SCHEMES:
-        if (scheme.kind, scheme.convention) == (kind, convention):
-            return scheme
+        if scheme.convention == convention and kind in (scheme.kind, BODY_KIND):
+            return scheme.body if kind == BODY_KIND else scheme
     return None
 
 

@@ -1,5 +1,6 @@
 """HRNet for semantic segmentation, alone and with object-contextual representations."""
 
+import math
 from typing import Any, ClassVar
 
 import jax
@@ -7,10 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.heads import PixelHead, upsample_between, widen
-from hrnet_jax.models.hrnet import HRNet
-from hrnet_jax.models.layers import Conv, ConvNorm
-from hrnet_jax.models.representations import concatenate
+from hrnet_jax.models.heads import PixelHead
+from hrnet_jax.models.layers import Conv, ConvNorm, at_least_float32
+from hrnet_jax.models.model import HRNetWithHead
+from hrnet_jax.models.representations import concatenate, upsample_between
 
 Dtype = Any
 
@@ -21,7 +22,7 @@ _KEY_WIDTH = 256
 _DROPOUT = 0.05
 
 
-class SegmentationHRNet(HRNet):
+class SegmentationHRNet(HRNetWithHead):
     """HRNet that labels pixels.
 
     Attributes:
@@ -30,7 +31,7 @@ class SegmentationHRNet(HRNet):
             (mmsegmentation's has none).
     """
 
-    kind: ClassVar = "segmentation"
+    output_kind: ClassVar = "segmentation"
     representations: ClassVar = ("v1", "v1h", "v2")
 
     num_classes: int = 19
@@ -54,10 +55,10 @@ class SegmentationHRNet(HRNet):
             self.norm,
             self.dtype,
             name="head",
-        )(self.represent(images, train), train)
+        )(self.backbone.represent(images, train), train)
 
 
-class SegmentationOCR(HRNet):
+class SegmentationOCR(HRNetWithHead):
     """HRNet with object-contextual representations (Yuan et al., ECCV 2020).
 
     A first head labels pixels coarsely; the pixels of each label are averaged
@@ -68,16 +69,19 @@ class SegmentationOCR(HRNet):
         head_bias: whether the convolutions in front of the auxiliary head's norm
             and of the pixel features' norm have a bias (mmsegmentation's have
             none).
-        upsample: aligned corners, as all official OCR weights were trained
-            (mmsegmentation's were not).
     """
 
-    kind: ClassVar = "segmentation_ocr"
+    output_kind: ClassVar = "segmentation_ocr"
     representations: ClassVar = ("v2",)
+    auxiliary_outputs: ClassVar = ("aux",)
+    # Every layer whose name contains `cls`, `aux` or `ocr` stays at PyTorch's default
+    # (`init_weights` of `seg_hrnet_ocr.py`).
+    init_as_pytorch: ClassVar = ("aux", "ocr")
+    # Of all official OCR weights; mmsegmentation's were trained without.
+    backbone_defaults: ClassVar = {"upsample": "align_corners"}
 
     num_classes: int = 19
     head_bias: bool = True
-    upsample: str = "align_corners"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> dict[str, jax.Array]:
@@ -92,7 +96,7 @@ class SegmentationOCR(HRNet):
             `logits`, the labels, and `aux`, the coarse ones that only a loss
             looks at, both float32 [B, ceil(H / 4), ceil(W / 4), num_classes].
         """
-        maps = self.represent(images, train)
+        maps = self.backbone.represent(images, train)
         upsample = upsample_between(self.upsample)
         common = {"norm": self.norm, "dtype": self.dtype}
         aux = PixelHead(
@@ -101,6 +105,18 @@ class SegmentationOCR(HRNet):
         head = ObjectContextHead(self.num_classes, self.head_bias, **common, name="ocr")
         logits = head(concatenate(maps, upsample), aux, train)
         return {"aux": aux, "logits": logits}
+
+    def attention_multiply_adds(self, shapes: dict[str, Any]) -> int:
+        """Gathering objects, likeness, weighted sum; see `ModelFacts`.
+
+        Each combines every pixel with every class, in the channels of pixel
+        features, keys and values.
+        """
+        pixels = shapes["ocr/pixels"].shape
+        keys = shapes["ocr/attention/key1"].shape
+        values = shapes["ocr/attention/value"].shape
+        channels = pixels[-1] + keys[-1] + values[-1]
+        return math.prod(pixels[:-1]) * self.num_classes * channels
 
 
 class ObjectContextHead(nn.Module):
@@ -137,7 +153,7 @@ class ObjectContextHead(nn.Module):
         classifier = Conv(
             self.num_classes, 1, use_bias=True, dtype=self.dtype, name="classifier"
         )
-        return widen(classifier(x))
+        return at_least_float32(classifier(x))
 
 
 def gather_objects(pixels: jax.Array, coarse: jax.Array) -> jax.Array:
@@ -181,6 +197,8 @@ class ObjectAttention(nn.Module):
         keys = layer("key1", layer("key0", rows))[:, :, 0]
         values = layer("value", rows)[:, :, 0]
         likeness = jnp.einsum("bhwc,bkc->bhwk", queries, keys) * _KEY_WIDTH**-0.5
-        weights = jax.nn.softmax(widen(likeness), axis=-1).astype(values.dtype)
+        weights = jax.nn.softmax(at_least_float32(likeness), axis=-1).astype(
+            values.dtype
+        )
         context = jnp.einsum("bhwk,bkc->bhwc", weights, values)
         return layer("out", context, pixels.shape[-1])

@@ -8,8 +8,8 @@ from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.experiment.sections import ModelOptions
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
 from hrnet_jax.pretrained.files import read_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
@@ -20,7 +20,7 @@ from hrnet_jax.workdir.variables import saved_variables
 
 
 def first_variables(
-    model: HRNet, options: ModelOptions, seed: int
+    model: Model, options: ModelOptions, seed: int
 ) -> tuple[dict, Transfer]:
     """Draws initial variables and puts the weights of `init_from` over them.
 

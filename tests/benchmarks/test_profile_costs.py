@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.profiling import costs
-from benchmarks.profiling.hlo import HloProgram
+from hrnet_jax.costs.hlo import HloProgram
 
 
 def counted(function, *shapes, dtype=jnp.float32):
@@ -16,8 +16,8 @@ def counted(function, *shapes, dtype=jnp.float32):
     program = HloProgram(compiled.as_text())
     kernels = program.computations[program.entry]
     flops = sum(costs.flops(program, kernel) for kernel in kernels)
-    moved = sum(costs.bytes_accessed(program, kernel) for kernel in kernels)
-    return flops, moved, compiled.cost_analysis()
+    accessed = sum(costs.bytes_accessed(program, kernel) for kernel in kernels)
+    return flops, accessed, compiled.cost_analysis()
 
 
 def convolve(x, kernel, stride=1):
@@ -31,24 +31,24 @@ def convolve(x, kernel, stride=1):
 
 
 def test_product():
-    flops, moved, xla = counted(jnp.matmul, (3, 5), (5, 7))
+    flops, accessed, xla = counted(jnp.matmul, (3, 5), (5, 7))
     assert flops == 2 * 3 * 5 * 7
-    assert moved == 4 * (3 * 5 + 5 * 7 + 3 * 7)
-    assert xla["flops"] == flops and xla["bytes accessed"] == moved
+    assert accessed == 4 * (3 * 5 + 5 * 7 + 3 * 7)
+    assert xla["flops"] == flops and xla["bytes accessed"] == accessed
 
 
 def test_elementwise_work_is_one_per_operation_and_half_as_many_bytes_in_16_bits():
-    flops, moved, _ = counted(lambda x, y: x * y - x, (4, 8), (4, 8))
-    assert (flops, moved) == (2 * 32, 3 * 4 * 32)
-    _, moved, _ = counted(lambda x: -x, (4, 8), dtype=jnp.int16)
-    assert moved == 2 * 2 * 32
+    flops, accessed, _ = counted(lambda x, y: x * y - x, (4, 8), (4, 8))
+    assert (flops, accessed) == (2 * 32, 3 * 4 * 32)
+    _, accessed, _ = counted(lambda x: -x, (4, 8), dtype=jnp.int16)
+    assert accessed == 2 * 2 * 32
 
 
 def test_reduction_takes_one_less_than_its_values():
-    flops, moved, _ = counted(lambda x: jnp.sum(x, 0), (6, 10))
+    flops, accessed, _ = counted(lambda x: jnp.sum(x, 0), (6, 10))
     assert flops == 5 * 10
     # The zero it starts from is an operand as well.
-    assert moved == 4 * (60 + 10 + 1)
+    assert accessed == 4 * (60 + 10 + 1)
 
 
 @pytest.mark.parametrize(("stride", "met"), [(1, 22), (2, 11)])
@@ -90,9 +90,9 @@ def test_groups_share_neither_inputs_nor_work():
 
 
 def test_what_only_names_values_costs_nothing():
-    flops, moved, _ = counted(lambda x: x.reshape(8, 4), (4, 8))
+    flops, accessed, _ = counted(lambda x: x.reshape(8, 4), (4, 8))
     assert flops == 0
-    assert moved <= 2 * 4 * 32  # At most one copy.
+    assert accessed <= 2 * 4 * 32  # At most one copy.
 
 
 def test_pairs_along_an_axis_equal_a_loop():

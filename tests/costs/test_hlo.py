@@ -1,133 +1,141 @@
-"""Bytes, cycles and collectives read from the text of a TPU program."""
+"""Instructions, types and tables are read from the text of compiled programs."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from hrnet_jax.costs.hlo import arrays, hlo_costs
+from hrnet_jax.costs.hlo import HloProgram, Shape, parse_shapes
 
-# As libtpu writes it, cut down: a prefetch, a convolution on the prefetched copy, a
-# slice, an all-reduce, and a loop of five rounds with an addition.
 TEXT = """\
-HloModule jit_step, is_scheduled=true, num_partitions=4
+HloModule jit_train_step, is_scheduled=true, replica_count=2, num_partitions=4
 
-%fused_computation (p0: bf16[8,128]) -> bf16[8,128] {
-  %p0 = bf16[8,128]{1,0:T(8,128)(2,1)} parameter(0)
-  ROOT %big = bf16[1024,1024]{1,0:T(8,128)(2,1)} add(%p0, %p0)
+FileNames
+1 "/somewhere/models/hrnet.py"
+2 "/somewhere/models/resize.py"
+
+FileLocations
+1 {file_name_id=1 function_name_id=1 line=1 end_line=1 column=1 end_column=2}
+2 {file_name_id=2 function_name_id=2 line=1 end_line=1 column=1 end_column=2}
+
+StackFrames
+1 {file_location_id=1 parent_frame_id=1}
+2 {file_location_id=2 parent_frame_id=1}
+
+%fused (param_0: f32[4,8], param_1: f32[8]) -> f32[4,8] {
+  %param_0 = f32[4,8]{1,0} parameter(0)
+  %param_1 = f32[8]{0} parameter(1)
+  %wide = f32[4,8]{1,0} broadcast(%param_1), dimensions={1}
+  ROOT %scaled = f32[4,8]{1,0} multiply(%param_0, %wide)
 }
 
-%more (p1: f32[16,128]) -> f32[16,128] {
-  %p1 = f32[16,128]{1,0:T(8,128)} parameter(0)
-  ROOT %twice = f32[16,128]{1,0:T(8,128)} add(%p1, %p1)
+%other (param_2: f32[4,8]) -> f32[4,8] {
+  ROOT %param_2 = f32[4,8]{1,0} parameter(0)
 }
 
-%body (arg: (s32[], f32[16,128])) -> (s32[], f32[16,128]) {
-  %arg = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) parameter(0)
-  %i = s32[]{:T(128)} get-tuple-element(%arg), index=0
-  %x = f32[16,128]{1,0:T(8,128)} get-tuple-element(%arg), index=1
-  %sum = f32[16,128]{1,0:T(8,128)} fusion(%x), kind=kLoop, calls=%more, \
-backend_config={"window_config":{"estimated_cycles":"100"}}
-  %talk = f32[16,128]{1,0:T(8,128)} all-reduce(%sum), replica_groups={{0,1},{2,3}}, \
-to_apply=%add
-  ROOT %out = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) tuple(%i, /*index=1*/%talk)
-}
-
-%condition (arg.1: (s32[], f32[16,128])) -> pred[] {
-  %five = s32[]{:T(128)} constant(5)
-  %arg.1 = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) parameter(0)
-  %i.1 = s32[]{:T(128)} get-tuple-element(%arg.1), index=0
-  ROOT %lt = pred[]{:T(512)} compare(%i.1, %five), direction=LT
-}
-
-ENTRY %main (a: bf16[8,100], w: f32[16,128]) -> f32[16,128] {
-  %a = bf16[8,100]{1,0:T(8,128)(2,1)} parameter(0)
-  %w = f32[16,128]{1,0:T(8,128)} parameter(1)
-  %copy-start = (bf16[8,100]{1,0:T(8,128)(2,1)S(1)}, bf16[8,100]{1,0:T(8,128)(2,1)}, \
-u32[]{:S(2)}) copy-start(%a)
-  %copy-done = bf16[8,100]{1,0:T(8,128)(2,1)S(1)} copy-done(%copy-start)
-  %conv = bf16[8,100]{1,0:T(8,128)(2,1)} fusion(%copy-done), kind=kOutput, \
-calls=%fused_computation, backend_config={"window_config":{"estimated_cycles":"7"},\
-"convolution_algorithm_config":{"emitter":"Any"}}
-  %part = bf16[8,128]{1,0:T(8,128)(2,1)} slice(%w), slice={[0:8], [0:128]}
-  %zero = s32[]{:T(128)} constant(0)
-  %tuple = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) tuple(%zero, %w)
-  %loop = (s32[]{:T(128)}, f32[16,128]{1,0:T(8,128)}) while(%tuple), \
-condition=%condition, body=%body
-  ROOT %end = f32[16,128]{1,0:T(8,128)} get-tuple-element(%loop), index=1
+ENTRY %main (x: f32[4,8], scale: f32[8]) -> (f32[4,8], f32[]) {
+  %x = f32[4,8]{1,0:T(8,128)(2,1)S(1)} parameter(0), metadata={op_name="state.params"}
+  %scale = f32[8]{0} parameter(1)
+  %kernel.1 = f32[4,8]{1,0} fusion(%x, /*index=1*/%scale), kind=kLoop, calls=%fused
+  %five = s32[] constant(5)
+  %chosen = f32[4,8]{1,0} conditional(%five, %x, %x), \
+branch_computations={%fused, %other}, metadata={op_name="a/b" stack_frame_id=2}
+  %total = f32[] reduce(%x, %scale), dimensions={0,1}, to_apply=%fused
+  ROOT %all = (f32[4,8]{1,0}, /*index=1*/f32[]) tuple(%chosen, %total)
 }
 """
-TILE = 8 * 128 * 2  # bytes of bfloat16
-WHOLE = 16 * 128 * 4  # of the float32 array
 
 
 @pytest.fixture(scope="module")
-def costs():
-    return hlo_costs(TEXT)
+def program() -> HloProgram:
+    return HloProgram(TEXT)
+
+
+def test_names_of_the_module_and_its_computations(program):
+    assert program.name == "jit_train_step"
+    assert program.entry == "main"
+    assert [*program.computations] == ["fused", "other", "main"]
+    assert program.devices == 8
+
+
+def test_instructions_with_tiles_tuples_and_comments(program):
+    kernel = program.instructions["kernel.1"]
+    assert (kernel.opcode, kernel.computation) == ("fusion", "main")
+    assert kernel.operands == ("x", "scale")
+    assert program.instructions["x"].shapes == (Shape("f32", (4, 8)),)
+    assert program.instructions["x"].op_name == "state.params"
+    five = program.instructions["five"]
+    assert (five.arguments, five.operands) == ("5", ())
+    both = program.instructions["all"]
+    assert both.is_root and both.bytes == 4 * 32 + 4
+
+
+def test_computations_that_an_instruction_runs(program):
+    assert program.instructions["kernel.1"].called == ("fused",)
+    chosen = program.instructions["chosen"]
+    assert chosen.called == ("fused", "other")
+    assert chosen.called_as("branch_computations") == ("fused", "other")
+    assert chosen.called_as("calls", "body") == ()
+    inside = program.inside(program.instructions["kernel.1"])
+    names = ["param_0", "param_1", "wide", "scaled"]
+    assert [one.name for one in inside] == names
+
+
+def test_readers_of_an_instruction(program):
+    readers = [one.name for one in program.users["scale"]]
+    assert readers == ["kernel.1", "total"]
+
+
+def test_source_files_on_the_stack(program):
+    files = program.files(program.instructions["chosen"])
+    assert files == {"hrnet.py", "resize.py"}
+    assert program.files(program.instructions["kernel.1"]) == set()
+
+
+def test_text_of_something_else_is_refused():
+    with pytest.raises(ValueError, match="no text of an HLO module: 'module @jit"):
+        HloProgram("module @jit_f {")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("f32[2,3]{1,0}", 24),
+        ("f32[]{:T(128)}", 4),
+        ("pred[5]{0}", 5),
+        ("s4[7]{0}", 4),
+        ("f8e4m3fn[6]{0}", 6),
+        ("f4e2m1fn[6]{0}", 3),
+        ("c64[3]{0}", 24),
+        ("f32[<=4,2]{1,0}", 32),
+        ("token[]", 0),
+        ("opaque[]", 0),
+    ],
+)
+def test_bytes_of_every_type(text, size):
+    (found,) = parse_shapes(text)
+    assert found.bytes == size
 
 
 def test_tiles_round_the_sides_up_that_the_layout_names_first():
     # 18 channels in 128 lanes: seven times the bytes that they hold.
-    (narrow,) = arrays("bf16[2,64,100,18]{3,2,1,0:T(8,128)(2,1)}")
-    assert narrow.bytes == 2 * 64 * 104 * 128 * 2
+    (narrow,) = parse_shapes("bf16[2,64,100,18]{3,2,1,0:T(8,128)(2,1)}")
+    assert narrow.padded_bytes == 2 * 64 * 104 * 128 * 2
     # With the width in the lanes hardly anything is lost.
-    (turned,) = arrays("bf16[2,64,100,18]{2,3,1,0:T(8,128)(2,1)}")
-    assert turned.bytes == 2 * 64 * 24 * 128 * 2
+    (turned,) = parse_shapes("bf16[2,64,100,18]{2,3,1,0:T(8,128)(2,1)}")
+    assert turned.padded_bytes == 2 * 64 * 24 * 128 * 2
+    assert narrow.bytes == turned.bytes == 2 * 64 * 100 * 18 * 2
 
 
-def test_types_tell_where_arrays_lie():
-    found = arrays("(f32[3]{0:T(128)S(1)}, pred[2,8]{1,0}, s32[], token[])")
-    assert [array.bytes for array in found] == [512, 16, 4]
-    assert [array.on_chip for array in found] == [True, False, False]
+def test_types_tell_the_memory_of_arrays():
+    found = parse_shapes("(f32[3]{0:T(128)S(1)}, pred[2,8]{1,0}, s32[], token[])")
+    assert [array.padded_bytes for array in found] == [512, 16, 4, 0]
+    assert [array.is_on_chip for array in found] == [True, False, False, False]
 
 
-def test_a_prefetch_reads_hbm_once(costs):
-    assert costs.hbm["prefetch and eviction"] == TILE
-
-
-def test_a_fusion_is_charged_for_what_lies_in_hbm(costs):
-    # The operand was prefetched: only the result crosses.
-    assert costs.hbm["convolutions"] == TILE
-
-
-def test_a_slice_reads_as_much_as_it_puts_out(costs):
-    assert costs.hbm["copies, pads, slices"] == 2 * TILE
-
-
-def test_what_runs_in_a_loop_counts_in_every_round(costs):
-    assert costs.hbm["elementwise and reductions"] == 5 * 2 * WHOLE
-    assert costs.collectives == {("all-reduce", 2): (5, 5 * WHOLE)}
-    assert costs.cycles == {"convolutions": 7, "elementwise and reductions": 500}
-    assert costs.unknown_loops == 0
-
-
-def test_computations_inside_fusions_do_not_count(costs):
-    assert sum(costs.hbm.values()) < 1024 * 1024 * 2
-
-
-def test_a_number_of_rounds_that_xla_knows_is_taken():
-    known = TEXT.replace(
-        "body=%body\n",
-        'body=%body, backend_config={"known_trip_count":{"n":"3"}}\n',
-    )
-    assert hlo_costs(known).collectives == {("all-reduce", 2): (3, 3 * WHOLE)}
-
-
-def test_a_loop_of_unknown_length_counts_once_and_is_told():
-    unknown = hlo_costs(TEXT.replace("direction=LT", "direction=NE"))
-    assert unknown.collectives == {("all-reduce", 2): (1, WHOLE)}
-    assert unknown.unknown_loops == 1
-
-
-def test_a_collective_inside_a_fusion_counts():
-    inside = TEXT.replace(
-        "  ROOT %big",
-        "  %soon = bf16[8,128]{1,0} all-gather(%p0), replica_groups={{0,1,2,3}}\n"
-        "  ROOT %big",
-    )
-    assert hlo_costs(inside).collectives[("all-gather", 4)] == (1, TILE)
-
-
-def test_all_branches_of_a_conditional_count():
-    branch = TEXT.replace(
-        "while(%tuple), condition=%condition, body=%body",
-        "conditional(%zero, %tuple, %tuple), branch_computations={%body, %body}",
-    )
-    assert hlo_costs(branch).collectives == {("all-reduce", 2): (2, 2 * WHOLE)}
+def test_a_real_program_is_read():
+    x = jax.ShapeDtypeStruct((3, 5), jnp.float32)
+    text = jax.jit(lambda x: jnp.tanh(x) @ x.T).lower(x).compile().as_text()
+    program = HloProgram(text)
+    (root,) = (one for one in program.computations[program.entry] if one.is_root)
+    assert [str(shape) for shape in root.shapes] == ["f32[3,3]"]
+    assert set(root.operands) <= set(program.instructions)

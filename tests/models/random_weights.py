@@ -6,11 +6,11 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
 
 
-def random_variables(model: HRNet, seed: int = 0) -> dict:
+def random_variables(model: Model, seed: int = 0) -> dict:
     """He kernels; scales, biases, means and variances all drawn at random.
 
     The ranges keep activations near one through a hundred layers.

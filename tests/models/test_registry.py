@@ -48,6 +48,7 @@ WIDE_LAYERS = (305, 292)
 # The same of the heads.
 HEAD_LAYERS = {
     "classification": (20, 20, 4),
+    "features": (0, 0, 0),
     "segmentation": (2, 1, 2),
     "segmentation_ocr": (11, 9, 4),
     "landmarks": (2, 1, 2),
@@ -91,6 +92,7 @@ def expected_parameters(name: str) -> int:
     channels = 15 * (16 if variant == "w18_small_v1" else int(variant[1:3]))
     return {
         "classification": classifier,
+        "features": body,
         "pyramid": pyramid,
         "pose": single + 17 * (channels // 15 + 1),
         "landmarks": body + pixel_head(channels, 68),
@@ -223,6 +225,7 @@ def test_outputs_and_variables_are_float32_when_computing_in_bfloat16(kind):
 
 def test_upsampling_follows_the_family_unless_asked_otherwise():
     assert create_model("classification/w48").upsample == "nearest"
+    assert create_model("features/w48").upsample == "bilinear"
     assert create_model("segmentation/w48").upsample == "bilinear"
     assert create_model("landmarks/w18").upsample == "bilinear"
     assert create_model("pose/w32").upsample == "nearest"
@@ -257,13 +260,14 @@ def test_norm_is_given_by_mode_or_by_options():
             {"representation": "v2"},
             (
                 r"'pose/w32' has no representation 'v2'; expected one of v1 "
-                r"\(v2 exists in landmarks, segmentation\)"
+                r"\(v2 exists in features, landmarks, segmentation\)"
             ),
         ),
         ("pyramid/w18", {"representation": "v1h"}, "expected one of v2p"),
         ("segmentation/w48_ocr", {"representation": "v1"}, "expected one of v2 "),
         ("segmentation/w48", {"representation": "v3"}, "expected one of v1, v1h, v2$"),
         ("classification/w18", {"representation": "v2"}, "no option 'representation'"),
+        ("segmentation/w48", {"concatenate": True}, "no option 'concatenate'"),
         ("landmarks/w18_ocr", {}, "unknown model 'landmarks/w18_ocr'"),
         ("landmarks/w18", {"num_classes": 68}, "no option 'num_classes'.*num_points"),
         (

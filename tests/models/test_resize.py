@@ -9,7 +9,12 @@ import torch
 from hrnet_jax import runtime
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.resize import METHODS, SUBSTITUTE, interpolation_matrix, resize
+from hrnet_jax.models.resize import (
+    METHODS,
+    RESIZE_OVERRIDE,
+    interpolation_matrix,
+    resize,
+)
 
 # (height, width) before and after: up, down, odd, mixed, to and from one pixel.
 SIZES = [
@@ -244,10 +249,10 @@ def test_sizes_that_are_provably_equal_change_nothing():
 
 def test_a_substitute_resizes_only_while_it_is_set():
     x = jnp.ones((1, 2, 2, 1))
-    token = SUBSTITUTE.set(lambda x, size, method: (size, method))
+    token = RESIZE_OVERRIDE.set(lambda x, size, method: (size, method))
     try:
         assert resize(x, (3, 4), "nearest") == ((3, 4), "nearest")
         assert resize(x, (2, 2), "nearest") is x
     finally:
-        SUBSTITUTE.reset(token)
+        RESIZE_OVERRIDE.reset(token)
     assert resize(x, (3, 4), "nearest").shape == (1, 3, 4, 1)

@@ -3,18 +3,18 @@
 import jax
 import pytest
 
+from hrnet_jax.costs import machine
+from hrnet_jax.costs.roofline import Roofline
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.planning import cross_check
-from hrnet_jax.planning.cross_check import CrossCheck
+from hrnet_jax.planning.cross_check import CrossCheck, cross_check
 from hrnet_jax.planning.datasets import facts_of
 from tests import tiny
 
 MADE_UP = CrossCheck(
     device="cpu",
     precision="float32",
-    flops=100e9,
-    bandwidth=10e9,
+    roofline=Roofline(flops=100e9, bandwidth=10e9),
     operations=200e9,
     bytes_accessed=5e9,
     measured=2.5,
@@ -31,29 +31,14 @@ def test_the_error_is_stated():
     assert "predicted   2000 ms (compute; compute 2000, memory 500)" in lines
 
 
-def test_functions_take_turns_and_go_on_from_their_own_results():
-    calls = []
-
-    def counting(name):
-        def function(x):
-            calls.append((name, x))
-            return x + 1
-
-        return function, 0
-
-    found = cross_check.medians({"a": counting("a"), "b": counting("b")})
-    assert list(found) == ["a", "b"]
-    assert calls[:6] == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
-
-
 def test_a_real_step_is_measured(monkeypatch):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
-    monkeypatch.setattr(cross_check, "_PRODUCT", {"cpu": 64})
-    monkeypatch.setattr(cross_check, "_SUM", {"cpu": 1024})
+    monkeypatch.setattr(machine, "_SIDE", {"cpu": 64})
+    monkeypatch.setattr(machine, "_ELEMENTS", 1024)
     config = read_config(tiny.config())
-    found = cross_check.cross_check(config, facts_of(config))
+    found = cross_check(config, facts_of(config))
     assert found.device == jax.devices()[0].device_kind
-    assert min(found.flops, found.bandwidth, found.measured) > 0
+    assert min(found.roofline.flops, found.roofline.bandwidth, found.measured) > 0
     # Forward and backward of eight crops: 43 million operations of convolutions.
     assert found.operations > 8 * 0.0536e6 and found.bytes_accessed > 1e6
     assert found.predicted == pytest.approx(max(found.compute, found.memory))

@@ -46,7 +46,10 @@ def test_there_and_back_is_bit_equal(case):
 def test_the_model_is_recognised(case):
     model, convention, state, _ = case
     found = recognize(unwrap(state))
-    assert (found.scheme.convention, found.scheme.kind) == (convention, model.kind)
+    assert (found.scheme.convention, found.scheme.kind) == (
+        convention,
+        model.output_kind,
+    )
     assert found.variant == model.variant
     for key, value in found.options.items():
         assert getattr(model, key) == value

@@ -48,7 +48,7 @@ def test_a_record_describes_a_model_that_exists(record):
     model = create_model(
         record.model, upsample=record.upsample, **outputs, **record.options
     )
-    assert record.convention in conventions(model.kind)
+    assert record.convention in conventions(model.output_kind)
     assert record.upsample in EXCHANGE_METHODS
     assert record.licence in LICENCES
     assert record.momentum is None or record.momentum in (0.01, 0.1)

@@ -2,10 +2,13 @@
 
 import json
 import re
+import sys
 from xml.etree import ElementTree
 
 import pytest
 
+from hrnet_jax.errors import ConfigError
+from scripts import models
 from tests import tiny
 
 SMALL = "segmentation/w18_small_v1"
@@ -59,12 +62,11 @@ def outcomes(places):
         name: ["models", *(argument.format(**places) for argument in command)]
         for name, command in commands.items()
     }
-    inspection = "hrnet_jax.inspection"
     return tiny.run_scripts(
         commands,
         places["tmp"],
-        f"{inspection}.network_picture",
-        f"{inspection}.model_table",
+        "tools.draw_network",
+        "hrnet_jax.inspection.model_table",
     )
 
 
@@ -140,3 +142,16 @@ def test_the_picture_is_written(outcomes, places):
     assert answer(outcomes, "picture") == f"{path}\n"
     root = ElementTree.parse(path).getroot()
     assert "16×24×19" in [element.text for element in root.iter()]
+
+
+def test_pictures_without_the_tools_of_the_repository_are_one_clear_error(monkeypatch):
+    # As in an installed package, which has no `tools`.
+    monkeypatch.setitem(sys.modules, "tools", None)
+    for name in [name for name in sys.modules if name.startswith("tools.")]:
+        monkeypatch.delitem(sys.modules, name)
+    before = list(sys.path)
+    with pytest.raises(
+        ConfigError, match=r"^--svg needs the folder tools/draw_network"
+    ):
+        models._drawing()
+    assert sys.path == before

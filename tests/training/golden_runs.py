@@ -19,7 +19,7 @@ from hrnet_jax import runtime
 from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.losses import heatmap_mse
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained import from_torch, to_torch
 from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
@@ -107,7 +107,7 @@ def golden_info(run: str) -> dict:
 
 
 @functools.cache
-def make_model(kind: str, unbiased_variance: bool = True) -> HRNet:
+def make_model(kind: str, unbiased_variance: bool = True) -> Model:
     """The model of a recipe, in double precision."""
     recipe = RECIPES[kind]
     first = next(run for run in RUNS if RUNS[run] == kind)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hrnet_jax.costs.chips import CHIPS, find_chip, hops
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.planning.chips import CHIPS, find_chip, hops
 
 
 def test_clocks_are_those_of_the_literature():

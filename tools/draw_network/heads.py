@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from tools.draw_network.network_layout import (
+from tools.draw_network.layout import (
     BEHIND,
     BOX,
     COLOURS,

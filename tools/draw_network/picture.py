@@ -8,8 +8,8 @@ from hrnet_jax.inspection.inspection import Inspection, build
 from hrnet_jax.inspection.published import GIGA, quantity
 from hrnet_jax.models.resize import BY_FACTOR
 from hrnet_jax.models.variants import get_variant
-from tools.draw_network.network_heads import head_of
-from tools.draw_network.network_layout import (
+from tools.draw_network.heads import head_of
+from tools.draw_network.layout import (
     BEHIND,
     BOX,
     COLOURS,

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.planning.picture import draw_scaling
+from hrnet_jax.planning.drawing import draw_scaling
 from hrnet_jax.planning.plan import Program
 from tests.coloured import colours
 from tests.planning import plans

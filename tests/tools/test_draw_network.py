@@ -10,7 +10,7 @@ from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import model_names
 from tests.inspection.inspected import QUICK, default, inspected
 from tests.tiers import fast_are
-from tools.draw_network.network_picture import draw
+from tools.draw_network import draw
 
 ROOT = pathlib.Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

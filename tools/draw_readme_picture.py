@@ -1,6 +1,6 @@
-"""Draws docs/network.png, the picture of the network.
+"""Draws docs/network.png, the picture of the network in the README.
 
-    python docs/draw_network.py
+    python tools/draw_readme_picture.py
 
 The input and the output are a scene of the generated data set `shapes` with
 its true labels.
@@ -17,6 +17,8 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon
 
 from hrnet_jax.data.generated.shapes import CLASSES, draw_scene
 from hrnet_jax.segmentation.drawing import color_map
+
+_OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "network.png"
 
 # One entry per branch, the highest resolution first.
 COLOURS = ("#2f6fd0", "#1f9e89", "#e08a1e", "#c8447c")
@@ -297,10 +299,12 @@ def draw_network() -> Figure:
 def main() -> None:
     """Writes the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", default=Path(__file__).with_name("network.png"))
-    output = parser.parse_args().output
+    parser.add_argument("--output", default=_OUTPUT)
     draw_network().savefig(
-        output, dpi=120, transparent=True, pil_kwargs={"optimize": True}
+        parser.parse_args().output,
+        dpi=120,
+        transparent=True,
+        pil_kwargs={"optimize": True},
     )
 
 

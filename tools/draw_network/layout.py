@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from hrnet_jax.models.hrnet import HRNet
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.variants import Variant
 from tools.draw_network.svg import INK, SOFT, Canvas, Point
 
@@ -42,7 +42,7 @@ class Network:
         size: height and width of the image, in pixels.
     """
 
-    model: HRNet
+    model: Model
     variant: Variant
     shapes: dict[str, Any]
     size: tuple[int, int]
