@@ -64,7 +64,7 @@ def test_several_splits_are_columns_and_each_is_as_if_alone(run, tmp_path):
     written = json.loads(out.read_text())
     assert list(written) == ["train", "val"]
     assert written["val"] == tiny.result(workdir)["metrics"]
-    assert written["train"] == evaluate(tiny.config(), workdir, split="train")
+    assert written["train"] == evaluate.evaluate(tiny.config(), workdir, split="train")
     assert written["train"] != written["val"]
     for name, values in table(rest).items():
         expected = [written[split][name] for split in written]
@@ -122,7 +122,7 @@ class FaceEvaluator:
         return dict(self._errors)
 
 
-def test_faces_of_a_run_are_drawn_and_listed(run, script, monkeypatch, tmp_path):
+def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     faces = {
         "common": {"a.jpg": 0.02, "b.jpg": 0.09, "c.jpg": 0.03},
         "challenge": {"d.jpg": 0.11},
