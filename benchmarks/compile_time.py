@@ -272,7 +272,7 @@ def _verdict(result: dict) -> str:
 
 def full_table(report: dict) -> str:
     """All cases, then targets and initialisation."""
-    from benchmarks.reports import table
+    from hrnet_jax.config.tables import markdown
 
     header = ("case", "start + import, s", "variables", "trace", "compile, cold")
     header += ("trace + cold", "trace + cached", "first step", "process, cached")
@@ -301,7 +301,7 @@ def full_table(report: dict) -> str:
             f"{line['case']}: initial variables {line['initial_variables_s']:.1f} s, "
             f"jit(model.init) {line['jit_model_init_s']:.1f} s"
         )
-    return "\n".join([table(header, rows), *notes])
+    return "\n".join([markdown(header, rows), *notes])
 
 
 if __name__ == "__main__":

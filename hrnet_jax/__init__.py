@@ -47,6 +47,7 @@ _HOMES = {
     "open_records": "hrnet_jax.data.records",
     "prepare": "hrnet_jax.data.registry",
     "pretrained": "hrnet_jax",
+    "to_nnx": "hrnet_jax.models.nnx_bridge",
     "train": "hrnet_jax.training.train",
 }
 

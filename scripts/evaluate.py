@@ -17,6 +17,7 @@ import pathlib
 import sys
 
 from hrnet_jax.config import command_line
+from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
@@ -178,19 +179,10 @@ def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
 
 def print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     """One metric a line; of several splits, one column each below its name."""
-    names = list(next(iter(metrics.values())))
-    left = max(24, *(len(name) for name in names))
-    widths = {split: max(10, len(split)) for split in metrics}
-    if len(metrics) > 1:
-        heads = (f"{split:>{width}}" for split, width in widths.items())
-        sys.stdout.write(f"{'':{left}} {' '.join(heads)}\n")
-    else:
-        widths = dict.fromkeys(metrics, 0)
-    for name in names:
-        cells = (
-            f"{metrics[split][name]:{width}.4f}" for split, width in widths.items()
-        )
-        sys.stdout.write(f"{name:{left}} {' '.join(cells)}\n")
+    rows = [["", *metrics]] if len(metrics) > 1 else []
+    for name in next(iter(metrics.values())):
+        rows.append([name, *(f"{values[name]:.4f}" for values in metrics.values())])
+    sys.stdout.writelines(f"{line}\n" for line in columns(rows, "lr"))
 
 
 def write_errors(

@@ -49,7 +49,7 @@ def fold_batch_norm(model: Model, variables: Mapping) -> tuple[Model, dict]:
     for path in paths:
         results |= _fold(leaves, path.removeprefix("batch_stats/"), options.epsilon)
     results |= leaves  # What no norm follows stays as it is.
-    _check(results, wanted)
+    check_leaves(results, wanted)
     return folded, traverse_util.unflatten_dict(
         {name: np.asarray(leaf, np.float32) for name, leaf in results.items()}, sep="/"
     )
@@ -109,8 +109,16 @@ def _fold(leaves: dict[str, Any], norm: str, epsilon: float) -> dict[str, np.nda
     }
 
 
-def _check(results: Mapping, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Every leaf of the folded model filled, every given one used."""
+def check_leaves(results: Mapping, wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Every leaf of a model filled, every given one used.
+
+    Args:
+        results: arrays by names such as `params/stem/conv1/kernel`.
+        wanted: shapes by the names of the model.
+
+    Raises:
+        WeightsError: naming those that are missing, left over or of another shape.
+    """
     problems = {
         "missing": [name for name in wanted if name not in results],
         "left over": [name for name in results if name not in wanted],

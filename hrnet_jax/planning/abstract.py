@@ -1,4 +1,4 @@
-"""Batches and states without values: what the compiler is told of them."""
+"""Batches and states without values, for the compiler."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from hrnet_jax.training.state import TrainState, create_state
 def train_batch(
     task: Trains, batch_size: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the train step gets, made by the task's own transform of one sample.
+    """The batch of the train step, made by the task's own transform of one sample.
 
     Raises:
         ConfigError: if batch or rows do not divide over the mesh.
@@ -34,7 +34,7 @@ def eval_batch(
     batch_size: int,
     mesh: Mesh,
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the predict step gets; see `train_batch`.
+    """The batch of the predict step; see `train_batch`.
 
     Args:
         task: what is evaluated.

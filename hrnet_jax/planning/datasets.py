@@ -1,4 +1,4 @@
-"""What a plan has to know of a data set, prepared or not."""
+"""Classes, points and sizes of data sets for plans, prepared or not."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class DatasetFacts:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSet:
-    """What the publication of a data set says.
+    """Sizes of a data set according to its publication.
 
     Attributes:
         counts: split -> number of images or faces.
@@ -69,7 +69,7 @@ PUBLISHED = {
 def facts_of(
     config: TrainConfig, examples: int | None = None, outputs: int | None = None
 ) -> DatasetFacts:
-    """What is known of the data set of a configuration.
+    """Facts of the data set of a configuration.
 
     The prepared records tell everything. Without them: a generated set is as large as
     its default options make it, and of known sets the published sizes are taken.
@@ -115,9 +115,9 @@ def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     name = config.dataset.name
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
-        return _own(config, outputs)
-    kind = source_class(name)
-    source = kind(None, kind.Options())
+        return _custom(config, outputs)
+    cls = source_class(name)
+    source = cls(None, cls.Options())
     if generated:
         counts = {split: len(items) for split, items in source.splits().items()}
         counts = {split: count for split, count in counts.items() if count}
@@ -125,7 +125,7 @@ def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
         return _facts(
             source.info(name), counts, (side, side), "the default options of the set"
         )
-    # Names, pairs and normalisers are those of the class; files tell only what is there.
+    # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
     source.contents = Contents(dict.fromkeys(published.counts, ()))
     return _facts(
@@ -147,7 +147,7 @@ def _facts(
     return DatasetFacts(info, counts, origin)
 
 
-def _own(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+def _custom(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     """A custom data set, whose sizes are unknown."""
     name = config.dataset.name
     if outputs is None:

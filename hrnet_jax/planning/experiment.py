@@ -18,7 +18,7 @@ from hrnet_jax.training.steps import total_steps
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What `train` would run, without data and weights.
+    """The parts of a training run, without data and weights.
 
     Attributes:
         config: of the run.

@@ -146,9 +146,12 @@ def test_exchange_between_positions_is_that_between_pixels(upsample, width):
             for b, w in enumerate(widths)
         )
         plain = Exchange(4, upsample, NormOptions(), jnp.float64)
-        variables = plain.init(jax.random.key(0), maps, False)
-        expected = plain.apply(variables, maps, False)
-        results = plain.apply(variables, tuple(map(pack, maps, pixels)), False)
+        variables = jax.jit(plain.init, static_argnums=2)(
+            jax.random.key(0), maps, False
+        )
+        apply = jax.jit(plain.apply, static_argnums=2)
+        expected = apply(variables, maps, False)
+        results = apply(variables, tuple(map(pack, maps, pixels)), False)
         assert tuple(map(pack_width_of, results)) == pixels
         for result, want in zip(results, expected, strict=True):
             np.testing.assert_allclose(unpack(result), want, atol=1e-12)
