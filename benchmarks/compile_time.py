@@ -123,7 +123,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _default_cases(options: argparse.Namespace) -> tuple[str, ...]:
     if not options.all:
         return DEFAULT_CASES
-    from benchmarks.jax_program import TRAINED_FAMILIES
+    from benchmarks.jax_program import TRAINING_TARGETS
     from hrnet_jax.registry import model_names
 
     cases = []
@@ -131,7 +131,7 @@ def _default_cases(options: argparse.Namespace) -> tuple[str, ...]:
         family = name.split("/")[0]
         size = _SIZES.get(family, _SIZE)
         cases.append(f"{name}:infer:1x{size}")
-        if family in TRAINED_FAMILIES:
+        if family in TRAINING_TARGETS:
             cases.append(f"{name}:train:2x{size}")
     return tuple(cases)
 
@@ -272,7 +272,7 @@ def _verdict(result: dict) -> str:
 
 def full_table(report: dict) -> str:
     """All cases, then targets and initialisation."""
-    from benchmarks.reports import table
+    from hrnet_jax.config.tables import markdown
 
     header = ("case", "start + import, s", "variables", "trace", "compile, cold")
     header += ("trace + cold", "trace + cached", "first step", "process, cached")
@@ -301,7 +301,7 @@ def full_table(report: dict) -> str:
             f"{line['case']}: initial variables {line['initial_variables_s']:.1f} s, "
             f"jit(model.init) {line['jit_model_init_s']:.1f} s"
         )
-    return "\n".join([table(header, rows), *notes])
+    return "\n".join([markdown(header, rows), *notes])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,6 @@ from hrnet_jax.training.step import make_train_step
 
 OPTIMIZER = OptimizerOptions(name="sgd", momentum=0.9, weight_decay=5e-4)
 LEARNING_RATE = 0.01
-
-HEATMAP_FAMILIES = ("landmarks", "pose")
-TRAINED_FAMILIES = ("segmentation", "classification", *HEATMAP_FAMILIES)
 
 
 @dataclasses.dataclass
@@ -121,24 +119,76 @@ class TrainProgram(Program):
         return scalars
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What a family of models learns here.
+
+    Attributes:
+        key: of the batch.
+        draw: (generator, (batch, height, width), model) -> random targets.
+        loss: (outputs, targets, model) -> mean loss.
+    """
+
+    key: str
+    draw: Callable[[np.random.Generator, tuple[int, int, int], Model], np.ndarray]
+    loss: Callable[[Any, jax.Array, Model], jax.Array]
+
+
+def _draw_labels(rng, shape, model) -> np.ndarray:
+    label = rng.integers(0, model.num_classes, shape).astype(np.uint8)
+    label[rng.random(shape) < 0.02] = 255
+    return label
+
+
+def _draw_heatmaps(rng, shape, model) -> np.ndarray:
+    batch, height, width = shape
+    cells = (batch, -(-height // 4), -(-width // 4))
+    return rng.random((*cells, model.num_points), np.float32)
+
+
+def _class_loss(outputs, targets, model) -> jax.Array:
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        outputs, targets.astype(jnp.int32)
+    )
+    return jnp.mean(losses)
+
+
+_HEATMAPS = Target(
+    "heatmaps",
+    _draw_heatmaps,
+    lambda outputs, targets, model: heatmap_mse(outputs, targets),
+)
+# Families whose train step is timed.
+TRAINING_TARGETS = {
+    "segmentation": Target(
+        "label",
+        _draw_labels,
+        lambda outputs, targets, model: segmentation_loss(
+            outputs, targets, LossOptions(), model.upsample
+        ),
+    ),
+    "classification": Target(
+        "class",
+        lambda rng, shape, model: rng.integers(0, model.num_classes, shape[0]),
+        _class_loss,
+    ),
+    "landmarks": _HEATMAPS,
+    "pose": _HEATMAPS,
+}
+
+
 def make_batch(case: Case, model: Model, seed: int = 0) -> dict[str, np.ndarray]:
     """Random normalised images and targets; one label in 50 is ignored.
 
     Targets are `class` int64 [B], `label` uint8 [B, H, W] or `heatmaps` float32
-    [B, h, w, K], as the family wants; the pyramid has none.
+    [B, h, w, K], see `TRAINING_TARGETS`; models that are not there have none.
     """
     rng = np.random.default_rng(seed)
     shape = (case.batch, case.height, case.width)
     batch = {"image": rng.standard_normal((*shape, 3), np.float32)}
-    if case.family == "classification":
-        return batch | {"class": rng.integers(0, model.num_classes, case.batch)}
-    if case.family in HEATMAP_FAMILIES:
-        cells = (case.batch, -(-case.height // 4), -(-case.width // 4))
-        return batch | {"heatmaps": rng.random((*cells, model.num_points), np.float32)}
-    if case.family == "segmentation":
-        label = rng.integers(0, model.num_classes, shape).astype(np.uint8)
-        label[rng.random(shape) < 0.02] = 255
-        return batch | {"label": label}
+    if case.family in TRAINING_TARGETS:
+        target = TRAINING_TARGETS[case.family]
+        batch[target.key] = target.draw(rng, shape, model)
     return batch
 
 
@@ -159,7 +209,7 @@ def make_program(
     """
     lanes = lanes_for(case.model, dtype)
     model = create_model(case.model, dtype=dtype, remat=remat, lanes=lanes)
-    if case.mode == "train" and (folded or case.family not in TRAINED_FAMILIES):
+    if case.mode == "train" and (folded or case.family not in TRAINING_TARGETS):
         what = "with folded norms" if folded else f"of family {case.family!r}"
         raise ValueError(f"{case}: a network {what} cannot be trained")
     # As `Predictor` and `train` do; here for both frameworks.
@@ -179,30 +229,20 @@ def make_program(
         ScheduleOptions(name="constant", learning_rate=LEARNING_RATE), num_steps=1000
     )
     optimizer = make_optimizer(OPTIMIZER, schedule)
-    loss = _loss(model, case.family)
+    loss = _loss(model, TRAINING_TARGETS[case.family])
     step = make_train_step(loss, optimizer, schedule, mesh, free_layout=True)
     state = jax.device_put(create_state(variables, optimizer), runtime.replicated(mesh))
     return TrainProgram(step, (state, jax.device_put(batch)), variables, batch, model)
 
 
-def _loss(model: Model, family: str) -> Callable:
-    """The family's loss in training mode, as `make_train_step` wants it."""
+def _loss(model: Model, target: Target) -> Callable:
+    """The loss in training mode, as `make_train_step` wants it."""
 
     def loss(variables, batch, rngs):
         outputs, state = model.apply(
             variables, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs
         )
-        if family == "segmentation":
-            value = segmentation_loss(
-                outputs, batch["label"], LossOptions(), model.upsample
-            )
-        elif family in HEATMAP_FAMILIES:
-            value = heatmap_mse(outputs, batch["heatmaps"])
-        else:
-            losses = optax.softmax_cross_entropy_with_integer_labels(
-                outputs, batch["class"].astype(jnp.int32)
-            )
-            value = jnp.mean(losses)
+        value = target.loss(outputs, batch[target.key], model)
         return value, (state["batch_stats"], {})
 
     return loss

@@ -24,8 +24,8 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.point_sets import POINT_SETS
 from hrnet_jax.experiment.sections import OptimizerOptions, ScheduleOptions
 from hrnet_jax.keypoints.decoding import METHODS, decode
+from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.losses import LossOptions
-from hrnet_jax.keypoints.task import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.registry import create_model

@@ -20,9 +20,10 @@ if __name__ == "__main__":
 import argparse
 
 from benchmarks.jax_program import Program, make_program
-from benchmarks.reports import FOLDER, provenance, table, write_report
+from benchmarks.reports import FOLDER, provenance, write_report
 from benchmarks.throughput import memory
 from benchmarks.timing import Case, alternate, parse_case, seconds, summary
+from hrnet_jax.config.tables import markdown
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.models.rematerialisation import POLICIES, remat_policy
 
@@ -151,7 +152,7 @@ def case_table(result: dict) -> str:
         if has_whole:
             row.append(f"{figures['whole_program_bytes'] / 1e6:.0f}")
         rows.append(row)
-    return table(header, rows)
+    return markdown(header, rows)
 
 
 def draw(report: dict, path: str) -> None:

@@ -82,24 +82,3 @@ def read_report(path: str | os.PathLike) -> dict:
     if not isinstance(report, dict) or "command" not in report:
         raise ConfigError(f"{path} is not a report of these benchmarks")
     return report
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns line up, so that it reads in a terminal too.
-
-    The first column is set left, all others right.
-    """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * (width - 1) + ":" if index else "-" * width
-        for index, width in enumerate(widths)
-    ]
-    return "\n".join([line(header), line(rule), *map(line, rows)])

@@ -18,7 +18,8 @@ if __name__ == "__main__":
 
 import argparse
 
-from benchmarks.reports import FOLDER, ROOT, read_report, table
+from benchmarks.reports import FOLDER, ROOT, read_report
+from hrnet_jax.config.tables import markdown
 from hrnet_jax.errors import ConfigError, HRNetError
 
 BEGIN = "<!-- results: compare_torch -->"
@@ -108,7 +109,7 @@ def _section(report: dict) -> str:
         "memory, MB: ours",
         "PyTorch",
     )
-    return "\n\n".join([describe(report), table(header, rows), *_failures(report)])
+    return "\n\n".join([describe(report), markdown(header, rows), *_failures(report)])
 
 
 def _failures(report: dict) -> list[str]:
@@ -173,7 +174,7 @@ def full_table(report: dict) -> str:
     rows = []
     for result in report["cases"]:
         rows += _rows(result)
-    return "\n\n".join([table(header, rows), *_failures(report)])
+    return "\n\n".join([markdown(header, rows), *_failures(report)])
 
 
 def _rows(result: dict) -> list[list[str]]:

@@ -30,9 +30,10 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.jax_program import LEARNING_RATE, OPTIMIZER
-from benchmarks.reports import provenance, table, write_report
+from benchmarks.reports import provenance, write_report
 from benchmarks.timing import Case, parse_case
 from hrnet_jax import runtime
+from hrnet_jax.config.tables import markdown
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import HRNetError
@@ -212,7 +213,7 @@ def case_table(result: dict) -> str:
         "other exchange",
         "compilation",
     ]
-    return table(header, rows)
+    return markdown(header, rows)
 
 
 def _megabytes(count: int) -> str:

@@ -1,62 +1,126 @@
-"""Models and tasks by name."""
+"""Tasks and models by name.
 
+    registry.register(SPEC)   # a task of another folder, in this process
+
+A package that is installed offers its tasks to every script by an entry point:
+
+    [project.entry-points."hrnet_jax.tasks"]
+    brightness = "my_package.brightness:SPEC"
+"""
+
+import functools
+import importlib
+import importlib.metadata
 from typing import Any
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
-from hrnet_jax.classification.model import ClassificationHRNet
-from hrnet_jax.classification.task import ClassificationTask
-from hrnet_jax.detection.model import PyramidHRNet
-from hrnet_jax.detection.task import PyramidTask
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
-from hrnet_jax.keypoints.task import HeatmapTask, LandmarkTask
 from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.hrnet import HRNet
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.models.variants import VARIANTS, get_variant
-from hrnet_jax.segmentation.model import SegmentationHRNet, SegmentationOCR
-from hrnet_jax.segmentation.task import SegmentationTask
+from hrnet_jax.tasks.protocol import Predicts
+from hrnet_jax.tasks.spec import TaskSpec
 
-# Family -> what follows the variant in a name -> model.
-FAMILIES: dict[str, dict[str, type[Model]]] = {
-    "classification": {"": ClassificationHRNet},
-    "features": {"": HRNet},
-    "landmarks": {"": LandmarkHRNet},
-    "pose": {"": PoseHRNet},
-    "pyramid": {"": PyramidHRNet},
-    "segmentation": {"": SegmentationHRNet, "_ocr": SegmentationOCR},
+# Task -> its spec, imported when first asked for.
+_PLACES = {
+    "classification": "hrnet_jax.classification:SPEC",
+    "features": "hrnet_jax.tasks.features:SPEC",
+    "landmarks": "hrnet_jax.keypoints:LANDMARKS",
+    "pose": "hrnet_jax.keypoints:POSE",
+    "pyramid": "hrnet_jax.detection:PYRAMID",
+    "segmentation": "hrnet_jax.segmentation:SPEC",
 }
+_ENTRY_POINTS = "hrnet_jax.tasks"
 
-TASKS = {
-    "classification": ClassificationTask,
-    "landmarks": LandmarkTask,
-    "pose": HeatmapTask,
-    "pyramid": PyramidTask,
-    "segmentation": SegmentationTask,
-}
+_registered: dict[str, TaskSpec] = {}
 
 
-def get_task(name: str) -> type:
-    """The class of a task, which carries its option classes.
+def register(spec: TaskSpec) -> None:
+    """Adds a task of another package, for this process.
+
+    Raises:
+        ConfigError: if another task has the name.
+    """
+    if spec.name in _PLACES or _registered.get(spec.name, spec) != spec:
+        raise ConfigError(f"there is a task {spec.name!r} already; choose another name")
+    _registered[spec.name] = spec
+
+
+def family_names() -> list[str]:
+    """First parts of model names: of this package, entry points and `register`."""
+    return sorted({*_PLACES, *_installed(), *_registered})
+
+
+def task_names(*, trainable: bool = False) -> list[str]:
+    """Every task, or those that can be trained."""
+    specs = map(get_spec, family_names())
+    return [spec.name for spec in specs if spec.task and spec.trainable >= trainable]
+
+
+def get_spec(name: str) -> TaskSpec:
+    """What is known of a task.
+
+    Args:
+        name: of the task, or of one of its models (`segmentation/w18`).
 
     Raises:
         ConfigError: for an unknown task.
     """
-    if name not in TASKS:
-        raise ConfigError(f"unknown task {name!r}; expected one of {', '.join(TASKS)}")
-    return TASKS[name]
+    name = name.partition("/")[0]
+    if name in _registered:
+        return _registered[name]
+    place = _PLACES.get(name) or _installed().get(name)
+    if place is None:
+        raise _unknown_task(name)
+    return _load(name, place)
+
+
+def get_task(name: str) -> type[Predicts]:
+    """The class of a task, which carries its option classes.
+
+    Raises:
+        ConfigError: for an unknown task; models without a task are none.
+    """
+    spec = get_spec(name)
+    if spec.task is None:
+        raise _unknown_task(name)
+    return spec.task
+
+
+def _unknown_task(name: str) -> ConfigError:
+    return ConfigError(
+        f"unknown task {name!r}; expected one of {', '.join(task_names())}"
+    )
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Tasks of installed packages -> place."""
+    found = importlib.metadata.entry_points(group=_ENTRY_POINTS)
+    return {entry.name: entry.value for entry in found}
+
+
+@functools.cache
+def _load(name: str, place: str) -> TaskSpec:
+    module, _, attribute = place.partition(":")
+    spec = getattr(importlib.import_module(module), attribute)
+    if spec.name != name:
+        raise ConfigError(
+            f"{place} is listed as the task {name!r}, but calls itself {spec.name!r}"
+        )
+    return spec
 
 
 def model_names() -> list[str]:
     """Every name that `create_model` takes."""
     return [
-        f"{family}/{variant}{suffix}"
-        for family, suffixes in FAMILIES.items()
-        for suffix in suffixes
+        f"{task}/{variant}{suffix}"
+        for task in family_names()
+        for suffix in get_spec(task).models
         for variant in VARIANTS
     ]
 
@@ -84,15 +148,15 @@ def create_model(
         ConfigError: for an unknown name, option or dtype, or a representation
             that the family does not have.
     """
-    family, variant = _find(name)
+    cls, variant = _find(name)
     if align_corners is not None:
         if "upsample" in options:
             raise ConfigError("give either 'align_corners' or 'upsample', not both")
         options["upsample"] = "align_corners" if align_corners else "bilinear"
-    _check_options(name, family, options)
+    _check_options(name, cls, options)
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
-    return family.create(variant, norm=norm, dtype=_compute_type(dtype), **options)
+    return cls.create(variant, norm=norm, dtype=_compute_type(dtype), **options)
 
 
 def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
@@ -110,21 +174,31 @@ def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
     return runtime.lanes(channels, _compute_type(dtype), mesh)
 
 
+def model_class(name: str) -> type[Model]:
+    """The class of a model.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    return _find(name)[0]
+
+
 def _find(name: str) -> tuple[type[Model], str]:
     """The model class behind a name, and the variant."""
-    family, _, rest = name.partition("/")
+    task, _, rest = name.partition("/")
+    models = get_spec(task).models if task in family_names() else {}
     # Longest first: an empty suffix ends every name.
-    for suffix in sorted(FAMILIES.get(family, {}), key=len, reverse=True):
+    for suffix in sorted(models, key=len, reverse=True):
         variant = rest.removesuffix(suffix) if suffix else rest
         if rest.endswith(suffix) and variant in VARIANTS:
-            return FAMILIES[family][suffix], variant
+            return models[suffix], variant
     raise ConfigError(
         f"unknown model {name!r}; expected one of {', '.join(model_names())}"
     )
 
 
-def _check_options(name: str, family: type[Model], options: dict[str, Any]) -> None:
-    known = set(family.option_names())
+def _check_options(name: str, cls: type[Model], options: dict[str, Any]) -> None:
+    known = set(cls.option_names())
     unknown = sorted(set(options) - known)
     if unknown:
         raise ConfigError(
@@ -132,15 +206,17 @@ def _check_options(name: str, family: type[Model], options: dict[str, Any]) -> N
             f"expected one of {', '.join(sorted(known | {'align_corners'}))}"
         )
     wanted = options.get("representation")
-    if wanted is not None and wanted not in family.representations:
+    if wanted is not None and wanted not in cls.representations:
         having = [
             other
-            for other, classes in FAMILIES.items()
-            if any(wanted in kind.representations for kind in classes.values())
+            for other in family_names()
+            if any(
+                wanted in one.representations for one in get_spec(other).models.values()
+            )
         ]
         raise ConfigError(
             f"model {name!r} has no representation {wanted!r}; expected one of "
-            f"{', '.join(family.representations)}"
+            f"{', '.join(cls.representations)}"
             + (f" ({wanted} exists in {', '.join(having)})" if having else "")
         )
     upsample = options.get("upsample", "bilinear")

@@ -13,8 +13,8 @@ The model is recognised from the names and shapes of the tensors: official
 repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, HRNet-FCOS,
 HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
 its name, or from the options below; further attributes of the model are set by
---config.model.options.stride=2, or --set stride=2 for short. Nothing in a .pth file is ever executed; a file
-that needs that is refused.
+--config.model.options.KEY=VALUE, for example --config.model.options.stride=2. Nothing
+in a .pth file is ever executed; a file that needs that is refused.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from hrnet_jax.config import assignments, command_line
+from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,11 +105,7 @@ def list_files(text: str) -> str:
         for record in found
     ]
     head = ("file", "model", "outputs", "upsampling", "licence", "published", "source")
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
+    lines = columns([head, *rows])
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 

@@ -17,6 +17,7 @@ import pathlib
 import sys
 
 from hrnet_jax.config import command_line
+from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
@@ -122,24 +123,24 @@ def score_run(
         step: `best`, `latest` or a number.
         splits: names; where all are empty, the test split.
         changes: of the run's configuration, `key=value`.
-        faces: whether the error of each face is wanted.
+        faces: whether the error of each face is wanted, where the task reports it.
 
     Returns:
         Split -> scores.
     """
     from hrnet_jax.config.assignments import with_overrides
     from hrnet_jax.experiment.defaults import with_defaults
+    from hrnet_jax.registry import get_spec
     from hrnet_jax.training.evaluate import evaluators_of_run
 
     config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
-    evaluators = evaluators_of_run(
-        with_overrides(config, changes), workdir, step, [*filter(None, splits)]
-    )
+    config = with_overrides(config, changes)
+    faces = faces and "errors" in get_spec(config["task"]).reports
+    evaluators = evaluators_of_run(config, workdir, step, [*filter(None, splits)])
     scores = {}
     for split, evaluator in evaluators.items():
         scores[split] = Scores(evaluator.compute())
-        # Only landmark tasks know an error for each face.
-        if faces and hasattr(evaluator, "errors"):
+        if faces:
             scores[split] = dataclasses.replace(
                 scores[split], errors=evaluator.errors(), normalizer=evaluator.default
             )
@@ -178,19 +179,10 @@ def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
 
 def print_metrics(metrics: dict[str, dict[str, float]]) -> None:
     """One metric a line; of several splits, one column each below its name."""
-    names = list(next(iter(metrics.values())))
-    left = max(24, *(len(name) for name in names))
-    widths = {split: max(10, len(split)) for split in metrics}
-    if len(metrics) > 1:
-        heads = (f"{split:>{width}}" for split, width in widths.items())
-        sys.stdout.write(f"{'':{left}} {' '.join(heads)}\n")
-    else:
-        widths = dict.fromkeys(metrics, 0)
-    for name in names:
-        cells = (
-            f"{metrics[split][name]:{width}.4f}" for split, width in widths.items()
-        )
-        sys.stdout.write(f"{name:{left}} {' '.join(cells)}\n")
+    rows = [["", *metrics]] if len(metrics) > 1 else []
+    for name in next(iter(metrics.values())):
+        rows.append([name, *(f"{values[name]:.4f}" for values in metrics.values())])
+    sys.stdout.writelines(f"{line}\n" for line in columns(rows, "lr"))
 
 
 def write_errors(
@@ -201,9 +193,14 @@ def write_errors(
     Raises:
         ConfigError: if the task has none.
     """
+    from hrnet_jax.registry import get_spec, task_names
+
     faces = {split: score.errors for split, score in scores.items()}
     if None in faces.values():
-        raise ConfigError("--errors and --ced are for landmarks; this task has neither")
+        able = [name for name in task_names() if "errors" in get_spec(name).reports]
+        raise ConfigError(
+            f"--errors and --ced are for {', '.join(able)}; this task has neither"
+        )
     normalizer = next(iter(scores.values())).normalizer
     if errors:
         sorted_faces = {

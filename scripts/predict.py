@@ -102,12 +102,7 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
 def predict_images(arguments: argparse.Namespace) -> list[str]:
     """Predicts for --images; returns what to print."""
     from hrnet_jax.inference.boxes import read_boxes
-    from hrnet_jax.inference.folder import (
-        SUMMARY_FILE,
-        find_images,
-        looks_for_faces,
-        predict_files,
-    )
+    from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
 
     if arguments.max_frames is not None:
         raise ConfigError("--max_frames goes with --video, not with --images")
@@ -118,7 +113,7 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
     where = f"see {arguments.out}/{SUMMARY_FILE}"
     if not run.task.takes_boxes:
         return [f"{len(images)} images labelled, {where}"]
-    one, many = ("face", "faces") if looks_for_faces(run) else ("person", "persons")
+    one, many = run.task.in_boxes
     nothing = f"no {one} found" if boxes is None else "no boxes given"
     lines = [
         f"{entry['image']}: {nothing}"

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pytest
 
-from hrnet_jax.config.options import read_options
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import read_config
@@ -144,11 +143,9 @@ def test_the_whole_configuration_is_read(name):
     options = read_config(config)
     assert read_config(to_json(config)).model == options.model
     task = get_task(options.task)
-    read_options(task.Loss, options.loss, "loss")
-    read_options(task.Inference, options.eval.inference, "eval.inference")
-    read_options(
-        task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
-    )
+    assert isinstance(options.loss, task.Loss)
+    assert isinstance(options.eval.inference, task.Inference)
+    assert isinstance(options.dataset.augmentation, task.Augmentation)
     outputs = "num_points" if options.task == "landmarks" else "num_classes"
     create_model(options.model.name, **{outputs: 2})
     assert options.num_steps > 0 or options.num_epochs > 0

@@ -4,8 +4,8 @@ Counted as XLA's own cost analysis does: two per multiply-add of convolutions an
 matrix products (those that meet padding or the zeros of a dilated input left
 out), one per element and elementwise operation or reduced value. Transcendental
 functions (exp, rsqrt, ...) are not FLOPs there and not here. Bytes of a kernel
-are those of its operands and results; what stays in a cache on the way from one
-kernel to the next is counted like what goes to memory.
+are those of its operands and results; values that stay in a cache between two
+kernels count like those in memory.
 """
 
 import math
@@ -39,7 +39,7 @@ _MOVEMENTS = _words(
     """
 )
 
-# Hand on what is there already, or was counted at the start of the transfer.
+# Hand on existing values, or were counted at the start of the transfer.
 _FREE = _words(
     """
     after-all bitcast constant copy-done get-tuple-element optimization-barrier
@@ -56,7 +56,7 @@ _LIBRARY_PRODUCT = re.compile(
 )
 
 
-# Of TPUs: names slices that lie side by side as one array.
+# Of TPUs: names adjacent slices as one array.
 _NAMING = 'custom_call_target="ConcatBitcast"'
 
 

@@ -1,4 +1,4 @@
-"""The picture of several profiles: bars by kind, and where stages lie on the roof."""
+"""The picture of several profiles: bars by kind, and where stages are below the roof."""
 
 import os
 import pathlib
@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.profiling.attribution import BODY, KINDS
 from hrnet_jax.errors import ConfigError
 
-# Work of the network in colours that lie apart, what surrounds it in greys.
+# Work of the network in distinct colours, everything around it in greys.
 _COLORS = {
     "convolution": "#1f5f8b",
     "norm": "#f2a541",
@@ -132,7 +132,7 @@ def _draw_roofline(axes, results: list[dict], machine: dict) -> None:
     x = np.geomspace(min(ends) / 2, max(ends) * 3, 200)
     axes.plot(x, np.minimum(peak, x * bandwidth) / 1e9, color="black", linewidth=1.2)
     axes.set(xscale="log", yscale="log")
-    if len(results) <= 2:  # More would lie on each other.
+    if len(results) <= 2:  # More would cover each other.
         _name_stages(axes, points)
     _name_roof(axes, x, peak, bandwidth)
     axes.set_xlabel("FLOP per byte that kernels read and write", fontsize=8)

@@ -1,6 +1,6 @@
 """Profiles as aligned tables for the terminal."""
 
-from collections.abc import Sequence
+from hrnet_jax.config.tables import columns
 
 _HEADER = (
     *("", "ms", "%", "kernels", "GFLOP", "GB", "FLOP/B", "GFLOP/s", "GB/s"),
@@ -16,7 +16,7 @@ _COMPILE_HEADER = (
 
 
 def machine_lines(machine: dict) -> str:
-    """What the roof was measured with."""
+    """Peaks of the machine, by probe."""
     lines = [
         f"{kind}: "
         + ", ".join(f"{name} {value / 1e9:.1f} {unit}" for name, value in rates.items())
@@ -33,12 +33,12 @@ def case_lines(result: dict) -> str:
     """Everything the terminal shows of one case."""
     total = result["total"]["seconds"]
     stages, kinds = (
-        aligned((name, *_HEADER[1:]), _work_rows(result[key], total))
+        _table((name, *_HEADER[1:]), _work_rows(result[key], total))
         for name, key in (("stage", "stages"), ("kind", "kinds"))
     )
     parts = [_summary(result), stages, kinds, _slowest(result, total)]
     if len(result["compile_by_program"]) > 1:
-        parts.append(aligned(_COMPILE_HEADER, _compile_rows(result)))
+        parts.append(_table(_COMPILE_HEADER, _compile_rows(result)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -48,14 +48,14 @@ def _summary(result: dict) -> str:
     folded = ", norms folded" if result["folded"] else ""
     calls, traced = len(result["calls_s"]), result["traced_calls"]
     flops = _difference(total["flops"], result["xla"]["flops"])
-    moved = _difference(total["bytes"], result["xla"]["bytes"])
+    accessed = _difference(total["bytes"], result["xla"]["bytes"])
     lines = [
         f"{result['case']} {result['dtype']}{folded}, {how if pieces > 1 else 'one program'}",
         f"  {_ms(result['median_s'])} ms a call, median of {calls}; "
         + f"{_ms(result['traced_s'])} ms under the profiler, "
         + f"fastest of {traced}: the times below",
         f"  {total['kernels']:.0f} kernels, {_giga(total['flops'])} GFLOP ({flops} "
-        + f"than XLA counts), {_giga(total['bytes'])} GB ({moved}), "
+        + f"than XLA counts), {_giga(total['bytes'])} GB ({accessed}), "
         + f"{result['memory_bytes'] / 1e6:.0f} MB of memory",
         f"  bytes to the device in {_ms(result['feeding_s'])} ms, before the call",
     ]
@@ -108,7 +108,7 @@ def _slowest(result: dict, total: float) -> str:
         )
         for row in result["slowest"]
     ]
-    return aligned(_SLOW_HEADER, rows, text_columns=3)
+    return _table(_SLOW_HEADER, rows, "lllr")
 
 
 def _compile_rows(result: dict) -> list[tuple[str, ...]]:
@@ -132,18 +132,10 @@ def _range(stages: list[str]) -> str:
     return ", ".join(stages) or "constants"
 
 
-def aligned(
-    header: Sequence[str], rows: list[tuple[str, ...]], text_columns: int = 1
+def _table(
+    header: tuple[str, ...], rows: list[tuple[str, ...]], align: str = "lr"
 ) -> str:
-    """Rows below a header; the first columns to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if index < text_columns else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (tuple(header), *rows)
-    )
+    return "\n".join(columns([header, *rows], align))
 
 
 def _ms(seconds: float) -> str:

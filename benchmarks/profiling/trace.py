@@ -148,7 +148,7 @@ def shares(
     one at which none runs is waiting. So shares and waiting add up to the span.
 
     Args:
-        executions: of which what lies outside of the span is cut off.
+        executions: cut off at the ends of the span.
         start: of the span, nanoseconds.
         end: of the span.
 

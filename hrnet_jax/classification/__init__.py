@@ -1,0 +1,21 @@
+"""Image classification: what an image shows."""
+
+from hrnet_jax.classification.model import ClassificationHRNet
+from hrnet_jax.classification.task import ClassificationTask
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.tasks.spec import OutputNames, TaskSpec
+
+
+def info_of_classes(name: str, outputs: OutputNames) -> DatasetInfo:
+    """A data set whose images have these classes."""
+    return DatasetInfo(name, 0, (), (), image_class_names=outputs.names)
+
+
+SPEC = TaskSpec(
+    name="classification",
+    models={"": ClassificationHRNet},
+    task=ClassificationTask,
+    default_size=(224, 224),
+    num_outputs="num_classes",
+    info_of_outputs=info_of_classes,
+)

@@ -51,10 +51,7 @@ class ClassificationTask(WholeImage):
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = NoOptions
-    Loss = NoOptions
     Inference = InferenceOptions
-    pixel_maps = ()
 
     def __init__(
         self,

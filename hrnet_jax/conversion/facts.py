@@ -8,11 +8,12 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import Normalization
-from hrnet_jax.models.resize import BY_FACTOR
 from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
 from hrnet_jax.pretrained.known import KnownFile
+from hrnet_jax.pretrained.names import Scheme, find_scheme
 from hrnet_jax.pretrained.recognition import Recognized, recognize, scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.registry import model_class
 
 # The caffe means of HRNet-FCOS, on the scale of 0 to 1; images keep OpenCV's order.
 _CAFFE = Normalization(
@@ -98,7 +99,7 @@ def gather_facts(
     is_fcos = scheme.convention == "fcos" or any(_FCOS_LAYER in name for name in names)
     if is_fcos and options.get("levels") == 5:
         options["stride"] = 2
-    assumed = _upsampling(options, scheme.convention, model, record, stated)
+    assumed = _upsampling(options, scheme, model, record, stated)
     options |= stated.options
     return Facts(
         model=model,
@@ -146,7 +147,7 @@ def _recognize(
 
 def _upsampling(
     options: dict[str, Any],
-    convention: str,
+    scheme: Scheme,
     model: str,
     record: KnownFile | None,
     stated: Stated,
@@ -158,23 +159,14 @@ def _upsampling(
     if record and record.model == model:
         options["upsample"] = record.upsample
         return []
-    family = model.split("/")[0]
-    if convention == "mmseg" or (
-        convention.startswith("mmpose") and family == "landmarks"
-    ):
-        options["upsample"] = BY_FACTOR
+    # The names may be those of another head, or of none.
+    published = find_scheme(model_class(model).output_kind, scheme.convention) or scheme
+    if not published.upsample:
         return []
-    if convention != "official" or not model.startswith("segmentation"):
+    options["upsample"] = published.upsample
+    if not published.upsample_reason:
         return []
-    aligned = model.endswith("_ocr")
-    options["upsample"] = "align_corners" if aligned else "bilinear"
-    return [
-        f"upsample={options['upsample']}, as most {model.split('/')[0]} files of this "
-        "kind; ADE20K and COCO-Stuff were trained with aligned corners, "
-        "other data without (--upsample)"
-        if not aligned
-        else "upsample=align_corners, as all released OCR files (--upsample)"
-    ]
+    return [f"upsample={published.upsample}, {published.upsample_reason}"]
 
 
 def _normalization(

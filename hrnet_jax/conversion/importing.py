@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.conversion.facts import Facts, gather_facts
-from hrnet_jax.conversion.labels import known_labels, label_info, num_outputs
+from hrnet_jax.conversion.labels import known_labels, label_info
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, WeightsError
 from hrnet_jax.experiment.defaults import default_config
@@ -25,7 +25,7 @@ from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.registry import create_model
+from hrnet_jax.registry import create_model, get_spec
 from hrnet_jax.workdir.files import write_json
 
 
@@ -168,22 +168,22 @@ def _save(
     labels: str,
 ) -> None:
     """Writes the work directory, the record beside the checkpoint."""
-    family = facts.model.split("/")[0]
-    record = facts.record
-    count = num_outputs(vars(model))
+    spec, record = get_spec(facts.model), facts.record
+    count = spec.count_outputs(vars(model))
     if not labels and record and record.model == facts.model:
         labels = known_labels(record.data, count)
-    info = label_info(family, labels, count)
-    config = default_config(family)
+    info = label_info(spec, labels, count)
+    config = default_config(spec.name)
     with config.unlocked():
         config.model.name = facts.model
         config.model.norm_momentum = facts.momentum
         config.model.norm_epsilon = facts.epsilon
         config.model.upsample = model.upsample
         config.model.normalization = dataclasses.asdict(facts.normalization)
-        fixed = ("num_classes", "num_points", "upsample")
-        if record and family in ("landmarks", "pose"):
-            config.dataset.augmentation.crop_size = tuple(record.input_size)
+        fixed = (spec.num_outputs, "upsample")
+        if record and spec.task.takes_boxes and spec.size_option:
+            size = tuple(record.input_size)
+            config.dataset.augmentation[spec.size_option] = size
         config.model.options = {
             key: value for key, value in facts.options.items() if key not in fixed
         }

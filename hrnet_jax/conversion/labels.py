@@ -1,10 +1,7 @@
 """Names and colours of what converted weights put out."""
 
-import dataclasses
 import importlib
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
 from hrnet_jax.conversion.output_names import LABEL_NAMES, POINT_LINES, flip_pairs
 from hrnet_jax.data.info import DatasetInfo
@@ -12,7 +9,7 @@ from hrnet_jax.data.points.custom import pairs_by_side
 from hrnet_jax.data.points.point_sets import AFLW, COFW, W300, WFLW, PointSet
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import DataError
-from hrnet_jax.segmentation.drawing import default_palette
+from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
 # Data sets of faces, by the names that records of released files use.
 FACES = {"300w": W300, "300wlp": W300, "aflw": AFLW, "cofw": COFW, "wflw": WFLW}
@@ -20,14 +17,12 @@ FACES["w300"] = W300  # as the data set is called here
 # Annotations that count pixels from one.
 _FROM_ONE = (W300, COFW)
 
-_PLURALS = {"class": "classes", "point": "points"}
 
-
-def label_info(family: str, labels: str, count: int) -> DatasetInfo:
-    """What `count` outputs of a model of this family mean.
+def label_info(spec: TaskSpec, labels: str, count: int) -> DatasetInfo:
+    """What `count` outputs of a model of a task mean.
 
     Args:
-        family: `segmentation`, `classification`, `landmarks`, `pose` or `pyramid`.
+        spec: of the task.
         labels: a data set whose classes or points have names here, a text file with
             one name a line, or nothing for numbers.
         count: how many outputs the weights have.
@@ -35,30 +30,15 @@ def label_info(family: str, labels: str, count: int) -> DatasetInfo:
     Raises:
         DataError: if the names are not as many.
     """
-    name = pathlib.Path(labels).stem or family
-    if family == "pyramid":
-        return DatasetInfo(name, 0, (), ())
-    is_points = family in ("landmarks", "pose")
-    if is_points and labels in FACES:
-        return _face_info(name, FACES[labels], count)
-    names = _names(labels, "point" if is_points else "class", count)
-    # Only own names are left to tell; data sets with names here are listed whole.
-    own = labels not in LABEL_NAMES
-    pairs = pairs_by_side(names) if own else flip_pairs(labels)
-    if is_points:
-        empty = DatasetInfo(name, 0, (), ())
-        return dataclasses.replace(
-            empty,
-            point_names=names,
-            point_flip_pairs=pairs,
-            point_lines=POINT_LINES.get(labels, ()),
-        )
-    if family == "classification":
-        return DatasetInfo(name, 0, (), (), image_class_names=names)
-    palette = tuple(default_palette(count))
-    if labels in SOURCES:
-        palette = _palette(_class_table(labels))
-    return DatasetInfo(name, count, names, palette, flip_pairs=pairs)
+    name = pathlib.Path(labels).stem or spec.name
+    if not labels or not spec.num_outputs:
+        return spec.numbered_info(name, count)
+    if spec.output == "point" and labels in FACES:
+        outputs = _point_outputs(FACES[labels])
+    else:
+        outputs = _outputs(labels, spec.output)
+    _check_count(labels, spec.output, outputs.names, count)
+    return spec.info_of_outputs(name, outputs)
 
 
 def known_labels(data: str, count: int) -> str:
@@ -72,53 +52,46 @@ def known_labels(data: str, count: int) -> str:
     return data if len(names) == count else ""
 
 
-def _face_info(name: str, points: PointSet, count: int) -> DatasetInfo:
-    """A description of a set of facial landmarks."""
-    _check_count(name, "point", points.names, count)
-    return DatasetInfo(
-        name,
-        0,
-        (),
-        (),
-        point_names=points.names,
-        point_origin=float(points in _FROM_ONE),
-        point_flip_pairs=points.flip_pairs,
-        point_lines=points.lines,
-        normalizers=points.normalizers,
-        default_normalizer=points.default_normalizer,
-        tight_boxes=points is not AFLW,
+def _point_outputs(points: PointSet) -> OutputNames:
+    """A set of facial landmarks, with what its annotations tell as well."""
+    facts = {
+        "point_origin": float(points in _FROM_ONE),
+        "normalizers": points.normalizers,
+        "default_normalizer": points.default_normalizer,
+        "tight_boxes": points is not AFLW,
+    }
+    return OutputNames(
+        points.names, flip_pairs=points.flip_pairs, lines=points.lines, facts=facts
     )
 
 
-def num_outputs(options: Mapping[str, Any]) -> int:
-    """Classes or points among the options of a model; 0 where it has neither."""
-    return options.get("num_classes", options.get("num_points", 0))
-
-
-def _names(labels: str, what: str, count: int) -> tuple[str, ...]:
-    if not labels:
-        return tuple(f"{what} {index}" for index in range(count))
+def _outputs(labels: str, what: str) -> OutputNames:
+    """The outputs that a data set or a text file names."""
     path = pathlib.Path(labels)
     if labels in LABEL_NAMES:
-        names = LABEL_NAMES[labels]
-    elif labels in SOURCES:
-        names = tuple(_class_table(labels))
-    elif path.is_file():
+        lines = POINT_LINES.get(labels, ())
+        return OutputNames(
+            LABEL_NAMES[labels], flip_pairs=flip_pairs(labels), lines=lines
+        )
+    if labels in SOURCES:
+        table = _class_table(labels)
+        pairs = pairs_by_side(tuple(table))
+        return OutputNames(tuple(table), palette=_palette(table), flip_pairs=pairs)
+    if path.is_file():
         lines = path.read_text().splitlines()
         names = tuple(line.strip() for line in lines if line.strip())
-    else:
-        raise DataError(
-            f"{labels}: neither a file of {what} names nor one of the data sets "
-            f"{', '.join(sorted({*SOURCES, *LABEL_NAMES, *FACES}))}"
-        )
-    _check_count(labels, what, names, count)
-    return names
+        return OutputNames(names, flip_pairs=pairs_by_side(names))
+    raise DataError(
+        f"{labels}: neither a file of {what} names nor one of the data sets "
+        f"{', '.join(sorted({*SOURCES, *LABEL_NAMES, *FACES}))}"
+    )
 
 
 def _check_count(labels: str, what: str, names: tuple[str, ...], count: int) -> None:
     if len(names) != count:
+        plural = what + ("es" if what.endswith("s") else "s")
         raise DataError(
-            f"{labels} names {len(names)} {_PLURALS[what]}, the weights have {count}"
+            f"{labels} names {len(names)} {plural}, the weights have {count}"
         )
 
 

@@ -120,8 +120,8 @@ def kept_for_training(program: Program) -> int:
     """Bytes of activations that the forward pass keeps for the backward pass.
 
     These are what convolutions and products read (for the gradients of kernels;
-    products with constants need none), what batch norms read, and what ReLUs put
-    out, each once: what PyTorch keeps, too. Vectors, softmaxes and masks are left
+    products with constants need none), what batch norms read, and outputs of ReLUs,
+    each once: what PyTorch keeps, too. Vectors, softmaxes and masks are left
     out.
 
     Args:

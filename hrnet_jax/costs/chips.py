@@ -10,7 +10,7 @@ GIBI = 2**30
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """What is published of one kind of chip; all rates are peaks.
+    """Published figures of one kind of chip; all rates are peaks.
 
     Attributes:
         name: as topologies call it.

@@ -1,5 +1,6 @@
 """A prepared data set in a few lines of text."""
 
+from hrnet_jax.config.tables import columns
 from hrnet_jax.data.info import DatasetInfo, median_frequency_weights
 
 _BAR_WIDTH = 24
@@ -30,12 +31,8 @@ def _contents(info: DatasetInfo) -> str:
 
 
 def _split_lines(info: DatasetInfo) -> list[str]:
-    width = max(8, *(len(split) for split in info.counts))
     last = "ignored" if info.num_classes else "part of" if info.subsets else ""
-    header = (
-        f"{'split':<{width}} {'images':>8}  {'size (width x height)':<24} {last:>8}"
-    )
-    lines = [header.rstrip()]
+    rows = [("split", "images", "size (width x height)", last)]
     for split, count in info.counts.items():
         (low_h, low_w), (high_h, high_w) = info.min_size[split], info.max_size[split]
         size = f"{low_w}x{low_h}"
@@ -46,9 +43,8 @@ def _split_lines(info: DatasetInfo) -> list[str]:
             note = " + ".join(info.subsets[split])
         elif info.num_classes:
             note = _ignored_share(info, split)
-        line = f"{split:<{width}} {count:>8}  {size:<24} {note:>8}"
-        lines.append(line.rstrip())
-    return lines
+        rows.append((split, str(count), size, note))
+    return columns(rows, "lrlr" if info.num_classes else "lrl")
 
 
 def _ignored_share(info: DatasetInfo, split: str) -> str:
@@ -63,18 +59,19 @@ def _class_lines(info: DatasetInfo, train: str) -> list[str]:
         split: [100 * pixels / max(1, sum(histogram)) for pixels in histogram]
         for split, histogram in info.label_histogram.items()
     }
-    width = max(12, *(len(name) for name in info.class_names))
-    header = "".join(f" {split + ' %':>9}" for split in shares)
-    lines = [f"{'':>3} {'class':<{width}}{header}  {'':<{_BAR_WIDTH}} {'weight':>9}"]
+    rows = [("", "class", *(f"{split} %" for split in shares), "", "weight")]
     longest = max(shares[train])
     for label, name in enumerate(info.class_names):
-        columns = "".join(f" {share[label]:>9.3f}" for share in shares.values())
-        bar = "#" * round(_BAR_WIDTH * shares[train][label] / longest)
-        lines.append(
-            f"{label:>3} {name:<{width}}{columns}  {bar:<{_BAR_WIDTH}} "
-            f"{weights[label]:>9.4f}"
+        rows.append(
+            (
+                str(label),
+                name,
+                *(f"{share[label]:.3f}" for share in shares.values()),
+                "#" * round(_BAR_WIDTH * shares[train][label] / longest),
+                f"{weights[label]:.4f}",
+            )
         )
-    return lines
+    return columns(rows, f"rl{'r' * len(shares)}lr")
 
 
 def _weight_lines(info: DatasetInfo, train: str) -> list[str]:

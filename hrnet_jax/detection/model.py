@@ -31,6 +31,11 @@ class PyramidHRNet(HRNetWithHead):
     pooling: str = "average"
     stride: int = 1
 
+    @property
+    def min_size(self) -> int:
+        """The last level must see something of the image."""
+        return 4 * 2 ** (self.levels - 1)
+
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
         """Maps normalised images to the levels of the pyramid.

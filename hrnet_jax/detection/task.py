@@ -26,11 +26,6 @@ class PyramidTask(WholeImage):
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = NoOptions
-    Loss = NoOptions
-    Inference = NoOptions
-    pixel_maps = ()
-
     def __init__(
         self,
         model: Model,
@@ -53,7 +48,7 @@ class PyramidTask(WholeImage):
         Raises:
             DataError: if the image is too small.
         """
-        least = 4 * 2 ** (self.model.levels - 1)
+        least = self.model.min_size
         if min(image.shape[:2]) < least:
             raise DataError(
                 f"an image for a pyramid of {self.model.levels} levels must be at "

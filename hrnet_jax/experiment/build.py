@@ -8,7 +8,7 @@ from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.registry import create_model, get_task, lanes_for
-from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.tasks.protocol import Predicts
 
 
 def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
@@ -38,13 +38,13 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
     )
 
 
-def build_labelling(config: TrainConfig, info: DatasetInfo) -> Labelling:
+def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:
     """The task of a configuration, to predict for single images."""
-    options = labelling_options(config)
+    options = inference_options(config)
     return get_task(config.task)(build_model(config, info), info, **options)
 
 
-def labelling_options(config: TrainConfig) -> dict[str, Any]:
+def inference_options(config: TrainConfig) -> dict[str, Any]:
     """What the task takes to predict, and to train, besides the model."""
     if not config.model.name.startswith(f"{config.task}/"):
         raise ConfigError(

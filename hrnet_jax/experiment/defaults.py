@@ -11,7 +11,7 @@ import ml_collections
 from hrnet_jax.config.options import unknown_key_message
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
-from hrnet_jax.registry import get_task
+from hrnet_jax.registry import get_spec, get_task
 
 # What may differ between the run that made a work directory and the one that resumes
 # it: places and reporting, nothing that changes the weights.
@@ -44,14 +44,14 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     set from the command line. Values are those of the task's `recipe` where it has
     one, else the defaults of `TrainConfig`.
     """
-    kind = get_task(task)
+    task_class = get_task(task)
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
-    config.loss = dataclasses.asdict(kind.Loss())
-    config.dataset.augmentation = dataclasses.asdict(kind.Augmentation())
-    config.eval.inference = dataclasses.asdict(kind.Inference())
+    config.loss = dataclasses.asdict(task_class.Loss())
+    config.dataset.augmentation = dataclasses.asdict(task_class.Augmentation())
+    config.eval.inference = dataclasses.asdict(task_class.Inference())
     for key, value_type in _NULLABLE.items():
         config.model[key] = ml_collections.config_dict.placeholder(value_type)
-    config.update_from_flattened_dict(getattr(kind, "recipe", {}))
+    config.update_from_flattened_dict(task_class.recipe)
     return config.lock()
 
 
@@ -63,7 +63,7 @@ def experiment(
         experiment("segmentation", adamw(1e-3), model={"name": "segmentation/w18"})
 
     Args:
-        task: a name in `registry.TASKS`; what is not given is as in `default_config`.
+        task: one of `registry.task_names()`; what is not given is as in `default_config`.
         *recipes: nested keys, as those of `experiment.recipes`.
         **sections: nested keys, which win over recipes.
 
@@ -117,7 +117,9 @@ def make_debug(
     config.num_steps = 4
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
-    config.dataset.augmentation.crop_size = crop_size
+    size_option = get_spec(config.task).size_option
+    if size_option:
+        config.dataset.augmentation[size_option] = crop_size
     config.eval.batch_size = 2
     config.eval.every_steps = 2
     config.eval.pictures = 1

@@ -24,7 +24,7 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: a name in `registry.TASKS`.
+        task: one of `registry.task_names()`.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.
         num_epochs: passes over the training set, whole batches only.

@@ -211,7 +211,12 @@ class CheckpointOptions:
 
 @dataclasses.dataclass(frozen=True)
 class MeshOptions:
-    """How devices divide the batch; see `runtime.make_mesh`."""
+    """How devices divide the batch; see `runtime.make_mesh`.
+
+    Attributes:
+        data: devices along which the batch is divided; -1 for all that are left.
+        space: devices along which the rows of every image are divided.
+    """
 
     data: int = -1
     space: int = 1

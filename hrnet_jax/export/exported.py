@@ -13,14 +13,14 @@ import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.config.options import read_options
-from hrnet_jax.conversion.labels import label_info, num_outputs
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError, ExportError, HRNetError
 from hrnet_jax.imaging.checks import checked_image
 from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.registry import create_model, get_task
-from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.registry import create_model, get_spec, get_task
+from hrnet_jax.tasks.protocol import Predicts
+from hrnet_jax.tasks.spec import TaskSpec
 
 Outputs = dict[str, np.ndarray]
 
@@ -55,7 +55,7 @@ class ExportedModel:
     path: pathlib.Path
     record: dict[str, Any]
     info: DatasetInfo
-    task: Labelling
+    task: Predicts
     run: Callable[[np.ndarray], Outputs]
 
     def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Outputs:
@@ -73,7 +73,7 @@ class ExportedModel:
             DataError: if the image has another type or shape, or a size that the
                 file was not exported for.
         """
-        images, placement = self.task.inputs(checked_image(image), boxes)
+        images, crops = self.task.to_network(checked_image(image), boxes)
         size = images.shape[1:3]
         predictions = join_parts(
             jax.device_get(self._decode(self.outputs(part), size))
@@ -82,7 +82,7 @@ class ExportedModel:
         predictions = {
             name: value[: len(images)] for name, value in predictions.items()
         }
-        return self.task.place(predictions, placement)
+        return self.task.to_image(predictions, crops)
 
     @functools.cached_property
     def _decode(self) -> Callable:
@@ -180,21 +180,23 @@ def open_exported(path: str | pathlib.Path, *, on_cpu: bool = False) -> Exported
 
 def _make_task(
     beside: pathlib.Path, record: dict[str, Any]
-) -> tuple[Labelling, DatasetInfo]:
+) -> tuple[Predicts, DatasetInfo]:
     """The task of a file, with a network that has no weights."""
-    family, options = record["task"], record["model_options"]
+    options = record["model_options"]
     try:
+        spec, task_class = get_spec(record["task"]), get_task(record["task"])
         info = (
             DatasetInfo.from_json(record["dataset_info"])
             if record["dataset_info"]
-            else label_info(family, "", num_outputs(options))
+            else spec.numbered_info(spec.name, spec.count_outputs(options))
         )
-        kind = get_task(family)
-        task = kind(
+        task = task_class(
             create_model(record["model"], **options),
             info,
-            augmentation=_augmentation(kind, record),
-            inference=read_options(kind.Inference, record["inference"], "inference"),
+            augmentation=_augmentation(spec, record),
+            inference=read_options(
+                task_class.Inference, record["inference"], "inference"
+            ),
             normalization=_normalization(record),
         )
     except HRNetError as error:
@@ -202,13 +204,14 @@ def _make_task(
     return task, info
 
 
-def _augmentation(kind: type, record: dict[str, Any]) -> Any:
+def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
     """How boxes are cut out: in the size that the file takes, if it takes but one."""
     options = read_options(
-        kind.Augmentation, record.get("augmentation", {}), "augmentation"
+        spec.task.Augmentation, record.get("augmentation", {}), "augmentation"
     )
-    if kind.takes_boxes and record["input"]["size"]:
-        options = dataclasses.replace(options, crop_size=tuple(record["input"]["size"]))
+    size = record["input"]["size"]
+    if spec.task.takes_boxes and spec.size_option and size:
+        options = dataclasses.replace(options, **{spec.size_option: tuple(size)})
     return options
 
 

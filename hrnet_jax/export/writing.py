@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.detection.model import PyramidHRNet
 from hrnet_jax.errors import ConfigError, ExportError
 from hrnet_jax.export.check import TOLERANCE, Check, compare
 from hrnet_jax.export.exported import (
@@ -30,14 +29,13 @@ from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
+from hrnet_jax.registry import get_spec, task_names
+from hrnet_jax.tasks.spec import TaskSpec
 from hrnet_jax.workdir.files import write_json
 
 INPUTS = ("uint8", "float32")
 LAYOUTS = ("nhwc", "nchw")
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
-
-# Family -> name of its one output; others name theirs themselves.
-_OUTPUT_NAMES = {"features": "features", "landmarks": "heatmaps", "pose": "heatmaps"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,15 +106,13 @@ class Source:
 
     @property
     def task(self) -> str:
-        """The family."""
-        return self.name.partition("/")[0]
+        """Name of the task."""
+        return self.spec.name
 
     @property
-    def min_size(self) -> int:
-        """Smallest side of an image: a pyramid's last level must hold a window."""
-        if isinstance(self.model, PyramidHRNet):
-            return 4 * 2 ** (self.model.levels - 1)
-        return 1
+    def spec(self) -> TaskSpec:
+        """What is known of the task."""
+        return get_spec(self.name)
 
 
 def source_of(run: LoadedRun) -> Source:
@@ -221,13 +217,14 @@ def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -
         )
     if path.suffix == ".stablehlo" and options.layout != "nhwc":
         raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
-    if options.upsample and source.task != "segmentation":
+    if options.upsample and not source.spec.upsampled_on_export:
+        able = [name for name in task_names() if get_spec(name).upsampled_on_export]
         raise ConfigError(
-            f"only segmentation is upsampled to the image, not {source.name}"
+            f"only {', '.join(able)} is upsampled to the image, not {source.name}"
         )
-    if options.size and min(options.size) < source.min_size:
+    if options.size and min(options.size) < source.model.min_size:
         raise ConfigError(
-            f"{source.name} takes images of at least {source.min_size} pixels a "
+            f"{source.name} takes images of at least {source.model.min_size} pixels a "
             f"side, got {options.size[0]}x{options.size[1]}"
         )
 
@@ -235,7 +232,7 @@ def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -
 def is_upsampled(source: Source, options: ExportOptions) -> bool:
     """Whether logits come at the size of the image."""
     wanted = True if options.upsample is None else options.upsample
-    return wanted and source.task == "segmentation"
+    return wanted and source.spec.upsampled_on_export
 
 
 def make_function(
@@ -247,9 +244,10 @@ def make_function(
         inputs = images
         if options.input == "uint8":
             inputs = normalize_images(images, source.normalization)
-        outputs = named_outputs(source.task, model.apply(variables, inputs))
+        outputs = named_outputs(source.spec, model.apply(variables, inputs))
         if not options.auxiliary:
-            outputs.pop("aux", None)
+            for name in model.auxiliary_outputs:
+                outputs.pop(name)
         if is_upsampled(source, options):
             method = upsample_between(model.upsample)
             size = images.shape[1:3]
@@ -259,13 +257,13 @@ def make_function(
     return function
 
 
-def named_outputs(task: str, outputs: Any) -> dict[str, jax.Array]:
+def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
     """A model's outputs by name; levels of a pyramid are `level0`, `level1`, ..."""
     if isinstance(outputs, Mapping):
         return dict(outputs)
     if isinstance(outputs, tuple):
         return {f"level{index}": level for index, level in enumerate(outputs)}
-    return {_OUTPUT_NAMES.get(task, "logits"): outputs}
+    return {spec.output_name: outputs}
 
 
 def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, Any]:
@@ -286,7 +284,7 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
             "dtype": options.input,
             "layout": options.layout,
             "size": options.size,
-            "min_size": source.min_size,
+            "min_size": source.model.min_size,
             "normalized_inside": options.input == "uint8",
             "normalization": dataclasses.asdict(source.normalization),
         },
@@ -315,7 +313,7 @@ def _stablehlo_content(
 ) -> bytes:
     """Serialised by `jax.export`, to be read by `jax.export.deserialize`."""
     height, width = options.size or ("h", "w")
-    bounds = [f"{side} >= {source.min_size}" for side in (height, width)]
+    bounds = [f"{side} >= {source.model.min_size}" for side in (height, width)]
     shape = jax.export.symbolic_shape(
         f"b, {height}, {width}, 3", constraints=() if options.size else bounds
     )

@@ -11,17 +11,13 @@ from tqdm import tqdm
 
 from hrnet_jax.data.files.image_files import read_image
 from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.boxes import box_of_points, check_inside, overlaps, whole_image
+from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
 from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.keypoints.face_finder import find_faces
 from hrnet_jax.workdir.files import write_json
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUMMARY_FILE = "summary.json"
-
-# The box of a face's points that overlaps the found box less is none.
-_PLAUSIBLE = 0.3
 
 
 def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
@@ -97,8 +93,8 @@ def predict_files(
         elif given is not None:
             inside = check_inside(given[path], image, str(path))
             prediction = run.predict(image, inside)
-        elif looks_for_faces(run):
-            prediction = _predict_faces(run, image)
+        elif run.task.finds_boxes:
+            prediction = _predict_found(run, image)
         else:
             prediction = run.predict(image, whole_image(image))
         summary = run.task.save(folder, name, image, prediction)
@@ -108,34 +104,12 @@ def predict_files(
     return report
 
 
-def looks_for_faces(run: OpenedModel) -> bool:
-    """Whether a model's boxes are faces, which can be found."""
-    return run.task.takes_boxes and run.about["model"].startswith("landmarks/")
-
-
-def boxes_are_tight(run: OpenedModel) -> bool:
-    """Whether a model was trained with the tight square boxes of its points.
-
-    So it is in the lists of 300W, WFLW and COFW, and where a user's own annotations
-    have no boxes. AFLW and other sets bring boxes of their own.
-    """
-    return run.info.tight_boxes
-
-
-def _predict_faces(run: OpenedModel, image: np.ndarray) -> dict:
-    """Predicts for the faces that are found.
-
-    The detector's boxes scatter more than those of any data set. Where the points tell
-    the box, they are looked for once more in the box of those found first; on 98 faces
-    of 300W that took a model from an error of 5.3 % to 4.9 % (4.4 % in true boxes).
-    """
-    found = find_faces(image)
+def _predict_found(run: OpenedModel, image: np.ndarray) -> dict:
+    """Predicts in the boxes that the task finds, in better ones where it knows any."""
+    found = run.task.find_boxes(image)
     prediction = run.predict(image, found)
-    if not len(found) or not boxes_are_tight(run):
-        return prediction
-    tight = np.array([box_of_points(points) for points in prediction["points"]])
-    plausible = np.diag(overlaps(tight, found)) > _PLAUSIBLE
-    return run.predict(image, np.where(plausible[:, None], tight, found))
+    better = run.task.better_boxes(found, prediction)
+    return prediction if better is None else run.predict(image, better)
 
 
 def _given_boxes(

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.tasks.protocol import Predicts
 
 
 class OpenedModel(Protocol):
@@ -17,7 +17,7 @@ class OpenedModel(Protocol):
     """
 
     @property
-    def task(self) -> Labelling:
+    def task(self) -> Predicts:
         """The task, which draws and saves predictions."""
         ...
 

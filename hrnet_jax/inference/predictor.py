@@ -12,7 +12,7 @@ from hrnet_jax.imaging.checks import checked_image
 from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.runtime import layouts
-from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.tasks.protocol import Predicts
 
 
 class Predictor:
@@ -28,7 +28,7 @@ class Predictor:
         pad_multiple: sides are padded with black to multiples of this.
     """
 
-    def __init__(self, task: Labelling, variables: dict, pad_multiple: int = 1):
+    def __init__(self, task: Predicts, variables: dict, pad_multiple: int = 1):
         if pad_multiple < 1:
             raise ValueError(f"pad_multiple must be at least 1, got {pad_multiple}")
         self.task = task
@@ -61,7 +61,7 @@ class Predictor:
                 that look into boxes; None takes the whole image as the one box.
 
         Returns:
-            The task's prediction; see its `predict` and `place`. Maps per pixel have
+            The task's prediction; see its `predict` and `to_image`. Maps per pixel have
             the image's own size. For segmentation: `label` uint8 [H, W], `confidence`
             float32 [H, W]. For landmarks and pose: `points` float32 [N, K, 2] in
             pixels of the image, `scores` [N, K], `boxes` [N, 4].
@@ -69,7 +69,7 @@ class Predictor:
         Raises:
             DataError: if the image or the boxes have another type or shape.
         """
-        images, placement = self.task.inputs(checked_image(image), boxes)
+        images, crops = self.task.to_network(checked_image(image), boxes)
         height, width = images.shape[1:3]
         images = self._pad(images)
         predictions = join_parts(
@@ -81,7 +81,7 @@ class Predictor:
         }
         for name in self.task.pixel_maps:
             predictions[name] = predictions[name][:, :height, :width]
-        return self.task.place(predictions, placement)
+        return self.task.to_image(predictions, crops)
 
     def _pad(self, images: np.ndarray) -> np.ndarray:
         bottom, right = (-side % self._multiple for side in images.shape[1:3])

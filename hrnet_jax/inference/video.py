@@ -5,7 +5,6 @@ is the headless one, which runs on machines without a screen and has no `imshow`
 """
 
 import contextlib
-import functools
 import logging
 import os
 import pathlib
@@ -20,25 +19,15 @@ from tqdm import tqdm
 
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import whole_image
-from hrnet_jax.inference.folder import (
-    SUFFIXES,
-    SUMMARY_FILE,
-    boxes_are_tight,
-    looks_for_faces,
-)
+from hrnet_jax.inference.folder import SUFFIXES, SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
-from hrnet_jax.keypoints.face_finder import find_faces
-from hrnet_jax.keypoints.tracking import FaceFollower, Finder
-from hrnet_jax.segmentation.drawing import default_palette, overlay
+from hrnet_jax.tasks.protocol import BoxFinder
 from hrnet_jax.workdir.files import write_json
 
 # For cameras and files that do not say how many frames they have in a second.
 _USUAL_RATE = 25.0
 _HIGHEST_RATE = 240.0
-# Faces in a video are looked for in smaller images than those in photographs: there
-# is another frame soon.
-_LONGEST = 400
 
 
 def predict_video(
@@ -46,7 +35,7 @@ def predict_video(
     source: str | os.PathLike | int,
     out: str | os.PathLike,
     *,
-    find: Finder | None = None,
+    find: BoxFinder | None = None,
     every: int = 5,
     max_frames: int | None = None,
     progress: bool = True,
@@ -93,7 +82,7 @@ def predict_video(
         with VideoFiles(out, name, _rate(stream), keeps_time=is_camera) as files:
             for image in bar:
                 prediction = predict(image)
-                files.add(prediction, _picture(run, image, prediction))
+                files.add(prediction, run.task.draw_frame(image, prediction))
         interrupted = stopped()
     if not files.frames:
         raise DataError(f"{_named(source)}: no frame can be read")
@@ -110,30 +99,21 @@ def _check_positive(**numbers: int | None) -> None:
 
 
 def _make_predict(
-    run: OpenedModel, find: Finder | None, every: int
+    run: OpenedModel, find: BoxFinder | None, every: int
 ) -> Callable[[np.ndarray], dict]:
     """Prediction for the next frame."""
     if not run.task.takes_boxes:
         return run.predict
-    if find is None and not looks_for_faces(run):
+    if find is None and not run.task.finds_boxes:
         return lambda image: run.predict(image, boxes=whole_image(image))
-    find = find or functools.partial(find_faces, longest=_LONGEST)
-    follower = FaceFollower(find, every, tight=boxes_are_tight(run))
+    follower = run.task.follow_boxes(find or run.task.find_boxes_in_frame, every)
 
     def predict(image: np.ndarray) -> dict:
         prediction = run.predict(image, boxes=follower.boxes(image))
-        follower.follow(prediction["points"], prediction["scores"], image)
+        follower.follow(prediction, image)
         return prediction
 
     return predict
-
-
-def _picture(run: OpenedModel, image: np.ndarray, prediction: dict) -> np.ndarray:
-    """What the video shows of a frame, uint8 [h, w, 3] RGB."""
-    if "label" in prediction:
-        palette = run.info.palette or default_palette(run.info.num_classes)
-        return overlay(image, prediction["label"], palette)
-    return run.task.draw(image, prediction, None)
 
 
 @contextlib.contextmanager

@@ -9,12 +9,12 @@ import numpy as np
 
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.experiment.build import build_labelling
+from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.defaults import with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
-from hrnet_jax.tasks.protocol import Labelling
+from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
 from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import saved_variables
@@ -43,7 +43,7 @@ class LoadedRun:
     record: KnownFile | None = None
 
     @property
-    def task(self) -> Labelling:
+    def task(self) -> Predicts:
         """The task, with `model` and `draw`."""
         return self.predictor.task
 
@@ -98,7 +98,7 @@ def load_run(
     metrics = checkpoints.metrics(number)
     checkpoints.close()
     variables = saved_variables(workdir, number)
-    task = build_labelling(config, info)
+    task = build_for_inference(config, info)
     predictor = Predictor(task, variables, pad_multiple)
     record = read_record(workdir)
     return LoadedRun(config, info, number, metrics, variables, predictor, record)

@@ -24,22 +24,9 @@ from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.models.model import Model
-from hrnet_jax.registry import create_model, model_names
-from hrnet_jax.segmentation.model import SegmentationOCR
+from hrnet_jax.registry import create_model, get_spec, model_names
 
 Shape = tuple[int, ...]
-
-# The input that each family is published with: height and width in pixels.
-DEFAULT_SIZES = {
-    "classification": (224, 224),
-    "features": (224, 224),
-    "landmarks": (256, 256),
-    "pose": (256, 192),
-    "pyramid": (800, 1344),
-    "segmentation": (1024, 2048),
-}
-
-_OUTPUT_OPTIONS = ("num_classes", "num_points")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +141,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def default_size(name: str) -> tuple[int, int]:
     """Height and width that a model's family is published with."""
-    return DEFAULT_SIZES[name.partition("/")[0]]
+    return get_spec(name).default_size
 
 
 def build(
@@ -177,8 +164,9 @@ def build(
     if outputs is not None:
         if outputs < 1:
             raise ConfigError(f"number of outputs is {outputs}; expected at least 1")
-        option = _output_option(create_model(name))
-        if option is None:
+        create_model(name)  # an unknown name is an error of its own
+        option = get_spec(name).num_outputs
+        if not option:
             raise ConfigError(
                 f"model {name!r} has no number of outputs to set: it puts out maps"
             )
@@ -210,7 +198,7 @@ def inspect_model(
     traced = _trace(model, variables, size)
     program = read_program(traced.closed, traced.outputs)
     convolution, linear = _published_convention(variables["params"], traced.shapes)
-    option = _output_option(model)
+    option = get_spec(name).num_outputs
     return Inspection(
         model=name,
         representation=model.representation if model.representations else "",
@@ -220,7 +208,7 @@ def inspect_model(
         buffers=_count(variables["batch_stats"]),
         convolution=convolution,
         linear=linear,
-        matmul=_attention(model, traced.shapes),
+        matmul=model.attention_multiply_adds(traced.shapes),
         multiply_adds=jaxpr_multiply_adds(traced.closed.jaxpr),
         peak_bytes=peak(program),
         training_bytes=kept_for_training(program),
@@ -303,25 +291,6 @@ def _published_convention(params: dict, shapes: dict) -> tuple[int, int]:
             pixels = math.prod(shapes[module].shape[:-1])
             totals[kernel.ndim == 2] += kernel.size * pixels
     return totals[0], totals[1]
-
-
-def _attention(model: Model, shapes: dict) -> int:
-    """The products of OCR: gathering objects, likeness, weighted sum.
-
-    Each combines every pixel with every class, in the channels of pixel features,
-    keys and values.
-    """
-    if not isinstance(model, SegmentationOCR):
-        return 0
-    pixels = shapes["ocr/pixels"].shape
-    widths = (pixels, shapes["ocr/attention/key1"].shape)
-    values = shapes["ocr/attention/value"].shape
-    channels = sum(shape[-1] for shape in (*widths, values))
-    return math.prod(pixels[:-1]) * model.num_classes * channels
-
-
-def _output_option(model: Model) -> str | None:
-    return next((name for name in _OUTPUT_OPTIONS if hasattr(model, name)), None)
 
 
 def _count(tree: Any) -> int:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hrnet_jax.config.tables import columns
 from hrnet_jax.inspection.inspection import Inspection, Parameter
 from hrnet_jax.inspection.published import (
     GIBI,
@@ -29,7 +30,7 @@ _HEADINGS = (
     ("published", ""),
     ("", ""),
 )
-_LEFT = {0, 9, 10}
+_ALIGN = "lrrrrrrrrll"
 
 _LEGEND = """\
 parameters: trainable. multiply-adds: of the convolutions and linear layers of the
@@ -85,7 +86,7 @@ def format_table(inspections: Sequence[Inspection]) -> str:
             rows.append((*cells, *_published_cells(comparison, remarks)))
             cells = ("",) * len(cells)
     headings = [tuple(heading[line] for heading in _HEADINGS) for line in (0, 1)]
-    lines = _aligned([*headings, *rows])
+    lines = columns([*headings, *rows], _ALIGN)
     lines.insert(2, "-" * max(map(len, lines)))
     lines += ["", *(f"[{number}] {text}" for text, number in remarks.items())]
     if remarks:
@@ -99,7 +100,7 @@ def format_parameters(parameters: Iterable[Parameter]) -> str:
     rows = [
         (item.name, "x".join(map(str, item.shape)), item.dtype) for item in parameters
     ]
-    lines = _aligned(rows, left={0, 1, 2})
+    lines = columns(rows)
     for collection, group in itertools.groupby(
         parameters, key=lambda item: item.name.partition("/")[0]
     ):
@@ -184,15 +185,3 @@ def _printed(record: Published) -> str:
         (record.multiply_adds, record.multiply_adds_unit),
     )
     return ", ".join(quantity(value, unit) for value, unit in figures if value)
-
-
-def _aligned(rows: list[tuple[str, ...]], left: set[int] = _LEFT) -> list[str]:
-    """Lines of columns, two blanks apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if index in left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

@@ -1,0 +1,48 @@
+"""Key points as peaks of heatmaps: facial landmarks and human pose."""
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.keypoints.landmarks import LandmarkTask
+from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
+from hrnet_jax.keypoints.pose import PoseTask
+from hrnet_jax.tasks.spec import OutputNames, TaskSpec
+
+
+def info_of_points(name: str, outputs: OutputNames) -> DatasetInfo:
+    """A data set that is annotated with these points."""
+    return DatasetInfo(
+        name,
+        0,
+        (),
+        (),
+        point_names=outputs.names,
+        point_flip_pairs=outputs.flip_pairs,
+        point_lines=outputs.lines,
+        **outputs.facts,
+    )
+
+
+_COMMON = {
+    "num_outputs": "num_points",
+    "output": "point",
+    "output_name": "heatmaps",
+    "size_option": "crop_size",
+    "info_of_outputs": info_of_points,
+}
+
+LANDMARKS = TaskSpec(
+    name="landmarks",
+    models={"": LandmarkHRNet},
+    task=LandmarkTask,
+    trainable=True,
+    default_size=(256, 256),
+    reports=("errors",),
+    **_COMMON,
+)
+
+POSE = TaskSpec(
+    name="pose",
+    models={"": PoseHRNet},
+    task=PoseTask,
+    default_size=(256, 192),
+    **_COMMON,
+)

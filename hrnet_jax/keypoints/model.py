@@ -58,6 +58,7 @@ class PoseHRNet(HRNetWithHead):
 
     output_kind: ClassVar = "pose"
     representations: ClassVar = ("v1",)
+    init_with_zeros: ClassVar = ("classifier",)
     # Nearest, as all official weights were trained.
     backbone_defaults: ClassVar = {"representation": "v1", "upsample": "nearest"}
 

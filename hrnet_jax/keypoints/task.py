@@ -2,10 +2,10 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.config.options import NoOptions
@@ -15,18 +15,14 @@ from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.keypoints import encoding, geometry
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
 from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points, side_by_side
-from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss
-from hrnet_jax.keypoints.metrics import LandmarkEvaluator
 from hrnet_jax.keypoints.official import crop as official_crop
 from hrnet_jax.keypoints.official import geometry as official_geometry
 from hrnet_jax.keypoints.official import targets as official_targets
-from hrnet_jax.keypoints.transforms import (
-    AugmentationOptions,
-    make_eval_transform,
-    make_train_transform,
-)
+from hrnet_jax.keypoints.tracking import FaceFollower
+from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.tasks.protocol import BoxFinder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +58,8 @@ class InferenceOptions:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class PoseCropOptions(AugmentationOptions):
-    """Crops of persons; see `AugmentationOptions`."""
-
-    crop_size: tuple[int, int] = (256, 192)
-
-
 class HeatmapTask:
-    """Finds points in boxes of an image.
+    """Finds points in boxes of an image; what landmarks and pose have in common.
 
     Args:
         model: a landmark or pose model.
@@ -80,11 +69,14 @@ class HeatmapTask:
         normalization: of images, as the weights were trained.
     """
 
-    Augmentation = PoseCropOptions
+    Augmentation = AugmentationOptions
     Inference = InferenceOptions
-    Loss = NoOptions
+    Loss: ClassVar[type] = NoOptions
+    recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps = ()
     takes_boxes = True
+    finds_boxes: ClassVar[bool]
+    in_boxes: ClassVar[tuple[str, str]]
 
     def __init__(
         self,
@@ -115,7 +107,7 @@ class HeatmapTask:
         """What a data set fixes about its model."""
         return {"num_points": len(info.point_names)}
 
-    def inputs(
+    def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """The crops that the network looks at.
@@ -126,7 +118,7 @@ class HeatmapTask:
                 itself as the one crop, in its own size.
 
         Returns:
-            uint8 [N, h, w, 3], and what `place` needs.
+            uint8 [N, h, w, 3], and what `to_image` needs.
 
         Raises:
             DataError: for boxes of another shape, not finite, or of zero size.
@@ -155,8 +147,8 @@ class HeatmapTask:
         as_float = official_crop.is_read_as_float(len(self._info.point_names))
         return official_crop.crop(image, center, scale, size=size[0], as_float=as_float)
 
-    def place(
-        self, predictions: dict[str, np.ndarray], placement: dict[str, np.ndarray]
+    def to_image(
+        self, predictions: dict[str, np.ndarray], crops: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Predictions for crops, with the points in pixels of the image.
 
@@ -165,17 +157,17 @@ class HeatmapTask:
             `boxes` float32 [N, 4].
         """
         points = predictions["points"]
-        if "centers" in placement:
-            points = self._to_image(points, placement["centers"], placement["scales"])
+        if "centers" in crops:
+            points = self._points_in_image(points, crops["centers"], crops["scales"])
             if self._is_official:
                 points = points - self._info.point_origin
         return {
             **predictions,
             "points": np.asarray(points, np.float32),
-            "boxes": np.asarray(placement["boxes"], np.float32),
+            "boxes": np.asarray(crops["boxes"], np.float32),
         }
 
-    def _to_image(
+    def _points_in_image(
         self, points: np.ndarray, center: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
         """Crop pixels [N, K, 2] to the frame of the centres.
@@ -225,7 +217,7 @@ class HeatmapTask:
     ) -> np.ndarray:
         """The image with points and lines.
 
-        Given is the prediction for an image, as from `place`; or that for a crop with
+        Given is the prediction for an image, as from `to_image`; or that for a crop with
         its `target`, both without an axis of boxes, which gets a second panel with the
         heatmaps.
         """
@@ -244,6 +236,14 @@ class HeatmapTask:
         )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
         return side_by_side(picture, heat)
+
+    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """The picture of a prediction in a video, as in a photograph."""
+        return self.draw(image, prediction)
+
+    def follow_boxes(self, find: BoxFinder, every: int) -> FaceFollower:
+        """Follows what is in boxes by its points; see `tasks.protocol.TakesBoxes`."""
+        return FaceFollower(find, every, tight=self._info.tight_boxes)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
@@ -279,121 +279,3 @@ class HeatmapTask:
                 )
             ],
         }
-
-
-class LandmarkTask(HeatmapTask):
-    """Finds the landmarks of faces, and learns to.
-
-    Args:
-        model: a landmark model.
-        info: names, lines, flip pairs and normalisers of the points.
-        augmentation: how faces are cut out, and what training varies.
-        loss: targets and loss.
-        inference: how heatmaps become points.
-        pad_to: nothing here; crops have one size.
-        normalization: of images, as the weights were trained.
-    """
-
-    Augmentation = AugmentationOptions
-    Loss = LossOptions
-    best_metric = ("nme", "min")
-    totals = ()
-    # HRNet-Facial-Landmark-Detection, `experiments/*/*.yaml` and `tools/train.py`.
-    # The rate drops after epochs 30 and 50 of 60; the norms' new batch weighs 0.01.
-    recipe: ClassVar = {
-        "batch_size": 16,
-        "num_epochs": 60,
-        "model.norm_momentum": 0.01,
-        "optimizer.name": "adam",
-        "optimizer.weight_decay": 0.0,
-        "schedule.name": "step",
-        "schedule.learning_rate": 1e-4,
-        "schedule.boundaries": (30 / 60, 50 / 60),
-        "eval.batch_size": 16,
-    }
-
-    def __init__(
-        self,
-        model: Model,
-        info: DatasetInfo,
-        augmentation: AugmentationOptions = AugmentationOptions(),
-        loss: LossOptions = LossOptions(),
-        inference: InferenceOptions = InferenceOptions(),
-        pad_to: tuple[int, int] | None = None,
-        normalization: Normalization = Normalization(),
-    ):
-        super().__init__(model, info, augmentation, inference, normalization)
-        del pad_to
-        known = ("box", *info.normalizers)
-        if inference.normalizer not in ("", *known):
-            raise ConfigError(
-                f"config key 'eval.inference.normalizer' is "
-                f"{inference.normalizer!r}; {info.name} has {', '.join(known)}"
-            )
-        if self._is_official and (loss.hidden, loss.outside) != ("keep", "zero"):
-            raise ConfigError(
-                "config key 'dataset.augmentation.compat' is 'official', which has its "
-                "own rule for empty targets; leave loss.hidden and loss.outside at "
-                f"'keep' and 'zero', not {loss.hidden!r} and {loss.outside!r}"
-            )
-        self.image_size = augmentation.crop_size
-        self._loss = loss
-        self.train_transform = make_train_transform(augmentation, info)
-        self.eval_transform = make_eval_transform(augmentation, info)
-
-    def loss(self, variables: dict, batch: dict, rngs: dict):
-        """Mean heatmap loss of a batch; see `tasks.protocol.Task`."""
-        heatmaps, state = self.model.apply(
-            variables,
-            normalize_images(batch["image"], self._normalization),
-            train=True,
-            rngs=rngs,
-            mutable=["batch_stats"],
-        )
-        targets, weights = self.targets(batch, heatmaps.shape[1:3])
-        value = heatmap_loss(heatmaps, targets, weights, self._loss)
-        return value, (state["batch_stats"], {})
-
-    def targets(
-        self, batch: dict, size: tuple[int, int]
-    ) -> tuple[jax.Array, jax.Array]:
-        """Target heatmaps of a batch, and which of them count.
-
-        Args:
-            batch: `points` float32 [B, K, 2] in crop pixels, `visible` and `annotated`
-                [B, K].
-            size: (height, width) of the heatmaps.
-
-        Returns:
-            float32 [B, height, width, K] and weights float32 [B, K], 0 or 1.
-        """
-        visible = batch["visible"].astype(bool)
-        weights = batch["annotated"].astype(jnp.float32)
-        options = self._loss
-        if self._is_official:
-            cells = batch["points"] / 4
-            heatmaps = official_targets.gaussian_heatmaps(
-                cells, size, options.sigma, visible
-            )
-            return heatmaps, weights
-        cells = encoding.crop_to_cells(batch["points"], self.image_size, size)
-        heatmaps = encoding.gaussian_heatmaps(cells, size, options.sigma)
-        for treatment, applies in (
-            (options.hidden, ~visible),
-            (options.outside, ~encoding.inside(cells, size)),
-        ):
-            if treatment == "zero":
-                heatmaps *= ~applies[:, None, None, :]
-            elif treatment == "mask":
-                weights *= ~applies
-        return heatmaps, weights
-
-    def evaluator(self) -> LandmarkEvaluator:
-        """Errors over a data set, in the frame of its annotations."""
-        origin = 0.0 if self._is_official else self._info.point_origin
-
-        def to_annotation(points: Any, center: Any, scale: Any) -> np.ndarray:
-            return self._to_image(points, center, scale) + origin
-
-        chosen = self._inference.normalizer or self._info.default_normalizer
-        return LandmarkEvaluator(self._info.normalizers, chosen, to_annotation)

@@ -1,12 +1,9 @@
 """Follows faces through the frames of a video."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from hrnet_jax.imaging.boxes import box_of_points, overlaps, sides
-
-Finder = Callable[[np.ndarray], np.ndarray]
+from hrnet_jax.tasks.protocol import BoxFinder
 
 # A found box that overlaps a followed one so far (intersection over union) is the
 # same face; two followed ones have run onto the same face.
@@ -36,7 +33,7 @@ class FaceFollower:
             If not, a box lies about its points as it did when the face was found.
     """
 
-    def __init__(self, find: Finder, every: int, *, tight: bool):
+    def __init__(self, find: BoxFinder, every: int, *, tight: bool):
         self._find = find
         self._every = every
         self._tight = tight
@@ -57,15 +54,16 @@ class FaceFollower:
         self._frame += 1
         return self._boxes
 
-    def follow(self, points: np.ndarray, scores: np.ndarray, image: np.ndarray) -> None:
+    def follow(self, prediction: dict, image: np.ndarray) -> None:
         """Takes the points of the frame.
 
         Args:
-            points: [N, K, 2], for the boxes that `boxes` gave.
-            scores: [N, K], of the points.
+            prediction: `points` [N, K, 2], for the boxes that `boxes` gave, and
+                `scores` [N, K].
             image: [H, W, 3], the frame.
         """
-        mean = np.mean(scores, axis=1)
+        points = prediction["points"]
+        mean = np.mean(prediction["scores"], axis=1)
         self._scores = np.where(np.isnan(self._scores), mean, self._scores)
         boxes = [box_of_points(face) for face in points]
         self._boxes = self._around(np.array(boxes, np.float32).reshape(-1, 4))

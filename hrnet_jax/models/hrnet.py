@@ -15,6 +15,7 @@ from jax.export import is_symbolic_dim
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.exchange import Exchange
+from hrnet_jax.models.facts import ModelFacts
 from hrnet_jax.models.layers import (
     BasicBlock,
     Bottleneck,
@@ -185,7 +186,7 @@ class Stage(nn.Module):
         return branches
 
 
-class HRNet(nn.Module):
+class HRNet(ModelFacts, nn.Module):
     """The network without a head: from images to maps of four resolutions.
 
     Outputs of every stage are sown as intermediate `after_stage<s>`, for those who

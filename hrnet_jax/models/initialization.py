@@ -13,10 +13,10 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.model import Model
 from hrnet_jax.models.variants import VARIANTS, Variant
 
 INITIALIZERS = ("he", "official")
@@ -25,15 +25,11 @@ INITIALIZERS = ("he", "official")
 # HRNet-Facial-Landmark-Detection (`init_weights`).
 _OFFICIAL_STD = 0.001
 
-# The OCR branch leaves every layer whose name contains `cls`, `aux` or `ocr` at
-# PyTorch's default (`init_weights` of `seg_hrnet_ocr.py`).
-_DEFAULT_PARTS = ("params/aux/", "params/ocr/")
-
 # Std of the last convolution of a head (mmsegmentation, `init_cfg` of heads).
 _CLASSIFIER_STD = 0.01
 
 
-def variable_shapes(model: nn.Module) -> dict:
+def variable_shapes(model: Model) -> dict:
     """Shapes and dtypes of a model's variables, without computing anything.
 
     Equal models are traced once.
@@ -43,16 +39,15 @@ def variable_shapes(model: nn.Module) -> dict:
         with folded norms the parameters alone. The dictionaries are the caller's.
     """
     # A model knows its variant by name, and the table may change.
-    variant = VARIANTS.get(getattr(model, "variant", ""))
-    return jax.tree.map(lambda leaf: leaf, _traced_shapes(model, variant))
+    return jax.tree.map(
+        lambda leaf: leaf, _traced_shapes(model, VARIANTS.get(model.variant))
+    )
 
 
 @functools.lru_cache(maxsize=128)
-def _traced_shapes(model: nn.Module, variant: Variant | None) -> dict:
+def _traced_shapes(model: Model, variant: Variant | None) -> dict:
     """`variable_shapes`; `variant` only tells models of one name apart."""
-    del variant
-    # The last level of a deep pyramid needs a larger image than anything else.
-    side = max(64, 4 * 2 ** (getattr(model, "levels", 1) - 1))
+    side = max(64, model.min_size)
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, x: model.init(k, x), key, images)
@@ -60,7 +55,7 @@ def _traced_shapes(model: nn.Module, variant: Variant | None) -> dict:
     return {name: variables[name] for name in names}
 
 
-def initial_variables(model: nn.Module, seed: int = 0, initializer: str = "he") -> dict:
+def initial_variables(model: Model, seed: int = 0, initializer: str = "he") -> dict:
     """Draws a model's initial variables on the host.
 
     Args:
@@ -69,8 +64,8 @@ def initial_variables(model: nn.Module, seed: int = 0, initializer: str = "he") 
         initializer: `he` (normal, fan-out, gain of ReLU; the official ImageNet
             code and the right choice from scratch) or `official` (normal of
             standard deviation 0.001, the official segmentation, landmark and pose
-            code, which leaves OCR heads at PyTorch's default). Biases follow
-            PyTorch's default, U(+-1 / sqrt(fan_in)); those of pose start at 0.
+            code; see `ModelFacts.init_as_pytorch` and `init_with_zeros` for what a model
+            leaves out). Biases follow PyTorch's default, U(+-1 / sqrt(fan_in)).
 
     Returns:
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
@@ -85,14 +80,25 @@ def initial_variables(model: nn.Module, seed: int = 0, initializer: str = "he") 
         )
     shapes = traverse_util.flatten_dict(variable_shapes(model), sep="/")
     leaves = {
-        name: _draw(name, leaf.shape, shapes, seed, initializer)
+        name: _draw(name, leaf.shape, shapes, seed, _rule(model, name, initializer))
         for name, leaf in shapes.items()
     }
     return traverse_util.unflatten_dict(leaves, sep="/")
 
 
+def _rule(model: Model, name: str, initializer: str) -> str:
+    """The initializer of one leaf: `he`, `official`, `pytorch` or `zeros`."""
+    if initializer != "official":
+        return initializer
+    inside = name.removeprefix("params/")
+    if inside in {f"{layer}/bias" for layer in model.init_with_zeros}:
+        return "zeros"
+    parts = tuple(f"{part}/" for part in model.init_as_pytorch)
+    return "pytorch" if inside.startswith(parts) else "official"
+
+
 def _draw(
-    name: str, shape: tuple[int, ...], shapes: dict, seed: int, initializer: str
+    name: str, shape: tuple[int, ...], shapes: dict, seed: int, rule: str
 ) -> np.ndarray:
     """One leaf; `shapes` tells the fan-in of a bias through its kernel."""
     parent, leaf = name.rsplit("/", 1)
@@ -101,8 +107,7 @@ def _draw(
     kernel = f"{parent}/kernel"
     if leaf == "mean" or (leaf == "bias" and kernel not in shapes):
         return np.zeros(shape, np.float32)
-    is_pose_bias = name == "params/classifier/bias" and len(shapes[kernel].shape) == 4
-    if initializer == "official" and is_pose_bias:
+    if rule == "zeros":
         return np.zeros(shape, np.float32)
     rng = np.random.Generator(np.random.Philox(key=(zlib.crc32(name.encode()), seed)))
     if leaf == "bias":
@@ -111,10 +116,10 @@ def _draw(
     if len(shape) == 2:  # Linear layers keep PyTorch's default.
         bound = 1.0 / math.sqrt(shape[0])
         return rng.uniform(-bound, bound, shape).astype(np.float32)
-    if initializer == "official" and name.startswith(_DEFAULT_PARTS):
+    if rule == "pytorch":
         bound = 1.0 / math.sqrt(math.prod(shape[:-1]))
         return rng.uniform(-bound, bound, shape).astype(np.float32)
-    if initializer == "official":
+    if rule == "official":
         std = _OFFICIAL_STD
     elif parent.endswith("/classifier"):
         # Nothing normalises these outputs; He's would start at a loss far above

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from flax import linen as nn
 
+from hrnet_jax.models.facts import ModelFacts
 from hrnet_jax.models.hrnet import HRNet
 
 
@@ -13,7 +14,7 @@ def _of_backbone(name: str) -> property:
     return property(lambda self: getattr(self.backbone, name))
 
 
-class HRNetWithHead(nn.Module):
+class HRNetWithHead(ModelFacts, nn.Module):
     """Base of models that read the representation of an HRNet.
 
     A subclass calls `self.backbone.represent(images, train)` in its `__call__` and
@@ -22,15 +23,11 @@ class HRNetWithHead(nn.Module):
     models of another.
 
     Attributes:
-        output_kind: selects the naming scheme in `pretrained.names`.
-        representations: those that the model may be asked for.
         backbone_defaults: options of the backbone that the family's official weights
             were trained with, where they are not those of `HRNet`.
         backbone: computes the representation.
     """
 
-    output_kind: ClassVar[str]
-    representations: ClassVar[tuple[str, ...]]
     backbone_defaults: ClassVar[Mapping[str, Any]] = {}
 
     backbone: HRNet

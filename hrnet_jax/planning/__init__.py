@@ -1,1 +1,1 @@
-"""What a run will need and take on TPUs, found out without one."""
+"""Memory and time of a run on TPUs, found out without one."""

@@ -1,62 +1,52 @@
-"""Batches and states without values: what the compiler is told of them."""
+"""Batches and states without values, for the compiler."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-import tensorflow_datasets as tfds
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
-from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.points.source import landmark_features
-from hrnet_jax.data.stream.feeding import MAPS
-from hrnet_jax.data.writing import segmentation_features
+from hrnet_jax.data.stream.feeding import is_map
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import variable_shapes
-from hrnet_jax.tasks.protocol import Task
+from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.state import TrainState, create_state
-
-# Faces are cut out, so that their images may have any size.
-_FACE_IMAGE = (256, 256)
 
 
 def train_batch(
-    task: Task, info: DatasetInfo, batch_size: int, mesh: Mesh
+    task: Trains, batch_size: int, mesh: Mesh
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the train step gets, made by the task's own transform of one sample.
+    """The batch of the train step, made by the task's own transform of one sample.
 
     Raises:
         ConfigError: if batch or rows do not divide over the mesh.
     """
-    sample = _sample(task, info, task.image_size)
-    return _batch(
-        task.train_transform(sample, np.random.default_rng(0)), batch_size, mesh
-    )
+    sample = task.empty_sample(task.image_size)
+    sample = task.train_transform(sample, np.random.default_rng(0))
+    return _batch(sample, batch_size, mesh, task.map_keys)
 
 
 def eval_batch(
-    task: Task,
-    info: DatasetInfo,
+    task: Trains,
     size: tuple[int, int] | None,
     batch_size: int,
     mesh: Mesh,
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """What the predict step gets; see `train_batch`.
+    """The batch of the predict step; see `train_batch`.
 
     Args:
         task: what is evaluated.
-        info: of the data set.
         size: (height, width) of the largest image; None where it is not known.
         batch_size: images of all devices.
         mesh: of the devices.
     """
-    sample = _sample(task, info, size or task.image_size)
-    return _batch(task.eval_transform(sample), batch_size, mesh)
+    sample = task.empty_sample(size or task.image_size)
+    return _batch(task.eval_transform(sample), batch_size, mesh, task.map_keys)
 
 
-def train_state(task: Task, optimizer: Any, mesh: Mesh, *, ema: bool) -> TrainState:
+def train_state(task: Trains, optimizer: Any, mesh: Mesh, *, ema: bool) -> TrainState:
     """The state of a run, whole on every device."""
     state = jax.eval_shape(
         lambda variables: create_state(variables, optimizer, ema=ema),
@@ -76,36 +66,11 @@ def device_bytes(tree: Any) -> int:
     )
 
 
-def _sample(task: Task, info: DatasetInfo, size: tuple[int, int]) -> dict[str, Any]:
-    """A record of the data set with nothing to see on it.
-
-    Raises:
-        ConfigError: for a task whose records are not known here.
-    """
-    if "num_points" in task.model_options(info):
-        features, size = landmark_features(len(info.point_names)), _FACE_IMAGE
-    elif "num_classes" in task.model_options(info):
-        features = segmentation_features()
-    else:
-        raise ConfigError(f"no plans yet for {type(task).__name__}")
-    sample = {key: _empty(feature, size) for key, feature in features.items()}
-    # Labels are one channel in files only.
-    if "label" in sample:
-        sample["label"] = sample["label"][..., 0]
-    return sample
-
-
-def _empty(feature: tfds.features.FeatureConnector, size: tuple[int, int]) -> Any:
-    if isinstance(feature, tfds.features.Text):
-        return "nothing"
-    if isinstance(feature, tfds.features.Image):
-        return np.zeros((*size, feature.shape[-1]), np.uint8)
-    # Ones: a face box must have a size.
-    return np.ones(feature.shape, feature.np_dtype)
-
-
 def _batch(
-    sample: Mapping[str, Any], batch_size: int, mesh: Mesh
+    sample: Mapping[str, Any],
+    batch_size: int,
+    mesh: Mesh,
+    map_keys: Sequence[str] = (),
 ) -> dict[str, jax.ShapeDtypeStruct]:
     """As `pipeline` stacks samples and `feeding` spreads them over the mesh."""
     data, space = mesh.shape["data"], mesh.shape["space"]
@@ -120,12 +85,12 @@ def _batch(
     batch = {}
     for key, array in arrays.items():
         shape = (batch_size, *np.shape(array))
-        if key in MAPS and shape[1] % space:
+        if is_map(key, map_keys) and shape[1] % space:
             raise ConfigError(
                 f"the height of {key!r}, {shape[1]} pixels, is not divisible by "
                 f"space:{space}"
             )
-        ndim = len(shape) if key in MAPS else 1
+        ndim = len(shape) if is_map(key, map_keys) else 1
         batch[key] = jax.ShapeDtypeStruct(
             shape,
             jax.dtypes.canonicalize_dtype(array.dtype),

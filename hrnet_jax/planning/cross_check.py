@@ -111,7 +111,7 @@ def _train_step(
         ema=experiment.keeps_average,
     )
     state = jax.device_put(state, runtime.replicated(mesh))
-    shapes = abstract.train_batch(task, facts.info, config.batch_size, mesh)
+    shapes = abstract.train_batch(task, config.batch_size, mesh)
     batch = jax.tree.map(
         lambda leaf: jax.device_put(jnp.zeros(leaf.shape, leaf.dtype), leaf.sharding),
         shapes,

@@ -1,14 +1,15 @@
-"""What a plan has to know of a data set, prepared or not."""
+"""Classes, points and sizes of data sets for plans, prepared or not."""
 
 import dataclasses
 from collections.abc import Mapping
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.source import Contents
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.registry import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.registry import get_spec
 from hrnet_jax.training.build import evaluated_splits, open_split
 
 
@@ -29,7 +30,7 @@ class DatasetFacts:
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSet:
-    """What the publication of a data set says.
+    """Sizes of a data set according to its publication.
 
     Attributes:
         counts: split -> number of images or faces.
@@ -68,7 +69,7 @@ PUBLISHED = {
 def facts_of(
     config: TrainConfig, examples: int | None = None, outputs: int | None = None
 ) -> DatasetFacts:
-    """What is known of the data set of a configuration.
+    """Facts of the data set of a configuration.
 
     The prepared records tell everything. Without them: a generated set is as large as
     its default options make it, and of known sets the published sizes are taken.
@@ -87,7 +88,7 @@ def facts_of(
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     if find_prepared(name, config.dataset.data_dir) is not None:
         return _prepared(config)
-    facts = _unprepared(name, outputs)
+    facts = _unprepared(config, outputs)
     if examples is not None:
         counts = {**facts.counts, config.dataset.train_split: examples}
         facts = DatasetFacts(facts.info, counts, f"--examples={examples}")
@@ -110,12 +111,13 @@ def _prepared(config: TrainConfig) -> DatasetFacts:
     return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
 
 
-def _unprepared(name: str, outputs: int | None) -> DatasetFacts:
+def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+    name = config.dataset.name
     generated = name in SOURCES and not source_class(name).needs_source
     if name not in PUBLISHED and not generated:
-        return _own(name, outputs)
-    kind = source_class(name)
-    source = kind(None, kind.Options())
+        return _custom(config, outputs)
+    cls = source_class(name)
+    source = cls(None, cls.Options())
     if generated:
         counts = {split: len(items) for split, items in source.splits().items()}
         counts = {split: count for split, count in counts.items() if count}
@@ -123,7 +125,7 @@ def _unprepared(name: str, outputs: int | None) -> DatasetFacts:
         return _facts(
             source.info(name), counts, (side, side), "the default options of the set"
         )
-    # Names, pairs and normalisers are those of the class; files tell only what is there.
+    # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
     source.contents = Contents(dict.fromkeys(published.counts, ()))
     return _facts(
@@ -145,8 +147,9 @@ def _facts(
     return DatasetFacts(info, counts, origin)
 
 
-def _own(name: str, outputs: int | None) -> DatasetFacts:
-    """A data set of the user, of which nobody published anything."""
+def _custom(config: TrainConfig, outputs: int | None) -> DatasetFacts:
+    """A custom data set, whose sizes are unknown."""
+    name = config.dataset.name
     if outputs is None:
         raise ConfigError(
             f"data set {name!r} is neither prepared nor one of "
@@ -155,12 +158,5 @@ def _own(name: str, outputs: int | None) -> DatasetFacts:
         )
     if outputs < 1:
         raise ConfigError(f"--outputs must be positive, got {outputs}")
-    names = tuple(f"output_{index}" for index in range(outputs))
-    info = DatasetInfo(
-        name=name,
-        num_classes=outputs,
-        class_names=names,
-        palette=bit_palette(outputs),
-        point_names=names,
-    )
+    info = get_spec(config.task).numbered_info(name, outputs)
     return DatasetFacts(info, {}, "nothing")

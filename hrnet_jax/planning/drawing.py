@@ -1,4 +1,4 @@
-"""How an experiment scales over slices, as a picture."""
+"""Draws the scaling of an experiment over slices."""
 
 import pathlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def draw_scaling(plans: Sequence[Plan], title: str, path: pathlib.Path) -> None:
     """Draws images a second over chips, and where the time of a step goes.
 
     Above: images/s of all chips, at the roofline and as the compiler expects, and in
-    grey what as many chips as in the first plan would give without losses. Below: the
+    grey the rate of the first plan's chips scaled without losses. Below: the
     parts of the roofline of each train step, stacked, and the compiler's expectation.
 
     Args:

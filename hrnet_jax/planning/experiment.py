@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
-from hrnet_jax.tasks.protocol import Task
+from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.build import build_task, evaluated_splits
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
@@ -18,7 +18,7 @@ from hrnet_jax.training.steps import total_steps
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What `train` would run, without data and weights.
+    """The parts of a training run, without data and weights.
 
     Attributes:
         config: of the run.
@@ -29,7 +29,7 @@ class Experiment:
     """
 
     config: TrainConfig
-    task: Task
+    task: Trains
     num_steps: int
     optimizer: optax.GradientTransformation
     train_step: StepFn

@@ -130,11 +130,11 @@ def make_plan(
         task, experiment.optimizer, mesh, ema=experiment.keeps_average
     )
     size = _largest_image(config, facts)
-    if size is None and "num_classes" in task.model_options(facts.info):
+    if size is None and task.pads_images:
         notes.append("size of evaluation images unknown: planned with the crop size")
-    batch = abstract.train_batch(task, facts.info, config.batch_size, mesh)
+    batch = abstract.train_batch(task, config.batch_size, mesh)
     eval_size = config.eval.batch_size
-    eval_batch = abstract.eval_batch(task, facts.info, size, eval_size, mesh)
+    eval_batch = abstract.eval_batch(task, size, eval_size, mesh)
     count = facts.counts.get(config.dataset.eval_split)
     return Plan(
         slice=chosen,

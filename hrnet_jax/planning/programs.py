@@ -24,7 +24,7 @@ from hrnet_jax.planning.abstract import device_bytes
 
 _log = logging.getLogger(__name__)
 
-# Raised whenever what is kept of a program changes its meaning.
+# Raised whenever the meaning of kept costs changes.
 _VERSION = 1
 _HEARTBEAT = 60.0  # seconds
 _TOO_LARGE = "does_not_fit"
@@ -37,7 +37,7 @@ class DoesNotFitError(HRNetError):
 def compile_costs(
     name: str, function: Callable, *arguments: Any, cache: pathlib.Path | None
 ) -> ProgramCosts:
-    """Traces a jitted function, compiles it and reads off what it costs.
+    """Traces a jitted function, compiles it and reads its costs.
 
     JAX's own compilation cache cannot read programs for absent devices back (0.10.2:
     "must be constructed with a Client"), so the costs themselves are kept, under the
@@ -81,7 +81,7 @@ def compile_costs(
 
 
 def _keep(path: pathlib.Path | None, values: dict[str, Any]) -> None:
-    """Writes what was found out, whole or not at all."""
+    """Writes costs, or why there are none, atomically."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def _libtpu_version() -> str:
 
 @contextmanager
 def _heartbeat(name: str) -> Iterator[None]:
-    """Says every minute that the compiler is still at work."""
+    """Logs every minute that the compiler is still at work."""
     done = threading.Event()
     started = time.perf_counter()
 

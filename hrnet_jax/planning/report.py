@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hrnet_jax.config.tables import columns
 from hrnet_jax.costs.compiled import Memory, ProgramCosts
 from hrnet_jax.costs.roofline import Times
 from hrnet_jax.planning.plan import Plan, Program
@@ -49,7 +50,8 @@ def format_plans(
         for title, part in sections
         for row in ([(title, [])] if title else []) + part
     ]
-    lines = [f"experiment   {experiment}", f"data         {data}", "", *_aligned(rows)]
+    table = columns((label, *cells) for label, cells in rows)
+    lines = [f"experiment   {experiment}", f"data         {data}", "", *table]
     if notes:
         said = [
             f"note, {plan.slice.name}: {note}" for plan in plans for note in plan.notes
@@ -145,7 +147,7 @@ def _ranges(
 
 
 def _program(plans: Sequence[Plan], which: Callable[[Plan], Program]) -> list[Row]:
-    """What is known of one program on each slice."""
+    """Rows about one program on each slice."""
     programs = [which(plan) for plan in plans]
 
     def cells(text: Callable[[ProgramCosts, Times], str]) -> list[str]:
@@ -180,7 +182,7 @@ def _program(plans: Sequence[Plan], which: Callable[[Plan], Program]) -> list[Ro
         )
     )
     rows.append(("  HBM traffic", cells(lambda c, t: _size(c.hbm_bytes))))
-    rows += _by_kind(programs, cells)
+    rows += _by_opcode_group(programs, cells)
     rows.append(("  bytes accessed", cells(lambda c, t: _size(c.bytes_accessed))))
     rows += _collectives(programs, cells)
     rows += _time_rows(cells)
@@ -197,15 +199,15 @@ def _fits(plan: Plan, program: Program) -> str:
     return f"yes, {needed / 1e9:.2f} of {free / 1e9:.1f} GB"
 
 
-def _by_kind(programs: Sequence[Program], cells: Callable) -> list[Row]:
-    """HBM traffic by kind, the largest first."""
+def _by_opcode_group(programs: Sequence[Program], cells: Callable) -> list[Row]:
+    """HBM traffic by opcode group, the largest first."""
     totals: dict[str, float] = {}
     for program in programs:
-        for kind, moved in (program.costs.hbm if program.costs else {}).items():
-            totals[kind] = totals.get(kind, 0) + moved
+        for group, size in (program.costs.hbm if program.costs else {}).items():
+            totals[group] = totals.get(group, 0) + size
     return [
-        (f"    {kind}", cells(lambda c, t, k=kind: _size(c.hbm.get(k, 0))))
-        for kind in sorted(totals, key=totals.get, reverse=True)
+        (f"    {group}", cells(lambda c, t, g=group: _size(c.hbm.get(g, 0))))
+        for group in sorted(totals, key=totals.get, reverse=True)
     ]
 
 
@@ -251,20 +253,3 @@ def _milliseconds(seconds: float) -> str:
 
 def _size(size: float) -> str:
     return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"
-
-
-def _aligned(rows: Sequence[Row]) -> list[str]:
-    """Rows as lines; columns are as wide as their widest cell."""
-    left = max(len(label) for label, _ in rows)
-    columns = max(len(texts) for _, texts in rows)
-    widths = [
-        max(len(texts[k]) for _, texts in rows if len(texts) > k)
-        for k in range(columns)
-    ]
-    lines = []
-    for label, texts in rows:
-        filled = (
-            f"{text:<{width}}" for text, width in zip(texts, widths, strict=False)
-        )
-        lines.append(f"{label:<{left}}  {'  '.join(filled)}".rstrip())
-    return lines

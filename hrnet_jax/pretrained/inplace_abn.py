@@ -82,8 +82,7 @@ def uses_inplace_abn(
                 "--no-inplace_abn"
             )
         return record.inplace_abn
-    is_segmentation = scheme.kind.startswith("segmentation")
-    if counted or scheme.convention != "official" or not is_segmentation:
+    if counted or not scheme.maybe_inplace_abn:
         return False
     raise WeightsError(
         "the file has no batch counters, so it may have been trained with InPlaceABN "

@@ -10,6 +10,8 @@ import dataclasses
 import functools
 import re
 
+from hrnet_jax.models.resize import BY_FACTOR
+
 Rule = tuple[str, str]
 
 # (our layer, official layer). Source: the `state_dict` of the official code.
@@ -152,12 +154,20 @@ class Scheme:
         kind: `output_kind` of the model class.
         prefix: before the names of the body.
         head: rules of everything else.
+        upsample: method inside the exchange that the code base trains with, where
+            that is not the model's default.
+        upsample_reason: why that is assumed of a file that does not tell; empty
+            where the code base knows no other.
+        maybe_inplace_abn: whether some of its weights were trained with InPlaceABN.
     """
 
     convention: str
     kind: str
     prefix: str
     head: tuple[Rule, ...]
+    upsample: str = ""
+    upsample_reason: str = ""
+    maybe_inplace_abn: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.convention})"
@@ -224,8 +234,20 @@ SCHEMES: tuple[Scheme, ...] = (
         "segmentation",
         "",
         _pixel_head("head", *(f"last_layer.{index}" for index in _INDICES)),
+        upsample="bilinear",
+        upsample_reason="as most segmentation files of this kind; ADE20K and "
+        "COCO-Stuff were trained with aligned corners, other data without (--upsample)",
+        maybe_inplace_abn=True,
     ),
-    Scheme("official", "segmentation_ocr", "", _official_ocr()),
+    Scheme(
+        "official",
+        "segmentation_ocr",
+        "",
+        _official_ocr(),
+        upsample="align_corners",
+        upsample_reason="as all released OCR files (--upsample)",
+        maybe_inplace_abn=True,
+    ),
     Scheme(
         "official",
         "landmarks",
@@ -250,8 +272,9 @@ SCHEMES: tuple[Scheme, ...] = (
             "decode_head.convs.0.bn",
             "decode_head.conv_seg",
         ),
+        upsample=BY_FACTOR,
     ),
-    Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr()),
+    Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr(), upsample=BY_FACTOR),
     Scheme(
         "mmdet",
         "pyramid",
@@ -281,6 +304,7 @@ SCHEMES: tuple[Scheme, ...] = (
         "landmarks",
         _BACKBONE,
         _pixel_head("head", *(f"keypoint_head.final_layer.{i}" for i in _INDICES)),
+        upsample=BY_FACTOR,
     ),
     Scheme(
         "mmpose0", "pose", _BACKBONE, (("classifier", "keypoint_head.final_layer"),)
@@ -292,6 +316,7 @@ SCHEMES: tuple[Scheme, ...] = (
         _pixel_head(
             "head", "head.conv_layers.0", "head.conv_layers.1", "head.final_layer"
         ),
+        upsample=BY_FACTOR,
     ),
     Scheme("mmpose1", "pose", _BACKBONE, (("classifier", "head.final_layer"),)),
 )

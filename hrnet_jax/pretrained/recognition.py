@@ -1,7 +1,7 @@
 """Which model a state dict belongs to, told by its names and shapes."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,19 @@ def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
 def scheme_of_model(names: Collection[str], kind: str) -> Scheme:
     """The scheme of one kind of model that explains most names; the first of equals.
 
-    Never fails: what does not fit is listed by whoever compares the names.
+    What does not fit is listed where the names are compared.
+
+    Raises:
+        WeightsError: if no code base has models of this kind.
     """
     schemes = [scheme for scheme in SCHEMES if scheme.kind == kind]
     if kind == BODY_KIND:
         schemes = [scheme.body for scheme in SCHEMES]
+    if not schemes:
+        raise WeightsError(
+            f"no code base here has {kind} models; 'features/<variant>' reads the body "
+            "of any model"
+        )
     return max(schemes, key=lambda scheme: len(_explained(scheme, names)))
 
 
@@ -149,31 +157,9 @@ def _variant(shapes: Mapping[str, tuple]) -> str:
 
 def _options(kind: str, shapes: Mapping[str, tuple], variant: str) -> dict[str, Any]:
     """Options of the model; shapes are in PyTorch's layout, names are ours."""
-    if kind == "pyramid":
-        return {
-            "features": shapes["pyramid/reduce/kernel"][0],
-            "levels": _count(shapes, "pyramid/level{}/kernel"),
-        }
-    if kind == "classification":
-        return {
-            "num_classes": shapes["classifier/kernel"][0],
-            "head_bias": "final/conv/bias" in shapes,
-        }
-    if kind == "segmentation_ocr":
-        return {
-            "num_classes": shapes["ocr/classifier/kernel"][0],
-            "head_bias": "aux/project/bias" in shapes,
-        }
-    if kind == "pose":
-        return {"num_points": shapes["classifier/kernel"][0]}
-    outputs = shapes["head/classifier/kernel"][0]
-    options: dict[str, Any] = {"representation": _representation(shapes, variant)}
-    if kind == "landmarks":
-        return {"num_points": outputs} | options
     return {
-        "num_classes": outputs,
-        "head_bias": "head/project/bias" in shapes,
-    } | options
+        option: read(shapes, variant) for option, read in _OPTIONS.get(kind, {}).items()
+    }
 
 
 def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
@@ -181,3 +167,43 @@ def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
         return "v1h"
     channels = shapes["head/project/kernel"][1]
     return "v1" if channels == VARIANTS[variant].width else "v2"
+
+
+_Read = Callable[[Mapping[str, tuple], str], Any]
+
+
+def _channels(kernel: str) -> _Read:
+    """The output channels of a layer."""
+    return lambda shapes, variant: shapes[kernel][0]
+
+
+def _has(name: str) -> _Read:
+    """Whether there is an array."""
+    return lambda shapes, variant: name in shapes
+
+
+# Kind of model -> option -> how shapes tell its value.
+_OPTIONS: dict[str, dict[str, _Read]] = {
+    "classification": {
+        "num_classes": _channels("classifier/kernel"),
+        "head_bias": _has("final/conv/bias"),
+    },
+    "landmarks": {
+        "num_points": _channels("head/classifier/kernel"),
+        "representation": _representation,
+    },
+    "pose": {"num_points": _channels("classifier/kernel")},
+    "pyramid": {
+        "features": _channels("pyramid/reduce/kernel"),
+        "levels": lambda shapes, variant: _count(shapes, "pyramid/level{}/kernel"),
+    },
+    "segmentation": {
+        "num_classes": _channels("head/classifier/kernel"),
+        "head_bias": _has("head/project/bias"),
+        "representation": _representation,
+    },
+    "segmentation_ocr": {
+        "num_classes": _channels("ocr/classifier/kernel"),
+        "head_bias": _has("aux/project/bias"),
+    },
+}

@@ -1,5 +1,6 @@
 """HRNet for semantic segmentation, alone and with object-contextual representations."""
 
+import math
 from typing import Any, ClassVar
 
 import jax
@@ -72,6 +73,10 @@ class SegmentationOCR(HRNetWithHead):
 
     output_kind: ClassVar = "segmentation_ocr"
     representations: ClassVar = ("v2",)
+    auxiliary_outputs: ClassVar = ("aux",)
+    # Every layer whose name contains `cls`, `aux` or `ocr` stays at PyTorch's default
+    # (`init_weights` of `seg_hrnet_ocr.py`).
+    init_as_pytorch: ClassVar = ("aux", "ocr")
     # Of all official OCR weights; mmsegmentation's were trained without.
     backbone_defaults: ClassVar = {"upsample": "align_corners"}
 
@@ -100,6 +105,18 @@ class SegmentationOCR(HRNetWithHead):
         head = ObjectContextHead(self.num_classes, self.head_bias, **common, name="ocr")
         logits = head(concatenate(maps, upsample), aux, train)
         return {"aux": aux, "logits": logits}
+
+    def attention_multiply_adds(self, shapes: dict[str, Any]) -> int:
+        """Gathering objects, likeness, weighted sum; see `ModelFacts`.
+
+        Each combines every pixel with every class, in the channels of pixel
+        features, keys and values.
+        """
+        pixels = shapes["ocr/pixels"].shape
+        keys = shapes["ocr/attention/key1"].shape
+        values = shapes["ocr/attention/value"].shape
+        channels = pixels[-1] + keys[-1] + values[-1]
+        return math.prod(pixels[:-1]) * self.num_classes * channels
 
 
 class ObjectContextHead(nn.Module):

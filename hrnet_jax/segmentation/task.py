@@ -12,7 +12,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
-from hrnet_jax.segmentation.drawing import draw_panels
+from hrnet_jax.segmentation.drawing import default_palette, draw_panels, overlay
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
 from hrnet_jax.segmentation.outputs import save_prediction
@@ -53,6 +53,8 @@ class SegmentationTask(WholeImage):
     Inference = InferenceOptions
     best_metric = ("mean_iou", "max")
     totals = ("confusion",)
+    map_keys = ("label",)
+    pads_images = True
     pixel_maps = ("label", "confidence")
 
     def __init__(
@@ -95,13 +97,21 @@ class SegmentationTask(WholeImage):
         """Pads one sample to the common size of its split."""
         return self._pad(_pixels(sample))
 
+    def empty_sample(self, size: tuple[int, int]) -> dict:
+        """An image of class 0 with nothing to see; see `tasks.protocol.Trains`."""
+        return {
+            "image": np.zeros((*size, 3), np.uint8),
+            "label": np.zeros(size, np.uint8),
+            "image_id": "",
+        }
+
     @property
     def _upsample(self) -> str:
         aligned = self.model.upsample == "align_corners"
         return "align_corners" if aligned else "bilinear"
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
-        """Mean pixel loss of a batch; see `tasks.protocol.Task`."""
+        """Mean pixel loss of a batch; see `tasks.protocol.Trains`."""
         outputs, state = self.model.apply(
             variables,
             normalize_images(batch["image"], self._normalization),
@@ -115,9 +125,9 @@ class SegmentationTask(WholeImage):
     def logits(self, variables: dict, images: jax.Array) -> jax.Array:
         """Logits float32 [B, H, W, K] of uint8 images [B, H, W, 3]."""
         inputs = normalize_images(images, self._normalization)
-        logits = self._labelling(variables, inputs)
+        logits = self._logits_of(variables, inputs)
         if self._inference.flip:
-            mirrored = self._labelling(variables, inputs[:, :, ::-1])[:, :, ::-1]
+            mirrored = self._logits_of(variables, inputs[:, :, ::-1])[:, :, ::-1]
             for left, right in self._info.flip_pairs:
                 order = np.arange(mirrored.shape[-1])
                 order[[left, right]] = right, left
@@ -125,7 +135,7 @@ class SegmentationTask(WholeImage):
             logits = (logits + mirrored) / 2
         return resize(logits, images.shape[1:3], self._upsample)
 
-    def _labelling(self, variables: dict, inputs: jax.Array) -> jax.Array:
+    def _logits_of(self, variables: dict, inputs: jax.Array) -> jax.Array:
         """The model's logits; an auxiliary output is for the loss alone."""
         outputs = self.model.apply(variables, inputs)
         return outputs["logits"] if isinstance(outputs, dict) else outputs
@@ -165,6 +175,11 @@ class SegmentationTask(WholeImage):
         """Image, prediction, overlay and (where known) truth side by side."""
         label = None if target is None else target.get("label")
         return draw_panels(image, prediction["label"], self._info, label)
+
+    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """The colours of the labels over the image."""
+        palette = self._info.palette or default_palette(self._info.num_classes)
+        return overlay(image, prediction["label"], palette)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict

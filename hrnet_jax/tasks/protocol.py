@@ -1,12 +1,23 @@
-"""What the loop asks of a task; it knows tasks only through this."""
+"""The whole contract of a task; the rest of the package knows tasks only through it.
+
+`Predicts` is what inference, export and conversion ask for, `Trains` what training,
+evaluation and planning ask for as well, `TakesBoxes` what a task that looks into
+boxes of an image offers besides. What the package must know before a task is built is
+in its `TaskSpec`.
+"""
 
 import pathlib
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Protocol
 
 import jax
 import numpy as np
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
+
+# Maps an image uint8 [H, W, 3] RGB to boxes float32 [N, 4].
+BoxFinder = Callable[[np.ndarray], np.ndarray]
 
 
 class Evaluator(Protocol):
@@ -21,20 +32,55 @@ class Evaluator(Protocol):
         ...
 
 
-class Labelling(Protocol):
-    """A model that predicts for images: what inference asks of every task.
+class ReportsErrors(Evaluator, Protocol):
+    """An evaluator that also knows the error of every example.
+
+    Tasks that have one name `errors` among the `reports` of their `TaskSpec`.
 
     Attributes:
-        model: the network.
-        pixel_maps: keys of `predict` that have the size of the input.
-        takes_boxes: whether predictions can be asked for in boxes of the image.
+        default: name of what errors are divided by.
     """
 
-    model: Model
-    pixel_maps: tuple[str, ...]
-    takes_boxes: bool
+    default: str
 
-    def inputs(
+    def errors(self) -> dict[str, float]:
+        """Example -> its error, a fraction."""
+        ...
+
+
+class Predicts(Protocol):
+    """A task that predicts for images.
+
+    A class is called with `(model, info, augmentation=, inference=, normalization=)`;
+    see `Trains` for what it is called with to train.
+
+    Attributes:
+        Augmentation: dataclass of the section `dataset.augmentation`.
+        Loss: dataclass of the section `loss`.
+        Inference: dataclass of the section `eval.inference`. Every field of the
+            three has a default; `config.options.NoOptions` where there are none.
+        recipe: dotted keys of the configuration -> values that differ from the
+            defaults of every task.
+        pixel_maps: keys of `predict` that have the size of the input.
+        takes_boxes: whether predictions can be asked for in boxes of the image; the
+            task then is a `TakesBoxes`.
+        model: the network.
+    """
+
+    Augmentation: ClassVar[type]
+    Loss: ClassVar[type]
+    Inference: ClassVar[type]
+    recipe: ClassVar[Mapping[str, Any]]
+    pixel_maps: ClassVar[tuple[str, ...]]
+    takes_boxes: ClassVar[bool]
+    model: Model
+
+    @staticmethod
+    def model_options(info: DatasetInfo) -> dict[str, Any]:
+        """What a data set fixes about its model: options of `create_model`."""
+        ...
+
+    def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, Any]:
         """What the network looks at, on the host.
@@ -44,8 +90,8 @@ class Labelling(Protocol):
             boxes: [N, 4], (x1, y1, x2, y2), for tasks that take them.
 
         Returns:
-            uint8 [N, h, w, 3], one for each box or for the image, and what `place`
-            needs to know of them.
+            uint8 [N, h, w, 3], one for each box or for the image, and what
+            `to_image` needs to know of these crops.
         """
         ...
 
@@ -56,11 +102,11 @@ class Labelling(Protocol):
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
     ) -> dict[str, jax.Array]:
-        """Predictions from what the network put out for images of this size."""
+        """Predictions from the network's named outputs for images of this size."""
         ...
 
-    def place(
-        self, predictions: dict[str, np.ndarray], placement: Any
+    def to_image(
+        self, predictions: dict[str, np.ndarray], crops: Any
     ) -> dict[str, np.ndarray]:
         """Predictions for the inputs as a prediction for the image, on the host."""
         ...
@@ -71,6 +117,10 @@ class Labelling(Protocol):
         """A uint8 RGB picture of one prediction."""
         ...
 
+    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """A uint8 RGB picture for a video: all frames of one size have one size."""
+        ...
+
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
     ) -> dict:
@@ -78,19 +128,28 @@ class Labelling(Protocol):
         ...
 
 
-class Task(Labelling, Protocol):
-    """A labelling task that can be trained: transforms, loss and metrics as well.
+class Trains(Predicts, Protocol):
+    """A task that can be trained and evaluated: transforms, loss and metrics as well.
+
+    To train, a class is also called with `loss=`, and with `pad_to=` (height, width)
+    or None where it pads (`pads_images`).
 
     Attributes:
-        image_size: (height, width) of training images, in pixels.
-        best_metric: (name, "max" or "min").
+        best_metric: (name, "max" or "min") that ranks checkpoints.
         totals: keys of `predict` that are sums over the batch; all others have
             one entry per example.
+        map_keys: keys of a batch, `image` aside, whose second axis are the rows of
+            the image; they are divided over devices as the image is.
+        pads_images: whether whole images are evaluated, padded to the size of the
+            largest of a split.
+        image_size: (height, width) of training images, in pixels.
     """
 
+    best_metric: ClassVar[tuple[str, str]]
+    totals: ClassVar[tuple[str, ...]]
+    map_keys: ClassVar[tuple[str, ...]]
+    pads_images: ClassVar[bool]
     image_size: tuple[int, int]
-    best_metric: tuple[str, str]
-    totals: tuple[str, ...]
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
         """Augments one training sample; all results have one shape."""
@@ -98,6 +157,14 @@ class Task(Labelling, Protocol):
 
     def eval_transform(self, sample: dict) -> dict:
         """Prepares one evaluation sample; all results have one shape."""
+        ...
+
+    def empty_sample(self, size: tuple[int, int]) -> dict:
+        """A record of the data set with nothing to see, for plans without data.
+
+        Args:
+            size: (height, width) of the image, in pixels.
+        """
         ...
 
     def loss(
@@ -109,3 +176,72 @@ class Task(Labelling, Protocol):
     def evaluator(self) -> Evaluator:
         """A fresh evaluator."""
         ...
+
+
+class BoxFollower(Protocol):
+    """Boxes of the frames of a video."""
+
+    def boxes(self, image: np.ndarray) -> np.ndarray:
+        """The boxes of the next frame, float32 [N, 4]."""
+        ...
+
+    def follow(self, prediction: dict, image: np.ndarray) -> None:
+        """Takes the prediction for the boxes of the frame."""
+        ...
+
+
+class TakesBoxes(Predicts, Protocol):
+    """A task that looks into boxes of an image.
+
+    Predictions hold `boxes` float32 [N, 4]; the summary of `save` lists them as
+    `found`.
+
+    Attributes:
+        finds_boxes: whether it finds boxes itself and is a `FindsBoxes`. Where it
+            does not and none are given, the whole image is the one box.
+        in_boxes: what is in one box and in many, `("face", "faces")`.
+    """
+
+    finds_boxes: ClassVar[bool]
+    in_boxes: ClassVar[tuple[str, str]]
+
+    def follow_boxes(self, find: BoxFinder, every: int) -> BoxFollower:
+        """Boxes in a video, looked for in every so many frames."""
+        ...
+
+
+class FindsBoxes(TakesBoxes, Protocol):
+    """A task that finds the boxes it looks into."""
+
+    def find_boxes(self, image: np.ndarray) -> np.ndarray:
+        """Boxes float32 [N, 4] in a photograph, uint8 [H, W, 3] RGB."""
+        ...
+
+    def find_boxes_in_frame(self, image: np.ndarray) -> np.ndarray:
+        """The same in a frame of a video, where another one comes soon."""
+        ...
+
+    def better_boxes(self, found: np.ndarray, prediction: dict) -> np.ndarray | None:
+        """Boxes to look into once more, told by a prediction in the found ones.
+
+        None where the prediction in the found boxes is as good.
+        """
+        ...
+
+
+def missing_members(task_class: type, protocol: type) -> list[str]:
+    """Methods and class attributes of a protocol that a class lacks, sorted.
+
+    Attributes that only instances have (`model`, `image_size`) are not looked for.
+    """
+    wanted = set()
+    for cls in protocol.__mro__:
+        if not getattr(cls, "_is_protocol", False) or cls is Protocol:
+            continue
+        wanted |= {name for name in vars(cls) if not name.startswith("_")}
+        wanted |= {
+            name
+            for name, hint in cls.__annotations__.items()
+            if getattr(hint, "__origin__", None) is ClassVar
+        }
+    return sorted(name for name in wanted if not hasattr(task_class, name))

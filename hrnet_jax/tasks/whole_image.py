@@ -1,24 +1,33 @@
 """What tasks have in common that look at an image once, as a whole."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 import numpy as np
 
+from hrnet_jax.config.options import NoOptions
 from hrnet_jax.errors import DataError
 
 
 class WholeImage:
     """Base of tasks whose network sees one view of an image.
 
-    Attributes:
-        takes_boxes: whether predictions can be asked for in boxes.
+    Class attributes are those of `tasks.protocol.Predicts`, for a task without
+    options.
     """
 
-    takes_boxes = False
+    Augmentation: ClassVar[type] = NoOptions
+    Loss: ClassVar[type] = NoOptions
+    Inference: ClassVar[type] = NoOptions
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    pixel_maps: ClassVar[tuple[str, ...]] = ()
+    takes_boxes: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """What the network looks at: uint8 [H, W, 3] to the same; the image itself."""
         return image
 
-    def inputs(
+    def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, None]:
         """The prepared image as a batch of one, uint8 [1, h, w, 3].
@@ -32,7 +41,10 @@ class WholeImage:
             )
         return self.prepare(image)[None], None
 
-    def place(self, predictions: dict, placement: None) -> dict[str, np.ndarray]:
+    def to_image(self, predictions: dict, crops: None) -> dict[str, np.ndarray]:
         """The predictions of the one image."""
-        del placement
         return {name: value[0] for name, value in predictions.items()}
+
+    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """The picture of a prediction in a video, as in a photograph."""
+        return self.draw(image, prediction, None)

@@ -11,11 +11,11 @@ from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.experiment.build import build_model, labelling_options
+from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig
-from hrnet_jax.registry import TASKS, get_task
+from hrnet_jax.registry import get_spec, get_task, task_names
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Task
+from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.steps import total_steps
@@ -32,7 +32,7 @@ class Run:
 
     config: TrainConfig
     mesh: Mesh
-    task: Task
+    task: Trains
     train_records: Records
     num_steps: int
     schedule: Callable
@@ -81,7 +81,7 @@ def _report_uneven_rows(height: int, mesh: Mesh) -> None:
         )
 
 
-def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Task:
+def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Trains:
     """The task of a configuration, to be trained.
 
     Args:
@@ -94,14 +94,11 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tas
         ConfigError: if the task can only predict so far.
     """
     check_trainable(config)
-    kind = get_task(config.task)
-    return kind(
-        build_model(config, info),
-        info,
-        loss=config.loss,
-        pad_to=_common_size(info, splits),
-        **labelling_options(config),
-    )
+    task_class = get_task(config.task)
+    options = inference_options(config)
+    if task_class.pads_images:
+        options["pad_to"] = _common_size(info, splits)
+    return task_class(build_model(config, info), info, loss=config.loss, **options)
 
 
 def check_trainable(config: TrainConfig) -> None:
@@ -110,8 +107,8 @@ def check_trainable(config: TrainConfig) -> None:
     Raises:
         ConfigError: if it can only predict so far.
     """
-    if not hasattr(get_task(config.task), "loss"):
-        able = [name for name in TASKS if hasattr(TASKS[name], "loss")]
+    if not get_spec(config.task).trainable:
+        able = task_names(trainable=True)
         raise ConfigError(
             f"config key 'task' is {config.task!r}, which predicts but cannot be "
             f"trained or evaluated yet; expected one of {', '.join(able)}"

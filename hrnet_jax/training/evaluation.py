@@ -14,12 +14,12 @@ from hrnet_jax.data.stream.batches import eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Evaluator, Task
+from hrnet_jax.tasks.protocol import Evaluator, Trains
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 
 
-def make_predict_step(task: Task, mesh: Mesh) -> PredictFn:
+def make_predict_step(task: Trains, mesh: Mesh) -> PredictFn:
     """Builds the compiled function (variables, batch) -> predictions."""
 
     def sharding(name: str, value: jax.Array) -> NamedSharding:
@@ -40,7 +40,7 @@ def make_predict_step(task: Task, mesh: Mesh) -> PredictFn:
 
 def predictions_over(
     predict: PredictFn,
-    task: Task,
+    task: Trains,
     variables: dict,
     records: Records,
     mesh: Mesh,
@@ -72,13 +72,13 @@ def predictions_over(
         disable=not progress,
     )
     with bar:
-        for batch in feed(batches, mesh):
+        for batch in feed(batches, mesh, map_keys=task.map_keys):
             yield batch, predict(variables, device_part(batch))
             bar.update()
 
 
 def evaluator_over(
-    predict: PredictFn, task: Task, variables: dict, records: Records, mesh, **kwargs
+    predict: PredictFn, task: Trains, variables: dict, records: Records, mesh, **kwargs
 ) -> Evaluator:
     """An evaluator that saw a whole split; arguments as for `predictions_over`."""
     evaluator = task.evaluator()
@@ -90,7 +90,7 @@ def evaluator_over(
 
 
 def evaluate_split(
-    predict: PredictFn, task: Task, variables: dict, records: Records, mesh, **kwargs
+    predict: PredictFn, task: Trains, variables: dict, records: Records, mesh, **kwargs
 ) -> dict[str, float]:
     """Metrics over a whole split; arguments as for `predictions_over`."""
     return evaluator_over(predict, task, variables, records, mesh, **kwargs).compute()
@@ -98,7 +98,7 @@ def evaluate_split(
 
 def draw_split(
     predict: PredictFn,
-    task: Task,
+    task: Trains,
     variables: dict,
     records: Records,
     mesh: Mesh,

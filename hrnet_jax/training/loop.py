@@ -122,6 +122,7 @@ class Loop:
                 process_count=jax.process_count(),
             ),
             self.run.mesh,
+            map_keys=self.run.task.map_keys,
         )
 
     def _compile(self, state: TrainState, batch: dict) -> Callable:

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from hrnet_jax.registry import TASKS
+from hrnet_jax.registry import get_spec
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
 
@@ -15,9 +15,12 @@ def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
 
     Raises:
         CheckpointError: if a checkpoint's metrics or the configuration are damaged.
+        ConfigError: if the task of the configuration is not known here.
     """
     path = pathlib.Path(workdir) / CONFIG_FILE
-    task = None
+    best_metric = None
     if path.is_file():
-        task = TASKS.get(read_json(path).get("task", "segmentation"))
-    return Checkpoints(workdir, best_metric=getattr(task, "best_metric", None))
+        spec = get_spec(read_json(path).get("task", "segmentation"))
+        if spec.trainable:
+            best_metric = spec.task.best_metric
+    return Checkpoints(workdir, best_metric=best_metric)

@@ -47,13 +47,3 @@ def test_files_that_are_no_reports_are_refused(content, message, tmp_path):
         path.write_text(content)
     with pytest.raises(ConfigError, match=message):
         reports.read_report(path)
-
-
-def test_columns_of_tables_line_up():
-    text = reports.table(("case", "ms"), [("w18", "1.5"), ("a longer one", "10.25")])
-    assert text.splitlines() == [
-        "| case         |    ms |",
-        "| ------------ | ----: |",
-        "| w18          |   1.5 |",
-        "| a longer one | 10.25 |",
-    ]

@@ -7,14 +7,15 @@ import pytest
 from hrnet_jax.conversion.labels import known_labels, label_info
 from hrnet_jax.data.sources.camvid import CLASSES as CAMVID
 from hrnet_jax.errors import DataError
+from hrnet_jax.registry import get_spec
 
 
 def test_class_names_from_data_sets_and_files(tmp_path):
-    info = label_info("segmentation", "camvid", 11)
+    info = label_info(get_spec("segmentation"), "camvid", 11)
     assert info.class_names == tuple(CAMVID) and info.palette[3] == (128, 64, 128)
     path = tmp_path / "mine.txt"
     path.write_text("sky\n\n tree \nroad\n")
-    info = label_info("segmentation", str(path), 3)
+    info = label_info(get_spec("segmentation"), str(path), 3)
     assert info.class_names == ("sky", "tree", "road") and len(info.palette) == 3
     assert info.name == "mine"
 
@@ -22,16 +23,21 @@ def test_class_names_from_data_sets_and_files(tmp_path):
 def test_outputs_of_other_families_are_named_too(tmp_path):
     path = tmp_path / "corners.txt"
     path.write_text("left\nright\n")
-    info = label_info("landmarks", str(path), 2)
+    info = label_info(get_spec("landmarks"), str(path), 2)
     assert info.point_names == ("left", "right") and info.num_classes == 0
     # Own names tell what swaps in a mirror image, as those of own data sets do.
     assert info.point_flip_pairs == ((0, 1),)
-    assert label_info("segmentation", str(path), 2).flip_pairs == ((0, 1),)
-    assert label_info("pose", "", 3).point_names == ("point 0", "point 1", "point 2")
-    info = label_info("classification", "", 2)
+    info = label_info(get_spec("segmentation"), str(path), 2)
+    assert info.flip_pairs == ((0, 1),)
+    names = label_info(get_spec("pose"), "", 3).point_names
+    assert names == ("point 0", "point 1", "point 2")
+    info = label_info(get_spec("classification"), "", 2)
     assert info.image_class_names == ("class 0", "class 1")
-    assert label_info("segmentation", "", 2).class_names == ("class 0", "class 1")
-    assert label_info("pyramid", "", 0).name == "pyramid"
+    assert label_info(get_spec("segmentation"), "", 2).class_names == (
+        "class 0",
+        "class 1",
+    )
+    assert label_info(get_spec("pyramid"), "", 0).name == "pyramid"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_outputs_of_other_families_are_named_too(tmp_path):
     ],
 )
 def test_names_of_data_sets_of_released_weights(data, family, count, some):
-    info = label_info(family, data, count)
+    info = label_info(get_spec(family), data, count)
     names = info.class_names or info.point_names
     assert len(names) == len(set(names)) == count
     assert all("  " not in name and name.strip() == name for name in names)
@@ -63,15 +69,15 @@ def test_names_of_data_sets_of_released_weights(data, family, count, some):
 
 
 def test_left_and_right_swap_when_an_image_is_mirrored():
-    lip = label_info("segmentation", "lip", 20)
+    lip = label_info(get_spec("segmentation"), "lip", 20)
     assert lip.flip_pairs == ((14, 15), (16, 17), (18, 19))
-    coco = label_info("pose", "coco", 17).point_flip_pairs
+    coco = label_info(get_spec("pose"), "coco", 17).point_flip_pairs
     assert coco == tuple((index, index + 1) for index in range(1, 17, 2))
-    mpii = label_info("pose", "mpii", 16).point_flip_pairs
+    mpii = label_info(get_spec("pose"), "mpii", 16).point_flip_pairs
     assert sorted(sorted(pair) for pair in mpii) == [
         [0, 5], [1, 4], [2, 3], [10, 15], [11, 14], [12, 13],
     ]  # fmt: skip
-    assert label_info("segmentation", "ade20k", 150).flip_pairs == ()
+    assert label_info(get_spec("segmentation"), "ade20k", 150).flip_pairs == ()
 
 
 @pytest.mark.parametrize(
@@ -84,19 +90,19 @@ def test_left_and_right_swap_when_an_image_is_mirrored():
     ],
 )
 def test_faces_have_lines_pairs_and_a_normalizer(data, count, normalizer):
-    info = label_info("landmarks", data, count)
+    info = label_info(get_spec("landmarks"), data, count)
     paired = [point for pair in info.point_flip_pairs for point in pair]
     assert len(set(paired)) == len(paired) > count // 2
     assert {point for line in info.point_lines for point in line} <= set(range(count))
     assert info.default_normalizer == normalizer
     assert info.tight_boxes == (data != "aflw")
     with pytest.raises(DataError, match=f"{data} names {count} points, .* have 5"):
-        label_info("landmarks", data, 5)
+        label_info(get_spec("landmarks"), data, 5)
 
 
 @pytest.mark.parametrize("data, count", [("coco", 17), ("mpii", 16)])
 def test_limbs_are_drawn_alike_on_both_sides(data, count):
-    info = label_info("pose", data, count)
+    info = label_info(get_spec("pose"), data, count)
     other = dict(info.point_flip_pairs)
     other |= {right: left for left, right in other.items()}
     limbs = {
@@ -125,4 +131,4 @@ def test_labels_are_known_where_all_outputs_have_names():
 )
 def test_wrong_class_names(classes, count, message):
     with pytest.raises(DataError, match=message):
-        label_info("segmentation", classes, count)
+        label_info(get_spec("segmentation"), classes, count)

@@ -59,5 +59,5 @@ def test_neighbours_use_one_link_and_one_hop():
     assert found == pytest.approx(1e9 / 50e9 + 3e-6)
 
 
-def test_a_group_of_one_has_nobody_to_talk_to():
+def test_a_group_of_one_exchanges_nothing():
     assert collective_seconds("all-reduce", 1, 10, 1e9, *SLICE) == 0

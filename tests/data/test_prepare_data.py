@@ -31,7 +31,7 @@ def test_prepares_and_reports(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert f"shapes is prepared in {tmp_path}/shapes/1.0.0" in out
     assert "preparing shapes: 100%" in err
-    for text in ("train           3  32x32", "6 cross", "#####", "0.00 %"):
+    for text in ("train       3  32x32", "6  cross", "#####", "0.00 %"):
         assert text in out
     weights = out.split("class weights (median frequency, split train): ")[1]
     assert len(weights.splitlines()[0].split(", ")) == 7
@@ -44,7 +44,7 @@ def test_the_second_time_returns_at_once(tmp_path, capsys):
     capsys.readouterr()
     assert prepare_data.main(command(tmp_path)) == 0
     out, err = capsys.readouterr()
-    assert "shapes is already prepared in" in out and "6 cross" in out
+    assert "shapes is already prepared in" in out and "6  cross" in out
     assert err == ""
     assert find_prepared("shapes", tmp_path).stat().st_mtime_ns == written
 

@@ -15,7 +15,7 @@ import hrnet_jax
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.experiment.build import build_labelling
+from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.defaults import (
     CHANGEABLE,
     changed_keys,
@@ -24,7 +24,7 @@ from hrnet_jax.experiment.defaults import (
     with_defaults,
 )
 from hrnet_jax.experiment.schema import TrainConfig, read_config
-from hrnet_jax.registry import TASKS
+from hrnet_jax.registry import get_task, task_names
 from hrnet_jax.training.build import build_task
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.train import train
@@ -40,7 +40,7 @@ TASK_SECTIONS = {
 def option_classes():
     """Every options dataclass of the configuration."""
     found, todo = [], [TrainConfig]
-    for task in TASKS.values():
+    for task in map(get_task, task_names()):
         todo += [getattr(task, name) for name in TASK_SECTIONS.values()]
     while todo:
         cls = todo.pop()
@@ -77,7 +77,7 @@ def test_every_key_is_read_somewhere(cls):
     assert keys - attributes_read() == set()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", task_names())
 def test_the_defaults_are_complete_and_readable(task):
     config = default_config(task)
     options = read_config(config)
@@ -88,7 +88,7 @@ def test_the_defaults_are_complete_and_readable(task):
         for key in dotted.split("."):
             section = section[key]
         expected = {
-            field.name for field in dataclasses.fields(getattr(TASKS[task], name))
+            field.name for field in dataclasses.fields(getattr(get_task(task), name))
         }
         assert set(section) == expected
     for field in dataclasses.fields(TrainConfig):
@@ -244,4 +244,5 @@ def test_tasks_that_only_predict_say_so(task, tmp_path):
     for entry in (train, evaluate):
         with pytest.raises(ConfigError, match=message):
             entry(config, tmp_path)
-    assert build_labelling(read_config(config), info).model.output_kind == task
+    run = build_for_inference(read_config(config), info)
+    assert run.model.output_kind == task

@@ -1,17 +1,18 @@
 """Landmarks of photographs: in given boxes, in found faces, and in none."""
 
 import json
-import types
 
 import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import box_of_points
-from hrnet_jax.inference import folder
 from hrnet_jax.inference.boxes import read_boxes
 from hrnet_jax.inference.folder import find_images, predict_files
+from hrnet_jax.keypoints import landmarks
+from hrnet_jax.registry import get_spec
 
 BOX = np.array([[10, 20, 60, 70]], np.float32)
 
@@ -21,9 +22,9 @@ class FakeRun:
 
     def __init__(self, model="landmarks/w18", tight=True, by=(2, 0)):
         self.about = {"model": model}
-        self.info = types.SimpleNamespace(tight_boxes=tight)
-        takes_boxes = model.split("/")[0] in ("landmarks", "pose")
-        self.task = types.SimpleNamespace(takes_boxes=takes_boxes, save=self.save)
+        info = DatasetInfo("some", 0, (), (), tight_boxes=tight)
+        self.task = get_spec(model).task(None, info)
+        self.task.save = self.save
         self.by = by
         self.boxes = []
 
@@ -55,7 +56,7 @@ def finds(monkeypatch):
 
     def find(boxes):
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-        monkeypatch.setattr(folder, "find_faces", lambda image: boxes)
+        monkeypatch.setattr(landmarks, "find_faces", lambda image: boxes)
 
     return find
 

@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference import video_files
 from hrnet_jax.inference.video import predict_video
 from hrnet_jax.inference.video_files import VideoFiles
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.registry import get_spec
 from hrnet_jax.segmentation.drawing import overlay
 from tests import tiny
 
@@ -47,13 +49,14 @@ def clip(tmp_path_factory):
 class FakeRun:
     """Points are the corners of the red square, in whatever box."""
 
-    def __init__(self, model="landmarks/w18", takes_boxes=True):
+    def __init__(self, model="landmarks/w18"):
         self.about = {"model": model, "step": 7}
-        self.info = types.SimpleNamespace(tight_boxes=True)
-        self.task = types.SimpleNamespace(takes_boxes=takes_boxes, draw=self.draw)
+        info = DatasetInfo("some", 0, (), (), tight_boxes=True)
+        self.task = get_spec(model).task(None, info)
+        self.task.draw = self.draw
         self.boxes = []
 
-    def draw(self, image, prediction, target):
+    def draw(self, image, prediction, target=None):
         picture = image.copy()
         picture[:, :, 1] = 200
         return picture
@@ -130,7 +133,7 @@ def test_writes_a_picture_and_the_points_of_every_frame(clip, tmp_path):
 def test_frames_come_in_rgb_order(clip, tmp_path):
     seen = []
     run = FakeRun()
-    run.task.draw = lambda image, prediction, target: seen.append(image) or image
+    run.task.draw = lambda image, prediction: seen.append(image) or image
     predict_video(run, clip, tmp_path, find=Finder(), max_frames=1, progress=False)
     assert abs(seen[0].astype(float) - frame(0)).mean() < 6
     pictures, _ = frames_of(tmp_path / "clip_predicted.mp4")

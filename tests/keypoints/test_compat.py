@@ -6,9 +6,9 @@ import pytest
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.point_sets import POINT_SETS
+from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.losses import LossOptions
 from hrnet_jax.keypoints.metrics import nme, normalizer_from_points
-from hrnet_jax.keypoints.task import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions, Draw, cut
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.registry import create_model
@@ -97,7 +97,7 @@ def test_predictions_are_the_published_ones(count):
     heatmaps = heatmaps.astype(np.float32).transpose(0, 2, 3, 1)
     task = task_of(count)
     outputs = task.decode({"heatmaps": jnp.asarray(heatmaps)}, (256, 256))
-    placed = task.place(
+    placed = task.to_image(
         {key: np.asarray(value) for key, value in outputs.items()},
         {
             "boxes": np.zeros((3, 4)),

@@ -13,8 +13,10 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference import Predictor
 from hrnet_jax.keypoints import geometry
+from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.losses import LossOptions
-from hrnet_jax.keypoints.task import HeatmapTask, InferenceOptions, LandmarkTask
+from hrnet_jax.keypoints.pose import PoseTask
+from hrnet_jax.keypoints.task import InferenceOptions
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
@@ -39,6 +41,9 @@ CROPS = AugmentationOptions(crop_size=(64, 64))
 @pytest.fixture(autouse=True)
 def tiny_variant(monkeypatch):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    # Pose has its one output from the last module of stage 4.
+    whole = dataclasses.replace(tiny.VARIANT, modules=(1, 0, 1))
+    monkeypatch.setitem(VARIANTS, "tiny_pose", whole)
 
 
 def make_task(kind=LandmarkTask, name="landmarks/tiny", info=INFO, **options):
@@ -51,11 +56,11 @@ def noise(height, width, seed=0):
     return rng.integers(0, 256, (height, width, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", ["landmarks/tiny", "pose/tiny"])
+@pytest.mark.parametrize("name", ["landmarks/tiny", "pose/tiny_pose"])
 def test_points_are_the_peaks_of_the_heatmaps(name):
     options = InferenceOptions(decoding="argmax")
-    task = make_task(HeatmapTask, name, inference=options)
-    assert HeatmapTask.model_options(INFO) == {"num_points": 3}
+    task = make_task(PoseTask, name, inference=options)
+    assert PoseTask.model_options(INFO) == {"num_points": 3}
     variables = initial_variables(task.model, 1)
     image = noise(64, 96)
     prediction = Predictor(task, variables).predict(image)
@@ -312,10 +317,10 @@ def test_published_predictions_are_in_pixels_of_the_image():
     for origin in (0.0, 1.0):
         info = dataclasses.replace(INFO, point_origin=origin)
         task = make_task(info=info, augmentation=crops)
-        _, placement = task.inputs(image, boxes)
+        _, placement = task.to_network(image, boxes)
         assert placement["centers"].tolist() == [[50 + origin, 60 + origin]]
         points = {"points": np.full((1, 3, 2), 32.0)}
-        placed.append(task.place(points, placement)["points"])
+        placed.append(task.to_image(points, placement)["points"])
     np.testing.assert_array_equal(*placed)
 
 

@@ -22,7 +22,7 @@ def follow(follower, *boxes, scores=1.0):
     """Tells that the points are at the corners of these boxes."""
     points = corners(*boxes)
     mean = np.broadcast_to(np.reshape(scores, (-1, 1)), points.shape[:2])
-    follower.follow(points, mean, IMAGE)
+    follower.follow({"points": points, "scores": mean}, IMAGE)
 
 
 class Finder:

@@ -131,7 +131,8 @@ def test_block_of_positions_is_that_of_pixels(mode):
     ("upsample", "width"),
     [
         pytest.param("bilinear", 32, marks=pytest.mark.slow),
-        ("bilinear", 20),  # the lowest branch has 3 pixels, no quarter of 10
+        # The lowest branch has 3 pixels, no quarter of 10.
+        pytest.param("bilinear", 20, marks=pytest.mark.slow),
         pytest.param("align_corners", 32, marks=pytest.mark.slow),
         ("nearest", 32),
         ("bilinear_by_factor", 20),
@@ -146,9 +147,12 @@ def test_exchange_between_positions_is_that_between_pixels(upsample, width):
             for b, w in enumerate(widths)
         )
         plain = Exchange(4, upsample, NormOptions(), jnp.float64)
-        variables = plain.init(jax.random.key(0), maps, False)
-        expected = plain.apply(variables, maps, False)
-        results = plain.apply(variables, tuple(map(pack, maps, pixels)), False)
+        variables = jax.jit(plain.init, static_argnums=2)(
+            jax.random.key(0), maps, False
+        )
+        apply = jax.jit(plain.apply, static_argnums=2)
+        expected = apply(variables, maps, False)
+        results = apply(variables, tuple(map(pack, maps, pixels)), False)
         assert tuple(map(pack_width_of, results)) == pixels
         for result, want in zip(results, expected, strict=True):
             np.testing.assert_allclose(unpack(result), want, atol=1e-12)

@@ -73,7 +73,7 @@ def test_operations_are_those_of_one_device_in_all_rounds(costs):
     assert costs.flops == 2 * products
 
 
-def test_every_round_talks_to_all_chips(costs):
+def test_every_round_sums_over_all_chips(costs):
     assert costs.collectives == {
         "all-reduce of 4": ("all-reduce", 4, ROUNDS, ROUNDS * 4 * CHANNELS)
     }

@@ -105,7 +105,7 @@ def test_a_tiny_run_is_planned_without_a_tpu(outcomes, places):
     assert plan["mesh"] == {"data": 2, "space": 2}
     assert plan["train"]["batch_size"] == 8
     # Rows lie on two devices: neighbours exchange halos, and norms sum over all four.
-    talk = plan["train"]["costs"]["collectives"]
-    assert "collective-permute of 2" in talk and "all-reduce of 4" in talk
+    collectives = plan["train"]["costs"]["collectives"]
+    assert "collective-permute of 2" in collectives and "all-reduce of 4" in collectives
     assert plan["roofline"]["hours"] > 0
     assert colours(places["tmp"] / "plan.png") >= 2

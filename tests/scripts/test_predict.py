@@ -12,7 +12,7 @@ from hrnet_jax.data.generated.faces import draw_face
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.registry import create_model
+from hrnet_jax.registry import create_model, get_spec
 from tests import tiny
 
 PHOTOS = "--images={tmp}/photos/*.png"
@@ -94,7 +94,9 @@ def landmark_run(workdir):
     config = default_config("landmarks")
     config.model.name = name
     variables = initial_variables(create_model(name, num_points=68))
-    save_converted(workdir, config, variables, label_info("landmarks", "300w", 68))
+    save_converted(
+        workdir, config, variables, label_info(get_spec("landmarks"), "300w", 68)
+    )
     return workdir
 
 

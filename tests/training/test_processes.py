@@ -189,6 +189,7 @@ def landmarks(tmp_path_factory):
     return folder / "alone", folder / "pair", options, outcome
 
 
+@pytest.mark.slow
 def test_two_processes_learn_landmarks_like_one(landmarks):
     alone, pair, *_ = landmarks
     # Norms over few pixels make more of rounding than segmentation does.
@@ -202,6 +203,7 @@ def test_two_processes_learn_landmarks_like_one(landmarks):
     assert (wanted["processes"], wanted["device"]) == (1, "1 x cpu")
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_prints_and_writes(landmarks):
     alone, pair, _, outcome = landmarks
     metrics = tiny.result(pair)["metrics"]

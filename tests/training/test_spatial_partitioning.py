@@ -14,7 +14,7 @@ from hrnet_jax import runtime
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.sections import OptimizerOptions
-from hrnet_jax.keypoints.task import LandmarkTask
+from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models import resize
 from hrnet_jax.models.initialization import initial_variables

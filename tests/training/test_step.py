@@ -258,6 +258,7 @@ def test_the_step_takes_over_the_memory_of_its_state():
     np.testing.assert_array_equal(new.step, 1)
 
 
+@pytest.mark.slow
 def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
     # The two modules of stage 3 are equal.
     small = Variant(4, stage1_blocks=0, modules=(0, 2, 0), blocks=1)

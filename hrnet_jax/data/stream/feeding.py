@@ -2,7 +2,7 @@
 
 import collections
 import concurrent.futures
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,17 +11,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hrnet_jax.errors import ConfigError
 
-# Keys whose second axis is the image height, which `space` cuts.
-MAPS = ("image", "label")
-
 
 def feed(
-    batches: Iterable[Mapping[str, Any]], mesh: Mesh, *, depth: int = 2
+    batches: Iterable[Mapping[str, Any]],
+    mesh: Mesh,
+    *,
+    map_keys: Sequence[str] = (),
+    depth: int = 2,
 ) -> Iterator[dict[str, Any]]:
     """Moves batches to the devices ahead of their use, in one thread.
 
     Axis 0 is sharded over the mesh axis `data`; where the axis `space` is
-    longer than one, the rows of `image` and `label` are sharded over it. Each
+    longer than one, the rows of images and maps are sharded over it. Each
     process offers its own samples; together they form the global batch, process
     after process. Dtypes stay: uint8 images are a quarter of the traffic.
 
@@ -31,6 +32,7 @@ def feed(
     Args:
         batches: this process's share of every global batch.
         mesh: with the axes `data` and `space`.
+        map_keys: keys, `image` aside, whose second axis is the image height.
         depth: batches to keep ready on the devices beyond the one in use.
 
     Yields:
@@ -44,7 +46,7 @@ def feed(
 
     def load() -> dict[str, Any] | None:
         batch = next(source, None)
-        return None if batch is None else to_global(batch, mesh)
+        return None if batch is None else to_global(batch, mesh, map_keys)
 
     pending = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="feed")
@@ -60,7 +62,9 @@ def feed(
             source.close()
 
 
-def to_global(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
+def to_global(
+    batch: Mapping[str, Any], mesh: Mesh, map_keys: Sequence[str] = ()
+) -> dict[str, Any]:
     """Makes one global `jax.Array` of every array in `batch`; see `feed`.
 
     Raises:
@@ -68,12 +72,21 @@ def to_global(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
             axis, or the image height among its `space` axis.
     """
     return {
-        key: _to_global(key, value, mesh) if isinstance(value, np.ndarray) else value
+        key: (
+            _to_global(key, value, mesh, is_map(key, map_keys))
+            if isinstance(value, np.ndarray)
+            else value
+        )
         for key, value in batch.items()
     }
 
 
-def _to_global(key: str, value: np.ndarray, mesh: Mesh) -> jax.Array:
+def is_map(key: str, map_keys: Sequence[str]) -> bool:
+    """Whether the second axis of a batch's key is the image height."""
+    return key == "image" or key in map_keys
+
+
+def _to_global(key: str, value: np.ndarray, mesh: Mesh, has_rows: bool) -> jax.Array:
     data, space = mesh.shape["data"], mesh.shape["space"]
     processes = jax.process_count()
     if data % processes:
@@ -88,7 +101,7 @@ def _to_global(key: str, value: np.ndarray, mesh: Mesh) -> jax.Array:
             "the mesh's data axis"
         )
     axes = ["data"]
-    if key in MAPS and space > 1:
+    if has_rows and space > 1:
         if value.shape[1] % space:
             raise ConfigError(
                 f"the height of {key!r}, {value.shape[1]} pixels, is not divisible "

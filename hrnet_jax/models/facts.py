@@ -1,0 +1,35 @@
+"""What the package reads of a model beside its outputs."""
+
+from typing import Any, ClassVar
+
+
+class ModelFacts:
+    """Facts that differ between models, as they are for most.
+
+    Attributes:
+        output_kind: selects the naming scheme in `pretrained.names`.
+        representations: those that the model may be asked for.
+        auxiliary_outputs: names of outputs that only a loss reads.
+        init_as_pytorch: parts whose kernels the official code leaves at PyTorch's
+            initial values, where it draws all others.
+        init_with_zeros: layers whose biases the official code starts at 0.
+    """
+
+    output_kind: ClassVar[str]
+    representations: ClassVar[tuple[str, ...]]
+    auxiliary_outputs: ClassVar[tuple[str, ...]] = ()
+    init_as_pytorch: ClassVar[tuple[str, ...]] = ()
+    init_with_zeros: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def min_size(self) -> int:
+        """Smallest side of an image that the model reads, in pixels."""
+        return 1
+
+    def attention_multiply_adds(self, shapes: dict[str, Any]) -> int:
+        """Multiply-adds of products between activations, for one image.
+
+        Args:
+            shapes: outputs of every module, by its name.
+        """
+        return 0

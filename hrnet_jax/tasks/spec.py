@@ -1,0 +1,110 @@
+"""What the package must know of a task before the task is built."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.models.model import Model
+from hrnet_jax.tasks.protocol import (
+    FindsBoxes,
+    Predicts,
+    TakesBoxes,
+    Trains,
+    missing_members,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputNames:
+    """What the outputs of a model are called.
+
+    Attributes:
+        names: in the order of the outputs; empty for a task without any.
+        palette: a colour (0..255) for each; empty where none are known.
+        flip_pairs: outputs that swap when an image is mirrored.
+        lines: polylines through the outputs, where they are points.
+        facts: further fields of `DatasetInfo` that are known with the names.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...] = ()
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    lines: tuple[tuple[int, ...], ...] = ()
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def info_without_outputs(name: str, outputs: OutputNames) -> DatasetInfo:
+    """The data set of a task whose model has no number of outputs to choose."""
+    return DatasetInfo(name, 0, (), ())
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+    """One task: its models, its class and facts about both.
+
+    `registry` collects these, and everything that differs between tasks is read here
+    or asked of the task itself; names of tasks are never compared.
+
+    Attributes:
+        name: of the task, and first part of the names of its models.
+        models: what follows the variant in a model's name -> model, for example
+            `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`.
+        task: the class; see `tasks.protocol`. None for models without a task.
+        default_size: (height, width) of images that the models are published with.
+        trainable: whether the class is a `Trains`.
+        num_outputs: the model's option for its number of outputs; empty for none.
+        output: what one output stands for, `class` or `point`.
+        output_name: of the network's one output, in `decode` and in exported files;
+            maps of several resolutions are `level0`, `level1`, ...
+        upsampled_on_export: whether exported outputs can have the size of the image.
+        size_option: key of `dataset.augmentation` that sets the size of what the
+            network sees; empty where nothing does.
+        reports: what the evaluators report beside metrics: `errors` (a
+            `ReportsErrors`).
+        info_of_outputs: (name, outputs) -> description of a data set with these
+            outputs, for weights that come without one.
+
+    Raises:
+        TypeError: naming what the class lacks of the protocol.
+    """
+
+    name: str
+    models: Mapping[str, type[Model]]
+    task: type[Predicts] | None
+    default_size: tuple[int, int]
+    trainable: bool = False
+    num_outputs: str = ""
+    output: str = "class"
+    output_name: str = "logits"
+    upsampled_on_export: bool = False
+    size_option: str = ""
+    reports: tuple[str, ...] = ()
+    info_of_outputs: Callable[[str, OutputNames], DatasetInfo] = info_without_outputs
+
+    def __post_init__(self):
+        if self.task is None:
+            return
+        protocols: list[type] = [Trains if self.trainable else Predicts]
+        if getattr(self.task, "takes_boxes", False):
+            finds = getattr(self.task, "finds_boxes", False)
+            protocols.append(FindsBoxes if finds else TakesBoxes)
+        missing = [
+            name
+            for protocol in protocols
+            for name in missing_members(self.task, protocol)
+        ]
+        if missing:
+            raise TypeError(
+                f"task {self.name!r}: {self.task.__name__} lacks {', '.join(missing)} "
+                "of hrnet_jax.tasks.protocol"
+            )
+
+    def count_outputs(self, options: Mapping[str, Any]) -> int:
+        """Number of outputs among a model's options; 0 where it has none."""
+        return options.get(self.num_outputs, 0)
+
+    def numbered_info(self, name: str, count: int) -> DatasetInfo:
+        """A data set whose `count` outputs are numbered, `class 0`, `class 1`, ..."""
+        names = tuple(f"{self.output} {index}" for index in range(count))
+        return self.info_of_outputs(name, OutputNames(names))
