@@ -157,7 +157,7 @@ def _scheme(model: Model, convention: str) -> Scheme:
     if scheme is None:
         raise WeightsError(
             f"{convention!r} has no names for a {model.output_kind} model; expected one of "
-            f"{', '.join(conventions(model.output_kind))}"
+            f"{', '.join(conventions(model.output_kind)) or 'none'}"
         )
     return scheme
 

@@ -60,11 +60,19 @@ def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
 def scheme_of_model(names: Collection[str], kind: str) -> Scheme:
     """The scheme of one kind of model that explains most names; the first of equals.
 
-    Never fails: what does not fit is listed by whoever compares the names.
+    What does not fit is listed where the names are compared.
+
+    Raises:
+        WeightsError: if no code base has models of this kind.
     """
     schemes = [scheme for scheme in SCHEMES if scheme.kind == kind]
     if kind == BODY_KIND:
         schemes = [scheme.body for scheme in SCHEMES]
+    if not schemes:
+        raise WeightsError(
+            f"no code base here has {kind} models; 'features/<variant>' reads the body "
+            "of any model"
+        )
     return max(schemes, key=lambda scheme: len(_explained(scheme, names)))
 
 

@@ -1,5 +1,6 @@
 """Generated faces: repeatable, landmarks in standard order on what they name."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,6 @@ from hrnet_jax.data.generated.faces_drawing import paint_face
 from hrnet_jax.data.generated.faces_look import (
     Look,
     Occluder,
-    mirrored_look,
     random_look,
     random_occluder,
 )
@@ -162,6 +162,11 @@ def test_a_mirrored_face_has_the_mirrored_points(num_points):
         other = landmarks(curves(mirrored(face, 100)), num_points)
         expected = (points * [-1, 1] + [100, 0])[swapped(num_points)]
         np.testing.assert_allclose(other, expected, atol=1e-9)
+
+
+def mirrored_look(look: Look) -> Look:
+    """The look that appears when the image is mirrored."""
+    return dataclasses.replace(look, parting=-look.parting, light=math.pi - look.light)
 
 
 def test_a_mirrored_face_is_drawn_as_the_mirrored_image():

@@ -9,13 +9,8 @@ from hrnet_jax.errors import DataError
 from hrnet_jax.keypoints.affine import pose_affine_matrix
 from hrnet_jax.keypoints.official import crop, geometry, targets
 
-KINDS = {
-    targets.gaussian_heatmaps: lambda d, sigma: np.exp(-(d**2) / (2 * sigma**2)),
-    targets.cauchy_heatmaps: lambda d, sigma: sigma / (d**2 + sigma**2) ** 1.5,
-}
 
-
-def patch_by_hand(point, size, sigma, value) -> np.ndarray:
+def patch_by_hand(point, size, sigma) -> np.ndarray:
     """One target, cell by cell, as the published code is described."""
     reach = 3 * sigma
     first = [int(c - reach) for c in point]
@@ -25,26 +20,25 @@ def patch_by_hand(point, size, sigma, value) -> np.ndarray:
     for y in range(max(0, first[1]), min(last[1], size[0])):
         for x in range(max(0, first[0]), min(last[0], size[1])):
             distance = np.hypot(x - first[0] - peak, y - first[1] - peak)
-            result[y, x] = value(distance, sigma)
+            result[y, x] = np.exp(-(distance**2) / (2 * sigma**2))
     return result
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.0, 1.5, 3.0])
-@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
-def test_targets_are_the_patch_drawn_by_hand(make, sigma):
+def test_targets_are_the_patch_drawn_by_hand(sigma):
     size = (16, 24)
     rng = np.random.default_rng(3)
     points = np.concatenate(
         [rng.integers(-12, 36, (2, 30, 2)), rng.uniform(-12, 36, (2, 10, 2))], 1
     )
     kept = rng.random((2, 40)) < 0.8
-    program = jax.jit(make, static_argnums=(1, 2))
+    program = jax.jit(targets.gaussian_heatmaps, static_argnums=(1, 2))
     got = np.asarray(program(points.astype(np.float32), size, sigma, kept))
     assert got.shape == (2, *size, 40)
     everything = np.asarray(program(points.astype(np.float32), size, sigma))
     drawn = 0
     for b, k in np.ndindex(2, 40):
-        expected = patch_by_hand(points[b, k], size, sigma, KINDS[make])
+        expected = patch_by_hand(points[b, k], size, sigma)
         np.testing.assert_allclose(
             everything[b, :, :, k], expected, rtol=1e-5, atol=1e-30
         )

@@ -42,7 +42,20 @@ class Head:
 
 def head_of(network: Network) -> Head:
     """What stands behind the stages of a network."""
-    return next(head for name, head in _HEADS.items() if name in network.shapes)
+    if network.model.output_kind == "features":
+        return Head(_draw_maps, columns=1)
+    return next(head for name, head in _HEADS.items() if network.has_maps(name))
+
+
+def _draw_maps(canvas: Canvas, network: Network) -> None:
+    """The maps of all branches: the output of a model without a head."""
+    draw_heading(canvas, BEHIND, "Maps", "of all branches")
+    start = sum_centre(4, 0)[0] + RADIUS
+    for branch, shape in enumerate(network.after(4)):
+        end = (BEHIND - BOX / 2, ROWS[branch])
+        canvas.arrow((start, ROWS[branch]), end, COLOURS[branch])
+        lines = (shape_text(shape), f"stride {4 * 2**branch}")
+        draw_box(canvas, BEHIND, branch, lines, COLOURS[branch], f"output{branch}")
 
 
 def _draw_pixels(canvas: Canvas, network: Network) -> None:
@@ -50,7 +63,7 @@ def _draw_pixels(canvas: Canvas, network: Network) -> None:
     _draw_representation(canvas, network)
     x = BEHIND + STEP
     draw_heading(canvas, x, "Head", "at stride 4")
-    what = "labels" if hasattr(network.model, "num_classes") else "heatmaps"
+    what = network.outputs
     draw_onward(canvas, 0)
     if "head" not in network.shapes:
         lines = (network.text("classifier"), f"1×1: {what}")
@@ -175,10 +188,23 @@ def _draw_ocr(canvas: Canvas, network: Network) -> None:
         draw_box(canvas, x, row, lines, NEUTRAL, name)
 
 
-# By a module that only models with this head have; the empty name is the model.
+def _draw_outputs(canvas: Canvas, network: Network) -> None:
+    """What a network outputs whose head is not known here."""
+    _draw_representation(canvas, network)
+    x = BEHIND + STEP
+    draw_heading(canvas, x, "Outputs", network.outputs)
+    draw_onward(canvas, 0)
+    first, *others = network.all_outputs()
+    lines = (shape_text(first), f"and {len(others)} more" if others else "")
+    draw_box(canvas, x, 0, lines, NEUTRAL, "output")
+
+
+# By a module whose maps only models with this head have; the empty name is the model.
 _HEADS = {
     "increase0": Head(_draw_classification, extra=SUMS),
     "ocr": Head(_draw_ocr, columns=3),
     "pyramid": Head(_draw_pyramid, columns=3, rows=5),
-    "": Head(_draw_pixels),
+    "head/classifier": Head(_draw_pixels),
+    "classifier": Head(_draw_pixels),
+    "": Head(_draw_outputs),
 }

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import jax
+
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.variants import Variant
 from tools.draw_network.svg import INK, SOFT, Canvas, Point
@@ -40,12 +42,25 @@ class Network:
         variant: its sizes.
         shapes: what every module puts out; see `inspection.Inspection`.
         size: height and width of the image, in pixels.
+        outputs: what the network computes, `labels` or `heatmaps` for example.
     """
 
     model: Model
     variant: Variant
     shapes: dict[str, Any]
     size: tuple[int, int]
+    outputs: str
+
+    def has_maps(self, name: str) -> bool:
+        """Whether there is a module that outputs maps; the model itself always."""
+        if not name:
+            return True
+        found = jax.tree.leaves(self.shapes.get(name, ()))
+        return any(len(leaf.shape) == 4 for leaf in found)
+
+    def all_outputs(self) -> list[tuple[int, ...]]:
+        """Shapes of what the model outputs."""
+        return [leaf.shape for leaf in jax.tree.leaves(self.shapes[""])]
 
     def text(self, name: str) -> str:
         """Shape of what a module puts out."""

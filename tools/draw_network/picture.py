@@ -8,6 +8,7 @@ from hrnet_jax.inspection.inspection import Inspection, build
 from hrnet_jax.inspection.published import GIGA, quantity
 from hrnet_jax.models.resize import BY_FACTOR
 from hrnet_jax.models.variants import get_variant
+from hrnet_jax.registry import get_spec
 from tools.draw_network.heads import head_of
 from tools.draw_network.layout import (
     BEHIND,
@@ -41,13 +42,18 @@ _UPSAMPLING = {
     BY_FACTOR: "bilinear, twice",
 }
 
+# What is drawn of the names of outputs.
+_OUTPUTS = {"logits": "labels"}
+
 
 def draw(inspection: Inspection) -> str:
     """The picture of a model for one size of the image, as SVG."""
     name, size = inspection.model, inspection.size
     model = build(name, inspection.outputs, inspection.representation or None)
     variant = get_variant(model.variant)
-    network = Network(model, variant, inspection.shapes, size)
+    computed = get_spec(name).output_name
+    outputs = _OUTPUTS.get(computed, computed)
+    network = Network(model, variant, inspection.shapes, size, outputs)
     head = head_of(network)
     bottom = ROWS[head.rows - 1] + 44
     width = BEHIND + (head.columns - 1) * STEP + BOX / 2 + head.extra + MARGIN + 8

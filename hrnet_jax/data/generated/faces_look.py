@@ -87,11 +87,6 @@ def random_look(rng: np.random.Generator) -> Look:
     )
 
 
-def mirrored_look(look: Look) -> Look:
-    """The look that appears when the image is mirrored."""
-    return dataclasses.replace(look, parting=-look.parting, light=math.pi - look.light)
-
-
 @dataclasses.dataclass(frozen=True)
 class Occluder:
     """A disc, or a bar without ends, in front of the face.

@@ -42,25 +42,6 @@ def gaussian_heatmaps(
     return factor_y[:, :, None, :] * factor_x[:, None, :, :]
 
 
-def cauchy_heatmaps(
-    points: jax.Array,
-    size: tuple[int, int],
-    sigma: float,
-    kept: jax.Array | None = None,
-) -> jax.Array:
-    """Targets sigma / (d^2 + sigma^2)^1.5, the other kind of the published code.
-
-    No published configuration uses it. Arguments, cut and result are those of
-    `gaussian_heatmaps`; the peak is 1 / sigma^2.
-    """
-    (rows, columns), (inside_y, inside_x) = _patch_distances(points, size, sigma)
-    if kept is not None:
-        inside_y = inside_y & kept[:, None, :]
-    squared = (rows**2)[:, :, None, :] + (columns**2)[:, None, :, :]
-    inside = inside_y[:, :, None, :] & inside_x[:, None, :, :]
-    return jnp.where(inside, sigma / (squared + sigma**2) ** 1.5, 0)
-
-
 def decode_cells(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Peaks of heatmaps, moved by a quarter of a cell towards the higher side.
 
