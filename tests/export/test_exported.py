@@ -83,7 +83,9 @@ def test_knows_its_classes():
 FAMILIES = ["landmarks/w18_small_v1", "pose/w18_small_v1", "pyramid/w18_small_v1"]
 
 
-@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("stablehlo", marks=pytest.mark.slow), "onnx"]
+)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_other_families_predict_as_the_predictor_does(kind, name, tmp_path):
     source, image = make_source(name), make_image(*SIZE)

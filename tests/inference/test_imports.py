@@ -31,7 +31,9 @@ import json, sys
 import numpy as np
 import hrnet_jax
 from hrnet_jax.models import variants
-variants.VARIANTS[sys.argv[2]] = variants.Variant(**json.loads(sys.argv[3]))
+sizes = json.loads(sys.argv[3])
+sizes["modules"] = tuple(sizes["modules"])
+variants.VARIANTS[sys.argv[2]] = variants.Variant(**sizes)
 run = hrnet_jax.load_run(sys.argv[1])
 prediction = run.predict(np.zeros((32, 48, 3), np.uint8))
 print(json.dumps([prediction["label"].shape, sorted(sys.modules)]))

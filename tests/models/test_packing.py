@@ -131,7 +131,8 @@ def test_block_of_positions_is_that_of_pixels(mode):
     ("upsample", "width"),
     [
         pytest.param("bilinear", 32, marks=pytest.mark.slow),
-        ("bilinear", 20),  # the lowest branch has 3 pixels, no quarter of 10
+        # The lowest branch has 3 pixels, no quarter of 10.
+        pytest.param("bilinear", 20, marks=pytest.mark.slow),
         pytest.param("align_corners", 32, marks=pytest.mark.slow),
         ("nearest", 32),
         ("bilinear_by_factor", 20),

@@ -9,10 +9,12 @@ import pytest
 import scipy.io
 
 from hrnet_jax.config import command_line
+from hrnet_jax.keypoints import ced
 from hrnet_jax.keypoints.metrics import summarize
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.evaluate import evaluate
-from tests import tiny
+from hrnet_jax.workdir.files import write_json
+from tests import tiny, tiny_landmarks
 from tests.coloured import colours
 
 
@@ -62,7 +64,7 @@ def test_several_splits_are_columns_and_each_is_as_if_alone(run, tmp_path):
     written = json.loads(out.read_text())
     assert list(written) == ["train", "val"]
     assert written["val"] == tiny.result(workdir)["metrics"]
-    assert written["train"] == evaluate(tiny.config(), workdir, split="train")
+    assert written["train"] == evaluate.evaluate(tiny.config(), workdir, split="train")
     assert written["train"] != written["val"]
     for name, values in table(rest).items():
         expected = [written[split][name] for split in written]
@@ -120,7 +122,7 @@ class FaceEvaluator:
         return dict(self._errors)
 
 
-def test_faces_of_a_run_are_drawn_and_listed(run, script, monkeypatch, tmp_path):
+def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     faces = {
         "common": {"a.jpg": 0.02, "b.jpg": 0.09, "c.jpg": 0.03},
         "challenge": {"d.jpg": 0.11},
@@ -131,17 +133,19 @@ def test_faces_of_a_run_are_drawn_and_listed(run, script, monkeypatch, tmp_path)
         asked.append((workdir, step, splits))
         return {split: FaceEvaluator(faces[split]) for split in splits}
 
-    monkeypatch.setattr(script, "evaluators_of_run", evaluators)
+    monkeypatch.setattr("hrnet_jax.training.evaluate.evaluators_of_run", evaluators)
     curves = {}
-    draw = script.draw_ced
+    draw = ced.draw_ced
 
     def spy(values, out, **kwargs):
         curves.update(values)
         assert kwargs == {"normalizer": "inter_ocular"}
         return draw(values, out, **kwargs)
 
-    monkeypatch.setattr(script, "draw_ced", spy)
-    workdir = tiny.finished_run()
+    monkeypatch.setattr(ced, "draw_ced", spy)
+    # Nothing else is read of the run.
+    workdir = tmp_path / "run"
+    write_json(workdir / "config.json", tiny_landmarks.get_config().to_dict())
     code, text, _ = run(
         f"--workdir={workdir}",
         "--step=latest",

@@ -147,6 +147,7 @@ def test_no_text_leaves_the_card_or_its_box(name):
             | {"output0": "200×336×256", "output1": "100×168×256"}
             | {"output2": "50×84×256", "output3": "25×42×256", "output4": "12×21×256"},
         ),
+        ("features/w18_small_v1", {"output0": "56×56×16", "output3": "7×7×128"}),
         (
             "classification/w18",
             {"increase0": "56×56×128", "increase3": "7×7×1024", "final": "7×7×2048"}

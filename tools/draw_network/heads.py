@@ -42,7 +42,20 @@ class Head:
 
 def head_of(network: Network) -> Head:
     """What stands behind the stages of a network."""
+    if network.model.output_kind == "features":
+        return Head(_draw_maps, columns=1)
     return next(head for name, head in _HEADS.items() if network.has_maps(name))
+
+
+def _draw_maps(canvas: Canvas, network: Network) -> None:
+    """The maps of all branches: the output of a model without a head."""
+    draw_heading(canvas, BEHIND, "Maps", "of all branches")
+    start = sum_centre(4, 0)[0] + RADIUS
+    for branch, shape in enumerate(network.after(4)):
+        end = (BEHIND - BOX / 2, ROWS[branch])
+        canvas.arrow((start, ROWS[branch]), end, COLOURS[branch])
+        lines = (shape_text(shape), f"stride {4 * 2**branch}")
+        draw_box(canvas, BEHIND, branch, lines, COLOURS[branch], f"output{branch}")
 
 
 def _draw_pixels(canvas: Canvas, network: Network) -> None:
