@@ -107,7 +107,12 @@ def _installed() -> dict[str, str]:
 @functools.cache
 def _load(name: str, place: str) -> TaskSpec:
     module, _, attribute = place.partition(":")
-    spec = getattr(importlib.import_module(module), attribute)
+    try:
+        spec = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"task {name!r} cannot be read from {place}: {error}"
+        ) from error
     if spec.name != name:
         raise ConfigError(
             f"{place} is listed as the task {name!r}, but calls itself {spec.name!r}"
