@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax.inference.workdir import LoadedRun, load_run
     from hrnet_jax.keypoints.face_finder import find_faces
     from hrnet_jax.models.initialization import initial_variables
+    from hrnet_jax.models.nnx_bridge import to_nnx
     from hrnet_jax.models.normalization import normalize_images
     from hrnet_jax.registry import create_model, model_names
     from hrnet_jax.training.evaluate import evaluate
@@ -68,6 +69,7 @@ __all__ = [
     "open_records",
     "prepare",
     "pretrained",
+    "to_nnx",
     "train",
 ]
 

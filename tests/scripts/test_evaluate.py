@@ -64,7 +64,7 @@ def test_several_splits_are_columns_and_each_is_as_if_alone(run, tmp_path):
     written = json.loads(out.read_text())
     assert list(written) == ["train", "val"]
     assert written["val"] == tiny.result(workdir)["metrics"]
-    assert written["train"] == evaluate.evaluate(tiny.config(), workdir, split="train")
+    assert written["train"] == evaluate(tiny.config(), workdir, split="train")
     assert written["train"] != written["val"]
     for name, values in table(rest).items():
         expected = [written[split][name] for split in written]
