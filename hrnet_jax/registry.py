@@ -20,7 +20,7 @@ from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.model import Model
-from hrnet_jax.models.resize import EXCHANGE_METHODS
+from hrnet_jax.models.options import check_options, compute_type
 from hrnet_jax.models.variants import VARIANTS, get_variant
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.tasks.spec import TaskSpec
@@ -107,7 +107,12 @@ def _installed() -> dict[str, str]:
 @functools.cache
 def _load(name: str, place: str) -> TaskSpec:
     module, _, attribute = place.partition(":")
-    spec = getattr(importlib.import_module(module), attribute)
+    try:
+        spec = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"task {name!r} cannot be read from {place}: {error}"
+        ) from error
     if spec.name != name:
         raise ConfigError(
             f"{place} is listed as the task {name!r}, but calls itself {spec.name!r}"
@@ -153,10 +158,10 @@ def create_model(
         if "upsample" in options:
             raise ConfigError("give either 'align_corners' or 'upsample', not both")
         options["upsample"] = "align_corners" if align_corners else "bilinear"
-    _check_options(name, cls, options)
+    check_options(name, cls, options, _families_with)
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
-    return cls.create(variant, norm=norm, dtype=_compute_type(dtype), **options)
+    return cls.create(variant, norm=norm, dtype=compute_type(dtype), **options)
 
 
 def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
@@ -171,7 +176,7 @@ def lanes_for(name: str, dtype: Any, mesh: Mesh | None = None) -> int:
         ConfigError: for an unknown name or dtype.
     """
     channels = get_variant(_find(name)[1]).branch_widths()[0]
-    return runtime.lanes(channels, _compute_type(dtype), mesh)
+    return runtime.lanes(channels, compute_type(dtype), mesh)
 
 
 def model_class(name: str) -> type[Model]:
@@ -197,44 +202,12 @@ def _find(name: str) -> tuple[type[Model], str]:
     )
 
 
-def _check_options(name: str, cls: type[Model], options: dict[str, Any]) -> None:
-    known = set(cls.option_names())
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ConfigError(
-            f"model {name!r} has no option {unknown[0]!r}; "
-            f"expected one of {', '.join(sorted(known | {'align_corners'}))}"
+def _families_with(representation: str) -> list[str]:
+    """Families that have a model with this representation."""
+    return [
+        name
+        for name in family_names()
+        if any(
+            representation in m.representations for m in get_spec(name).models.values()
         )
-    wanted = options.get("representation")
-    if wanted is not None and wanted not in cls.representations:
-        having = [
-            other
-            for other in family_names()
-            if any(
-                wanted in one.representations for one in get_spec(other).models.values()
-            )
-        ]
-        raise ConfigError(
-            f"model {name!r} has no representation {wanted!r}; expected one of "
-            f"{', '.join(cls.representations)}"
-            + (f" ({wanted} exists in {', '.join(having)})" if having else "")
-        )
-    upsample = options.get("upsample", "bilinear")
-    if upsample not in EXCHANGE_METHODS:
-        raise ConfigError(
-            f"unknown upsample method {upsample!r}; expected one of "
-            f"{', '.join(EXCHANGE_METHODS)}"
-        )
-
-
-def _compute_type(dtype: Any) -> jnp.dtype:
-    try:
-        found = jnp.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or not jnp.issubdtype(found, jnp.floating):
-        raise ConfigError(
-            f"unknown dtype {dtype!r}; expected a floating type such as "
-            "'float32' or 'bfloat16'"
-        )
-    return found
+    ]

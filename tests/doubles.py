@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from hrnet_jax.training import setup
+from hrnet_jax.training import build
 from hrnet_jax.training import train as train_module
 
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
     """Has `train` compute in float64, from parameters and statistics in float64."""
-    build_model, create_state = setup.build_model, train_module.create_state
+    build_model, create_state = build.build_model, train_module.create_state
 
     def double_state(variables, *arguments, **options):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), variables)
@@ -29,7 +29,7 @@ def double_precision() -> Iterator[None]:
     was_enabled = jax.config.jax_enable_x64
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            setup, "build_model", lambda *a: build_model(*a).clone(dtype=jnp.float64)
+            build, "build_model", lambda *a: build_model(*a).clone(dtype=jnp.float64)
         )
         patch.setattr(train_module, "create_state", double_state)
         # Not the context manager: that is of this thread, and reading has its own.

@@ -13,7 +13,7 @@ from hrnet_jax.data.registry import prepare
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.registry import create_model, get_task
+from hrnet_jax.registry import create_model, get_spec, get_task
 from hrnet_jax.segmentation.model import SegmentationOCR
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
@@ -146,7 +146,7 @@ def test_the_whole_configuration_is_read(name):
     assert isinstance(options.loss, task.Loss)
     assert isinstance(options.eval.inference, task.Inference)
     assert isinstance(options.dataset.augmentation, task.Augmentation)
-    outputs = "num_points" if options.task == "landmarks" else "num_classes"
+    outputs = get_spec(options.task).num_outputs
     create_model(options.model.name, **{outputs: 2})
     assert options.num_steps > 0 or options.num_epochs > 0
 

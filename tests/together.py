@@ -19,7 +19,7 @@ import numpy as np
 from tests import tiny
 from tests.doubles import double_precision
 
-LAUNCHER = str(tiny.ROOT / "scripts" / "launch_local.py")
+LAUNCHER = str(tiny.ROOT / "scripts" / "launch" / "local.py")
 
 
 def launch(

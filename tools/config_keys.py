@@ -15,12 +15,12 @@ from collections.abc import Iterator
 
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.schema import TrainConfig
-from hrnet_jax.registry import get_task
+from hrnet_jax.registry import get_task, task_names
 
 BEGIN, END = "<!-- keys -->", "<!-- end of keys -->"
 
 # Tasks that train.
-TASKS = ("segmentation", "landmarks")
+TASKS = task_names(trainable=True)
 # Where a section of a task is in the configuration.
 SECTIONS = {
     "Loss": "loss",
@@ -62,7 +62,7 @@ def tables() -> str:
             cls = getattr(get_task(task), attribute)
             rows += rows_of(cls, section, f"{dotted}.")
         parts += [f"### `task={task}`", _table(rows)]
-        recipe = getattr(get_task(task), "recipe", {})
+        recipe = get_task(task).recipe
         if recipe:
             given = ", ".join(f"`{key}={value!r}`" for key, value in recipe.items())
             parts.append(f"Other defaults than above: {given}.")

@@ -40,8 +40,8 @@ def parse(
         key, equals, text = assignment.partition("=")
         if kinds is not None and key not in kinds:
             raise ConfigError(
-                f"unknown {what} {key!r}{nearest(key, kinds)}; "
-                f"expected one of {', '.join(kinds) or 'none'}"
+                f"unknown {what} {key!r}{nearest(key, kinds)} "
+                f"(expected one of {', '.join(kinds) or 'none'})"
             )
         kind = Any if kinds is None else kinds[key]
         if kind is bool and not equals:

@@ -11,6 +11,7 @@ from hrnet_jax.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor
 from hrnet_jax.export.onnx_operations import convert
 from hrnet_jax.export.onnx_spatial import resize_p
 from hrnet_jax.models.resize import RESIZE_OVERRIDE
+from hrnet_jax.runtime.target import tracing_for
 
 
 def to_onnx(
@@ -38,7 +39,7 @@ def to_onnx(
     """
     (batch,) = jax.export.symbolic_shape("batch")
     shape = (batch, *size, 3)
-    with resizing_as_one_operation():
+    with resizing_as_one_operation(), tracing_for("cpu"):
         traced, outputs = jax.make_jaxpr(function, return_shape=True)(
             jax.ShapeDtypeStruct(shape, dtype)
         )

@@ -13,6 +13,7 @@ from flax import linen as nn
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.packing import Map, as_map, pack_width_of, values_of
 from hrnet_jax.runtime import row_shards
+from hrnet_jax.runtime.target import target
 
 Dtype = Any
 
@@ -288,7 +289,7 @@ def _sums(*maps: jax.Array) -> Sequence[jax.Array]:
     compiler's own second step is one kernel for each map, and where a map is small and
     wide it has no second step, so that a few blocks do all the work.
     """
-    if maps[0].ndim != 4 or jax.default_backend() != "gpu":
+    if maps[0].ndim != 4 or target() != "gpu":
         return [jnp.sum(x, tuple(range(x.ndim - 1))) for x in maps]
     b, h, w, c = maps[0].shape
     # As many parts as there are pixels in each. Where devices divide the rows, every

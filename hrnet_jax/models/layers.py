@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.packing import Map, convolve_map
+from hrnet_jax.runtime.target import target
 
 Dtype = Any
 
@@ -75,7 +76,7 @@ def relu(x: Map) -> Map:
 
 
 def _at_least_zero(x: jax.Array) -> jax.Array:
-    if jax.default_backend() == "cpu":
+    if target() == "cpu":
         return jax.lax.select(x <= 0, jnp.zeros_like(x), x)
     return jnp.maximum(x, 0)
 

@@ -18,6 +18,7 @@ from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime import row_shards
+from hrnet_jax.runtime.target import target
 
 # A matrix costs as many multiply-adds per output as the source side is long,
 # shifted copies cost two but compile slower. On a CPU the copies make networks on
@@ -103,7 +104,7 @@ def _prefers_copies(axis: int, n: int, align_corners: bool) -> bool:
     if axis == 1 and (shards := row_shards()) > 1:
         # Shares of unequal size are gathered anyway: better before they grow.
         return n % shards == 0
-    if jax.default_backend() == "gpu":
+    if target() == "gpu":
         return True
     return n >= _LONG_SIDE and not align_corners
 
@@ -119,7 +120,7 @@ def _upsample_axis(
     of its neighbours for that, where the product with a matrix needs all rows.
     """
     n = x.shape[axis]
-    if jax.default_backend() == "gpu":
+    if target() == "gpu":
         return _upsample_repeated(x, axis, factor, align_corners)
     beyond = tuple(range(1, x.ndim - axis))
     copies = (shifted(x, axis, 1), x, shifted(x, axis, -1))

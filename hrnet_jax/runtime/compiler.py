@@ -16,6 +16,7 @@ from jax.sharding import Mesh, SingleDeviceSharding
 from hrnet_jax.runtime import layouts
 from hrnet_jax.runtime.mesh import device_of
 from hrnet_jax.runtime.pieces import PiecewiseProgram
+from hrnet_jax.runtime.target import platform_of, target, tracing_for
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,8 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
         function: what to compile.
         mesh: where its arguments will lie; on the default backend if None. Where it
             divides the rows of images, `row_shards` says so while the function is
-            traced, and where it is a CPU alone `is_traced_for_one_cpu`.
+            traced, where it is a CPU alone `is_traced_for_one_cpu`, and `target` its
+            platform.
         **kwargs: for `jax.jit`.
     """
     if mesh is not None and not _is_default_device(mesh):
@@ -108,17 +110,20 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
 
 
 def _is_default_device(mesh: Mesh) -> bool:
-    return mesh.size == 1 and mesh.devices.flat[0].platform == jax.default_backend()
+    return mesh.size == 1 and platform_of(mesh.devices.flat[0]) == target()
 
 
 def _traced_on(mesh: Mesh, function: Callable) -> Callable:
-    """The function, traced with JAX's current mesh set to `mesh`."""
+    """The function, traced with `mesh` as JAX's current mesh, for its platform."""
 
     @functools.wraps(function)
     def traced(*args, **kwargs):
         # Part of the keys of JAX's own caches: a block traced for whole images is
         # not taken for divided ones.
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        with (
+            tracing_for(platform_of(device_of(mesh))),
+            jax.sharding.use_abstract_mesh(mesh.abstract_mesh),
+        ):
             return function(*args, **kwargs)
 
     return traced
@@ -130,7 +135,7 @@ def is_traced_for_one_cpu() -> bool:
     What suits a CPU only can be chosen by that. False where `jit` was told of several
     devices or others, whose partitioner and compiler know convolutions better.
     """
-    return jax.sharding.get_abstract_mesh().empty and jax.default_backend() == "cpu"
+    return jax.sharding.get_abstract_mesh().empty and target() == "cpu"
 
 
 def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:

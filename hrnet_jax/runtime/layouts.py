@@ -16,12 +16,14 @@ import jax
 from jax.experimental.layout import Format, Layout
 from jax.sharding import Sharding, SingleDeviceSharding
 
+from hrnet_jax.runtime import target
+
 # The order of axes of kernels in memory, the outermost first.
 _OUTPUTS_FIRST = Layout((3, 0, 1, 2))
 
 
-def _matters() -> bool:
-    return jax.default_backend() == "gpu"
+def _matters(sharding: Sharding) -> bool:
+    return target.platform_of(next(iter(sharding.device_set))) == "gpu"
 
 
 def free(sharding: Sharding) -> Sharding | Format:
@@ -30,7 +32,7 @@ def free(sharding: Sharding) -> Sharding | Format:
     The function then has to be compiled by `runtime.compile_ahead`, and called with
     arguments that are `fitted`.
     """
-    return Format(Layout.AUTO, sharding) if _matters() else sharding
+    return Format(Layout.AUTO, sharding) if _matters(sharding) else sharding
 
 
 def described(arguments: Any) -> Any:
@@ -40,14 +42,14 @@ def described(arguments: Any) -> Any:
     """
 
     def describe(leaf):
-        if not isinstance(leaf, jax.Array):
+        if not isinstance(leaf, jax.Array) or not _matters(leaf.sharding):
             return leaf
         lies = leaf.format
         is_usual = lies.layout.major_to_minor == tuple(range(leaf.ndim))
         place = leaf.sharding if is_usual else lies
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    return jax.tree.map(describe, arguments) if _matters() else arguments
+    return jax.tree.map(describe, arguments)
 
 
 def fitted(compiled: Any, index: int, argument: Any) -> Any:
@@ -58,16 +60,17 @@ def fitted(compiled: Any, index: int, argument: Any) -> Any:
         index: of the argument.
         argument: tree of arrays; those that lie otherwise are copied.
     """
-    if not _matters():
+    leaves = jax.tree.leaves(argument)
+    if not any(isinstance(x, jax.Array) and _matters(x.sharding) for x in leaves):
         return argument
     return jax.device_put(argument, compiled.input_formats[0][index])
 
 
 def on_device(variables: Any) -> Any:
     """Variables of a model on the default device, kernels as convolutions want them."""
-    if not _matters():
-        return jax.device_put(variables)
     device = SingleDeviceSharding(jax.local_devices()[0])
+    if not _matters(device):
+        return jax.device_put(variables)
 
     def place(leaf):
         is_kernel = leaf.ndim == 4 and leaf.shape[:2] != (1, 1)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.resize import resize
+from hrnet_jax.runtime.target import target
 from hrnet_jax.segmentation.phases import grows_by_whole_factor, over_phases
 
 # Resized logits of more values than this are never made as a whole. Measured on two
@@ -146,7 +147,7 @@ def _cross_entropy(
 ) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy, zero on ignored pixels, and the labels in the same order."""
     size = labels.shape[1:3]
-    largest = _LARGE_ON_GPU if jax.default_backend() == "gpu" else _LARGE
+    largest = _LARGE_ON_GPU if target() == "gpu" else _LARGE
     is_large = labels.size * logits.shape[-1] > largest
     if is_large and grows_by_whole_factor(logits.shape[1:3], size):
         return over_phases(_at_labels, logits, labels, upsample == "align_corners")

@@ -227,6 +227,8 @@ def _finish(
         if processes.is_first():
             save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {
+        # At the top for those who look for `mean_iou` there, as README says; apart
+        # from the rest for those who want all of them.
         **metrics,
         "metrics": metrics,
         "split": split,

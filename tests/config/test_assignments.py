@@ -65,7 +65,7 @@ def test_values_without_a_type_are_literals_or_text(text, value):
     ("text", "message"),
     [
         ("size", "--option size: expected KEY=VALUE"),
-        ("sise=3", "unknown --option 'sise'; did you mean 'size'.; expected one of si"),
+        ("sise=3", "unknown --option 'sise'; did you mean 'size'. .expected one of si"),
         ("size=big", "--option size='big': expected a value of type int"),
         ("size=1.5", "--option size='1.5': expected a value of type int"),
         ("fast=maybe", "--option fast='maybe': expected a value of type bool"),
@@ -94,8 +94,8 @@ def test_options_after_the_colon():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fast", "unknown experiment option 'fast'; expected one of variant, debug"),
-        ("debgu", "option 'debgu'; did you mean 'debug'.; expected one of variant"),
+        ("fast", "unknown experiment option 'fast' .expected one of variant, debug"),
+        ("debgu", "option 'debgu'; did you mean 'debug'. .expected one of variant"),
         ("debug=maybe", "option debug='maybe': expected a value of type bool"),
         ("steps=few", "option steps='few': expected a value of type int"),
         ("steps", "option steps: expected KEY=VALUE"),

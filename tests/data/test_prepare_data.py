@@ -166,7 +166,7 @@ def test_a_killed_preparation_does_not_look_complete(tmp_path):
         (["--dataset=camvid"], "error: camvid needs the folder of its files"),
         (
             ["--dataset=shapes", "--option=size=3"],
-            "error: unknown --option 'size'; expected one of image_size",
+            "error: unknown --option 'size' (expected one of image_size",
         ),
         (["--dataset=shapes", "--option=train"], "error: --option train: expected KEY"),
         (

@@ -12,14 +12,14 @@ from tests import tiny
 PROGRAM = """
 import os, sys, time
 import jax
-from hrnet_jax import command_line
+from hrnet_jax.config import command_line
 from hrnet_jax.errors import DataError
 with command_line.reporting_errors_together():
-    from hrnet_jax import distributed
+    from hrnet_jax.runtime import processes
     if jax.process_index() == 1:
         time.sleep(0.5)
         {failure}
-    distributed.check_equal("thing", "same")
+    processes.check_equal("thing", "same")
 print("finished", jax.process_index())
 """
 

@@ -20,7 +20,7 @@ from hrnet_jax.models.layers import relu
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.registry import create_model
-from hrnet_jax.runtime import layouts
+from hrnet_jax.runtime import compiler, layouts, target
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.training.optimizers import make_optimizer
@@ -41,6 +41,8 @@ def pretend(monkeypatch):
 
     def pretend():
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        monkeypatch.setattr(target, "platform_of", lambda device: "gpu")
+        monkeypatch.setattr(compiler, "platform_of", lambda device: "gpu")
         jax.clear_caches()
 
     yield pretend

@@ -15,15 +15,15 @@ import pytest
 
 from tests import tiny
 
-SCRIPT = tiny.ROOT / "scripts" / "launch_local.py"
+SCRIPT = tiny.ROOT / "scripts" / "launch" / "local.py"
 
 # Less patience than a user needs.
 IMPATIENT = f"""
 import sys
 sys.path.insert(0, {str(tiny.ROOT)!r})
-from scripts import launch_local
-launch_local._GRACE = 0.3
-launch_local.main()
+from scripts.launch import local
+local._GRACE = 0.3
+local.main()
 """
 
 # What every program here begins with; the file `I_<index>` says that it runs.

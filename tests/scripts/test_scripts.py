@@ -45,6 +45,26 @@ REFUSED = {
         ["train", "--config=experiments/gone.py", "--workdir={tmp}/run"],
         "gone.py",
     ),
+    "no experiment to change": (
+        ["train", "--config=experiments/gone.py", "--config.seed=1"]
+        + ["--workdir={tmp}/run"],
+        "--config=experiments/gone.py: no such file",
+    ),
+    "unknown nested key": (
+        ["train", "--config={root}/tests/tiny.py", "--workdir={tmp}/run"]
+        + ["--config.seed=1", "--config.eval.inference.flop=true"],
+        "config key 'eval.inference.flop' is not read by anything; did you mean 'flip'",
+    ),
+    "key of no section": (
+        ["train", "--config={root}/tests/tiny.py", "--workdir={tmp}/run"]
+        + ["--config.seed.x=1"],
+        "config key 'seed.x' is not read by anything (known keys here: none)",
+    ),
+    "value of another type": (
+        ["train", "--config={root}/tests/tiny.py", "--workdir={tmp}/run"]
+        + ["--config.batch_size=few"],
+        "--config.batch_size=few",
+    ),
     "no arguments": (["train"], "config"),
     "no data": (
         ["train", f"{QUICKSTART}", "--workdir={tmp}/run2"]

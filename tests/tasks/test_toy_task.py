@@ -208,6 +208,25 @@ def test_a_task_is_registered_by_hand_in_a_notebook(installed, monkeypatch):
         registry.register(registry.get_spec("pose"))
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (
+            "no_such_module:SPEC",
+            "'bad' cannot be read from no_such_module:SPEC: No mod",
+        ),
+        ("brightness:NOTHING", "'bad' cannot be read from brightness:NOTHING: .*NOTHI"),
+        ("brightness:SPEC", "brightness:SPEC is listed as the task 'bad', but calls"),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere_is_named(
+    place, message, installed, monkeypatch
+):
+    monkeypatch.setattr(registry, "_installed", lambda: {"bad": place})
+    with pytest.raises(ConfigError, match=message):
+        registry.get_spec("bad")
+
+
 def test_a_class_that_lacks_part_of_the_contract_is_refused(installed):
     from brightness.task import BrightnessTask
 
