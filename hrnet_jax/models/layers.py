@@ -67,15 +67,15 @@ class Conv(nn.Module):
 def relu(x: Map) -> Map:
     """max(x, 0), NaN stays NaN; the gradient at 0 is 0.
 
-    On a CPU written as a selection because XLA's CPU compiler merges the convolutions
-    on both sides of a maximum into one unit, which then runs at half the speed. Of a
-    maximum the GPU compiler makes a part of the convolution before it.
     The gradient needs the result only, so the input need not be kept.
     """
     return jax.tree.map(_at_least_zero, x)
 
 
 def _at_least_zero(x: jax.Array) -> jax.Array:
+    # XLA's CPU compiler merges the convolutions on both sides of a maximum into one
+    # unit, which then runs at half the speed. The GPU compiler makes a maximum a part
+    # of the convolution before it.
     if target() == "cpu":
         return jax.lax.select(x <= 0, jnp.zeros_like(x), x)
     return jnp.maximum(x, 0)

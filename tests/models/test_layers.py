@@ -7,10 +7,14 @@ import pytest
 import torch
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.heads import upsample_between
 from hrnet_jax.models.layers import Conv, ConvNorm, relu
 from hrnet_jax.models.normalization import normalize_images
-from hrnet_jax.models.representations import Project, concatenate, pool
+from hrnet_jax.models.representations import (
+    Project,
+    concatenate,
+    pool,
+    upsample_between,
+)
 from tests.models.maps import nchw, nhwc, random_maps
 
 
