@@ -15,13 +15,13 @@ import pytest
 
 from tests import tiny
 
-SCRIPT = tiny.ROOT / "scripts" / "launch_local.py"
+SCRIPT = tiny.ROOT / "scripts" / "launch" / "local.py"
 
 # Less patience than a user needs.
 IMPATIENT = f"""
 import sys
 sys.path.insert(0, {str(tiny.ROOT)!r})
-from scripts import launch_local
+from scripts.launch import local as launch_local
 launch_local._GRACE = 0.3
 launch_local.main()
 """
