@@ -88,7 +88,7 @@ def get_task(name: str) -> type[Predicts]:
     spec = get_spec(name)
     if spec.task is None:
         raise _unknown_task(name)
-    return spec.task
+    return spec.task_class
 
 
 def _unknown_task(name: str) -> ConfigError:

@@ -1,7 +1,6 @@
 """Image classification: what an image shows."""
 
 from hrnet_jax.classification.model import ClassificationHRNet
-from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
@@ -14,7 +13,7 @@ def info_of_classes(name: str, outputs: OutputNames) -> DatasetInfo:
 SPEC = TaskSpec(
     name="classification",
     models={"": ClassificationHRNet},
-    task=ClassificationTask,
+    task="hrnet_jax.classification.task:ClassificationTask",
     default_size=(224, 224),
     num_outputs="num_classes",
     info_of_outputs=info_of_classes,

@@ -181,7 +181,7 @@ def _save(
         config.model.upsample = model.upsample
         config.model.normalization = dataclasses.asdict(facts.normalization)
         fixed = (spec.num_outputs, "upsample")
-        if record and spec.task.takes_boxes and spec.size_option:
+        if record and spec.task_class.takes_boxes and spec.size_option:
             size = tuple(record.input_size)
             config.dataset.augmentation[spec.size_option] = size
         config.model.options = {

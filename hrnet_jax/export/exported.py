@@ -207,10 +207,10 @@ def _make_task(
 def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
     """How boxes are cut out: in the size that the file takes, if it takes but one."""
     options = read_options(
-        spec.task.Augmentation, record.get("augmentation", {}), "augmentation"
+        spec.task_class.Augmentation, record.get("augmentation", {}), "augmentation"
     )
     size = record["input"]["size"]
-    if spec.task.takes_boxes and spec.size_option and size:
+    if spec.task_class.takes_boxes and spec.size_option and size:
         options = dataclasses.replace(options, **{spec.size_option: tuple(size)})
     return options
 

@@ -1,9 +1,7 @@
 """Key points as peaks of heatmaps: facial landmarks and human pose."""
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
-from hrnet_jax.keypoints.pose import PoseTask
 from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
 
@@ -32,7 +30,7 @@ _COMMON = {
 LANDMARKS = TaskSpec(
     name="landmarks",
     models={"": LandmarkHRNet},
-    task=LandmarkTask,
+    task="hrnet_jax.keypoints.landmarks:LandmarkTask",
     trainable=True,
     default_size=(256, 256),
     reports=("errors",),
@@ -42,7 +40,7 @@ LANDMARKS = TaskSpec(
 POSE = TaskSpec(
     name="pose",
     models={"": PoseHRNet},
-    task=PoseTask,
+    task="hrnet_jax.keypoints.pose:PoseTask",
     default_size=(256, 192),
     **_COMMON,
 )

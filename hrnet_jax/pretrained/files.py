@@ -8,13 +8,11 @@ import zipfile
 from collections.abc import Mapping
 
 import numpy as np
-import safetensors.numpy
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained.wrappers import unwrap
 
 _SAFETENSORS = ".safetensors"
-_UNREADABLE_SAFETENSORS = (safetensors.SafetensorError, OSError, KeyError, TypeError)
 
 # What PyTorch's unpickler raises on bytes that are no checkpoint.
 _UNREADABLE = (
@@ -50,9 +48,11 @@ def read_weights_file(
         return read_torch_file(path, keep_counters=keep_counters)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
+    safetensors = _import_safetensors(path, "reading")
+    unreadable = (safetensors.SafetensorError, OSError, KeyError, TypeError)
     try:
         tensors = safetensors.numpy.load_file(path)
-    except _UNREADABLE_SAFETENSORS as error:
+    except unreadable as error:
         raise WeightsError(
             f"{path}: not a readable safetensors file ({_first_line(error)})"
         ) from error
@@ -72,6 +72,7 @@ def write_weights_file(
     path = os.fspath(path)
     unfinished = f"{path}.unfinished"
     if path.endswith(_SAFETENSORS):
+        safetensors = _import_safetensors(path, "writing")
         safetensors.numpy.save_file(dict(tensors), unfinished)
     else:
         torch = _import_torch(path, "writing")
@@ -123,6 +124,18 @@ def read_torch_file(
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
         for name, value in tensors.items()
     }
+
+
+def _import_safetensors(path: str, doing: str) -> types.ModuleType:
+    """The library, which networks alone do not need."""
+    try:
+        import safetensors.numpy
+    except ModuleNotFoundError as error:
+        raise WeightsError(
+            f"{path}: {doing} this file needs safetensors (pip install "
+            "'hrnet_jax[predict]')"
+        ) from error
+    return safetensors
 
 
 def _import_torch(path: str, doing: str) -> types.ModuleType:

@@ -1,14 +1,14 @@
 """Semantic segmentation: a label for every pixel."""
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.segmentation.drawing import default_palette
 from hrnet_jax.segmentation.model import SegmentationHRNet, SegmentationOCR
-from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
 
 def info_of_classes(name: str, outputs: OutputNames) -> DatasetInfo:
     """A data set whose pixels have these classes."""
+    from hrnet_jax.segmentation.drawing import default_palette
+
     count = len(outputs.names)
     return DatasetInfo(
         name,
@@ -22,7 +22,7 @@ def info_of_classes(name: str, outputs: OutputNames) -> DatasetInfo:
 SPEC = TaskSpec(
     name="segmentation",
     models={"": SegmentationHRNet, "_ocr": SegmentationOCR},
-    task=SegmentationTask,
+    task="hrnet_jax.segmentation.task:SegmentationTask",
     trainable=True,
     default_size=(1024, 2048),
     num_outputs="num_classes",

@@ -1,6 +1,8 @@
 """What the package must know of a task before the task is built."""
 
 import dataclasses
+import functools
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,7 +52,9 @@ class TaskSpec:
         name: of the task, and first part of the names of its models.
         models: what follows the variant in a model's name -> model, for example
             `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`.
-        task: the class; see `tasks.protocol`. None for models without a task.
+        task: the class, see `tasks.protocol`; or `module:Class`, imported when first
+            asked for, so that networks need no library of images. None for models
+            without a task.
         default_size: (height, width) of images that the models are published with.
         trainable: whether the class is a `Trains`.
         num_outputs: the model's option for its number of outputs; empty for none.
@@ -71,7 +75,7 @@ class TaskSpec:
 
     name: str
     models: Mapping[str, type[Model]]
-    task: type[Predicts] | None
+    task: type[Predicts] | str | None
     default_size: tuple[int, int]
     trainable: bool = False
     num_outputs: str = ""
@@ -83,20 +87,34 @@ class TaskSpec:
     info_of_outputs: Callable[[str, OutputNames], DatasetInfo] = info_without_outputs
 
     def __post_init__(self):
-        if self.task is None:
-            return
+        if isinstance(self.task, type):
+            self._check(self.task)
+
+    @functools.cached_property
+    def task_class(self) -> type[Predicts]:
+        """The class of the task, imported now.
+
+        Raises:
+            TypeError: naming what the class lacks of the protocol.
+        """
+        if isinstance(self.task, type):
+            return self.task
+        module, _, name = str(self.task).partition(":")
+        found = getattr(importlib.import_module(module), name)
+        self._check(found)
+        return found
+
+    def _check(self, task: type[Predicts]) -> None:
         protocols: list[type] = [Trains if self.trainable else Predicts]
-        if getattr(self.task, "takes_boxes", False):
-            finds = getattr(self.task, "finds_boxes", False)
+        if getattr(task, "takes_boxes", False):
+            finds = getattr(task, "finds_boxes", False)
             protocols.append(FindsBoxes if finds else TakesBoxes)
         missing = [
-            name
-            for protocol in protocols
-            for name in missing_members(self.task, protocol)
+            name for protocol in protocols for name in missing_members(task, protocol)
         ]
         if missing:
             raise TypeError(
-                f"task {self.name!r}: {self.task.__name__} lacks {', '.join(missing)} "
+                f"task {self.name!r}: {task.__name__} lacks {', '.join(missing)} "
                 "of hrnet_jax.tasks.protocol"
             )
 

@@ -22,5 +22,5 @@ def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
     if path.is_file():
         spec = get_spec(read_json(path).get("task", "segmentation"))
         if spec.trainable:
-            best_metric = spec.task.best_metric
+            best_metric = spec.task_class.best_metric
     return Checkpoints(workdir, best_metric=best_metric)

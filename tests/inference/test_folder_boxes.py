@@ -23,7 +23,7 @@ class FakeRun:
     def __init__(self, model="landmarks/w18", tight=True, by=(2, 0)):
         self.about = {"model": model}
         info = DatasetInfo("some", 0, (), (), tight_boxes=tight)
-        self.task = get_spec(model).task(None, info)
+        self.task = get_spec(model).task_class(None, info)
         self.task.save = self.save
         self.by = by
         self.boxes = []

@@ -52,7 +52,7 @@ class FakeRun:
     def __init__(self, model="landmarks/w18"):
         self.about = {"model": model, "step": 7}
         info = DatasetInfo("some", 0, (), (), tight_boxes=True)
-        self.task = get_spec(model).task(None, info)
+        self.task = get_spec(model).task_class(None, info)
         self.task.draw = self.draw
         self.boxes = []
 

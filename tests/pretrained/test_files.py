@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -230,3 +231,13 @@ def test_a_file_that_only_is_called_safetensors_is_not_readable(tmp_path, kind):
 def test_a_missing_safetensors_file_is_an_error(tmp_path):
     with pytest.raises(WeightsError, match="gone.safetensors: no such file"):
         read_weights_file(tmp_path / "gone.safetensors")
+
+
+def test_a_missing_library_of_safetensors_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    path = tmp_path / "a.safetensors"
+    path.touch()
+    for use in (read_weights_file, lambda path: write_weights_file(path, {})):
+        with pytest.raises(WeightsError, match="a.safetensors: .* needs safetensors"):
+            use(path)
