@@ -84,10 +84,8 @@ def _plans() -> str:
     from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
-    from hrnet_jax.training.build import check_trainable
 
-    config = read_config(_CONFIG.value)
-    check_trainable(config)
+    config = read_config(_CONFIG.value, trainable=True)
     slices = topologies.parse_slices(_TOPOLOGY.value)
     options = PlanOptions(
         mesh=topologies.parse_mesh(_MESH.value) if _MESH.value else {},
@@ -131,7 +129,7 @@ def _check() -> str:
     from hrnet_jax.planning.cross_check import cross_check
     from hrnet_jax.planning.datasets import facts_of
 
-    config = read_config(_CONFIG.value)
+    config = read_config(_CONFIG.value, trainable=True)
     facts = facts_of(config, _EXAMPLES.value, _OUTPUTS.value)
     return cross_check(config, facts).text()
 

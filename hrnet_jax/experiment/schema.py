@@ -15,7 +15,7 @@ from hrnet_jax.experiment.sections import (
     OptimizerOptions,
     ScheduleOptions,
 )
-from hrnet_jax.registry import get_task
+from hrnet_jax.registry import get_spec, get_task, task_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,19 +64,24 @@ class TrainConfig:
             )
 
 
-def read_config(config: Any) -> TrainConfig:
+def read_config(config: Any, *, trainable: bool = False) -> TrainConfig:
     """Checks a configuration, sections of the task included.
 
     Args:
         config: a ConfigDict or nested dict with keys of `TrainConfig`. One that was
             read before is returned as it is.
+        trainable: whether the task has to be one that can be trained, which is then
+            found before the sections of another task are.
 
     Raises:
         ConfigError: for a key that nobody reads or a value of the wrong type.
     """
-    if isinstance(config, TrainConfig):
-        return config
-    options = read_options(TrainConfig, config)
+    was_read = isinstance(config, TrainConfig)
+    options = config if was_read else read_options(TrainConfig, config)
+    if trainable:
+        check_trainable(options)
+    if was_read:
+        return options
     task = get_task(options.task)
     loss = read_options(task.Loss, options.loss, "loss")
     augmentation = read_options(
@@ -89,3 +94,17 @@ def read_config(config: Any) -> TrainConfig:
         dataset=dataclasses.replace(options.dataset, augmentation=augmentation),
         eval=dataclasses.replace(options.eval, inference=inference),
     )
+
+
+def check_trainable(config: TrainConfig) -> None:
+    """Checks that the task has a loss and metrics.
+
+    Raises:
+        ConfigError: if it can only predict so far.
+    """
+    if not get_spec(config.task).trainable:
+        able = task_names(trainable=True)
+        raise ConfigError(
+            f"config key 'task' is {config.task!r}, which predicts but cannot be "
+            f"trained or evaluated yet; expected one of {', '.join(able)}"
+        )

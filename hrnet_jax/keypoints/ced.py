@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -25,6 +26,23 @@ def cumulative_error(nme: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     errors = np.sort(np.asarray(nme, np.float64))
     return np.concatenate([[0], errors]), np.arange(len(errors) + 1) / len(errors)
+
+
+def _draw_curve(
+    axes: Any, index: int, values: np.ndarray, limit: float, label: str
+) -> None:
+    """One curve in the colour and style of its index."""
+    errors, shares = cumulative_error(values)
+    # Up to the edge of the plot, also where no face has a larger error.
+    errors, shares = np.append(errors, np.inf), np.append(shares, shares[-1])
+    axes.step(
+        100 * np.minimum(errors, 2 * limit),
+        100 * shares,
+        where="post",
+        color=_COLOURS[index % len(_COLOURS)],
+        linestyle=_STYLES[index // len(_COLOURS) % len(_STYLES)],
+        label=label,
+    )
 
 
 def draw_ced(
@@ -61,17 +79,7 @@ def draw_ced(
     limit = max(thresholds)
     figure, axes = pyplot.subplots(figsize=(10, 5), layout="constrained")
     for index, (name, values) in enumerate(curves.items()):
-        errors, shares = cumulative_error(values)
-        # Up to the edge of the plot, also where no face has a larger error.
-        errors, shares = np.append(errors, np.inf), np.append(shares, shares[-1])
-        axes.step(
-            100 * np.minimum(errors, 2 * limit),
-            100 * shares,
-            where="post",
-            color=_COLOURS[index % len(_COLOURS)],
-            linestyle=_STYLES[index // len(_COLOURS) % len(_STYLES)],
-            label=labels[name],
-        )
+        _draw_curve(axes, index, values, limit, labels[name])
     for threshold in thresholds:
         axes.axvline(100 * threshold, color="#9a9da3", linewidth=0.8, dashes=(4, 3))
     axes.set_title("cumulative error distribution", loc="left", fontsize=10)

@@ -26,6 +26,10 @@ def _matters(sharding: Sharding) -> bool:
     return target.platform_of(next(iter(sharding.device_set))) == "gpu"
 
 
+def _is_on_gpu(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and _matters(leaf.sharding)
+
+
 def free(sharding: Sharding) -> Sharding | Format:
     """A sharding for `jax.jit` that leaves the order in memory to the compiler.
 
@@ -42,14 +46,15 @@ def described(arguments: Any) -> Any:
     """
 
     def describe(leaf):
-        if not isinstance(leaf, jax.Array) or not _matters(leaf.sharding):
+        if not _is_on_gpu(leaf):
             return leaf
         lies = leaf.format
         is_usual = lies.layout.major_to_minor == tuple(range(leaf.ndim))
         place = leaf.sharding if is_usual else lies
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
-    return jax.tree.map(describe, arguments)
+    some = any(map(_is_on_gpu, jax.tree.leaves(arguments)))
+    return jax.tree.map(describe, arguments) if some else arguments
 
 
 def fitted(compiled: Any, index: int, argument: Any) -> Any:
@@ -60,8 +65,7 @@ def fitted(compiled: Any, index: int, argument: Any) -> Any:
         index: of the argument.
         argument: tree of arrays; those that lie otherwise are copied.
     """
-    leaves = jax.tree.leaves(argument)
-    if not any(isinstance(x, jax.Array) and _matters(x.sharding) for x in leaves):
+    if not any(map(_is_on_gpu, jax.tree.leaves(argument))):
         return argument
     return jax.device_put(argument, compiled.input_formats[0][index])
 

@@ -12,8 +12,8 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records, open_records
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.build import build_model, inference_options
-from hrnet_jax.experiment.schema import TrainConfig
-from hrnet_jax.registry import get_spec, get_task, task_names
+from hrnet_jax.experiment.schema import TrainConfig, check_trainable
+from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.optimizers import make_optimizer
@@ -99,20 +99,6 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tra
     if task_class.pads_images:
         options["pad_to"] = _common_size(info, splits)
     return task_class(build_model(config, info), info, loss=config.loss, **options)
-
-
-def check_trainable(config: TrainConfig) -> None:
-    """Checks that the task has a loss and metrics.
-
-    Raises:
-        ConfigError: if it can only predict so far.
-    """
-    if not get_spec(config.task).trainable:
-        able = task_names(trainable=True)
-        raise ConfigError(
-            f"config key 'task' is {config.task!r}, which predicts but cannot be "
-            f"trained or evaluated yet; expected one of {', '.join(able)}"
-        )
 
 
 def evaluated_splits(config: TrainConfig) -> list[str]:

@@ -17,7 +17,6 @@ from hrnet_jax.training import evaluation
 from hrnet_jax.training.build import (
     build_task,
     check_eval_batch,
-    check_trainable,
     evaluated_splits,
     open_split,
 )
@@ -66,8 +65,7 @@ def evaluators_of_run(
     Raises:
         CheckpointError: if the checkpoint has other classes or points than the data.
     """
-    options = read_config(config)
-    check_trainable(options)
+    options = read_config(config, trainable=True)
     runtime.enable_compilation_cache()
     check_same_run(to_json(config), step, *splits)
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)

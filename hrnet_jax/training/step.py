@@ -50,19 +50,11 @@ def make_train_step(
         free_layout: the state may lie in a GPU's memory as the compiler likes. The
             function then has to be compiled ahead and the state `layouts.fitted`.
     """
-
     gradients = _gradients_of(loss_fn)
 
     def train_step(state: TrainState, batch: dict):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        if accumulate == 1:
-            grads, stats, scalars = gradients(
-                state.params, state.batch_stats, batch, {"dropout": key}
-            )
-        else:
-            grads, stats, scalars = _accumulated(
-                gradients, state, batch, key, accumulate
-            )
+        grads, stats, scalars = _accumulated(gradients, state, batch, key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         ema = state.ema
@@ -114,6 +106,9 @@ def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):
 
     Example b goes to micro-batch b % count, so every device keeps its share.
     """
+    if count == 1:
+        rngs = {"dropout": key}
+        return gradients(state.params, state.batch_stats, batch, rngs)
     micro = jax.tree.map(
         lambda x: jnp.moveaxis(
             x.reshape((x.shape[0] // count, count) + x.shape[1:]), 1, 0

@@ -66,7 +66,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
             for a loss that is not finite.
         Interrupted: after SIGTERM, once the state is saved.
     """
-    options, stored = read_config(config), to_json(config)
+    options, stored = read_config(config, trainable=True), to_json(config)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
     runtime.keep_freed_memory()

@@ -21,9 +21,9 @@ SCRIPT = tiny.ROOT / "scripts" / "launch" / "local.py"
 IMPATIENT = f"""
 import sys
 sys.path.insert(0, {str(tiny.ROOT)!r})
-from scripts.launch import local
-local._GRACE = 0.3
-local.main()
+from scripts.launch import local as launch_local
+launch_local._GRACE = 0.3
+launch_local.main()
 """
 
 # What every program here begins with; the file `I_<index>` says that it runs.

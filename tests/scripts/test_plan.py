@@ -74,7 +74,7 @@ def outcomes(places):
         places["tmp"],
         "tests.tiny",
         "hrnet_jax.planning.report",
-        "hrnet_jax.planning.picture",
+        "hrnet_jax.planning.drawing",
     )
 
 
