@@ -1,6 +1,6 @@
 """What the backward pass computes again instead of keeping it.
 
-Training keeps what every layer put out until the backward pass has used it, which
+Training keeps the outputs of every layer until the backward pass has used them, which
 is most of the memory of a train step. Each policy keeps less and computes the rest
 a second time; outputs, gradients and parameter names stay the same.
 """
@@ -18,7 +18,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "modules": ("stem", "bottleneck", "module"),
     # Keeps images and what enters residual blocks, and all of the exchange.
     "blocks": ("stem", "bottleneck", "block"),
-    # Keeps what every convolution puts out and all sums over a batch; norms, ReLUs,
+    # Keeps the outputs of all convolutions and all sums over a batch; norms, ReLUs,
     # additions and upsampling come again.
     "convolutions": ("stem", "bottleneck", "transition", "module"),
 }
@@ -57,21 +57,21 @@ def remat_policy(value: Any) -> str:
     )
 
 
-def rematerialised(kind: type[nn.Module], part: str, policy: str) -> type[nn.Module]:
+def rematerialised(module: type[nn.Module], part: str, policy: str) -> type[nn.Module]:
     """A module class that computes again in the backward pass, if the policy says so.
 
     Args:
-        kind: called with (maps, train).
+        module: called with (maps, train).
         part: `stem`, `bottleneck`, `block`, `transition` or `module`.
         policy: one of `POLICIES`.
 
     Returns:
-        `kind` itself where the policy leaves such parts alone.
+        `module` itself where the policy leaves such parts alone.
     """
     if part not in _PARTS[policy]:
-        return kind
+        return module
     saveable = _is_costly if policy == "convolutions" else None
-    return nn.remat(kind, static_argnums=(2,), policy=saveable)
+    return nn.remat(module, static_argnums=(2,), policy=saveable)
 
 
 def _is_costly(primitive: Any, *operands: Any, **_: Any) -> bool:
