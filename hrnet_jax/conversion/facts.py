@@ -40,7 +40,7 @@ class Stated(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class WeightsFacts:
     """Everything needed to rebuild the network of a file.
 
     Attributes:
@@ -82,7 +82,7 @@ class Facts:
 
 def gather_facts(
     tensors: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
-) -> Facts:
+) -> WeightsFacts:
     """Joins what the tensors, the record and the user say.
 
     Raises:
@@ -101,7 +101,7 @@ def gather_facts(
         options["stride"] = 2
     assumed = _upsampling(options, scheme, model, record, stated)
     options |= stated.options
-    return Facts(
+    return WeightsFacts(
         model=model,
         convention=scheme.convention,
         options=options,

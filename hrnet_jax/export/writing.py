@@ -81,8 +81,8 @@ class ExportOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """What is exported.
+class ExportSource:
+    """A network to export, with all that describes it.
 
     Attributes:
         name: of the model, for example `segmentation/w48`.
@@ -116,9 +116,9 @@ class Source:
         return get_spec(self.name)
 
 
-def source_of(run: LoadedRun) -> Source:
-    """What is exported of a run."""
-    return Source(
+def source_of(run: LoadedRun) -> ExportSource:
+    """The network of a run."""
+    return ExportSource(
         name=run.config.model.name,
         model=run.task.model,
         variables=run.variables,
@@ -131,7 +131,7 @@ def source_of(run: LoadedRun) -> Source:
 
 
 def export_model(
-    source: Source | LoadedRun,
+    source: ExportSource | LoadedRun,
     path: str | os.PathLike,
     options: ExportOptions = ExportOptions(),
     *,
@@ -207,7 +207,9 @@ def _write_checked(
     return result
 
 
-def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -> None:
+def _check_options(
+    source: ExportSource, path: pathlib.Path, options: ExportOptions
+) -> None:
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: expected a name ending in {' or '.join(FORMATS)}")
     if path.suffix == ".onnx" and options.size is None:
@@ -228,14 +230,14 @@ def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -
         )
 
 
-def is_upsampled(source: Source, options: ExportOptions) -> bool:
+def is_upsampled(source: ExportSource, options: ExportOptions) -> bool:
     """Whether logits come at the size of the image."""
     wanted = True if options.upsample is None else options.upsample
     return wanted and source.spec.upsampled_on_export
 
 
 def make_function(
-    source: Source, options: ExportOptions, model: Model
+    source: ExportSource, options: ExportOptions, model: Model
 ) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
     """The function to export: (variables, images) -> named outputs."""
 
@@ -265,7 +267,9 @@ def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
     return {spec.output_name: outputs}
 
 
-def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, Any]:
+def describe(
+    source: ExportSource, suffix: str, options: ExportOptions
+) -> dict[str, Any]:
     """What a reader of the file has to know, for `<file>.json`."""
     packages = ["hrnet_jax", "jax", "jaxlib", "flax", "numpy"]
     if suffix == ".onnx":
@@ -322,7 +326,7 @@ def on_each_platform(
 
 
 def _stablehlo_content(
-    function: Callable, source: Source, options: ExportOptions
+    function: Callable, source: ExportSource, options: ExportOptions
 ) -> bytes:
     """Serialised by `jax.export`, to be read by `jax.export.deserialize`."""
     height, width = options.size or ("h", "w")

@@ -35,7 +35,9 @@ class Predictor:
         self._multiple = pad_multiple
         folded = copy.copy(task)
         folded.model, weights = fold_batch_norm(task.model, variables)
-        self._variables = layouts.on_device(as_computed(weights, folded.model.dtype))
+        self._variables = layouts.put_for_inference(
+            as_computed(weights, folded.model.dtype)
+        )
         self._predict = runtime.jit(folded.predict)
         runtime.keep_freed_memory()
 

@@ -157,7 +157,7 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        arguments = layouts.described(arguments)
+        arguments = layouts.compile_shapes(arguments)
         traced = function.trace(*arguments)
         if whole or traced.jaxpr.effects or not _is_on_one_cpu(arguments):
             return traced, traced.lower().compile()

@@ -91,15 +91,15 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     )
     started, first = time.perf_counter(), int(state.step)
     try:
-        inspection = _Inspection(run, reporter)
+        evaluations = _Evaluations(run, reporter)
         meta = {"dataset_info": run.train_records.info.to_json()}
-        Loop(run, checkpoints, reporter, meta, inspection)(state)
+        Loop(run, checkpoints, reporter, meta, evaluations)(state)
         checkpoints.wait()
         let_signals_end_this()
         seconds = time.perf_counter() - started
         steps = run.num_steps - first
         _log.info("%d steps in %.0f s", steps, seconds)
-        return _finish(run, workdir, checkpoints, inspection, seconds)
+        return _finish(run, workdir, checkpoints, evaluations, seconds)
     finally:
         reporter.close()
         checkpoints.close()
@@ -153,7 +153,7 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     return checkpoints.restore(latest, state)
 
 
-class _Inspection:
+class _Evaluations:
     """Evaluates states and draws predictions, with one compiled program."""
 
     def __init__(self, run: Run, reporter: Reporter):
@@ -211,7 +211,7 @@ def _finish(
     run: Run,
     workdir: pathlib.Path,
     checkpoints: Checkpoints,
-    inspection: _Inspection,
+    evaluations: _Evaluations,
     seconds: float,
 ) -> dict[str, float]:
     """Evaluates and draws the best checkpoint; writes `result.json`."""
@@ -221,9 +221,9 @@ def _finish(
     if split == run.config.dataset.eval_split:
         metrics = checkpoints.metrics(step)
     else:
-        metrics = inspection.metrics(variables, split)
+        metrics = evaluations.metrics(variables, split)
     if run.config.eval.pictures:
-        pictures = inspection.pictures(variables, split, run.config.eval.pictures)
+        pictures = evaluations.pictures(variables, split, run.config.eval.pictures)
         if processes.is_first():
             save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {

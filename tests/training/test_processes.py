@@ -79,7 +79,7 @@ def sessions(tmp_path_factory):
             raise PulledPlug
         after(self, step, *rest)
 
-    after = loop.Loop._after
+    after = loop.Loop._log_evaluate_save
     with (
         pytest.MonkeyPatch.context() as patch,
         double_precision(),

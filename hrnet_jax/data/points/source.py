@@ -28,8 +28,8 @@ Subsets = Mapping[str, Mapping[str, tuple[int, ...] | None]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
-    """All that a source holds.
+class SplitItems:
+    """Items of all splits of a source, and its subsets.
 
     Attributes:
         splits: the faces of each split, in record order.
@@ -66,12 +66,12 @@ class LandmarkSource:
         self.source = source
         self.options = options
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """Reads all annotations; called once."""
         raise NotImplementedError
 
     @functools.cached_property
-    def contents(self) -> Contents:
+    def contents(self) -> SplitItems:
         """What `read` found, checked.
 
         Raises:

@@ -18,8 +18,8 @@ from hrnet_jax.data.points.items import (
     fully_annotated,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
     check_layout,
     image_folder,
     positions_in,
@@ -87,7 +87,7 @@ class W300(LandmarkSource):
     tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("full", "common", "challenge", "test")
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The splits that are there, by the layout.
 
         Raises:
@@ -109,7 +109,7 @@ class W300(LandmarkSource):
         subsets = {}
         if {"common", "challenge"} <= splits.keys():
             subsets["full"] = {"common": None, "challenge": None}
-        return Contents(splits, subsets)
+        return SplitItems(splits, subsets)
 
     def _read_csv_files(self, images: Path) -> dict[str, Sequence[LandmarkItem]]:
         """The splits by their own files, or by that of the full test set."""
