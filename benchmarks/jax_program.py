@@ -105,7 +105,7 @@ class TrainProgram(Program):
     """One update; every call continues from the last."""
 
     def compile(self, whole: bool = False) -> float:
-        """As `Program.compile`; the state then lies as the program wants it."""
+        """As `Program.compile`; the state then has the layout of the program."""
         took = super().compile(whole)
         state, batch = self.arguments
         self.arguments = layouts.with_layout_of(self.compiled, 0, state), batch

@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
         "--input",
         default="uint8",
         metavar="TYPE",
-        help="uint8 images, normalised inside, or float32 normalised ones",
+        help="uint8 images, normalised by the model, or float32 normalised ones",
     )
     parser.add_argument(
         "--upsample",
@@ -38,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
         "a quarter",
     )
     parser.add_argument(
-        "--auxiliary", action="store_true", help="also the outputs of auxiliary heads"
+        "--auxiliary",
+        action="store_true",
+        help="also export the outputs of auxiliary heads",
     )
     parser.add_argument(
         "--layout",

@@ -50,7 +50,7 @@ def launch(
 
 
 def restored(workdir: pathlib.Path, process: int) -> list[np.ndarray]:
-    """The state from which a process of the last session went on."""
+    """The state from which a process of the last session resumed."""
     with np.load(workdir / f"restored_{process}.npz") as file:
         return [file[name] for name in file.files]
 

@@ -1,4 +1,4 @@
-"""What a file of weights is: told by its tensors, its name, and the user."""
+"""Facts about a weights file: from its tensors, its name, and the user."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _EPSILON = 1e-5
 
 
 class Stated(Protocol):
-    """What a user states about a file; see `conversion.ImportOptions`."""
+    """Facts that a user states about a file; see `conversion.ImportOptions`."""
 
     model: str | None
     upsample: str | None

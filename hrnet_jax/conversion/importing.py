@@ -31,7 +31,7 @@ from hrnet_jax.workdir.files import write_json
 
 @dataclasses.dataclass(frozen=True)
 class ImportOptions:
-    """What the user knows about a file; None leaves it to the file and its record.
+    """Facts that the user states about a file; None leaves it to the file and its record.
 
     Attributes:
         model: for `create_model`.
@@ -56,7 +56,7 @@ class ImportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         model: name of the model.

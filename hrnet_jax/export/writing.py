@@ -41,7 +41,7 @@ PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What an exported file takes and gives.
+    """Inputs and outputs of an exported file.
 
     Attributes:
         input: `uint8` images, normalised inside, or `float32` normalised ones.
@@ -112,7 +112,7 @@ class ExportSource:
 
     @property
     def spec(self) -> TaskSpec:
-        """What is known of the task."""
+        """The description of the task."""
         return get_spec(self.name)
 
 
@@ -231,7 +231,7 @@ def _check_options(
 
 
 def is_upsampled(source: ExportSource, options: ExportOptions) -> bool:
-    """Whether logits come at the size of the image."""
+    """Whether logits have the size of the image."""
     wanted = True if options.upsample is None else options.upsample
     return wanted and source.spec.upsampled_on_export
 
@@ -270,7 +270,7 @@ def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
 def describe(
     source: ExportSource, suffix: str, options: ExportOptions
 ) -> dict[str, Any]:
-    """What a reader of the file has to know, for `<file>.json`."""
+    """Description of the file for its readers, `<file>.json`."""
     packages = ["hrnet_jax", "jax", "jaxlib", "flax", "numpy"]
     if suffix == ".onnx":
         packages.append("onnx")
@@ -302,7 +302,7 @@ def describe(
 
 
 def model_options(model: Model) -> dict[str, Any]:
-    """What `create_model` needs besides a name to make such a network again."""
+    """Options with which `create_model` builds this network again."""
     set_elsewhere = ("norm", "dtype", "remat")
     return {
         name: getattr(model, name)

@@ -88,8 +88,8 @@ _with_gradients.defvjp(_forward, _backward)
 def _is_small(g: jax.Array, kernel: jax.Array) -> bool:
     """Whether a map has fewer pixels than channels, and the kernel more entries.
 
-    Time then goes into reading the kernel, so it had better be read once and as it
-    lies in memory.
+    Time then goes into reading the kernel, so it should be read once and in its
+    order in memory.
     """
     return math.prod(g.shape[:3]) <= max(kernel.shape[2:])
 
@@ -165,7 +165,7 @@ def _by_rows_and_columns(x: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def _by_moved_gradients(x: jax.Array, g: jax.Array) -> jax.Array:
-    """The same where the input is so much wider that it had better stay in place.
+    """The same for an input so much wider that it should stay in place.
 
     The first convolution behind stage 1 reads 256 channels and writes 18.
     """
@@ -178,7 +178,7 @@ def _by_moved_gradients(x: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def _neighbours(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """What lies before, at and after each place along an axis; zeros outside."""
+    """Values before, at and after each place along an axis; zeros outside."""
     length = x.shape[axis]
     nothing = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
     but_last = jax.lax.slice_in_dim(x, 0, length - 1, axis=axis)

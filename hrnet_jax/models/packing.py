@@ -257,7 +257,7 @@ def upsample_columns(
         jnp.eye(channels, dtype=x.dtype),
         precision=jax.lax.Precision.HIGHEST,
     ).reshape(1, 3, packed, packed * factor)
-    # Beyond the edges the outermost pixels go on.
+    # Beyond the edges the outermost pixels are repeated.
     first = jnp.tile(x[:, :, :1, :channels], (1, 1, 1, pixels_in))
     last = jnp.tile(x[:, :, -1:, -channels:], (1, 1, 1, pixels_in))
     y = jax.lax.conv_general_dilated(

@@ -1,6 +1,6 @@
-"""What the backward pass computes again instead of keeping it.
+"""Rematerialisation: recomputing activations in the backward pass.
 
-Training keeps what every layer put out until the backward pass has used it, which
+Training keeps the output of every layer until the backward pass has used it, which
 is most of the memory of a train step. Each policy keeps less and computes the rest
 a second time; outputs, gradients and parameter names stay the same.
 """
@@ -18,8 +18,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "modules": ("stem", "bottleneck", "module"),
     # Keeps images and what enters residual blocks, and all of the exchange.
     "blocks": ("stem", "bottleneck", "block"),
-    # Keeps what every convolution puts out and all sums over a batch; norms, ReLUs,
-    # additions and upsampling come again.
+    # Keeps the outputs of convolutions and all sums over a batch; recomputes norms,
+    # ReLUs, additions and upsampling.
     "convolutions": ("stem", "bottleneck", "transition", "module"),
 }
 

@@ -13,7 +13,7 @@ class Variant:
         width: channels C of the highest-resolution branch; branch b has
             C * 2**b channels and runs at stride 4 * 2**b.
         stage1_blocks: number of bottlenecks in stage 1.
-        stage1_width: inner channels of those bottlenecks; they put out four
+        stage1_width: inner channels of those bottlenecks; they output four
             times as many.
         modules: number of modules in stages 2, 3 and 4.
         blocks: basic blocks per branch and module in stages 2 to 4.

@@ -24,7 +24,7 @@ _OPTIONS = {
     # Hands convolutions, matrix products and the elementwise work between them to
     # the CPU kernel library as whole units: an HRNet then compiles four times
     # faster and runs up to twice as fast. Experimental in XLA, so only used where
-    # the jaxlib at hand accepts it.
+    # the installed jaxlib accepts it.
     "cpu": {
         "xla_cpu_experimental_ynn_fusion_type": ",".join(
             f"LIBRARY_FUSION_TYPE_{kind}"
@@ -98,7 +98,7 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
 
     Args:
         function: what to compile.
-        mesh: where its arguments will lie; on the default backend if None. Where it
+        mesh: devices of its arguments; the default backend if None. Where it
             divides the rows of images, `row_shards` says so while the function is
             traced, where it is a CPU alone `is_traced_for_one_cpu`, and `target` its
             platform.
@@ -168,7 +168,7 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
 
 
 def _is_on_one_cpu(arguments: tuple) -> bool:
-    """Whether arrays lie on one device, and this is a CPU."""
+    """Whether arrays are on one device, and this is a CPU."""
     devices = set[jax.Device]()
     for leaf in jax.tree.leaves(arguments):
         if isinstance(leaf, jax.Array):

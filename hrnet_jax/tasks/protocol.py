@@ -2,8 +2,8 @@
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
 evaluation and planning ask for as well, `TakesBoxes` what a task that looks into
-boxes of an image offers besides. What the package must know before a task is built is
-in its `TaskSpec`.
+boxes of an image offers in addition. Facts needed before a task is built are in its
+`TaskSpec`.
 """
 
 import pathlib
@@ -77,13 +77,13 @@ class Predicts(Protocol):
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, Any]:
-        """What a data set fixes about its model: options of `create_model`."""
+        """Options of `create_model` that the data set determines."""
         ...
 
     def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, Any]:
-        """What the network looks at, on the host.
+        """Inputs of the network, prepared on the host.
 
         Args:
             image: uint8 RGB [H, W, 3].

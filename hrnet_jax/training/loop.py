@@ -99,7 +99,7 @@ class Loop:
             values = pending.drain()
             bar.set_postfix(loss=f"{values['train/loss']:.3f}")
             self.reporter.scalars(step, values)
-        # Also when asked to stop: a step is saved once, and a run that goes on
+        # Also when asked to stop: a step is saved once, and a run that resumes
         # from it could not rank it among the best without its metrics.
         if evaluate:
             metrics = self.evaluate(state, step)

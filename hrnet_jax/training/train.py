@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     """Trains, evaluates, and leaves everything in a work directory.
 
-    The same call goes on after a kill at any point and reaches the same
+    The same call resumes after a kill at any point and reaches the same
     parameters bit for bit; on a finished run it returns the result at once.
 
     Several processes that called `runtime.processes.join` (or
@@ -149,7 +149,7 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
             text = loaded.report() if init.init_partial else loaded
             _log.info("%s: %s", init.init_from, text)
         return state
-    _log.info("going on from step %d of %d", latest, run.num_steps)
+    _log.info("resuming from step %d of %d", latest, run.num_steps)
     return checkpoints.restore(latest, state)
 
 
@@ -227,8 +227,8 @@ def _finish(
         if processes.is_first():
             save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {
-        # At the top for those who look for `mean_iou` there, as README says; apart
-        # from the rest for those who want all of them.
+        # At the top because README documents `mean_iou` there; under a key of their
+        # own for readers that want all metrics.
         **metrics,
         "metrics": metrics,
         "split": split,

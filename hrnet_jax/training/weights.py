@@ -1,4 +1,4 @@
-"""The first weights of a run: drawn, official, or from another run."""
+"""Initial weights of a run: drawn, official, or from another run."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""Several processes train, evaluate and go on as one would."""
+"""Several processes train, evaluate and resume as one would."""
 
 import json
 import os

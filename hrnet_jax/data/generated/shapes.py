@@ -64,7 +64,7 @@ class Scene:
         boxes: float32 [N, 4] (x1, y1, x2, y2), pixel edges of what is visible.
         box_class: int32 [N], kind of each object (0 = disc).
         points: float32 [5, 2] (x, y) of the star's tips, pixel centres at
-            integers; a tip may lie outside the image.
+            integers; a tip may be outside the image.
         visible: uint8 [5], 1 where a tip is inside the image and not covered.
         image_class: kind of the main object.
     """

@@ -27,7 +27,7 @@ AFLW_NAME_AND_BOX = ("image_name", "scale", "box_size", "center_w", "center_h")
 
 @dataclasses.dataclass(frozen=True)
 class CsvFiles:
-    """Where the CSV files are and what they hold.
+    """Places and contents of the CSV files.
 
     Attributes:
         folder: their folder.

@@ -36,7 +36,7 @@ class LandmarkItem:
         image_id: name of the face, unique in its split.
         points: float64 [K, 2], x y as in the annotation file.
         visible: uint8 [K], 0 where a point is hidden.
-        annotated: uint8 [K], 0 where nobody marked the point.
+        annotated: uint8 [K], 0 where the point is not annotated.
         box: the face box.
         box_size: what the normaliser `box` divides by.
         where: file and line of the annotation, for messages.

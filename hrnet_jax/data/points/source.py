@@ -1,4 +1,4 @@
-"""What landmark data sets have in common: reading, records, folders, subsets."""
+"""Base of landmark data sets: reading, records, folders, subsets."""
 
 import dataclasses
 import functools
@@ -72,7 +72,7 @@ class LandmarkSource:
 
     @functools.cached_property
     def contents(self) -> SplitItems:
-        """What `read` found, checked.
+        """The result of `read`, checked.
 
         Raises:
             DataError: naming the file and line at fault.
@@ -203,7 +203,7 @@ def image_folder(source: Path, option: str, usual: Sequence[str]) -> Path:
 def positions_in(
     whole: Sequence[LandmarkItem], part: Sequence[LandmarkItem], listed: str
 ) -> tuple[int, ...]:
-    """Where the faces of a subset are in its split, by image and points.
+    """Positions of the faces of a subset in its split, by image and points.
 
     Args:
         whole: the faces of the split.

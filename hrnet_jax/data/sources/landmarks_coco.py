@@ -1,4 +1,4 @@
-"""A user's own images with key points in COCO's JSON format."""
+"""Custom images with key points in COCO's JSON format."""
 
 import dataclasses
 import json
@@ -84,7 +84,7 @@ class ImageFile:
 
 @dataclasses.dataclass(frozen=True)
 class Category:
-    """What has key points.
+    """The category with key points.
 
     Attributes:
         id: its number in the annotations.

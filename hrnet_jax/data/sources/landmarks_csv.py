@@ -1,4 +1,4 @@
-"""A user's own images with landmarks in CSV tables."""
+"""Custom images with landmarks in CSV tables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -342,7 +342,7 @@ def _coordinate(text: str, where: str, point: str, axis: str) -> float:
     if not text:
         raise DataError(
             f"{where}, column '{point}_{axis}' is empty; give a number, or leave "
-            f"{point}_x, {point}_y and {point}_visible empty if nobody marked it"
+            f"{point}_x, {point}_y and {point}_visible empty if it is not annotated"
         )
     return number(text, where, f"{point}_{axis}")
 

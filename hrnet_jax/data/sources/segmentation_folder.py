@@ -1,4 +1,4 @@
-"""A folder of the user's own images and masks."""
+"""A folder of custom images and masks."""
 
 import dataclasses
 from pathlib import Path

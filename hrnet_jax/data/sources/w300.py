@@ -76,7 +76,7 @@ class W300(LandmarkSource):
     ```
 
     Without the CSV files the `.pts` beside each image are read. The test split
-    may then lie as iBUG's archive has it, in `300W/01_Indoor/` and
+    may then be where iBUG's archive has it, in `300W/01_Indoor/` and
     `300W/02_Outdoor/`, or in these without `300W/`. Splits whose files are absent
     are left out; `full` is common and challenge together.
     """
