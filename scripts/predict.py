@@ -8,10 +8,10 @@
         --boxes=faces.csv --out=out
     python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
 
-Takes a file, a folder or a glob, images of any size. Writes pictures of the
-predictions for each image (segmentation: the raw label map, a colour map, an overlay and
-panels with a legend; landmarks and pose: the points) and one summary.json, with the
-points in pixels of the image.
+Takes a file, a folder or a glob, images of any size. Writes pictures for each image
+(segmentation: the raw label map, a colour map, an overlay and panels with a legend;
+landmarks and pose: the points) and one summary.json, with the points in pixels of the
+image.
 
 Landmark models predict in each face box: those in --boxes, or those found by a
 frontal-face detector. A photograph without a face gets an empty list in

@@ -31,7 +31,7 @@ from hrnet_jax.workdir.files import write_json
 
 @dataclasses.dataclass(frozen=True)
 class ImportOptions:
-    """Facts that the user states about a file; None leaves it to the file and its record.
+    """Facts that the user states about a file; None: those of the file or its record.
 
     Attributes:
         model: for `create_model`.
