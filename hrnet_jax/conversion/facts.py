@@ -52,7 +52,7 @@ class WeightsFacts:
         epsilon: of the norms.
         normalization: of images.
         record: of the released file, where it is one.
-        assumed: what neither file nor record nor user told.
+        assumed: facts that neither file nor record nor user states.
     """
 
     model: str
@@ -125,7 +125,7 @@ def _recognize(
     """The model of the tensors; None where they have no head but the model is given.
 
     Raises:
-        WeightsError: if it cannot be told, or is not that of the record.
+        WeightsError: if it cannot be recognised, or is not that of the record.
     """
     try:
         found = recognize(names)

@@ -132,7 +132,7 @@ def _traced_on(mesh: Mesh, function: Callable) -> Callable:
 def is_traced_for_one_cpu() -> bool:
     """Whether the program being traced will run on one CPU device.
 
-    What suits a CPU only can be chosen by that. False where `jit` was told of several
+    For choices that suit a CPU only. False where the mesh given to `jit` has several
     devices or others, whose partitioner and compiler know convolutions better.
     """
     return jax.sharding.get_abstract_mesh().empty and target() == "cpu"
@@ -196,7 +196,7 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
 
 @contextlib.contextmanager
 def nothing_cached() -> Iterator[None]:
-    """Keeps programs out of the compilation cache, for devices that are not here.
+    """Keeps programs out of the compilation cache, for absent devices.
 
     JAX writes those, but cannot read them back (0.10.2: "must be constructed with a
     Client"). Whether there is a cache it decides once and for all, so the cache stays

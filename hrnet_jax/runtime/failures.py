@@ -1,4 +1,4 @@
-"""If one of several processes fails, all of them end, and the reason is told once.
+"""If one of several processes fails, all of them end, and the reason is printed once.
 
 Without this a failed process blocks in the shutdown barrier while the others block
 in the next collective. It therefore posts its error to the coordinator's key-value
@@ -33,8 +33,8 @@ _GONE = "hrnet_jax/gone"
 _FINISHED = "hrnet_jax/finished"
 # Seconds between two looks for a note.
 _INTERVAL = 0.5
-# Seconds that a process has to meet a failure itself after it was told of one: wrong
-# input is found by all, a little sooner or later.
+# Seconds for a process to find a failure itself after it read a note: wrong input is
+# found by all processes, at slightly different times.
 _GRACE = 1.5
 # Seconds to wait for a note before an error that can be the echo of another
 # process's end, such as a connection that closed, is believed.

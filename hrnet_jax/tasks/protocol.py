@@ -222,9 +222,9 @@ class FindsBoxes(TakesBoxes, Protocol):
         ...
 
     def better_boxes(self, found: np.ndarray, prediction: dict) -> np.ndarray | None:
-        """Boxes to look into once more, told by a prediction in the found ones.
+        """Boxes for a second prediction, derived from the one in the found boxes.
 
-        None where the prediction in the found boxes is as good.
+        None where a second prediction would not be better.
         """
         ...
 

@@ -80,7 +80,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     run = build_run(options)
     checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
-    # Only now, so that a refused configuration can be mended and run again.
+    # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
     reporter = Reporter(

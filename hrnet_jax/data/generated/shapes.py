@@ -26,7 +26,7 @@ CLASSES = {
     "cross": (50, 190, 180),
 }
 
-# Every object keeps at least this share of its area in sight.
+# Every object keeps at least this share of its area visible.
 _VISIBLE_SHARE = 0.7
 _PLACING_ATTEMPTS = 30
 _TIP_DEPTH = 2.0  # pixels
@@ -115,7 +115,7 @@ def draw_scene(
 def _arrange(
     rng: np.random.Generator, main: int, size: int, max_objects: int
 ) -> tuple[list[DrawnObject], np.ndarray]:
-    """Places objects where all stay in sight.
+    """Places objects so that all stay visible.
 
     Returns:
         The objects from the bottom to the top, and int [size, size] with the

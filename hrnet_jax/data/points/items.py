@@ -103,7 +103,7 @@ def box_from_corners(
 def fully_annotated(
     *, image: Path, image_id: str, points: np.ndarray, box: SquareBox, where: str
 ) -> LandmarkItem:
-    """A face whose points are all annotated and in sight."""
+    """A face whose points are all annotated and visible."""
     ones = np.ones(len(points), np.uint8)
     return LandmarkItem(
         image=image,

@@ -119,7 +119,7 @@ class LandmarkSource:
         return read_image(item.image)
 
     def example(self, split: str, item: LandmarkItem) -> Example:
-        """Reads the image, checks the face's place in it, and puts all together.
+        """Reads the image, checks the face's place in it, and returns both.
 
         Raises:
             DataError: naming the image or the annotation at fault.
