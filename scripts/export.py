@@ -6,7 +6,7 @@
 StableHLO files take images of any size and run on CPUs, CUDA GPUs and TPUs through
 `jax.export.deserialize`, ONNX files take images of one size; both any batch. Norms
 are folded into the convolutions. The file is checked against the model before it
-is kept; <out>.json beside it says what it takes and gives.
+is kept; <out>.json beside it describes inputs and outputs.
 """
 
 import argparse

@@ -63,7 +63,7 @@ class ExportedModel:
 
         Args:
             image: uint8 [H, W, 3] RGB.
-            boxes: [N, 4] for tasks that look into boxes; see `Predictor.predict`.
+            boxes: [N, 4] for tasks that predict in boxes; see `Predictor.predict`.
 
         Returns:
             The task's prediction, as `Predictor` gives it; test-time flips are no

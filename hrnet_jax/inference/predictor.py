@@ -60,7 +60,7 @@ class Predictor:
         Args:
             image: uint8 [H, W, 3] RGB.
             boxes: [N, 4], (x1, y1, x2, y2) in pixels, of faces or persons, for tasks
-                that look into boxes; None takes the whole image as the one box.
+                that predict in boxes; None takes the whole image as the one box.
 
         Returns:
             The task's prediction; see its `predict` and `to_image`. Maps per pixel have

@@ -1,7 +1,7 @@
 """The whole contract of a task; the rest of the package knows tasks only through it.
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
-evaluation and planning ask for as well, `TakesBoxes` what a task that looks into
+evaluation and planning ask for as well, `TakesBoxes` what a task that predicts in
 boxes of an image offers in addition. Facts needed before a task is built are in its
 `TaskSpec`.
 """
@@ -191,7 +191,7 @@ class BoxFollower(Protocol):
 
 
 class TakesBoxes(Predicts, Protocol):
-    """A task that looks into boxes of an image.
+    """A task that predicts in boxes of an image.
 
     Predictions hold `boxes` float32 [N, 4]; the summary of `save` lists them as
     `found`.
@@ -211,7 +211,7 @@ class TakesBoxes(Predicts, Protocol):
 
 
 class FindsBoxes(TakesBoxes, Protocol):
-    """A task that finds the boxes it looks into."""
+    """A task that finds its boxes itself."""
 
     def find_boxes(self, image: np.ndarray) -> np.ndarray:
         """Boxes float32 [N, 4] in a photograph, uint8 [H, W, 3] RGB."""
