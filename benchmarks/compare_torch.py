@@ -30,8 +30,8 @@ import time
 import jax
 import torch
 
-from benchmarks.agreement import check_losses, check_outputs
 from benchmarks.jax_program import Program, make_program
+from benchmarks.output_check import check_losses, check_outputs
 from benchmarks.reports import FOLDER, provenance, write_report
 from benchmarks.results_table import full_table
 from benchmarks.throughput import matmul_flops_per_s, memory

@@ -252,7 +252,7 @@ def _time_initialisation(case, clock: _Clock) -> dict:
 
 
 def summary_line(result: dict) -> str:
-    """One line while the sweep goes on."""
+    """One line of progress."""
     if "failed" in result:
         return f"{result['case']} failed: {result['failed']}"
     return (

@@ -105,10 +105,10 @@ class TrainProgram(Program):
     """One update; every call continues from the last."""
 
     def compile(self, whole: bool = False) -> float:
-        """As `Program.compile`; the state then lies as the program wants it."""
+        """As `Program.compile`; the state then has the layout of the program."""
         took = super().compile(whole)
         state, batch = self.arguments
-        self.arguments = layouts.fitted(self.compiled, 0, state), batch
+        self.arguments = layouts.with_layout_of(self.compiled, 0, state), batch
         return took
 
     def __call__(self) -> dict[str, jax.Array]:
@@ -221,7 +221,7 @@ def make_program(
             model, variables = fold_batch_norm(model, variables)
             variables = as_computed(variables, model.dtype)
         function = runtime.jit(lambda variables, x: model.apply(variables, x))
-        arguments = layouts.on_device(variables), jax.device_put(batch["image"])
+        arguments = layouts.put_for_inference(variables), jax.device_put(batch["image"])
         return InferProgram(function, arguments, variables, batch, model)
     # One device: the benchmarks compare programs, not meshes.
     mesh = runtime.make_mesh(data=1)

@@ -177,9 +177,9 @@ MUTATIONS = (
     ),
     Mutation(
         "best: the smallest value, whatever the metric",
-        "scored.append((value if self._reverse else -value, step))",
-        "scored.append((value, step))",
-        ("training/test_checkpoints.py",),
+        'return -value if direction == "min" else value',
+        "return -value",
+        ("workdir/test_checkpoints.py",),
     ),
     Mutation(
         "conversion: kernels are written mirrored at the diagonal",
@@ -219,8 +219,8 @@ MUTATIONS = (
     ),
     Mutation(
         "command lines: keys that are not there are set all the same",
-        "if not equals or not isinstance(section, dict) or key not in section:",
-        "if not equals or not isinstance(section, dict):",
+        '    if name not in known:\n        raise ConfigError(\n            f"cannot set',
+        '    if not isinstance(section, dict):\n        raise ConfigError(\n            f"cannot set',
         ("test_scripts.py",),
     ),
     Mutation(

@@ -51,7 +51,7 @@ if __name__ == "profile":
     _become_standard_profile()
 else:
     if __name__ == "__main__":
-        # Started by its path: import from the root, and hide nobody's `profile`.
+        # Started by its path: import from the root without hiding `profile`.
         sys.path[:] = [str(_FOLDER.parent), *_path_without_this_folder()]
     from benchmarks.profiling.command import main
 

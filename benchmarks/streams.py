@@ -1,4 +1,4 @@
-"""What benchmarks of the host side share: streams of batches and their rates."""
+"""Shared parts of benchmarks of the host side: batch streams and their rates."""
 
 import argparse
 import functools

@@ -1,4 +1,4 @@
-"""What every benchmark here shares: cases, clocks, where it ran."""
+"""Shared parts of the benchmarks: cases, clocks, environment."""
 
 import dataclasses
 import os

@@ -53,7 +53,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions; puts out four times its width."""
+    """1x1, 3x3 and 1x1 convolutions; outputs four times its width."""
 
     def __init__(self, inputs: int, width: int):
         super().__init__()

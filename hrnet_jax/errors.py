@@ -1,4 +1,4 @@
-"""Errors a user can cause and mend.
+"""Errors that users can cause and correct.
 
 Command lines print them as one line, `error: <message>`, and exit with code 2.
 Each message names the file, key or value at fault and what was expected.

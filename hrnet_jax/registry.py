@@ -62,7 +62,7 @@ def task_names(*, trainable: bool = False) -> list[str]:
 
 
 def get_spec(name: str) -> TaskSpec:
-    """What is known of a task.
+    """The description of a task.
 
     Args:
         name: of the task, or of one of its models (`segmentation/w18`).

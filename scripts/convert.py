@@ -49,11 +49,11 @@ def parse_arguments() -> argparse.Namespace:
         help="list known released files whose record contains the text, and stop",
     )
     reading = parser.add_argument_group("reading a file")
-    reading.add_argument("--model", help="instead of the recognised one")
+    reading.add_argument("--model", help="model, instead of the recognised one")
     reading.add_argument(
         "--record",
         metavar="FILE",
-        help="released file that this is, if it was renamed; empty: none",
+        help="name of the released file, if it was renamed; empty: none",
     )
     reading.add_argument(
         "--labels",
@@ -64,22 +64,24 @@ def parse_arguments() -> argparse.Namespace:
     reading.add_argument(
         "--upsample",
         metavar="METHOD",
-        help="in the exchange: bilinear, align_corners, nearest, ...",
+        help="upsampling in the exchange: bilinear, align_corners, nearest, ...",
     )
     reading.add_argument(
         "--inplace_abn",
         action=argparse.BooleanOptionalAction,
-        help="trained with InPlaceABN (master branch, files ending in _torch04)",
+        help="weights were trained with InPlaceABN (master branch, *_torch04 files)",
     )
     reading.add_argument(
         "--partial",
         action="store_true",
-        help="take what has the right name and shape, and report every tensor",
+        help="take tensors of the right name and shape, and report every tensor",
     )
     writing = parser.add_argument_group("writing a file")
     writing.add_argument("--step", default="best", help="best, latest or a number")
     writing.add_argument(
-        "--convention", default="official", help="whose names: official, mmseg, ..."
+        "--convention",
+        default="official",
+        help="naming convention: official, mmseg, ...",
     )
     arguments = command_line.parse_with_changes(parser)
     if arguments.list is None and not arguments.target:

@@ -24,13 +24,13 @@ from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """What is known of one split.
+    """Scores of one split.
 
     Attributes:
         metrics: name -> value.
         errors: face -> its error, a fraction; None where there are none, or
-            nobody wants them.
-        normalizer: what the errors are divided by.
+            they were not asked for.
+        normalizer: name of the divisor of the errors.
     """
 
     metrics: dict[str, float]

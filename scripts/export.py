@@ -6,7 +6,7 @@
 StableHLO files take images of any size and run on CPUs, CUDA GPUs and TPUs through
 `jax.export.deserialize`, ONNX files take images of one size; both any batch. Norms
 are folded into the convolutions. The file is checked against the model before it
-is kept; <out>.json beside it says what it takes and gives.
+is kept; <out>.json beside it describes inputs and outputs.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
         "--input",
         default="uint8",
         metavar="TYPE",
-        help="uint8 images, normalised inside, or float32 normalised ones",
+        help="uint8 images, normalised by the model, or float32 normalised ones",
     )
     parser.add_argument(
         "--upsample",
@@ -38,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
         "a quarter",
     )
     parser.add_argument(
-        "--auxiliary", action="store_true", help="also the outputs of auxiliary heads"
+        "--auxiliary",
+        action="store_true",
+        help="also export the outputs of auxiliary heads",
     )
     parser.add_argument(
         "--layout",

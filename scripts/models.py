@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--size",
         metavar="HxW",
-        help="input in pixels (default: what the family is published with)",
+        help="input in pixels (default: published size of the family)",
     )
     parser.add_argument(
         "--num_outputs", type=int, help="classes or points (default: the family's)"
@@ -39,7 +39,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--representation", help="v1, v1h, v2 or v2p (default: the family's)"
     )
-    parser.add_argument("--json", metavar="FILE", help="write the table there too")
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write the table to this file"
+    )
     parser.add_argument(
         "--names", action="store_true", help="print one model's parameters instead"
     )

@@ -1,11 +1,11 @@
 """Plans a run on TPUs without one: memory, time, hours.
 
-    python scripts/plan.py --config=experiments/segmentation/cityscapes.py:variant=w48 \
+    python scripts/plan.py --config=experiments/segmentation/cityscapes.py:variant=w48 \\
         --topology=v5e:2x4,v5e:4x4 --config.precision=bfloat16
 
-Compiles the experiment's real train and predict steps for each slice, which takes
-minutes, and prints side by side whether they fit, what they move, and what they take by
-the published figures of the chips. What a program costs is kept, so the same command
+Compiles the experiment's actual train and predict steps for each slice, which takes
+minutes, and reports side by side memory, traffic, step time and total hours by the
+published figures of the chips. Costs of programs are cached, so the same command
 answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU and no
 data. --check measures the same model on this machine instead. See docs/planning.md.
 """
@@ -40,11 +40,11 @@ _EXAMPLES = flags.DEFINE_integer(
     "examples", None, "Number of training examples, where no records are prepared."
 )
 _OUTPUTS = flags.DEFINE_integer(
-    "outputs", None, "Classes or points of your own data set, where not prepared."
+    "outputs", None, "Classes or points of a custom data set that is not prepared."
 )
 _OUT = flags.DEFINE_string("out", "", "JSON file for all figures.")
 _PICTURE = flags.DEFINE_string("picture", "", "Picture of the scaling, .png or .svg.")
-_CACHE = flags.DEFINE_boolean("cache", True, "Keep and reuse what programs cost.")
+_CACHE = flags.DEFINE_boolean("cache", True, "Cache the costs of programs.")
 _CHECK = flags.DEFINE_boolean(
     "check", False, "Predict and measure a train step on this machine instead."
 )

@@ -8,15 +8,15 @@
         --boxes=faces.csv --out=out
     python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
 
-Takes a file, a folder or a glob, images of any size. Writes pictures of what was
-found in each image (segmentation: the raw label map, a colour map, an overlay and
-panels with a legend; landmarks and pose: the points) and one summary.json, with the
-points in pixels of the image.
+Takes a file, a folder or a glob, images of any size. Writes pictures for each image
+(segmentation: the raw label map, a colour map, an overlay and panels with a legend;
+landmarks and pose: the points) and one summary.json, with the points in pixels of the
+image.
 
-Landmark models look into every face of a photograph: into the boxes of --boxes, or
-into the faces that a detector finds, which sees upright faces from the front. A
-photograph without a face has nothing found in summary.json. Pose models look into the
-boxes of --boxes, or else take the whole image for the box of one person.
+Landmark models predict in each face box: those in --boxes, or those found by a
+frontal-face detector. A photograph without a face gets an empty list in
+summary.json. Pose models predict in each box of --boxes; without it, in the whole
+image as the box of one person.
 
 --video takes a file or the number of a camera and writes a video and, for points, a
 line of JSON for each frame; Ctrl-C ends it. Official .pth files: see
@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Predicts and says where the results are."""
+    """Predicts and prints where the results are."""
     arguments = parse_arguments()
     with command_line.reporting_errors():
         if arguments.video is None:

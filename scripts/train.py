@@ -2,9 +2,10 @@
 
     python scripts/train.py --config=experiments/quickstart.py --workdir=runs/a
 
-Any key of the experiment can be set: --config.batch_size=4. The same command
-goes on after an interruption. Exit codes: 0 finished, 2 wrong input (one line
-says what), 75 stopped by SIGTERM with everything saved: run it again.
+Override any key of the experiment with --config.KEY=VALUE, such as
+--config.batch_size=4. Re-run the same command to resume. Exit codes: 0 finished,
+2 wrong input (described in one line), 75 stopped by SIGTERM with everything saved:
+run it again.
 
 Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -19,7 +20,9 @@ from hrnet_jax.config import command_line, experiment_flags
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment file, with options after a colon."
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where everything of the run goes.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Work directory: folder for all files of the run."
+)
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""A room imports only from the rooms below it."""
+"""A package imports only from the packages below it."""
 
 import ast
 import pathlib
@@ -37,11 +37,11 @@ NARROWER = {
 }
 
 
-def allowed_in(room: str) -> set[str]:
+def allowed_in(package: str) -> set[str]:
     """Dotted beginnings that a package may import, without `hrnet_jax.`."""
-    if room in NARROWER:
-        return NARROWER[room]
-    (floor,) = (index for index, rooms in enumerate(FLOORS) if room in rooms)
+    if package in NARROWER:
+        return NARROWER[package]
+    (floor,) = (index for index, packages in enumerate(FLOORS) if package in packages)
     return set().union(*FLOORS[:floor])
 
 
@@ -72,19 +72,20 @@ def imported_modules(path: pathlib.Path) -> set[str]:
     return names
 
 
-def room_of(path: pathlib.Path) -> str:
+def package_of(path: pathlib.Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def is_allowed(name: str, room: str) -> bool:
-    """Whether `room` may import the dotted `name`."""
-    if name == "hrnet_jax" or room == "__init__":
+def is_allowed(name: str, package: str) -> bool:
+    """Whether `package` may import the dotted `name`."""
+    if name == "hrnet_jax" or package == "__init__":
         return True  # public names, which are imported when first used
     if not f"{name}.".startswith("hrnet_jax."):
         return not name.startswith(("scripts.", "experiments.", "tests."))
     inside = name.removeprefix("hrnet_jax").removeprefix(".")
     return any(
-        f"{inside}.".startswith(f"{allowed}.") for allowed in allowed_in(room) | {room}
+        f"{inside}.".startswith(f"{allowed}.")
+        for allowed in allowed_in(package) | {package}
     )
 
 
@@ -106,14 +107,14 @@ def test_the_rule_tells_floors_apart():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_go_down(path):
-    room = room_of(path)
-    assert room == "__init__" or any(room in floor for floor in FLOORS), (
-        f"{room} is not in the order of CONTRIBUTING.md"
+    package = package_of(path)
+    assert package == "__init__" or any(package in floor for floor in FLOORS), (
+        f"{package} is not in the order of CONTRIBUTING.md"
     )
     wrong = sorted(
-        name for name in imported_modules(path) if not is_allowed(name, room)
+        name for name in imported_modules(path) if not is_allowed(name, package)
     )
-    assert not wrong, f"{room} must not import {', '.join(wrong)}"
+    assert not wrong, f"{package} must not import {', '.join(wrong)}"
 
 
 def run_python(code: str) -> list[str]:

@@ -96,7 +96,7 @@ def data_dir() -> pathlib.Path:
 def finished_run() -> pathlib.Path:
     """Work directory of the tiny run, never interrupted; read only.
 
-    Its best step is not its last, so that nobody takes one for the other.
+    Its best step is not its last, so that one cannot pass for the other.
     """
     from hrnet_jax.training.train import train
 

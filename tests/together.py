@@ -50,7 +50,7 @@ def launch(
 
 
 def restored(workdir: pathlib.Path, process: int) -> list[np.ndarray]:
-    """The state from which a process of the last session went on."""
+    """The state from which a process of the last session resumed."""
     with np.load(workdir / f"restored_{process}.npz") as file:
         return [file[name] for name in file.files]
 
@@ -75,7 +75,7 @@ def _after_steps(count: int, action) -> None:
     """Has `action` run in process 1 after so many steps of this session."""
     from hrnet_jax.training.loop import Loop
 
-    after, steps = Loop._after, []
+    after, steps = Loop._log_evaluate_save, []
 
     def patched(self, step, *arguments):
         steps.append(step)
@@ -86,7 +86,7 @@ def _after_steps(count: int, action) -> None:
             time.sleep(1.2)
         after(self, step, *arguments)
 
-    Loop._after = patched
+    Loop._log_evaluate_save = patched
 
 
 def terminate() -> None:

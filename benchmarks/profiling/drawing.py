@@ -146,7 +146,7 @@ def _draw_roofline(axes, results: list[dict], machine: dict) -> None:
 
 
 def _name_stages(axes, points: list[tuple]) -> None:
-    """Names the stages that take longest, where there is room."""
+    """Names the stages that take longest, where there is space."""
     to_points = 72 / axes.figure.dpi
     taken: list[np.ndarray] = []
     for share, stage, point in sorted(points, reverse=True):

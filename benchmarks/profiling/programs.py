@@ -80,8 +80,8 @@ def make_profiled(case: Case, dtype: str, folded: bool = False) -> Program:
         function = runtime.jit(
             train_step,
             donate_argnums=0,
-            in_shardings=(layouts.free(whole), None),
-            out_shardings=(layouts.free(whole), whole),
+            in_shardings=(layouts.auto_layout(whole), None),
+            out_shardings=(layouts.auto_layout(whole), whole),
         )
         second = jax.device_put(batch)
     return dataclasses.replace(

@@ -9,21 +9,21 @@ Put images into `my_set/images/` and the points into `my_set/landmarks.csv` (or
     python scripts/train.py --config=experiments/landmarks/csv.py \
         --workdir=runs/my_set
 
-With `--name=my_faces` there it is `--config.dataset.name=my_faces` here, and
-`--config.dataset.test_split=test` reports on a test table in the end. `predict.py`
+If prepared with `--name=my_faces`, train with `--config.dataset.name=my_faces`;
+`--config.dataset.test_split=test` also reports on a test table. `predict.py`
 finds faces; for hands or gauges give it `--boxes`.
 
-`docs/data.md` tells about boxes, splits, visibility and other options; COCO key points
+`docs/data.md` describes boxes, splits, visibility and other options; COCO key points
 are prepared with `--dataset=landmarks_coco` and trained with
 `--config.dataset.name=landmarks_coco`. Start from weights for faces where you can: any
-checkpoint of another point set gives all but the head,
+checkpoint of another point set provides all but the head,
 `--config.model.init_from=HR18-WFLW.pth`. Turn `flip` off where left and right cannot
 be exchanged: `--config.dataset.augmentation.flip=False`.
 
 Expected: depends on your data; `result.json` has `nme`, in percent of the box or of the
-distance between the points that the preparation was told (`--option normalizer=...`).
+distance between the points given at preparation (`--option normalizer=...`).
 
-Options: `variant` (`w18`), `debug` (seconds, to see that everything fits together).
+Options: `variant` (`w18`), `debug` (seconds, to check the whole run).
 """
 
 import ml_collections

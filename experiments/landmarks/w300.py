@@ -18,7 +18,7 @@ on the common test subset; `scripts/evaluate.py --workdir=runs/w300
 Expected `nme` (percent of the inter-ocular distance): 2.91 common, 5.11 challenge, 3.34
 full, 3.85 test (published, all 3148 training faces, ImageNet weights, no flip test,
 README of HRNet-Facial-Landmark-Detection; `--config.dataset.augmentation.compat=official`
-measures exactly as there). `fast`: see the table in README.md.
+measures exactly as there). `fast`: see docs/results.md.
 
 Options: `variant` (`w18`), `fast`, `debug` (seconds, on generated faces:
 `prepare_data.py --dataset=faces --name=faces_68 --data_dir=data`).

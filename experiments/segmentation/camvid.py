@@ -11,7 +11,7 @@ its mirror image (`--config.eval.inference.flip=False` takes the image alone).
 `w18_small_v1` is sized for 40 minutes on two CPU cores; larger variants run long
 enough for an accelerator.
 
-Expected test `mean_iou`: see the table in README.md. For comparison, from
+Expected test `mean_iou`: see docs/results.md. For comparison, from
 scratch at this resolution: FC-DenseNet103 66.9 (Jegou et al. 2017).
 
 Options: `variant`, `debug` (seconds instead of hours).

@@ -19,7 +19,7 @@ rate in proportion.
 
 With `ocr` (`:variant=w48,ocr`) the model is `segmentation/<variant>_ocr`, HRNet
 with object-contextual representations (Yuan et al. 2020): aligned corners, 0.4
-times the loss of an auxiliary output, norm momentum 0.1, all else the same (branch
+times the loss of an auxiliary output, norm momentum 0.1, otherwise the same (branch
 HRNet-OCR, `seg_hrnet_ocr_w48_train_512x1024_sgd_lr1e-2_wd5e-4_bs_12_epoch484.yaml`).
 
 Options: `variant`, `ocr`, `ohem` (hard example mining), `debug`.

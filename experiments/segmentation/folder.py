@@ -9,7 +9,7 @@ Put images into `my_set/images/`, 8-bit label PNGs of the same names into
     python scripts/train.py --config=experiments/segmentation/folder.py:variant=w18 \
         --workdir=runs/my_set
 
-`docs/data.md` tells about split lists and other options. Start from official
+`docs/data.md` describes split lists and other options. Start from official
 ImageNet weights where you can, it is worth many points on a small set:
 `--config.model.init_from=hrnetv2_w18_imagenet_pretrained.pth`. The preparation
 prints class weights for `loss.class_weights`; for several sets in one
@@ -20,8 +20,8 @@ On Cityscapes `ocr` raises w48 from 80.9 to 81.6 (published, validation images,
 single scale; HRNet-Semantic-Segmentation, README of branch HRNet-OCR).
 
 Options: `variant`, `ocr` (object-contextual representations on top, as in
-`:variant=w48,ocr`: `segmentation/<variant>_ocr`), `debug` (seconds, to see that
-everything fits together).
+`:variant=w48,ocr`: `segmentation/<variant>_ocr`), `debug` (seconds, to check
+the whole run).
 """
 
 import ml_collections

@@ -21,7 +21,7 @@ _LISTED = 5
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions:
-    """How an image is cut for the network.
+    """Options for cutting an image for the network.
 
     Attributes:
         short_side: the image is resized so that its short side is this long, in
@@ -68,7 +68,7 @@ class ClassificationTask(WholeImage):
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:
-        """What a data set fixes about its model."""
+        """Options of `create_model` that the data set determines."""
         return {"num_classes": len(info.image_class_names)}
 
     def prepare(self, image: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What all command lines share: overrides, readable logs and one-line errors."""
+"""Shared parts of all command lines: overrides, readable logs, one-line errors."""
 
 import argparse
 import contextlib

@@ -1,6 +1,6 @@
 """Reads sections of an experiment configuration into typed options.
 
-Each room declares its options as a frozen dataclass with defaults. Reading is
+Each package declares its options as a frozen dataclass with defaults. Reading is
 strict: a key that no field takes and a value of another type are errors that
 name the dotted key, so nothing in an experiment file is silently ignored.
 """

@@ -1,4 +1,4 @@
-"""What a file of weights is: told by its tensors, its name, and the user."""
+"""Facts about a weights file: from its tensors, its name, and the user."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _EPSILON = 1e-5
 
 
 class Stated(Protocol):
-    """What a user states about a file; see `conversion.ImportOptions`."""
+    """Facts that a user states about a file; see `conversion.ImportOptions`."""
 
     model: str | None
     upsample: str | None
@@ -40,7 +40,7 @@ class Stated(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class WeightsFacts:
     """Everything needed to rebuild the network of a file.
 
     Attributes:
@@ -52,7 +52,7 @@ class Facts:
         epsilon: of the norms.
         normalization: of images.
         record: of the released file, where it is one.
-        assumed: what neither file nor record nor user told.
+        assumed: facts that neither file nor record nor user states.
     """
 
     model: str
@@ -82,7 +82,7 @@ class Facts:
 
 def gather_facts(
     tensors: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
-) -> Facts:
+) -> WeightsFacts:
     """Joins what the tensors, the record and the user say.
 
     Raises:
@@ -101,7 +101,7 @@ def gather_facts(
         options["stride"] = 2
     assumed = _upsampling(options, scheme, model, record, stated)
     options |= stated.options
-    return Facts(
+    return WeightsFacts(
         model=model,
         convention=scheme.convention,
         options=options,
@@ -125,7 +125,7 @@ def _recognize(
     """The model of the tensors; None where they have no head but the model is given.
 
     Raises:
-        WeightsError: if it cannot be told, or is not that of the record.
+        WeightsError: if it cannot be recognised, or is not that of the record.
     """
     try:
         found = recognize(names)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from hrnet_jax.conversion.facts import Facts, gather_facts
+from hrnet_jax.conversion.facts import WeightsFacts, gather_facts
 from hrnet_jax.conversion.labels import known_labels, label_info
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, WeightsError
@@ -31,7 +31,7 @@ from hrnet_jax.workdir.files import write_json
 
 @dataclasses.dataclass(frozen=True)
 class ImportOptions:
-    """What the user knows about a file; None leaves it to the file and its record.
+    """Facts that the user states about a file; None: those of the file or its record.
 
     Attributes:
         model: for `create_model`.
@@ -56,7 +56,7 @@ class ImportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """Result of an import.
 
     Attributes:
         model: name of the model.
@@ -65,7 +65,7 @@ class Imported:
     """
 
     model: str
-    facts: Facts
+    facts: WeightsFacts
     moved: Transfer
 
     def __str__(self) -> str:
@@ -138,7 +138,7 @@ def export_weights(
 def _convert(
     tensors: Mapping[str, np.ndarray],
     model: Model,
-    facts: Facts,
+    facts: WeightsFacts,
     options: ImportOptions,
 ) -> tuple[dict, Transfer]:
     """Variables of the model, all of the file or what fits of it."""
@@ -161,7 +161,7 @@ def _convert(
 def _save(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
-    facts: Facts,
+    facts: WeightsFacts,
     model: Model,
     variables: dict,
     moved: Transfer,

@@ -1,4 +1,4 @@
-"""Names and colours of what converted weights put out."""
+"""Names and colours of the outputs of converted weights."""
 
 import importlib
 import pathlib
@@ -19,7 +19,7 @@ _FROM_ONE = (W300, COFW)
 
 
 def label_info(spec: TaskSpec, labels: str, count: int) -> DatasetInfo:
-    """What `count` outputs of a model of a task mean.
+    """Classes or points for the `count` outputs of a model of a task.
 
     Args:
         spec: of the task.

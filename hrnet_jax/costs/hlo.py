@@ -240,7 +240,7 @@ class HloProgram:
         self.computations[computation].append(instruction)
 
     def inside(self, instruction: Instruction) -> Iterator[Instruction]:
-        """What a fusion computes: the instructions of the computations it calls.
+        """The computation of a fusion: the instructions of the computations it calls.
 
         For anything else just the instruction itself.
         """

@@ -87,7 +87,7 @@ class Times:
 
     @property
     def expected(self) -> float:
-        """What to expect: the compiler's sum, but never less than the roofline."""
+        """Expected time: the compiler's sum, but never less than the roofline."""
         return max(self.roofline, self.compiler)
 
     @property

@@ -1,4 +1,4 @@
-"""What is known of a prepared data set, kept beside its records."""
+"""Facts about a prepared data set, stored beside its records."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ class DatasetInfo:
             repeats its first index.
         normalizers: name -> two groups of key points; errors are divided by
             the distance of the groups' centroids. `box` (the `box_size` of a
-            record) exists besides.
+            record) exists as well.
         default_normalizer: the one that the benchmark of this data set uses.
         tight_boxes: whether the face boxes are the squares around the points, so
             that points tell their box.

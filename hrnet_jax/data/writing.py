@@ -33,7 +33,7 @@ SHARD_BYTES = 256 * 2**20
 
 
 class Source(Protocol):
-    """What a data set provides to be prepared.
+    """The protocol of a data set to be prepared.
 
     Attributes:
         Options: dataclass of its options, each with a default.

@@ -45,7 +45,7 @@ def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:
 
 
 def inference_options(config: TrainConfig) -> dict[str, Any]:
-    """What the task takes to predict, and to train, besides the model."""
+    """Arguments of the task for predicting and training, except the model."""
     if not config.model.name.startswith(f"{config.task}/"):
         raise ConfigError(
             f"config key 'model.name' must be a {config.task} model, "

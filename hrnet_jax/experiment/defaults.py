@@ -1,4 +1,4 @@
-"""How experiment files make a configuration, and how two of them compare."""
+"""Default configurations, experiment literals, and comparison of configurations."""
 
 import copy
 import dataclasses

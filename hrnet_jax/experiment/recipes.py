@@ -1,4 +1,4 @@
-"""What several experiments share, each written once.
+"""Settings shared by several experiments, each written once.
 
 Recipes are nested keys for `experiment`; they name every key they rely on, equal to
 the default or not.

@@ -74,7 +74,7 @@ def read_config(config: Any, *, trainable: bool = False) -> TrainConfig:
             found before the sections of another task are.
 
     Raises:
-        ConfigError: for a key that nobody reads or a value of the wrong type.
+        ConfigError: for an unknown key or a value of the wrong type.
     """
     was_read = isinstance(config, TrainConfig)
     options = config if was_read else read_options(TrainConfig, config)

@@ -68,7 +68,7 @@ class ModelOptions:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetOptions:
-    """Where samples come from.
+    """Source of the samples.
 
     Attributes:
         name: a prepared data set.
@@ -193,8 +193,8 @@ class CheckpointOptions:
         every_steps: distance between saves; evaluated steps and the last step
             are saved as well.
         keep_latest: number of newest checkpoints kept.
-        keep_best: number of best evaluated checkpoints kept besides.
-        asynchronous: write in the background while training goes on.
+        keep_best: number of best evaluated checkpoints also kept.
+        asynchronous: write in the background while training continues.
     """
 
     every_steps: int = 1000
@@ -211,7 +211,7 @@ class CheckpointOptions:
 
 @dataclasses.dataclass(frozen=True)
 class MeshOptions:
-    """How devices divide the batch; see `runtime.make_mesh`.
+    """Division of the batch among devices; see `runtime.make_mesh`.
 
     Attributes:
         data: devices along which the batch is divided; -1 for all that are left.
@@ -224,7 +224,7 @@ class MeshOptions:
 
 @dataclasses.dataclass(frozen=True)
 class LoggingOptions:
-    """What a run tells while it goes on.
+    """Logging during a run.
 
     Attributes:
         every_steps: distance between lines of `metrics.jsonl`.

@@ -1,4 +1,4 @@
-"""Whether an exported file computes what its model does, and how fast."""
+"""Checks that an exported file computes what its model does, and times both."""
 
 import dataclasses
 import statistics
@@ -24,7 +24,7 @@ _RUNS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """What a comparison of a file with its model found.
+    """Result of a comparison of a file with its model.
 
     Attributes:
         errors: largest difference for each batch size, in standard deviations of

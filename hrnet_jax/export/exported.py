@@ -35,7 +35,7 @@ _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 def record_path(path: str | pathlib.Path) -> pathlib.Path:
-    """Where the description of an exported model lies: `<file>.json`."""
+    """Path of the description of an exported model: `<file>.json`."""
     path = pathlib.Path(path)
     return path.with_name(f"{path.name}.json")
 
@@ -63,7 +63,7 @@ class ExportedModel:
 
         Args:
             image: uint8 [H, W, 3] RGB.
-            boxes: [N, 4] for tasks that look into boxes; see `Predictor.predict`.
+            boxes: [N, 4] for tasks that predict in boxes; see `Predictor.predict`.
 
         Returns:
             The task's prediction, as `Predictor` gives it; test-time flips are no
@@ -90,7 +90,7 @@ class ExportedModel:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Where predictions come from, for a report."""
+        """Source of the predictions, for a report."""
         return {
             "file": str(self.path),
             "model": self.record["model"],
@@ -236,7 +236,7 @@ def _read_record(path: pathlib.Path) -> dict[str, Any]:
     except ValueError as error:
         if isinstance(error, ExportError):
             raise ExportError(
-                f"{error}; it describes {path.name} and must lie beside it"
+                f"{error}; it describes {path.name} and must be beside it"
             ) from error
         raise ExportError(f"{beside}: not valid JSON: {error}") from error
     missing = _KEYS - set(record if isinstance(record, dict) else ())

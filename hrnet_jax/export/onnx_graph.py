@@ -42,7 +42,7 @@ class Tensor:
         return len(self.shape)
 
     def axis(self, axis: int) -> int:
-        """Where an axis of the program is found."""
+        """Position of an axis of the program."""
         return self.order.index(axis)
 
 

@@ -86,7 +86,7 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
 def _convert_equation(
     graph: Graph, equation: Any, values: list[Value], once: list[bool]
 ) -> list[Value]:
-    """Results of one operation; `once` tells the operands nobody else reads."""
+    """Results of one operation; `once` marks operands read nowhere else."""
     name, params = equation.primitive.name, equation.params
     if name in _CALLS:
         inner = params[_CALLS[name]]
@@ -130,7 +130,7 @@ def _is_one(size: Any) -> bool:
 
 
 def _add_bias(graph: Graph, values: list[Value], once: list[bool]) -> Tensor | None:
-    """Gives a bias to the convolution before it, where nobody reads in between."""
+    """Gives a bias to the convolution before it, if its result is read nowhere else."""
     for (x, bias), alone in ((values, once[0]), (values[::-1], once[1])):
         if not isinstance(x, Tensor) or not isinstance(bias, np.ndarray) or not alone:
             continue
@@ -286,7 +286,7 @@ def _gather(
     (axis, *more), count = numbers.collapsed_slice_dims, len(indices.shape) - 1
     others = [size for place, size in enumerate(slice_sizes) if place != axis]
     kept = [size for place, size in enumerate(x.shape) if place != axis]
-    # Where the axis of the indices comes to lie.
+    # Position of the axis of the indices in the result.
     places = set(range(x.rank - 1 + count)) - set(numbers.offset_dims)
     is_plain = isinstance(indices, np.ndarray) and not more and others == kept
     if not is_plain or places not in (set(), {axis}):

@@ -41,7 +41,7 @@ PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What an exported file takes and gives.
+    """Inputs and outputs of an exported file.
 
     Attributes:
         input: `uint8` images, normalised inside, or `float32` normalised ones.
@@ -81,8 +81,8 @@ class ExportOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """What is exported.
+class ExportSource:
+    """A network to export, with all that describes it.
 
     Attributes:
         name: of the model, for example `segmentation/w48`.
@@ -112,13 +112,13 @@ class Source:
 
     @property
     def spec(self) -> TaskSpec:
-        """What is known of the task."""
+        """The description of the task."""
         return get_spec(self.name)
 
 
-def source_of(run: LoadedRun) -> Source:
-    """What is exported of a run."""
-    return Source(
+def source_of(run: LoadedRun) -> ExportSource:
+    """The network of a run."""
+    return ExportSource(
         name=run.config.model.name,
         model=run.task.model,
         variables=run.variables,
@@ -131,7 +131,7 @@ def source_of(run: LoadedRun) -> Source:
 
 
 def export_model(
-    source: Source | LoadedRun,
+    source: ExportSource | LoadedRun,
     path: str | os.PathLike,
     options: ExportOptions = ExportOptions(),
     *,
@@ -207,7 +207,9 @@ def _write_checked(
     return result
 
 
-def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -> None:
+def _check_options(
+    source: ExportSource, path: pathlib.Path, options: ExportOptions
+) -> None:
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: expected a name ending in {' or '.join(FORMATS)}")
     if path.suffix == ".onnx" and options.size is None:
@@ -228,14 +230,14 @@ def _check_options(source: Source, path: pathlib.Path, options: ExportOptions) -
         )
 
 
-def is_upsampled(source: Source, options: ExportOptions) -> bool:
-    """Whether logits come at the size of the image."""
+def is_upsampled(source: ExportSource, options: ExportOptions) -> bool:
+    """Whether logits have the size of the image."""
     wanted = True if options.upsample is None else options.upsample
     return wanted and source.spec.upsampled_on_export
 
 
 def make_function(
-    source: Source, options: ExportOptions, model: Model
+    source: ExportSource, options: ExportOptions, model: Model
 ) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
     """The function to export: (variables, images) -> named outputs."""
 
@@ -265,8 +267,10 @@ def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
     return {spec.output_name: outputs}
 
 
-def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, Any]:
-    """What a reader of the file has to know, for `<file>.json`."""
+def describe(
+    source: ExportSource, suffix: str, options: ExportOptions
+) -> dict[str, Any]:
+    """Description of the file for its readers, `<file>.json`."""
     packages = ["hrnet_jax", "jax", "jaxlib", "flax", "numpy"]
     if suffix == ".onnx":
         packages.append("onnx")
@@ -298,7 +302,7 @@ def describe(source: Source, suffix: str, options: ExportOptions) -> dict[str, A
 
 
 def model_options(model: Model) -> dict[str, Any]:
-    """What `create_model` needs besides a name to make such a network again."""
+    """Options with which `create_model` builds this network again."""
     set_elsewhere = ("norm", "dtype", "remat")
     return {
         name: getattr(model, name)
@@ -322,7 +326,7 @@ def on_each_platform(
 
 
 def _stablehlo_content(
-    function: Callable, source: Source, options: ExportOptions
+    function: Callable, source: ExportSource, options: ExportOptions
 ) -> bytes:
     """Serialised by `jax.export`, to be read by `jax.export.deserialize`."""
     height, width = options.size or ("h", "w")

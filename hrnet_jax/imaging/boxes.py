@@ -9,7 +9,7 @@ from hrnet_jax.errors import DataError
 
 
 def check_inside(boxes: np.ndarray, image: np.ndarray, where: str) -> np.ndarray:
-    """Returns boxes, none of which lies outside its image altogether.
+    """Returns boxes, each of which overlaps its image.
 
     Args:
         boxes: [N, 4].
@@ -17,14 +17,14 @@ def check_inside(boxes: np.ndarray, image: np.ndarray, where: str) -> np.ndarray
         where: what to name in the message.
 
     Raises:
-        DataError: naming the first one that does.
+        DataError: naming the first box outside its image.
     """
     height, width = image.shape[:2]
     for box in np.asarray(boxes):
         x1, y1, x2, y2 = box
         if x2 <= -0.5 or y2 <= -0.5 or x1 >= width - 0.5 or y1 >= height - 0.5:
             raise DataError(
-                f"{where}: box {box.tolist()} lies outside the image of "
+                f"{where}: box {box.tolist()} is outside the image of "
                 f"{width}x{height} pixels; expected x1, y1, x2, y2 in pixels"
             )
     return boxes

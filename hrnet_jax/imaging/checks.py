@@ -1,4 +1,4 @@
-"""Checks of images that callers bring."""
+"""Checks of images given by callers."""
 
 import numpy as np
 

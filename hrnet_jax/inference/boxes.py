@@ -194,7 +194,7 @@ def _boxes_of(entry: dict, where: str) -> list:
 
 
 def _as_list(boxes: Any) -> Any:
-    """Boxes; a single one may stand for itself."""
+    """Boxes; a single one needs no list around it."""
     single = isinstance(boxes, list) and len(boxes) == 4
     if single and not any(isinstance(value, list) for value in boxes):
         return [boxes]

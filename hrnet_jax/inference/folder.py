@@ -63,7 +63,7 @@ def predict_files(
 ) -> dict:
     """Predicts for image files and writes the task's output files.
 
-    Landmark models look into the boxes given, or find the faces themselves; an image
+    Landmark models predict in the boxes given, or find the faces themselves; an image
     without a face gets an entry with nothing found. Pose models without boxes take
     the whole image as the box of one person.
 

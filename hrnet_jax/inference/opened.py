@@ -1,4 +1,4 @@
-"""What folders, videos and boxes ask of a model that was opened to predict."""
+"""The protocol of models opened to predict: work directories and exported files."""
 
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ class OpenedModel(Protocol):
 
     @property
     def about(self) -> dict[str, Any]:
-        """Where predictions come from, for a report; `model` is its name."""
+        """Source of the predictions, for a report; `model` is its name."""
         ...
 
     def predict(

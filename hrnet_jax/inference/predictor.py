@@ -35,7 +35,9 @@ class Predictor:
         self._multiple = pad_multiple
         folded = copy.copy(task)
         folded.model, weights = fold_batch_norm(task.model, variables)
-        self._variables = layouts.on_device(as_computed(weights, folded.model.dtype))
+        self._variables = layouts.put_for_inference(
+            as_computed(weights, folded.model.dtype)
+        )
         self._predict = runtime.jit(folded.predict)
         runtime.keep_freed_memory()
 
@@ -58,7 +60,7 @@ class Predictor:
         Args:
             image: uint8 [H, W, 3] RGB.
             boxes: [N, 4], (x1, y1, x2, y2) in pixels, of faces or persons, for tasks
-                that look into boxes; None takes the whole image as the one box.
+                that predict in boxes; None takes the whole image as the one box.
 
         Returns:
             The task's prediction; see its `predict` and `to_image`. Maps per pixel have

@@ -48,7 +48,7 @@ def predict_video(
     is left out. `<name>_predicted.jsonl` has a line for each frame, for tasks that find
     points: `{"frame": 0, "seconds": 0.0, "found": [{"box": [x1, y1, x2, y2], "points": [[x,
     y], ...], "scores": [...]}]}`, in pixels of the frame. Ctrl-C ends the loop after
-    the frame at hand.
+    the current frame.
 
     Args:
         run: from `load_run` or `open_exported`.

@@ -32,7 +32,7 @@ class VideoFiles:
         folder: where they go.
         name: of the source.
         rate: frames a second of the source.
-        keeps_time: whether the source goes on while a frame is looked at, as cameras
+        keeps_time: whether the source continues while a frame is processed, as cameras
             do. Pictures are then repeated or left out, so that the video plays as
             long as it took.
 
@@ -48,7 +48,7 @@ class VideoFiles:
         *,
         keeps_time: bool = False,
     ):
-        # Another name than the source's, which may lie in the same folder.
+        # Another name than the source's, which may be in the same folder.
         self._path = pathlib.Path(folder) / f"{name}_predicted.mp4"
         self._rate = rate
         self._keeps_time = keeps_time

@@ -49,7 +49,7 @@ class LoadedRun:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Where predictions come from, for a report."""
+        """Source of the predictions, for a report."""
         return {
             "model": self.config.model.name,
             "step": self.step,

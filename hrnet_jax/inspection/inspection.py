@@ -1,4 +1,4 @@
-"""What a model is made of and what it costs, without computing or drawing weights.
+"""Parts, sizes and costs of a model, without computing or drawing weights.
 
 Everything here comes from tracing the model on shapes alone.
 """
@@ -61,7 +61,7 @@ class Inspection:
 
     Multiply-adds follow two conventions. The published one counts the convolutions
     and linear layers of the official program, as the official `modelsummary.py`
-    does: each kernel once for every pixel that its layer puts out. There the
+    does: each kernel once for every pixel that its layer outputs. There the
     heads convolve the upsampled and concatenated branches. `multiply_adds` counts
     what this implementation executes, which convolves before it upsamples and in
     which bilinear upsampling can be a matrix product.
@@ -82,7 +82,7 @@ class Inspection:
             see `activation_memory.peak`.
         training_bytes: memory of activations that a training step keeps for the
             backward pass; see `activation_memory.kept_for_training`.
-        shapes: what every module puts out; names such as `stage2/module0/branch1`
+        shapes: outputs of every module; names such as `stage2/module0/branch1`
             (the empty one is the whole model) to `jax.ShapeDtypeStruct`, or to what
             holds several of these.
     """
@@ -168,7 +168,7 @@ def build(
         option = get_spec(name).num_outputs
         if not option:
             raise ConfigError(
-                f"model {name!r} has no number of outputs to set: it puts out maps"
+                f"model {name!r} has no number of outputs to set: it outputs maps"
             )
         options[option] = outputs
     return create_model(name, **options)
@@ -236,7 +236,7 @@ class _Traced:
     Attributes:
         closed: from the images, the variables and a random key to the outputs of
             the model and then those of all modules.
-        outputs: number of arrays that the model puts out.
+        outputs: number of arrays that the model outputs.
         shapes: see `Inspection`.
     """
 
@@ -280,8 +280,8 @@ def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
 def _published_convention(params: dict, shapes: dict) -> tuple[int, int]:
     """Multiply-adds of convolutions and of linear layers.
 
-    A kernel is applied once to every pixel that its layer puts out. `Project` holds
-    the kernel for the concatenation and puts out its resolution, so that it counts
+    A kernel is applied once to every pixel that its layer outputs. `Project` holds
+    the kernel for the concatenation and outputs its resolution, so that it counts
     as in the official program.
     """
     totals = [0, 0]
@@ -302,7 +302,7 @@ def _position(name: str) -> tuple[Any, ...]:
     first = name.partition("/")[0]
     stem = re.sub(r"\d+", "", first)
     order = ("stem", "stage", "transition")
-    # transition2 lies between stage2 and stage3.
+    # transition2 is between stage2 and stage3.
     number = int("".join(re.findall(r"\d+", first)) or 0)
     known = (0, number, order.index(stem)) if stem in order else (1, 0, 0)
     return known, *_digits_apart(name)

@@ -1,4 +1,4 @@
-"""What `inspection` finds beside what is published, as text and as JSON."""
+"""Counted figures beside published ones, as text and as JSON."""
 
 import dataclasses
 import itertools
@@ -65,7 +65,7 @@ class Comparison:
 
 
 def compare(inspection: Inspection) -> list[Comparison]:
-    """What is published about exactly this model, number of outputs and size.
+    """Published figures of exactly this model, number of outputs and size.
 
     Nothing is, about another representation than the family's own.
     """
@@ -169,7 +169,7 @@ def _cells(inspection: Inspection) -> tuple[str, ...]:
 def _published_cells(
     comparison: Comparison | None, remarks: dict[str, int]
 ) -> tuple[str, str]:
-    """What is printed and whether it agrees; new remarks get the next number."""
+    """Published figures and whether they agree; new remarks get the next number."""
     if comparison is None:
         return "-", ""
     verdict = "off" if comparison.deviations else "agrees"

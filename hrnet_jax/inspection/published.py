@@ -15,7 +15,7 @@ GIGA = 10**9
 GIBI = 2**30
 SYMBOLS = {MEGA: "M", MEBI: "Mi", GIGA: "G", GIBI: "Gi"}
 
-# What Faster R-CNN of HRNet-Object-Detection has besides the pyramid: RPN, two
+# Parameters of Faster R-CNN of HRNet-Object-Detection beyond the pyramid: RPN, two
 # linear layers of 1024, 81 classes with a box each.
 FASTER_RCNN_HEADS = 14_904_740
 
@@ -80,7 +80,7 @@ def is_printed_as(count: int, unit: int, printed: str) -> bool:
 def published(
     model: str, outputs: int | None, size: tuple[int, int]
 ) -> list[Published]:
-    """What is printed about a model, input size and number of outputs.
+    """Published figures of a model, input size and number of outputs.
 
     Args:
         model: name in the registry.

@@ -92,14 +92,14 @@ def draw_ced(
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     try:
         figure.savefig(out, dpi=110)
-    except (OSError, ValueError) as error:  # also for a format nobody knows
+    except (OSError, ValueError) as error:  # also for an unknown format
         raise DataError(f"{out}: cannot be written ({error})") from None
     finally:
         pyplot.close(figure)
 
 
 def _label(name: str, nme: np.ndarray, thresholds: Sequence[float]) -> str:
-    """What the legend says of one curve, in percent."""
+    """Legend entry of one curve, in percent."""
     rates = [
         f"at {threshold:.2f}: FR {100 * failure_rate(nme, threshold):.2f} %, "
         f"AUC {100 * auc(nme, threshold):.2f} %"

@@ -113,7 +113,7 @@ def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
     size = round(width * scale), round(height * scale)
     picture = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
     heat = np.nan_to_num(heatmaps, nan=0.0, posinf=1.0).max(2)
-    # Cells are areas here, as in the network: their centres lie half a cell inside.
+    # Cells are areas here, as in the network: their centres are half a cell inside.
     heat = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR).clip(0, 1)
     colours = cv2.applyColorMap(
         np.rint(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO

@@ -39,7 +39,7 @@ def _pixels_per_cell(
 
 
 def inside(cells: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Whether points lie on a heatmap, bool [...], for cells [..., 2]."""
+    """Whether points are on a heatmap, bool [...], for cells [..., 2]."""
     rows, columns = size
     limit = jnp.array([columns, rows], jnp.float32)
     return jnp.all((cells >= -0.5) & (cells < limit - 0.5), -1)

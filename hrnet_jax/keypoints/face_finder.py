@@ -38,10 +38,10 @@ _PART = 0.4
 # photographs of rooms and streets.
 _LEAST = 6
 
-# From a merged window to the box of the 68 points: its centre lies lower by this part
+# From a merged window to the box of the 68 points: its centre is lower by this part
 # of the window's side, and its side is this part of it. Medians over every fifth
 # training face of 300W (320 of 383, those where one face was found); 90 % of the faces
-# lie between 0.08 and 0.21, and between 0.77 and 1.03. Sideways the median is 0.00
+# are between 0.08 and 0.21, and between 0.77 and 1.03. Sideways the median is 0.00
 # (-0.13 to 0.15).
 _LOWER = 0.144
 _SIDE = 0.859
@@ -98,7 +98,7 @@ def _windows(grey: np.ndarray, smallest: int) -> np.ndarray:
     """All windows that the cascade takes for a face.
 
     It is not symmetric: half of the faces that it misses it finds in the mirror image,
-    and boxes from both lie better than from one.
+    and boxes from both are more accurate than from one.
 
     Args:
         grey: uint8 [H, W].

@@ -31,7 +31,7 @@ def crop_matrix(
     """The map from image pixels to crop pixels.
 
     The middle of the box lands on the middle of the crop, ((w - 1) / 2, (h - 1) / 2),
-    and the edges of the box, which lie half a pixel outside its outer pixel centres, on
+    and the edges of the box, which are half a pixel outside its outer pixel centres, on
     the edges of the crop. Shifting, magnifying and mirroring therefore commute with the
     pixel grid, unlike in the published code (see `official/geometry.py`).
 

@@ -117,14 +117,14 @@ class LandmarkTask(HeatmapTask):
         return find_faces(image)
 
     def find_boxes_in_frame(self, image: np.ndarray) -> np.ndarray:
-        """The same in a smaller image: another frame comes soon."""
+        """The same in a smaller image: another frame follows soon."""
         return find_faces(image, longest=_LONGEST_IN_VIDEO)
 
     def better_boxes(self, found: np.ndarray, prediction: dict) -> np.ndarray | None:
         """The boxes of the points, where the data set's boxes are those.
 
         The detector's boxes scatter more than those of any data set. Where the points
-        tell the box, they are looked for once more in the box of those found first;
+        determine the box, a second prediction is made in the box of the first points;
         on 98 faces of 300W that took a model from an error of 5.3 % to 4.9 % (4.4 %
         in true boxes).
         """

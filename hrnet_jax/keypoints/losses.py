@@ -96,8 +96,8 @@ def heatmap_mse(
     Args:
         heatmaps: float [B, h, w, K].
         targets: float [B, h, w, K], in the same units.
-        weights: float [B, K], not negative; zero for points that nobody
-            annotated. None weights all points alike.
+        weights: float [B, K], not negative; zero for points without
+            annotation. None weights all points alike.
 
     Returns:
         Scalar in the type of the heatmaps: the sum of the weighted errors

@@ -42,7 +42,7 @@ def nme(
         predicted: float [N, K, 2], x and y in pixels.
         target: float [N, K, 2], in the frame of `predicted`.
         normalizer: float [N], in pixels, positive.
-        annotated: bool or 0/1 [N, K]; points that nobody annotated count nowhere.
+        annotated: bool or 0/1 [N, K]; points without annotation are not counted.
             None counts all points.
 
     Returns:
@@ -80,7 +80,7 @@ def nme(
     if (count == 0).any():
         index = int(np.flatnonzero(count == 0)[0])
         raise DataError(f"face {index}: no annotated point to compare with")
-    # Not by multiplication: what nobody annotated may be NaN.
+    # Not by multiplication: points without annotation may be NaN.
     difference = np.where(counted[..., None], predicted - target, 0)
     distance = np.linalg.norm(difference, axis=2)
     return distance.sum(1) / (count * normalizer)
@@ -179,7 +179,7 @@ class LandmarkEvaluator:
 
     Args:
         normalizers: name -> two groups of points; `box`, the size of the face
-            box, always exists besides.
+            box, always exists as well.
         default: name of the normaliser of the failure rates and areas.
         to_image: maps predictions from the crops to the annotation.
 

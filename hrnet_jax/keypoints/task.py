@@ -27,7 +27,7 @@ from hrnet_jax.tasks.protocol import BoxFinder
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions:
-    """How heatmaps become points.
+    """Options for turning heatmaps into points.
 
     Attributes:
         decoding: `argmax`, `quarter` (published) or `dark`.
@@ -104,7 +104,7 @@ class HeatmapTask:
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:
-        """What a data set fixes about its model."""
+        """Options of `create_model` that the data set determines."""
         return {"num_points": len(info.point_names)}
 
     def to_network(
@@ -126,7 +126,7 @@ class HeatmapTask:
         if boxes is None:
             height, width = image.shape[:2]
             whole = np.array([[-0.5, -0.5, width - 0.5, height - 0.5]])
-            # To whole cells, or mirrored heatmaps would not lie on the others.
+            # To whole cells, or mirrored heatmaps would not match the others.
             missing = ((0, -height % 4), (0, -width % 4), (0, 0))
             return np.pad(image, missing)[None], {"boxes": whole}
         boxes = geometry.checked_boxes(boxes)

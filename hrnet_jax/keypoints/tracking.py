@@ -30,7 +30,8 @@ class FaceFollower:
         find: maps an image uint8 [H, W, 3] to boxes float32 [N, 4].
         every: faces are looked for in frames 0, every, 2 * every, ...
         tight: whether the model was trained with the tight square boxes of its points.
-            If not, a box lies about its points as it did when the face was found.
+            If not, a box keeps the place about its points that it had when the face
+            was found.
     """
 
     def __init__(self, find: BoxFinder, every: int, *, tight: bool):

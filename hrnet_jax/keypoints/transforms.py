@@ -17,7 +17,7 @@ Sample = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationOptions:
-    """How faces are cut out, and what training varies.
+    """Options of crops and of their augmentation.
 
     Attributes:
         crop_size: (height, width) of crops, in pixels.
@@ -81,7 +81,7 @@ class AugmentationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """What varies one training crop; the default changes nothing.
+    """Augmentation of one training crop; the default changes nothing.
 
     Attributes:
         scale: factor on the side of the box.

@@ -22,7 +22,7 @@ NORM_MODES = ("batch", "frozen", "folded")
 
 @dataclasses.dataclass(frozen=True)
 class NormOptions:
-    """How every batch norm of a model behaves.
+    """Options of every batch norm of a model.
 
     Attributes:
         mode: `batch` uses the statistics of the (global) batch in training;

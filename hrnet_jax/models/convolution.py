@@ -178,7 +178,7 @@ def _by_moved_gradients(x: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def _neighbours(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """What lies before, at and after each place along an axis; zeros outside."""
+    """Values before, at and after each place along an axis; zeros outside."""
     length = x.shape[axis]
     nothing = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
     but_last = jax.lax.slice_in_dim(x, 0, length - 1, axis=axis)

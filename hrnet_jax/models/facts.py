@@ -1,4 +1,4 @@
-"""What the package reads of a model beside its outputs."""
+"""Facts about models that other packages read."""
 
 from typing import Any, ClassVar
 

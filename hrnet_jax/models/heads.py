@@ -1,4 +1,4 @@
-"""The head that HRNetV2 puts on its representation, for labels and heatmaps."""
+"""The head of HRNetV2 on its representation, for labels and heatmaps."""
 
 from typing import Any
 

@@ -234,7 +234,7 @@ class HRNet(ModelFacts, nn.Module):
 
     @classmethod
     def option_names(cls) -> list[str]:
-        """Attributes that a user chooses besides the variant."""
+        """Names of the options, all attributes except the variant."""
         names = [field.name for field in dataclasses.fields(cls)]
         return [name for name in names if name not in ("variant", "name", "parent")]
 

@@ -96,7 +96,7 @@ relu.__wrapped__.defvjp(_relu_forward, _relu_backward)
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:
-    """What outputs are, whatever the compute type."""
+    """Type of the outputs, independent of the compute type."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

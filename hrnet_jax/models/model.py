@@ -56,7 +56,7 @@ class HRNetWithHead(ModelFacts, nn.Module):
 
     @classmethod
     def option_names(cls) -> list[str]:
-        """What `create` takes besides the variant."""
+        """Names of the options of `create`."""
         excluded = {"concatenate"}
         if not cls.representations:
             excluded.add("representation")

@@ -17,7 +17,7 @@ CHANNEL_ORDERS = ("rgb", "bgr")
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """How pixels become the input of a network.
+    """Normalisation of pixels to the input of a network.
 
     Attributes:
         mean: subtracted from values in [0, 1], in the order of the channels as fed.

@@ -1,4 +1,4 @@
-"""What the backward pass computes again instead of keeping it.
+"""Rematerialisation: recomputing activations in the backward pass.
 
 Training keeps the outputs of every layer until the backward pass has used them, which
 is most of the memory of a train step. Each policy keeps less and computes the rest

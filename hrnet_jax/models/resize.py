@@ -100,7 +100,7 @@ def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Ar
 
 
 def _prefers_copies(axis: int, n: int, align_corners: bool) -> bool:
-    """Whether shifted copies resize a side of n pixels, or else a matrix."""
+    """Whether shifted copies resize a side of n pixels; otherwise a matrix does."""
     if axis == 1 and (shards := row_shards()) > 1:
         # Shares of unequal size are gathered anyway: better before they grow.
         return n % shards == 0
@@ -114,7 +114,7 @@ def _upsample_axis(
 ) -> jax.Array:
     """Bilinear upsampling by a whole factor, from shifted copies.
 
-    Output `i * factor + r` lies less than one pixel from input i in both modes, so
+    Output `i * factor + r` is less than one pixel from input i in both modes, so
     it mixes input i with its two neighbours, one of which has no weight with
     half-pixel centres. Under spatial partitioning a device needs one row of each
     of its neighbours for that, where the product with a matrix needs all rows.

@@ -1,4 +1,4 @@
-"""The roofline model against a clock, on the machine at hand."""
+"""The roofline model against a clock, on this machine."""
 
 import dataclasses
 import statistics

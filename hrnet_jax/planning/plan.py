@@ -22,7 +22,7 @@ from hrnet_jax.training.evaluation import make_predict_step
 
 @dataclasses.dataclass(frozen=True)
 class PlanOptions:
-    """How to plan.
+    """Options of a plan.
 
     Attributes:
         mesh: lengths of `data` and `space`; what is left out comes from the

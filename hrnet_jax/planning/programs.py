@@ -1,4 +1,4 @@
-"""The train and predict steps of an experiment, compiled for devices not here."""
+"""The train and predict steps of an experiment, compiled for absent devices."""
 
 import hashlib
 import importlib.metadata

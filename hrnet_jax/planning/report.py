@@ -15,7 +15,7 @@ Row = tuple[str, list[str]]
 LEGEND = """\
 Everything is of one device (v3: half a chip) and one step, unless it says "all chips".
 fits: what the compiler needs for it, of the chip's memory, of which libtpu keeps some
-  (v5e 0.25 GiB). It may recompute to make room. state: parameters,
+  (v5e 0.25 GiB). It may recompute to save memory. state: parameters,
   optimizer, norm statistics, in padded layouts. temporaries: activations and the like.
 operations: of convolutions and products as written; in brackets as compiled.
 HBM traffic: what crosses between HBM and the core, with the padding of tiles. bytes

@@ -1,4 +1,4 @@
-"""Slices of TPUs that are not here, as libtpu describes them."""
+"""Slices of absent TPUs, as libtpu describes them."""
 
 import dataclasses
 import importlib.util

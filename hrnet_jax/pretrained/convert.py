@@ -163,7 +163,7 @@ def _scheme(model: Model, convention: str) -> Scheme:
 
 
 def _hint(tensors: Mapping[str, np.ndarray], model: Model) -> str:
-    """What the weights seem to be, where that is another model."""
+    """Hint at the model that the weights seem to belong to, if another."""
     try:
         found = recognize(tensors)
     except WeightsError:

@@ -64,7 +64,7 @@ def write_weights_file(
 ) -> None:
     """Writes a state dict, `.safetensors` or for `torch.load`, by the file's name.
 
-    The file is whole or absent.
+    The file is written atomically.
 
     Raises:
         WeightsError: if PyTorch is needed and not installed.

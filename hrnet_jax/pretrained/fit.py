@@ -83,7 +83,7 @@ def _fault_of_values(name: str, array: np.ndarray) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """What became of every tensor when weights were taken in part.
+    """Report on every tensor when weights were taken in part.
 
     Attributes:
         kept: our names that took the value of the source.

@@ -1,7 +1,7 @@
 """Whether weights were trained with InPlaceABN, and which release a file is.
 
 InPlaceABN scales by |weight| + epsilon where an ordinary norm scales by weight, so
-weights read the wrong way give wrong outputs without a word. No tensor tells which it
+reading weights the wrong way silently gives wrong outputs. No tensor tells which it
 was, but InPlaceABN counts no batches.
 """
 

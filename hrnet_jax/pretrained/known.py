@@ -1,4 +1,4 @@
-"""What is known of every released file: one record each, in `known.json`.
+"""Facts about every released file: one record each, in `known.json`.
 
 Facts that no state dict holds (how it upsamples, how images were normalised, what it
 reached and how that was measured) are looked up by the name of the file.

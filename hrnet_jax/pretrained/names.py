@@ -147,7 +147,7 @@ BODY_KIND = "features"
 
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """How one code base names the tensors of one kind of model.
+    """Tensor names of one code base for one kind of model.
 
     Attributes:
         convention: the code base.

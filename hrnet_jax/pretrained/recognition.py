@@ -1,4 +1,4 @@
-"""Which model a state dict belongs to, told by its names and shapes."""
+"""Recognises the model of a state dict from its names and shapes."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
@@ -14,7 +14,7 @@ from hrnet_jax.pretrained.names import BODY_KIND, SCHEMES, Scheme
 
 @dataclasses.dataclass(frozen=True)
 class Recognized:
-    """What the names and shapes of a state dict say about it.
+    """Facts about a state dict from its names and shapes.
 
     Attributes:
         scheme: whose names these are, and of which kind of model.

@@ -1,4 +1,4 @@
-"""What training scripts wrap around the weights, and how to undo it."""
+"""Removes what training scripts wrap around the weights."""
 
 from collections.abc import Mapping
 

@@ -24,7 +24,7 @@ _OPTIONS = {
     # Hands convolutions, matrix products and the elementwise work between them to
     # the CPU kernel library as whole units: an HRNet then compiles four times
     # faster and runs up to twice as fast. Experimental in XLA, so only used where
-    # the jaxlib at hand accepts it.
+    # the installed jaxlib accepts it.
     "cpu": {
         "xla_cpu_experimental_ynn_fusion_type": ",".join(
             f"LIBRARY_FUSION_TYPE_{kind}"
@@ -98,7 +98,7 @@ def jit(function, mesh: Mesh | None = None, **kwargs):
 
     Args:
         function: what to compile.
-        mesh: where its arguments will lie; on the default backend if None. Where it
+        mesh: devices of its arguments; the default backend if None. Where it
             divides the rows of images, `row_shards` says so while the function is
             traced, where it is a CPU alone `is_traced_for_one_cpu`, and `target` its
             platform.
@@ -132,7 +132,7 @@ def _traced_on(mesh: Mesh, function: Callable) -> Callable:
 def is_traced_for_one_cpu() -> bool:
     """Whether the program being traced will run on one CPU device.
 
-    What suits a CPU only can be chosen by that. False where `jit` was told of several
+    For choices that suit a CPU only. False where the mesh given to `jit` has several
     devices or others, whose partitioner and compiler know convolutions better.
     """
     return jax.sharding.get_abstract_mesh().empty and target() == "cpu"
@@ -157,7 +157,7 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        arguments = layouts.described(arguments)
+        arguments = layouts.compile_shapes(arguments)
         traced = function.trace(*arguments)
         if whole or traced.jaxpr.effects or not _is_on_one_cpu(arguments):
             return traced, traced.lower().compile()
@@ -168,7 +168,7 @@ def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:
 
 
 def _is_on_one_cpu(arguments: tuple) -> bool:
-    """Whether arrays lie on one device, and this is a CPU."""
+    """Whether arrays are on one device, and this is a CPU."""
     devices = set[jax.Device]()
     for leaf in jax.tree.leaves(arguments):
         if isinstance(leaf, jax.Array):
@@ -196,7 +196,7 @@ def enable_compilation_cache(folder: str | os.PathLike | None = None) -> str:
 
 @contextlib.contextmanager
 def nothing_cached() -> Iterator[None]:
-    """Keeps programs out of the compilation cache, for devices that are not here.
+    """Keeps programs out of the compilation cache, for absent devices.
 
     JAX writes those, but cannot read them back (0.10.2: "must be constructed with a
     Client"). Whether there is a cache it decides once and for all, so the cache stays

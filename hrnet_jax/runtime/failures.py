@@ -1,8 +1,8 @@
-"""If one of several processes fails, all of them end, and the reason is told once.
+"""If one of several processes fails, all of them end, and the reason is printed once.
 
-A process that failed would otherwise wait for the others to say good-bye, and they
-for its part of the next sum. So it leaves a note with the coordinator, where a
-thread of each of the others looks for one.
+Without this a failed process blocks in the shutdown barrier while the others block
+in the next collective. It therefore posts its error to the coordinator's key-value
+store, which a thread in every process polls.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ _GONE = "hrnet_jax/gone"
 _FINISHED = "hrnet_jax/finished"
 # Seconds between two looks for a note.
 _INTERVAL = 0.5
-# Seconds that a process has to meet a failure itself after it was told of one: wrong
-# input is found by all, a little sooner or later.
+# Seconds for a process to find a failure itself after it read a note: wrong input is
+# found by all processes, at slightly different times.
 _GRACE = 1.5
 # Seconds to wait for a note before an error that can be the echo of another
 # process's end, such as a connection that closed, is believed.
@@ -85,20 +85,20 @@ class _Watch:
         self._index, self._count = jax.process_index(), jax.process_count()
         self._finished = threading.Event()
         self._told = threading.Event()
-        # Taken by whoever ends this process, and never given back.
+        # Taken by the thread that ends this process, and never released.
         self._leaving = threading.Lock()
         self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
         self._thread.start()
 
     def wait_for_note(self) -> None:
-        """Returns if nobody else seems to have failed before."""
+        """Returns if no other process seems to have failed before."""
         if self._told.wait(_ECHO):
             threading.Event().wait()
 
     def fail(self, code: int, message: str) -> NoReturn:
         """Tells all processes, then ends this one."""
         own = {"process": self._index, "code": code, "message": message}
-        # Only the first note is kept; nobody can be told if process 0 is gone.
+        # Only the first note is kept; without process 0 none can be told.
         with contextlib.suppress(jax.errors.JaxRuntimeError):
             self._client.key_value_set(_NOTE, json.dumps(own))
         self._leave(self._read() or own, own)

@@ -1,4 +1,4 @@
-"""In which order the values of arrays lie in a GPU's memory.
+"""Memory layouts of kernels and optimizer state on GPUs.
 
 Kernels are [height, width, in, out] here, and cuDNN wants all that belongs to one
 output channel together. In JAX's usual order a program therefore turns every kernel
@@ -30,47 +30,47 @@ def _is_on_gpu(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and _matters(leaf.sharding)
 
 
-def free(sharding: Sharding) -> Sharding | Format:
+def auto_layout(sharding: Sharding) -> Sharding | Format:
     """A sharding for `jax.jit` that leaves the order in memory to the compiler.
 
     The function then has to be compiled by `runtime.compile_ahead`, and called with
-    arguments that are `fitted`.
+    arguments from `with_layout_of`.
     """
     return Format(Layout.AUTO, sharding) if _matters(sharding) else sharding
 
 
-def described(arguments: Any) -> Any:
-    """Arguments to compile a function for, without what `free` leaves open.
+def compile_shapes(arguments: Any) -> Any:
+    """Arguments to compile a function for, without the layouts that `auto_layout` leaves open.
 
-    An array in JAX's usual order says nothing about where it should lie.
+    An array in JAX's default order does not ask for any layout.
     """
 
     def describe(leaf):
         if not _is_on_gpu(leaf):
             return leaf
-        lies = leaf.format
-        is_usual = lies.layout.major_to_minor == tuple(range(leaf.ndim))
-        place = leaf.sharding if is_usual else lies
+        stored = leaf.format
+        is_usual = stored.layout.major_to_minor == tuple(range(leaf.ndim))
+        place = leaf.sharding if is_usual else stored
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
     some = any(map(_is_on_gpu, jax.tree.leaves(arguments)))
     return jax.tree.map(describe, arguments) if some else arguments
 
 
-def fitted(compiled: Any, index: int, argument: Any) -> Any:
+def with_layout_of(compiled: Any, index: int, argument: Any) -> Any:
     """An argument of a compiled function, in the order that it was compiled for.
 
     Args:
         compiled: from `runtime.compile_ahead`.
         index: of the argument.
-        argument: tree of arrays; those that lie otherwise are copied.
+        argument: tree of arrays; those with another layout are copied.
     """
     if not any(map(_is_on_gpu, jax.tree.leaves(argument))):
         return argument
     return jax.device_put(argument, compiled.input_formats[0][index])
 
 
-def on_device(variables: Any) -> Any:
+def put_for_inference(variables: Any) -> Any:
     """Variables of a model on the default device, kernels as convolutions want them."""
     device = SingleDeviceSharding(jax.local_devices()[0])
     if not _matters(device):

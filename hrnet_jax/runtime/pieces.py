@@ -31,13 +31,13 @@ class _Piece:
         jaxpr: the equations, with `inputs` and `outputs` as variables.
         key: equal for pieces that compute the same function.
         donated: positions of inputs whose memory the outputs may take over.
-        last: inputs that nobody needs after this piece.
+        dies_here: inputs whose last use is in this piece.
     """
 
     jaxpr: core.ClosedJaxpr
     key: Any
     donated: tuple[int, ...]
-    last: tuple[core.Var, ...]
+    dies_here: tuple[core.Var, ...]
 
     @property
     def inputs(self) -> Sequence[core.Var]:
@@ -68,12 +68,12 @@ class PiecewiseProgram:
         self._arguments = closed.jaxpr.invars
         self._results = closed.jaxpr.outvars
         self._constants = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-        given_up = {
+        donatable = {
             variable
             for variable, give in zip(self._arguments, donated, strict=True)
             if give
         }
-        self._pieces = _pieces(closed.jaxpr, given_up)
+        self._pieces = _pieces(closed.jaxpr, donatable)
         self._programs = _compile(self._pieces, compiler_options)
 
     @property
@@ -91,7 +91,7 @@ class PiecewiseProgram:
         values = self._read(arguments)
         for piece, program in zip(self._pieces, self._programs, strict=True):
             results = program(*[values[variable] for variable in piece.inputs])
-            for variable in piece.last:
+            for variable in piece.dies_here:
                 del values[variable]
             values.update(zip(piece.outputs, results, strict=True))
         results = [
@@ -124,7 +124,9 @@ class PiecewiseProgram:
                 - needs.alias_size_in_bytes,
             )
             sizes |= new
-            held += sum(new.values()) - sum(sizes[variable] for variable in piece.last)
+            held += sum(new.values()) - sum(
+                sizes[variable] for variable in piece.dies_here
+            )
         return peak
 
 
@@ -165,12 +167,12 @@ def _variables(atoms: Sequence[Any]) -> Iterator[core.Var]:
     return (atom for atom in atoms if not isinstance(atom, core.Literal))
 
 
-def _pieces(jaxpr: core.Jaxpr, given_up: set[core.Var]) -> list[_Piece]:
+def _pieces(jaxpr: core.Jaxpr, donatable: set[core.Var]) -> list[_Piece]:
     """Cuts a function.
 
     Args:
         jaxpr: the function.
-        given_up: arguments whose memory may be used for something else.
+        donatable: arguments whose memory may be reused.
     """
     groups = _groups(jaxpr)
     # Names of arguments and results would have to fit each piece.
@@ -184,7 +186,7 @@ def _pieces(jaxpr: core.Jaxpr, given_up: set[core.Var]) -> list[_Piece]:
             last_use |= dict.fromkeys(_variables(equation.invars), index)
     last_use |= dict.fromkeys(_variables(jaxpr.outvars), len(groups))
     return [
-        _piece(frame, group, index, last_use, given_up)
+        _piece(frame, group, index, last_use, donatable)
         for index, group in enumerate(groups)
     ]
 
@@ -194,7 +196,7 @@ def _piece(
     group: list[core.JaxprEqn],
     index: int,
     last_use: dict[core.Var, int],
-    given_up: set[core.Var],
+    donatable: set[core.Var],
 ) -> _Piece:
     made = [variable for equation in group for variable in equation.outvars]
     own = set(made)
@@ -204,11 +206,13 @@ def _piece(
     if not _called(group[0]):
         inputs = _in_order(inputs, frame.invars)
         outputs = _in_order(outputs, frame.outvars)
-    last = [variable for variable in inputs if last_use[variable] == index]
-    donated = _donated(inputs, outputs, given_up.intersection(last))
+    dies_here = [variable for variable in inputs if last_use[variable] == index]
+    donated = _donated(inputs, outputs, donatable.intersection(dies_here))
     key = _key(group, inputs, outputs)
     jaxpr = frame.replace(invars=inputs, outvars=outputs, eqns=group)
-    return _Piece(core.ClosedJaxpr(jaxpr, []), (key, donated), donated, tuple(last))
+    return _Piece(
+        core.ClosedJaxpr(jaxpr, []), (key, donated), donated, tuple(dies_here)
+    )
 
 
 def _in_order(variables: list[core.Var], order: Sequence[Any]) -> list[core.Var]:
@@ -233,7 +237,7 @@ def _key(group: list[core.JaxprEqn], inputs: list, outputs: list) -> Any:
     return id(called), places, kept
 
 
-def _donated(inputs: list, outputs: list, given_up: set[core.Var]) -> tuple[int, ...]:
+def _donated(inputs: list, outputs: list, donatable: set[core.Var]) -> tuple[int, ...]:
     """Positions of inputs that are no longer needed and fit an output's memory."""
     free: dict[tuple, int] = {}
     for variable in outputs:
@@ -242,7 +246,7 @@ def _donated(inputs: list, outputs: list, given_up: set[core.Var]) -> tuple[int,
     positions = []
     for position, variable in enumerate(inputs):
         form = variable.aval.shape, variable.aval.dtype
-        if variable in given_up and free.get(form):
+        if variable in donatable and free.get(form):
             free[form] -= 1
             positions.append(position)
     return tuple(positions)

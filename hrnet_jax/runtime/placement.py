@@ -12,7 +12,7 @@ from hrnet_jax.runtime.mesh import replicated
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Puts a tree whole onto every device of a mesh.
 
-    Of several processes each has to bring the same.
+    All processes must pass equal values.
     """
     whole = replicated(mesh)
     if jax.process_count() == 1:

@@ -69,8 +69,8 @@ def join(*, saves_on_sigterm: bool = False) -> None:
     with _silent_stdout():
         multihost_utils.sync_global_devices("joined")
     if jax.process_count() > 1 and not saves_on_sigterm:
-        # JAX's preemption service took the signal over, and would wait for somebody
-        # to ask it.
+        # JAX's preemption service took the signal over, and would wait to be asked
+        # about it.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -152,7 +152,7 @@ def _silent_stdout() -> Iterator[None]:
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes files and talks to the user."""
+    """Whether this is the process that writes files and prints."""
     return jax.process_index() == 0
 
 

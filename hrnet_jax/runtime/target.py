@@ -22,9 +22,16 @@ _target = jax.make_user_context(default_value=None)
 def target() -> str:
     """`cpu`, `gpu` or `tpu`: what the program being traced will run on.
 
-    The backend of this process, unless `tracing_for` says otherwise.
+    Where JAX computes by default in this process, unless `tracing_for` says otherwise.
     """
-    return _target.value or jax.default_backend()
+    return _target.value or _default()
+
+
+def _default() -> str:
+    device = jax.config.jax_default_device
+    if device is None:
+        return jax.default_backend()
+    return _BACKENDS[device if isinstance(device, str) else device.platform]
 
 
 @contextlib.contextmanager

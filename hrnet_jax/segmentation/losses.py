@@ -158,7 +158,7 @@ def _cross_entropy(
 def _at_labels(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`_cross_entropy` where every pixel has its logits."""
     labels = labels.astype(jnp.int32)
-    # An out-of-range gather would clamp without a word; compare instead. This
+    # An out-of-range gather would clamp silently; compare instead. This
     # also avoids a scatter in the backward pass.
     one_hot = labels[..., None] == jnp.arange(logits.shape[-1])
     picked = jnp.sum(jnp.where(one_hot, logits, 0), axis=-1)
@@ -173,7 +173,7 @@ def _is_valid(labels: jax.Array, logits: jax.Array) -> jax.Array:
 def _weights(
     labels: jax.Array, logits: jax.Array, class_weights: tuple[float, ...]
 ) -> jax.Array:
-    """What every pixel counts, in the type of the logits."""
+    """Weight of every pixel, in the type of the logits."""
     weights = _is_valid(labels, logits).astype(logits.dtype)
     if class_weights:
         factors = jnp.asarray(class_weights, logits.dtype)

@@ -46,7 +46,7 @@ def save_prediction(
 
 
 def summarize_prediction(prediction: dict[str, np.ndarray], info: DatasetInfo) -> dict:
-    """What is in an image, largest class first."""
+    """Classes in an image, largest first."""
     label, confidence = prediction["label"], prediction["confidence"]
     counts = np.bincount(label.ravel(), minlength=info.num_classes)
     order = [index for index in np.argsort(-counts, kind="stable") if counts[index]]

@@ -26,7 +26,7 @@ from hrnet_jax.tasks.whole_image import WholeImage
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions:
-    """How whole images are labelled.
+    """Options of predictions for whole images.
 
     Attributes:
         flip: average the logits of the image and its mirror image.
@@ -86,7 +86,7 @@ class SegmentationTask(WholeImage):
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:
-        """What a data set fixes about its model."""
+        """Options of `create_model` that the data set determines."""
         return {"num_classes": info.num_classes}
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
@@ -189,5 +189,5 @@ class SegmentationTask(WholeImage):
 
 
 def _pixels(sample: dict) -> dict:
-    """What labelling pixels needs; boxes and points are other tasks'."""
+    """Keys that labelling pixels needs; boxes and points belong to other tasks."""
     return {key: sample[key] for key in ("image", "label", "image_id")}

@@ -1,9 +1,9 @@
 """The whole contract of a task; the rest of the package knows tasks only through it.
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
-evaluation and planning ask for as well, `TakesBoxes` what a task that looks into
-boxes of an image offers besides. What the package must know before a task is built is
-in its `TaskSpec`.
+evaluation and planning ask for as well, `TakesBoxes` what a task that predicts in
+boxes of an image offers in addition. Facts needed before a task is built are in its
+`TaskSpec`.
 """
 
 import pathlib
@@ -77,13 +77,13 @@ class Predicts(Protocol):
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, Any]:
-        """What a data set fixes about its model: options of `create_model`."""
+        """Options of `create_model` that the data set determines."""
         ...
 
     def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, Any]:
-        """What the network looks at, on the host.
+        """Inputs of the network, prepared on the host.
 
         Args:
             image: uint8 RGB [H, W, 3].
@@ -191,7 +191,7 @@ class BoxFollower(Protocol):
 
 
 class TakesBoxes(Predicts, Protocol):
-    """A task that looks into boxes of an image.
+    """A task that predicts in boxes of an image.
 
     Predictions hold `boxes` float32 [N, 4]; the summary of `save` lists them as
     `found`.
@@ -211,7 +211,7 @@ class TakesBoxes(Predicts, Protocol):
 
 
 class FindsBoxes(TakesBoxes, Protocol):
-    """A task that finds the boxes it looks into."""
+    """A task that finds its boxes itself."""
 
     def find_boxes(self, image: np.ndarray) -> np.ndarray:
         """Boxes float32 [N, 4] in a photograph, uint8 [H, W, 3] RGB."""
@@ -222,9 +222,9 @@ class FindsBoxes(TakesBoxes, Protocol):
         ...
 
     def better_boxes(self, found: np.ndarray, prediction: dict) -> np.ndarray | None:
-        """Boxes to look into once more, told by a prediction in the found ones.
+        """Boxes for a second prediction, derived from the one in the found boxes.
 
-        None where the prediction in the found boxes is as good.
+        None where a second prediction would not be better.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What the package must know of a task before the task is built."""
+"""Description of a task, known before the task is built."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from hrnet_jax.tasks.protocol import (
 
 @dataclasses.dataclass(frozen=True)
 class OutputNames:
-    """What the outputs of a model are called.
+    """Names of the outputs of a model.
 
     Attributes:
         names: in the order of the outputs; empty for a task without any.

@@ -1,4 +1,4 @@
-"""What tasks have in common that look at an image once, as a whole."""
+"""Base of tasks that see each image once, as a whole."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ class WholeImage:
     takes_boxes: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """What the network looks at: uint8 [H, W, 3] to the same; the image itself."""
+        """Input of the network, uint8 [H, W, 3]: the image itself."""
         return image
 
     def to_network(

@@ -92,7 +92,7 @@ def evaluators_of_run(
 def _check_outputs(
     options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
 ) -> None:
-    """Checks that a checkpoint puts out what a data set is annotated with."""
+    """Checks that the checkpoint has as many classes or points as the data set."""
     checkpoints = open_checkpoints(workdir)
     trained = DatasetInfo.from_json(
         checkpoints.meta(checkpoints.resolve(step))["dataset_info"]

@@ -1,4 +1,4 @@
-"""Stopping in good order when the machine is taken away."""
+"""Graceful stop on SIGTERM, as of preempted machines."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ class Interrupted(Exception):
     def __init__(self, step: int):
         super().__init__(
             f"stopped by a signal after step {step}, everything is saved; "
-            "run the same command again to go on"
+            "run the same command again to resume"
         )
         self.step = step
 

@@ -64,7 +64,7 @@ class Loop:
         batches = self._batches(first)
         batch = next(batches)
         step_fn = self._compile(state, batch)
-        state = layouts.fitted(step_fn, 0, state)
+        state = layouts.with_layout_of(step_fn, 0, state)
         profile = _Profile(self.run.config.logging, self.checkpoints.workdir)
         bar = self._bar(first)
         try:
@@ -76,7 +76,7 @@ class Loop:
                         batch = next(batches) if step < last else None
                     bar.update()
                     stop = asked_to_stop(step)
-                    self._after(step, state, pending, bar, stop)
+                    self._log_evaluate_save(step, state, pending, bar, stop)
                     if stop and step < last:
                         self.checkpoints.wait()
                         raise Interrupted(step)
@@ -85,7 +85,7 @@ class Loop:
             batches.close()
         return state
 
-    def _after(
+    def _log_evaluate_save(
         self, step: int, state: TrainState, pending: "_Pending", bar: tqdm, stop: bool
     ) -> None:
         """Logs, evaluates and saves what is due after a step, in this order."""
@@ -99,7 +99,7 @@ class Loop:
             values = pending.drain()
             bar.set_postfix(loss=f"{values['train/loss']:.3f}")
             self.reporter.scalars(step, values)
-        # Also when asked to stop: a step is saved once, and a run that goes on
+        # Also when asked to stop: a step is saved once, and a run that resumes
         # from it could not rank it among the best without its metrics.
         if evaluate:
             metrics = self.evaluate(state, step)

@@ -1,4 +1,4 @@
-"""What a run leaves in its work directory besides checkpoints."""
+"""Metrics, events and pictures of a run in its work directory."""
 
 import json
 import math

@@ -28,12 +28,12 @@ class TrainState:
 
     @property
     def variables(self) -> dict:
-        """What training applies the model to."""
+        """Variables that training applies the model with."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
     def eval_variables(self) -> dict:
-        """What evaluation applies the model to: the averages where kept."""
+        """Variables that evaluation uses: the averages where kept."""
         return dict(self.ema) or self.variables
 
 

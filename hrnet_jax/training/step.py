@@ -47,8 +47,9 @@ def make_train_step(
         accumulate: micro-batches per update. Each sees its own batch statistics
             and its own mean loss; gradients are averaged.
         ema_decay: decay of the weight average, 0 for none.
-        free_layout: the state may lie in a GPU's memory as the compiler likes. The
-            function then has to be compiled ahead and the state `layouts.fitted`.
+        free_layout: the compiler may choose the layout of the state in a GPU's memory.
+            The function then has to be compiled ahead, and the state brought to
+            that layout by `layouts.with_layout_of`.
     """
     gradients = _gradients_of(loss_fn)
 
@@ -68,7 +69,7 @@ def make_train_step(
         return TrainState(state.step + 1, params, stats, opt_state, ema), scalars
 
     whole = runtime.replicated(mesh)
-    kept = layouts.free(whole) if free_layout else whole
+    kept = layouts.auto_layout(whole) if free_layout else whole
     return runtime.jit(
         train_step,
         mesh,

@@ -1,4 +1,4 @@
-"""How long a run is."""
+"""Number of steps of a run."""
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig

@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     """Trains, evaluates, and leaves everything in a work directory.
 
-    The same call goes on after a kill at any point and reaches the same
+    The same call resumes after a kill at any point and reaches the same
     parameters bit for bit; on a finished run it returns the result at once.
 
     Several processes that called `runtime.processes.join` (or
@@ -80,7 +80,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     run = build_run(options)
     checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
-    # Only now, so that a refused configuration can be mended and run again.
+    # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
     reporter = Reporter(
@@ -91,15 +91,15 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     )
     started, first = time.perf_counter(), int(state.step)
     try:
-        inspection = _Inspection(run, reporter)
+        evaluations = _Evaluations(run, reporter)
         meta = {"dataset_info": run.train_records.info.to_json()}
-        Loop(run, checkpoints, reporter, meta, inspection)(state)
+        Loop(run, checkpoints, reporter, meta, evaluations)(state)
         checkpoints.wait()
         let_signals_end_this()
         seconds = time.perf_counter() - started
         steps = run.num_steps - first
         _log.info("%d steps in %.0f s", steps, seconds)
-        return _finish(run, workdir, checkpoints, inspection, seconds)
+        return _finish(run, workdir, checkpoints, evaluations, seconds)
     finally:
         reporter.close()
         checkpoints.close()
@@ -149,11 +149,11 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
             text = loaded.report() if init.init_partial else loaded
             _log.info("%s: %s", init.init_from, text)
         return state
-    _log.info("going on from step %d of %d", latest, run.num_steps)
+    _log.info("resuming from step %d of %d", latest, run.num_steps)
     return checkpoints.restore(latest, state)
 
 
-class _Inspection:
+class _Evaluations:
     """Evaluates states and draws predictions, with one compiled program."""
 
     def __init__(self, run: Run, reporter: Reporter):
@@ -211,7 +211,7 @@ def _finish(
     run: Run,
     workdir: pathlib.Path,
     checkpoints: Checkpoints,
-    inspection: _Inspection,
+    evaluations: _Evaluations,
     seconds: float,
 ) -> dict[str, float]:
     """Evaluates and draws the best checkpoint; writes `result.json`."""
@@ -221,14 +221,14 @@ def _finish(
     if split == run.config.dataset.eval_split:
         metrics = checkpoints.metrics(step)
     else:
-        metrics = inspection.metrics(variables, split)
+        metrics = evaluations.metrics(variables, split)
     if run.config.eval.pictures:
-        pictures = inspection.pictures(variables, split, run.config.eval.pictures)
+        pictures = evaluations.pictures(variables, split, run.config.eval.pictures)
         if processes.is_first():
             save_pictures(workdir / PICTURES_FOLDER, pictures)
     result = {
-        # At the top for those who look for `mean_iou` there, as README says; apart
-        # from the rest for those who want all of them.
+        # At the top because README documents `mean_iou` there; under a key of their
+        # own for readers that want all metrics.
         **metrics,
         "metrics": metrics,
         "split": split,

@@ -1,4 +1,4 @@
-"""The first weights of a run: drawn, official, or from another run."""
+"""Initial weights of a run: drawn, official, or from another run."""
 
 import pathlib
 import re
@@ -22,7 +22,7 @@ from hrnet_jax.workdir.variables import saved_variables
 def first_variables(
     model: Model, options: ModelOptions, seed: int
 ) -> tuple[dict, Transfer]:
-    """Draws initial variables and puts the weights of `init_from` over them.
+    """Draws initial variables and replaces them by the weights of `init_from`.
 
     Tensors that match a pattern of `init_skip` are left out on both sides; all
     others must match one to one, unless `init_partial` takes those that do.

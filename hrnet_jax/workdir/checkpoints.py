@@ -1,4 +1,4 @@
-"""Checkpoints of a run: whole or absent, latest N and best N, asynchronous."""
+"""Checkpoints of a run: atomic, latest N and best N, asynchronous."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from hrnet_jax.experiment.sections import CheckpointOptions
 
 FOLDER = "checkpoints"
 
-# Key of the meta, besides what the run keeps there.
+# Our own key of the meta; the others are those of the run.
 _RANKING = "best_metric"
 
 
@@ -24,8 +24,8 @@ class Checkpoints:
 
     Each step is a folder `checkpoints/<step>` with `state` (the train state),
     `meta` (JSON) and, where evaluated, `metrics`. Orbax writes under a temporary
-    name and renames when complete, so a step is whole or absent. What ranks the
-    steps is saved in every `meta`, as whoever opens them later has no task at hand.
+    name and renames when complete, so a step is complete or absent. The ranking metric
+    is saved in every `meta`, as later readers have no task to ask.
 
     Args:
         workdir: the work directory.
@@ -65,7 +65,7 @@ class Checkpoints:
                 except (OSError, ValueError) as error:
                     raise CheckpointError(
                         f"{path.parents[1]}: cannot be read (metrics: {error}); "
-                        "delete this folder to go on from another checkpoint"
+                        "delete this folder to resume from another checkpoint"
                     ) from error
 
     def _manager_options(self, options: CheckpointOptions | None):
@@ -283,7 +283,7 @@ class Checkpoints:
         reason = _first_line(error)
         return CheckpointError(
             f"{self._folder / str(step)}: cannot be read ({reason}); "
-            f"delete this folder to go on from another checkpoint (others: {others})"
+            f"delete this folder to resume from another checkpoint (others: {others})"
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ PICTURES_FOLDER = "predictions"
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Writes JSON whole or not at all: to a temporary file, then renamed."""
+    """Writes JSON atomically: to a temporary file, which is then renamed."""
     path = pathlib.Path(path)
     text = json.dumps(content, indent=2, allow_nan=True)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,8 +4,8 @@
         scripts/train.py --config=experiments/quickstart.py --workdir=runs/a
 
 The processes share the work of every batch over CPU collectives; train.py and
-evaluate.py know how. Process 0 is seen and heard as if it were alone; what the
-others print goes to files, or comes with its number before each line (--show_all).
+evaluate.py support it. Process 0 prints as if it were alone; the output of the
+others goes to files, or is shown with its number before each line (--show_all).
 
 If one fails, the others are ended and its exit code is passed on (128 + n for
 signal n), as is 75: stopped by SIGTERM with everything saved, run it again. SIGTERM
@@ -74,7 +74,7 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main() -> None:
-    """Starts the processes and passes on what became of them."""
+    """Starts the processes and passes on their exit code."""
     arguments, command = parse_arguments(sys.argv[1:])
     with command_line.reporting_errors():
         if command[0].endswith(".py"):
@@ -91,7 +91,7 @@ def main() -> None:
     group = Group(command, logs, arguments.processes, show_all=arguments.show_all)
     code = group.run(arguments.devices_per_process)
     if group.has_more_to_tell:
-        sys.stderr.write(f"what the other processes printed: {logs}\n")
+        sys.stderr.write(f"output of the other processes: {logs}\n")
     elif not arguments.log_dir:
         shutil.rmtree(logs)
     sys.exit(code)
@@ -190,7 +190,7 @@ class Group:
                 return None
             if failed is None and any(codes):
                 failed = next(index for index, code in enumerate(codes) if code)
-                # Who was killed could not tell the others.
+                # A killed process could not tell the others.
                 patience = _GRACE if codes[failed] > 0 else 0
                 deadline = time.monotonic() + patience
             if failed is not None and (
@@ -202,7 +202,7 @@ class Group:
     def _on_signal(self, number: int, frame: object) -> None:
         del frame
         if self._signal == number == signal.SIGINT:
-            # Somebody is in a hurry; a process may be deep in compilation.
+            # The user is in a hurry; a process may be deep in compilation.
             self._kill()
         self._signal = self._signal or number
         self._hand_on()
@@ -226,7 +226,7 @@ class Group:
     def _explain(self, failed: int) -> None:
         """Says what process 0 did not say: which other one failed, and how."""
         code = self._processes[failed].returncode
-        # Wrong input anywhere is heard of by process 0.
+        # Process 0 reports wrong input of any process.
         told = self._processes[0].returncode == code == command_line.INPUT_ERROR
         if told or code == _RUN_AGAIN or self._signal is not None:
             return
@@ -249,7 +249,7 @@ def _show(index: int, stream) -> None:
 
 
 def environment(port: int, count: int, devices: int) -> dict[str, str]:
-    """What the processes find in their environment, but for their number.
+    """Environment variables of the processes, except their number.
 
     Args:
         port: where process 0 will listen.
@@ -274,7 +274,7 @@ def environment(port: int, count: int, devices: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
+    """A free TCP port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

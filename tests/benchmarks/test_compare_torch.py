@@ -19,7 +19,7 @@ from hrnet_jax.segmentation.task import SegmentationTask
 from tests.tiers import fast_are
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-agreement = pytest.importorskip("benchmarks.agreement")
+output_check = pytest.importorskip("benchmarks.output_check")
 compare_torch = pytest.importorskip("benchmarks.compare_torch")
 torch_program = pytest.importorskip("benchmarks.torch_program")
 
@@ -79,7 +79,7 @@ def test_networks_that_differ_are_refused(monkeypatch):
         program, "__call__", lambda self: np.zeros((1, 8, 8, 19), np.float32)
     )
     with pytest.raises(ValueError, match="outputs differ from PyTorch's"):
-        agreement.check_outputs(timing.parse_case(CASE), "cpu")
+        output_check.check_outputs(timing.parse_case(CASE), "cpu")
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_folded_norms_are_checked_as_well(monkeypatch):
 
     monkeypatch.setattr(jax_program.InferProgram, "__call__", wrong_where_folded)
     with pytest.raises(ValueError, match="outputs differ from PyTorch's"):
-        agreement.check_outputs(timing.parse_case(CASE), "cpu")
+        output_check.check_outputs(timing.parse_case(CASE), "cpu")
 
 
 @pytest.mark.parametrize(

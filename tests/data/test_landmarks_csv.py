@@ -210,7 +210,7 @@ def test_shares_of_the_size_are_no_pixels(source, tmp_path):
     shares = [0.2, 0.3, 0.8, 0.3, 0.5, 0.6]
     write_csv(source / "train.csv", [header, ["img0.jpg", 20, 16, 0.1, *shares]])
     with pytest.raises(
-        DataError, match=r"train\.csv:2: all points lie in the first 2 pixels of their"
+        DataError, match=r"train\.csv:2: all points are in the first 2 pixels of their"
     ):
         prepare_csv(source, tmp_path)
     write_csv(source / "train.csv", [["image_name", *POINTS], ["img0.jpg", *shares]])
@@ -343,7 +343,7 @@ def test_names_wrong_headers(header, message, source, tmp_path):
             6,
             "",
             r"train\.csv:8, column 'nose_y' is empty; give .* or leave nose_x, nose_y "
-            + "and nose_visible empty if nobody marked it",
+            + "and nose_visible empty if it is not annotated",
         ),
         (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
         (4, 0, "", r"train\.csv:4: the image is called '', expected the name of a f"),

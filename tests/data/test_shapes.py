@@ -9,7 +9,7 @@ from hrnet_jax.data.generated.shapes_drawing import (
     OBJECTS,
     POINT_FLIP_PAIRS,
     STAR,
-    Thing,
+    DrawnObject,
     coverage,
     star_tips,
 )
@@ -80,7 +80,7 @@ def test_visible_tips_lie_on_the_star():
 
 
 def test_tips_are_in_order_and_mirror_into_their_pairs():
-    upright = Thing(STAR, (32.0, 32.0), 20.0, 0.0)
+    upright = DrawnObject(STAR, (32.0, 32.0), 20.0, 0.0)
     tips = star_tips(upright)
     np.testing.assert_allclose(tips[0], [32.0, 12.0])
     mirrored = tips * [-1, 1] + [64, 0]
@@ -103,7 +103,7 @@ def test_coverage_is_the_area_of_the_outline():
         "cross": (8 * 0.4 - 4 * 0.4**2) * radius**2,
     }
     for kind, name in enumerate(OBJECTS):
-        cover = coverage(Thing(kind, (31.7, 32.4), radius, 0.3), size)
+        cover = coverage(DrawnObject(kind, (31.7, 32.4), radius, 0.3), size)
         assert cover.sum() == pytest.approx(areas[name], rel=0.06)
         rows, columns = np.mgrid[:size, :size] + 0.5
         centre = [(cover * axis).sum() / cover.sum() for axis in (columns, rows)]

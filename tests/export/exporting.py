@@ -5,7 +5,7 @@ import pathlib
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.export.check import Check
-from hrnet_jax.export.writing import ExportOptions, Source, export_model
+from hrnet_jax.export.writing import ExportOptions, ExportSource, export_model
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.registry import create_model
 from tests import tiny
@@ -27,12 +27,12 @@ OPTIONS = {
 
 
 @functools.cache
-def make_source(name: str, **changes) -> Source:
+def make_source(name: str, **changes) -> ExportSource:
     """A model with random weights."""
     options = OPTIONS[name.partition("/")[0]]
     model = create_model(name, **options)
     unchanged = {"normalization": Normalization(), "inference": {}, "augmentation": {}}
-    return Source(
+    return ExportSource(
         name,
         model,
         random_variables(model),

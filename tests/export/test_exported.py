@@ -198,7 +198,7 @@ def test_a_file_that_the_library_refuses_is_named(kind, message, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read: no such file.* describes .* and must lie beside it"),
+        (None, "cannot be read: no such file.* describes .* and must be beside it"),
         ("{", "json: not valid JSON"),
         ("[]", "does not describe an exported model: it has no"),
         ('{"task": "pose"}', "it has no dataset_info, inference, input, model, mod"),

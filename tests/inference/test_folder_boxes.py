@@ -124,7 +124,7 @@ def test_other_models_get_no_boxes(images, tmp_path):
 
 def test_a_box_outside_its_image_is_named(images, tmp_path):
     boxes = {"a.png": BOX, "b.png": BOX + 100}
-    with pytest.raises(DataError, match=r"b.png: box \[110.0.* lies outside the image"):
+    with pytest.raises(DataError, match=r"b.png: box \[110.0.* is outside the image"):
         predicted(FakeRun(), images, tmp_path, boxes=boxes)
 
 

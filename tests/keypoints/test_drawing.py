@@ -1,4 +1,4 @@
-"""Drawn points lie where they should, in colours that show on any skin."""
+"""Drawn points are where they should be, in colours that show on any skin."""
 
 import numpy as np
 import pytest

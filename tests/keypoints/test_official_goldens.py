@@ -245,4 +245,4 @@ def test_no_array_is_left_out():
         for key in stored - READ - {"target/other_sigma1.5"}
         if not key.startswith("nme/")
     }
-    assert not left, f"nobody compares {sorted(left)}"
+    assert not left, f"no test compares {sorted(left)}"

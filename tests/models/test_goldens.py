@@ -62,7 +62,7 @@ def named_outputs(case: dict, outputs, state: dict) -> dict[str, np.ndarray]:
 
 
 def named_taps(state: dict) -> dict[str, np.ndarray]:
-    """What the stages put out, by the names in the golden files, NCHW."""
+    """Outputs of the stages, by the names in the golden files, NCHW."""
     taps = {}
     for stage in (1, 2, 3, 4):
         (branches,) = state["intermediates"][f"after_stage{stage}"]

@@ -196,7 +196,7 @@ def test_a_train_step_is_the_same(lanes, small, here, pretend):
         pretend()
         step, state, batch = step_of(small, lanes=lanes)
         _, compiled = runtime.compile_ahead(step, state, batch)
-        state = layouts.fitted(compiled, 0, state)
+        state = layouts.with_layout_of(compiled, 0, state)
         assert_close(jax.device_get(compiled(state, batch)), here, atol=1e-9)
 
 
@@ -209,7 +209,7 @@ def test_the_state_may_lie_as_the_compiler_likes(small, pretend):
         assert jax.tree.leaves(wanted) == jax.tree.leaves(compiled.output_formats[0])
         # As some other program left it.
         turned = jax.tree.map(turn, state)
-        fitted = layouts.fitted(compiled, 0, turned)
+        fitted = layouts.with_layout_of(compiled, 0, turned)
         for leaf, format_ in zip(
             jax.tree.leaves(fitted), jax.tree.leaves(wanted), strict=True
         ):
@@ -240,7 +240,7 @@ def turn(leaf):
 def test_a_function_is_compiled_for_arrays_as_they_lie(pretend):
     kernel = np.arange(72, dtype=np.float32).reshape(3, 3, 2, 4)
     pretend()
-    placed = layouts.on_device({"kernel": kernel, "bias": kernel[0, 0, 0]})
+    placed = layouts.put_for_inference({"kernel": kernel, "bias": kernel[0, 0, 0]})
     assert placed["kernel"].format.layout.major_to_minor == OUTPUTS_FIRST
     function = runtime.jit(lambda tree: tree["kernel"] * 2 + tree["bias"])
     _, compiled = runtime.compile_ahead(function, placed)
@@ -249,12 +249,12 @@ def test_a_function_is_compiled_for_arrays_as_they_lie(pretend):
 
 def test_nothing_is_placed_elsewhere_than_on_a_gpu():
     sharding = runtime.replicated(runtime.make_mesh(data=1))
-    assert layouts.free(sharding) is sharding
-    kernel = layouts.on_device(np.ones((3, 3, 2, 4)))
+    assert layouts.auto_layout(sharding) is sharding
+    kernel = layouts.put_for_inference(np.ones((3, 3, 2, 4)))
     assert kernel.format.layout.major_to_minor == (0, 1, 2, 3)
     arguments = (kernel,)
-    assert layouts.described(arguments) is arguments
-    assert layouts.fitted(None, 0, kernel) is kernel
+    assert layouts.compile_shapes(arguments) is arguments
+    assert layouts.with_layout_of(None, 0, kernel) is kernel
 
 
 def test_predictions_are_the_same(small, pretend):

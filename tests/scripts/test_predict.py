@@ -34,7 +34,7 @@ REFUSED = {
     ),
     "box outside": (
         ["--workdir={faces}", FACE, "--boxes={tmp}/outside.json"],
-        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] lies outside the image",
+        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] is outside the image",
     ),
     "image without boxes": (
         ["--workdir={faces}", PHOTOS, "--boxes={tmp}/outside.json"],

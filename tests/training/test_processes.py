@@ -1,4 +1,4 @@
-"""Several processes train, evaluate and go on as one would."""
+"""Several processes train, evaluate and resume as one would."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def sessions(tmp_path_factory):
             raise PulledPlug
         after(self, step, *rest)
 
-    after = loop.Loop._after
+    after = loop.Loop._log_evaluate_save
     with (
         pytest.MonkeyPatch.context() as patch,
         double_precision(),

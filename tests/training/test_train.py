@@ -177,7 +177,7 @@ def test_refuses_wrong_configurations_before_any_step(
 def test_a_refused_configuration_does_not_claim_the_work_directory(tmp_path):
     with pytest.raises(ConfigError, match="'loss.class_weights' has 2 values"):
         train(tiny.config(loss__class_weights=(1.0, 2.0)), tmp_path)
-    # So the mended command may go on there.
+    # So the corrected command may resume there.
     assert not (tmp_path / "config.json").exists()
 
 

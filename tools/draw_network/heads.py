@@ -31,7 +31,7 @@ class Head:
         draw: draws it.
         columns: of boxes.
         rows: of boxes.
-        extra: width besides the columns, in pixels.
+        extra: width in addition to the columns, in pixels.
     """
 
     draw: Callable[[Canvas, Network], None]

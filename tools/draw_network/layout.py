@@ -1,4 +1,4 @@
-"""Where things stand in the picture of a network, and its elements."""
+"""Positions and elements of the picture of a network."""
 
 import dataclasses
 from typing import Any
@@ -29,18 +29,18 @@ LEFT = {
 # Middle of the first column behind the stages, and distance to the next.
 BEHIND = LEFT[4] + STAGE_BAND + 44 + BOX / 2
 STEP = BOX + 42
-# What the sums of the classification head take besides.
+# Additional width of the sums of the classification head.
 SUMS = 30
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """What the picture shows.
+    """The network of a picture.
 
     Attributes:
         model: the model.
         variant: its sizes.
-        shapes: what every module puts out; see `inspection.Inspection`.
+        shapes: outputs of every module; see `inspection.Inspection`.
         size: height and width of the image, in pixels.
         outputs: what the network computes, `labels` or `heatmaps` for example.
     """
@@ -63,11 +63,11 @@ class Network:
         return [leaf.shape for leaf in jax.tree.leaves(self.shapes[""])]
 
     def text(self, name: str) -> str:
-        """Shape of what a module puts out."""
+        """Shape of the output of a module."""
         return shape_text(self.shapes[name].shape)
 
     def after(self, stage: int) -> list[tuple[int, ...]]:
-        """Shapes [1, H, W, C] of the branches that a stage puts out."""
+        """Shapes [1, H, W, C] of the branches that a stage outputs."""
         return [branch.shape for branch in self.shapes[f"stage{stage}"]]
 
     def concatenated(self) -> str:
@@ -112,7 +112,7 @@ def draw_onward(canvas: Canvas, column: int) -> None:
 
 
 def sum_centre(stage: int, target: int) -> Point:
-    """Where the sum of an exchange stands."""
+    """Position of the sum of an exchange."""
     x = LEFT[stage] + STAGE_BAND - PAD - RADIUS
     return x, ROWS[target]
 

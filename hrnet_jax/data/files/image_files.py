@@ -65,7 +65,7 @@ class EncodedImage:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Contents of a file.
+    """Bytes of a file.
 
     Raises:
         DataError: if it is missing, unreadable or empty.

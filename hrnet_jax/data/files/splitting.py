@@ -1,4 +1,4 @@
-"""Cuts a user's images into train, val and test."""
+"""Splits custom images into train, val and test."""
 
 import hashlib
 from collections.abc import Sequence

@@ -64,7 +64,7 @@ class FaceImage:
 
     Attributes:
         image: uint8 [S, S, 3] RGB.
-        points: float64 [K, 2] (x, y), pixel centres at integers; a few may lie
+        points: float64 [K, 2] (x, y), pixel centres at integers; a few may be
             outside the image.
         visible: uint8 [K], 0 where a point is outside or something hides it.
     """

@@ -138,7 +138,7 @@ def mirrored(face: Face, size: int) -> Face:
 
 @dataclasses.dataclass(frozen=True)
 class SideCurves:
-    """What a face has on each side; float64 [N, 2] in pixels of the image.
+    """The parts of a face on each side; float64 [N, 2] in pixels of the image.
 
     Curves run from the outer to the inner end.
 
@@ -189,7 +189,7 @@ class Curves:
 
 
 def curves(face: Face) -> Curves:
-    """Everything that landmarks lie on, placed in the image."""
+    """All curves that carry landmarks, placed in the image."""
     root, tip, width = 0.0, face.nose_length, face.nose_width
     bridge = np.stack([np.zeros(4), np.linspace(root, tip, 4)], axis=1)
     across = np.array([-0.75, -0.38, 0.0, 0.38, 0.75])

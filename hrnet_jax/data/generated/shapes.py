@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.files.image_files import Example, encode_png
 from hrnet_jax.data.generated import shapes_drawing as drawing
-from hrnet_jax.data.generated.shapes_drawing import OBJECTS, STAR, Thing
+from hrnet_jax.data.generated.shapes_drawing import OBJECTS, STAR, DrawnObject
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
@@ -26,7 +26,7 @@ CLASSES = {
     "cross": (50, 190, 180),
 }
 
-# Every object keeps at least this share of its area in sight.
+# Every object keeps at least this share of its area visible.
 _VISIBLE_SHARE = 0.7
 _PLACING_ATTEMPTS = 30
 _TIP_DEPTH = 2.0  # pixels
@@ -64,7 +64,7 @@ class Scene:
         boxes: float32 [N, 4] (x1, y1, x2, y2), pixel edges of what is visible.
         box_class: int32 [N], kind of each object (0 = disc).
         points: float32 [5, 2] (x, y) of the star's tips, pixel centres at
-            integers; a tip may lie outside the image.
+            integers; a tip may be outside the image.
         visible: uint8 [5], 1 where a tip is inside the image and not covered.
         image_class: kind of the main object.
     """
@@ -89,22 +89,22 @@ def draw_scene(
     """
     rng = np.random.default_rng([seed, zlib.crc32(split.encode()), index])
     main = int(rng.integers(len(OBJECTS)))
-    things, owner = _arrange(rng, main, size, max_objects)
+    objects, owner = _arrange(rng, main, size, max_objects)
     image = drawing.background(rng, size)
-    for thing in things:
-        image = drawing.paint(image, rng, thing, drawing.coverage(thing, size))
-    kinds = np.array([thing.kind for thing in things])
+    for item in objects:
+        image = drawing.paint(image, rng, item, drawing.coverage(item, size))
+    kinds = np.array([item.kind for item in objects])
     label = np.where(owner >= 0, kinds[owner] + 1, 0).astype(np.uint8)
-    star = next(k for k, thing in enumerate(things) if thing.kind == STAR)
-    points = drawing.star_tips(things[star]) - 0.5
+    star = next(k for k, item in enumerate(objects) if item.kind == STAR)
+    points = drawing.star_tips(objects[star]) - 0.5
     # The tip itself is thinner than a pixel, so look a little further inside.
-    inwards = np.array(things[star].centre) - 0.5 - points
+    inwards = np.array(objects[star].centre) - 0.5 - points
     inwards /= np.linalg.norm(inwards, axis=1, keepdims=True)
     inside = np.rint(points + _TIP_DEPTH * inwards).astype(int)
     return Scene(
         image=drawing.finish(image, rng),
         label=label,
-        boxes=np.stack([_box(owner == k) for k in range(len(things))]),
+        boxes=np.stack([_box(owner == k) for k in range(len(objects))]),
         box_class=kinds.astype(np.int32),
         points=points.astype(np.float32),
         visible=_visible(points, inside, owner, star),
@@ -114,8 +114,8 @@ def draw_scene(
 
 def _arrange(
     rng: np.random.Generator, main: int, size: int, max_objects: int
-) -> tuple[list[Thing], np.ndarray]:
-    """Places objects where all stay in sight.
+) -> tuple[list[DrawnObject], np.ndarray]:
+    """Places objects so that all stay visible.
 
     Returns:
         The objects from the bottom to the top, and int [size, size] with the
@@ -128,44 +128,44 @@ def _arrange(
     # Only one star, so that the key points are unambiguous.
     others = [kind for kind in range(len(OBJECTS)) if kind != STAR]
     wanted += [(int(rng.choice(others)), 0.17, 0.23) for _ in range(extra)]
-    things: list[Thing] = []
+    objects: list[DrawnObject] = []
     owner = np.full((size, size), -1)
     for position, (kind, smallest, largest) in enumerate(wanted):
         required = position < 1 or kind == STAR
         attempt = 0
         while required or attempt < _PLACING_ATTEMPTS:
             attempt += 1
-            thing = _throw(rng, kind, size, smallest, largest)
+            item = _throw(rng, kind, size, smallest, largest)
             on_top = rng.random() < 0.5
-            tried = [*things, thing] if on_top else [thing, *things]
+            tried = [*objects, item] if on_top else [item, *objects]
             tried_owner = _owners(tried, size)
             if _all_visible(tried, tried_owner, size):
-                things, owner = tried, tried_owner
+                objects, owner = tried, tried_owner
                 break
-    return things, owner
+    return objects, owner
 
 
 def _throw(
     rng: np.random.Generator, kind: int, size: int, smallest: float, largest: float
-) -> Thing:
+) -> DrawnObject:
     radius = rng.uniform(smallest, largest) * size
     margin = 0.85 * radius
     centre = rng.uniform(margin, size - margin, 2)
     spread = _MAX_STAR_ANGLE if kind == STAR else math.pi
     angle = rng.uniform(-spread, spread)
-    return Thing(kind, (float(centre[0]), float(centre[1])), radius, angle)
+    return DrawnObject(kind, (float(centre[0]), float(centre[1])), radius, angle)
 
 
-def _owners(things: list[Thing], size: int) -> np.ndarray:
+def _owners(objects: list[DrawnObject], size: int) -> np.ndarray:
     owner = np.full((size, size), -1)
-    for k, thing in enumerate(things):
-        owner[drawing.coverage(thing, size) >= 0.5] = k
+    for k, item in enumerate(objects):
+        owner[drawing.coverage(item, size) >= 0.5] = k
     return owner
 
 
-def _all_visible(things: list[Thing], owner: np.ndarray, size: int) -> bool:
-    for k, thing in enumerate(things):
-        area = (drawing.coverage(thing, size) >= 0.5).sum()
+def _all_visible(objects: list[DrawnObject], owner: np.ndarray, size: int) -> bool:
+    for k, item in enumerate(objects):
+        area = (drawing.coverage(item, size) >= 0.5).sum()
         if (owner == k).sum() < _VISIBLE_SHARE * area:
             return False
     return True

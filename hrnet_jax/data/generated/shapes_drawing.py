@@ -25,7 +25,7 @@ _OVERSAMPLING = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Thing:
+class DrawnObject:
     """One object to draw.
 
     Attributes:
@@ -41,17 +41,17 @@ class Thing:
     angle: float
 
 
-def outlines(thing: Thing) -> list[np.ndarray]:
+def outlines(item: DrawnObject) -> list[np.ndarray]:
     """Polygons float64 [N, 2] of an object; the second one is a hole."""
-    rings = _unit_outlines(OBJECTS[thing.kind])
-    cos, sin = math.cos(thing.angle), math.sin(thing.angle)
+    rings = _unit_outlines(OBJECTS[item.kind])
+    cos, sin = math.cos(item.angle), math.sin(item.angle)
     turn = np.array([[cos, sin], [-sin, cos]])
-    return [ring @ turn * thing.radius + np.array(thing.centre) for ring in rings]
+    return [ring @ turn * item.radius + np.array(item.centre) for ring in rings]
 
 
-def star_tips(thing: Thing) -> np.ndarray:
+def star_tips(item: DrawnObject) -> np.ndarray:
     """The five tips of a star, float64 [5, 2], in the order of `POINT_NAMES`."""
-    return outlines(thing)[0][::2]
+    return outlines(item)[0][::2]
 
 
 def _unit_outlines(kind: str) -> list[np.ndarray]:
@@ -79,13 +79,13 @@ def _polygon(corners: int, start: float = 0.0) -> np.ndarray:
     return np.stack([np.sin(angles), -np.cos(angles)], axis=1)
 
 
-def coverage(thing: Thing, size: int) -> np.ndarray:
+def coverage(item: DrawnObject, size: int) -> np.ndarray:
     """Share of every pixel that the object covers, float32 [size, size]."""
     fine = np.zeros((size * _OVERSAMPLING, size * _OVERSAMPLING), np.uint8)
     # OpenCV counts pixel centres as integers and takes 1/16 pixels with shift=4.
     polygons = [
         np.rint((outline * _OVERSAMPLING - 0.5) * 16).astype(np.int32)
-        for outline in outlines(thing)
+        for outline in outlines(item)
     ]
     cv2.fillPoly(fine, polygons, 255, shift=4)
     small = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
@@ -132,7 +132,7 @@ def surface(rng: np.random.Generator, kind: int, size: int) -> np.ndarray:
 
 
 def paint(
-    image: np.ndarray, rng: np.random.Generator, thing: Thing, cover: np.ndarray
+    image: np.ndarray, rng: np.random.Generator, item: DrawnObject, cover: np.ndarray
 ) -> np.ndarray:
     """Puts an object with a soft shadow on the image; returns a new image."""
     size = len(image)
@@ -142,7 +142,7 @@ def paint(
     shadow = cv2.GaussianBlur(shadow, (0, 0), shift)[..., None]
     image = image * (1 - 0.35 * shadow)
     alpha = cover[..., None]
-    return image * (1 - alpha) + surface(rng, thing.kind, size) * alpha
+    return image * (1 - alpha) + surface(rng, item.kind, size) * alpha
 
 
 def finish(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

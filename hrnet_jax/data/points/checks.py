@@ -1,4 +1,4 @@
-"""What is checked of faces before and while their records are made."""
+"""Checks of faces before and while their records are written."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from hrnet_jax.data.points.items import BOX_UNIT, LandmarkItem
 from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.errors import DataError
 
-# Coordinates from 0 to 1 lie in this corner of every image, and make boxes of a
+# Coordinates from 0 to 1 are in this corner of every image, and make boxes of a
 # pixel.
 _CORNER = 2.0  # pixels
 
@@ -60,7 +60,7 @@ def check_normalizers(
 
 
 def check_place(image: EncodedImage, item: LandmarkItem, origin: float) -> None:
-    """Checks that a face lies in its image, in pixels of it.
+    """Checks that a face is in its image, in pixels of it.
 
     Args:
         image: the image of the face.
@@ -93,7 +93,7 @@ def check_place(image: EncodedImage, item: LandmarkItem, origin: float) -> None:
     several = len(marked) > 1 or len(item.points) == 1
     if several and np.abs(marked).max() <= _CORNER:
         raise DataError(
-            f"{item.where}: all points lie in the first {_CORNER:g} pixels of their "
+            f"{item.where}: all points are in the first {_CORNER:g} pixels of their "
             f"image of {image.width}x{image.height}; expected pixels, not shares of "
             "its size"
         )

@@ -1,4 +1,4 @@
-"""Points of a user's own: mirror pairs, lines and normaliser by name."""
+"""Custom point sets: mirror pairs, lines and normaliser by name."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ def own_point_set(
     *,
     otherwise: str = "",
 ) -> PointSet:
-    """What is known of points that only their user knows.
+    """Facts about a custom point set.
 
     Args:
         names: name of each point.

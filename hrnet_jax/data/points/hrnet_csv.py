@@ -9,14 +9,14 @@ import numpy as np
 from hrnet_jax.data.files.text_tables import csv_rows, is_number, number
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
-    FaceBox,
     LandmarkItem,
+    SquareBox,
     check_image_name,
     fully_annotated,
     name_faces,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
+    SplitItems,
     positions_in,
 )
 from hrnet_jax.errors import DataError
@@ -27,7 +27,7 @@ AFLW_NAME_AND_BOX = ("image_name", "scale", "box_size", "center_w", "center_h")
 
 @dataclasses.dataclass(frozen=True)
 class CsvFiles:
-    """Where the CSV files are and what they hold.
+    """Places and contents of the CSV files.
 
     Attributes:
         folder: their folder.
@@ -45,7 +45,7 @@ class CsvFiles:
         self,
         splits: Mapping[str, str],
         subsets: Mapping[str, tuple[str, str]],
-    ) -> Contents:
+    ) -> SplitItems:
         """Reads the files that are there.
 
         Args:
@@ -73,7 +73,7 @@ class CsvFiles:
             listed = str(self.folder / splits[split])
             positions = positions_in(found[split], self.read_file(name), listed)
             parts[subset] = {split: positions}
-        return Contents(found, parts)
+        return SplitItems(found, parts)
 
     def read_file(self, name: str) -> list[LandmarkItem]:
         """The faces of one file."""
@@ -157,7 +157,7 @@ def _face(
         image=images / row[0],
         image_id=name,
         points=np.array(values[first - 1 :]).reshape(-1, 2),
-        box=FaceBox((box["center_w"], box["center_h"]), box["scale"]),
+        box=SquareBox((box["center_w"], box["center_h"]), box["scale"]),
         where=where,
     )
     box_size = box.get("box_size", box["scale"] * BOX_UNIT)

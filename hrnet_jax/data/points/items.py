@@ -15,7 +15,7 @@ BOX_UNIT = 200.0
 
 
 @dataclasses.dataclass(frozen=True)
-class FaceBox:
+class SquareBox:
     """The square around a face, in the frame of its points.
 
     Attributes:
@@ -36,7 +36,7 @@ class LandmarkItem:
         image_id: name of the face, unique in its split.
         points: float64 [K, 2], x y as in the annotation file.
         visible: uint8 [K], 0 where a point is hidden.
-        annotated: uint8 [K], 0 where nobody marked the point.
+        annotated: uint8 [K], 0 where the point is not annotated.
         box: the face box.
         box_size: what the normaliser `box` divides by.
         where: file and line of the annotation, for messages.
@@ -48,7 +48,7 @@ class LandmarkItem:
     points: np.ndarray
     visible: np.ndarray
     annotated: np.ndarray
-    box: FaceBox
+    box: SquareBox
     box_size: float
     where: str
     image_size: tuple[float, float] | None = dataclasses.field(
@@ -56,7 +56,7 @@ class LandmarkItem:
     )
 
 
-def box_around(points: np.ndarray, where: str) -> FaceBox:
+def box_around(points: np.ndarray, where: str) -> SquareBox:
     """The box that HRNet derives from points.
 
     Per axis from floor(min) to ceil(max); the longer side is the side of the
@@ -75,10 +75,12 @@ def box_around(points: np.ndarray, where: str) -> FaceBox:
     scale = float(max(high - low)) / BOX_UNIT
     if scale == 0:
         raise DataError(f"{where}: all points coincide, the face box has size 0")
-    return FaceBox((float(center[0]), float(center[1])), scale)
+    return SquareBox((float(center[0]), float(center[1])), scale)
 
 
-def box_from_corners(corners: tuple[float, float, float, float], where: str) -> FaceBox:
+def box_from_corners(
+    corners: tuple[float, float, float, float], where: str
+) -> SquareBox:
     """The square around a rectangle: same middle, its longer side.
 
     Args:
@@ -95,13 +97,13 @@ def box_from_corners(corners: tuple[float, float, float, float], where: str) -> 
             f"{x2 - x1:g} x {y2 - y1:g}; expected x2 > x1 and y2 > y1"
         )
     side = max(x2 - x1, y2 - y1)
-    return FaceBox(((x1 + x2) / 2, (y1 + y2) / 2), side / BOX_UNIT)
+    return SquareBox(((x1 + x2) / 2, (y1 + y2) / 2), side / BOX_UNIT)
 
 
 def fully_annotated(
-    *, image: Path, image_id: str, points: np.ndarray, box: FaceBox, where: str
+    *, image: Path, image_id: str, points: np.ndarray, box: SquareBox, where: str
 ) -> LandmarkItem:
-    """A face whose points are all annotated and in sight."""
+    """A face whose points are all annotated and visible."""
     ones = np.ones(len(points), np.uint8)
     return LandmarkItem(
         image=image,

@@ -12,7 +12,7 @@ Group = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class PointSet:
-    """What is known of a set of landmarks, whatever the images.
+    """Facts about a set of landmarks, independent of images.
 
     Attributes:
         names: name of each of the K points.

@@ -1,4 +1,4 @@
-"""What landmark data sets have in common: reading, records, folders, subsets."""
+"""Base of landmark data sets: reading, records, folders, subsets."""
 
 import dataclasses
 import functools
@@ -28,8 +28,8 @@ Subsets = Mapping[str, Mapping[str, tuple[int, ...] | None]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
-    """All that a source holds.
+class SplitItems:
+    """Items of all splits of a source, and its subsets.
 
     Attributes:
         splits: the faces of each split, in record order.
@@ -66,13 +66,13 @@ class LandmarkSource:
         self.source = source
         self.options = options
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """Reads all annotations; called once."""
         raise NotImplementedError
 
     @functools.cached_property
-    def contents(self) -> Contents:
-        """What `read` found, checked.
+    def contents(self) -> SplitItems:
+        """The result of `read`, checked.
 
         Raises:
             DataError: naming the file and line at fault.
@@ -119,7 +119,7 @@ class LandmarkSource:
         return read_image(item.image)
 
     def example(self, split: str, item: LandmarkItem) -> Example:
-        """Reads the image, checks the face's place in it, and puts all together.
+        """Reads the image, checks the face's place in it, and returns both.
 
         Raises:
             DataError: naming the image or the annotation at fault.
@@ -203,7 +203,7 @@ def image_folder(source: Path, option: str, usual: Sequence[str]) -> Path:
 def positions_in(
     whole: Sequence[LandmarkItem], part: Sequence[LandmarkItem], listed: str
 ) -> tuple[int, ...]:
-    """Where the faces of a subset are in its split, by image and points.
+    """Positions of the faces of a subset in its split, by image and points.
 
     Args:
         whole: the faces of the split.

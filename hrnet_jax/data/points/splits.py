@@ -1,4 +1,4 @@
-"""How the faces of a user's own images come into splits."""
+"""Division of the faces of custom images into splits."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.points import point_sets
 from hrnet_jax.data.points.hrnet_csv import AFLW_NAME_AND_BOX, CsvFiles
-from hrnet_jax.data.points.source import Contents, LandmarkSource, image_folder
+from hrnet_jax.data.points.source import LandmarkSource, SplitItems, image_folder
 from hrnet_jax.errors import DataError
 
 _SPLITS = {
@@ -43,7 +43,7 @@ class AFLW(LandmarkSource):
     point_set = point_sets.AFLW
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The splits whose CSV is there.
 
         Raises:

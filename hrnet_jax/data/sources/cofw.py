@@ -17,8 +17,8 @@ from hrnet_jax.data.points.items import (
     box_around,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
 )
 from hrnet_jax.errors import DataError
 
@@ -75,7 +75,7 @@ class COFW(LandmarkSource):
     tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The splits whose file is there.
 
         Raises:
@@ -98,7 +98,7 @@ class COFW(LandmarkSource):
                 f"{self.source} has no COFW: expected {' or '.join(files.values())} "
                 "(options train and test name other files)"
             )
-        return Contents(splits)
+        return SplitItems(splits)
 
     def item_bytes(self, item: LandmarkItem) -> int:
         """About the size of the PNG."""

@@ -1,4 +1,4 @@
-"""What segmentation data sets made of image and label files have in common."""
+"""Base of segmentation data sets made of image and label files."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A user's own images with key points in COCO's JSON format."""
+"""Custom images with key points in COCO's JSON format."""
 
 import dataclasses
 import json
@@ -22,8 +22,8 @@ from hrnet_jax.data.points.items import (
     name_faces,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
     image_folder,
 )
 from hrnet_jax.data.points.splits import (
@@ -84,7 +84,7 @@ class ImageFile:
 
 @dataclasses.dataclass(frozen=True)
 class Category:
-    """What has key points.
+    """The category with key points.
 
     Attributes:
         id: its number in the annotations.
@@ -142,7 +142,7 @@ class LandmarksCOCO(LandmarkSource):
             category.skeleton,
         )
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The annotations with key points, in the order of the files.
 
         Raises:
@@ -155,9 +155,9 @@ class LandmarksCOCO(LandmarkSource):
         if self.options.annotations:
             options = self.options
             cut = cut_by_image(faces[""], self.source, options.ratios, options.seed)
-            return Contents(cut)
+            return SplitItems(cut)
         check_apart(faces)
-        return Contents(faces)
+        return SplitItems(faces)
 
     def _read_documents(self) -> dict[str, tuple[Path, Mapping[str, Any]]]:
         defaults = LandmarksCOCOOptions()

@@ -1,4 +1,4 @@
-"""A user's own images with landmarks in CSV tables."""
+"""Custom images with landmarks in CSV tables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from hrnet_jax.data.files.text_tables import csv_rows, is_number, number
 from hrnet_jax.data.points.custom import BOX, FLIP_FILE, LINE_FILE, own_point_set
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
-    FaceBox,
     LandmarkItem,
+    SquareBox,
     box_around,
     box_from_corners,
     check_image_name,
@@ -21,8 +21,8 @@ from hrnet_jax.data.points.items import (
 )
 from hrnet_jax.data.points.point_sets import POINT_SETS, PointSet
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
     image_folder,
 )
 from hrnet_jax.data.points.splits import (
@@ -114,7 +114,7 @@ class LandmarksCSV(LandmarkSource):
         self.point_set = self._chosen_points()
         self.tight_boxes = not any(table.box for table in self._tables.values())
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The faces of every table.
 
         Raises:
@@ -128,13 +128,13 @@ class LandmarksCSV(LandmarkSource):
         }
         if ONE_TABLE in faces:
             options = self.options
-            return Contents(
+            return SplitItems(
                 cut_by_image(
                     faces[ONE_TABLE], self.source, options.ratios, options.seed
                 )
             )
         check_apart(faces)
-        return Contents(faces)
+        return SplitItems(faces)
 
     def _read_headers(self) -> dict[str, Table]:
         names = [f"{split}.csv" for split in SPLITS]
@@ -330,11 +330,11 @@ def _read_face(
     )
 
 
-def _box(values: list[float], points: np.ndarray, where: str) -> FaceBox:
+def _box(values: list[float], points: np.ndarray, where: str) -> SquareBox:
     if len(values) == len(_BOXES[1]):
         return box_from_corners((values[0], values[1], values[2], values[3]), where)
     if values:
-        return FaceBox((values[0], values[1]), values[2])
+        return SquareBox((values[0], values[1]), values[2])
     return box_around(points, where)
 
 
@@ -342,7 +342,7 @@ def _coordinate(text: str, where: str, point: str, axis: str) -> float:
     if not text:
         raise DataError(
             f"{where}, column '{point}_{axis}' is empty; give a number, or leave "
-            f"{point}_x, {point}_y and {point}_visible empty if nobody marked it"
+            f"{point}_x, {point}_y and {point}_visible empty if it is not annotated"
         )
     return number(text, where, f"{point}_{axis}")
 

@@ -1,4 +1,4 @@
-"""A folder of the user's own images and masks."""
+"""A folder of custom images and masks."""
 
 import dataclasses
 from pathlib import Path
@@ -31,7 +31,7 @@ class FolderOptions:
             `train.txt`.
         seed: seed of that random split.
         flip_pairs: classes that swap when mirrored, as `left arm:right arm`; `none`
-            for none, which has to be said where names differ in the side only.
+            for none; required where names differ in the side only.
         images: name of the image folder.
         masks: name of the mask folder.
     """
@@ -113,7 +113,7 @@ class SegmentationFolder(FileSource):
         """The pairs of the option.
 
         Raises:
-            DataError: for a pair that is none, and where nothing is said although
+            DataError: for a pair that is none, and if the option is missing although
                 the names look like pairs: mirrored images would teach them wrongly.
         """
         if self.options.flip_pairs == (NO_PAIRS,):

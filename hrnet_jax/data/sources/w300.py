@@ -18,8 +18,8 @@ from hrnet_jax.data.points.items import (
     fully_annotated,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
     check_layout,
     image_folder,
     positions_in,
@@ -76,7 +76,7 @@ class W300(LandmarkSource):
     ```
 
     Without the CSV files the `.pts` beside each image are read. The test split
-    may then lie as iBUG's archive has it, in `300W/01_Indoor/` and
+    may then be where iBUG's archive has it, in `300W/01_Indoor/` and
     `300W/02_Outdoor/`, or in these without `300W/`. Splits whose files are absent
     are left out; `full` is common and challenge together.
     """
@@ -87,7 +87,7 @@ class W300(LandmarkSource):
     tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("full", "common", "challenge", "test")
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The splits that are there, by the layout.
 
         Raises:
@@ -109,7 +109,7 @@ class W300(LandmarkSource):
         subsets = {}
         if {"common", "challenge"} <= splits.keys():
             subsets["full"] = {"common": None, "challenge": None}
-        return Contents(splits, subsets)
+        return SplitItems(splits, subsets)
 
     def _read_csv_files(self, images: Path) -> dict[str, Sequence[LandmarkItem]]:
         """The splits by their own files, or by that of the full test set."""

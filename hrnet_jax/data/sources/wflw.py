@@ -17,8 +17,8 @@ from hrnet_jax.data.points.items import (
     name_faces,
 )
 from hrnet_jax.data.points.source import (
-    Contents,
     LandmarkSource,
+    SplitItems,
     Subsets,
     check_layout,
     image_folder,
@@ -87,7 +87,7 @@ class WFLW(LandmarkSource):
     tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
-    def read(self) -> Contents:
+    def read(self) -> SplitItems:
         """The splits that are there, by the layout.
 
         Raises:
@@ -96,7 +96,7 @@ class WFLW(LandmarkSource):
         layout = check_layout(self.options.layout, LAYOUTS)
         usual = ("images", "WFLW_images")
         images = image_folder(self.source, self.options.images, usual)
-        contents = Contents({})
+        contents = SplitItems({})
         if layout in ("auto", "csv"):
             files = CsvFiles(self.source, images, NUM_POINTS)
             contents = files.read(_CSV_SPLITS, _CSV_SUBSETS)
@@ -119,7 +119,7 @@ class WFLW(LandmarkSource):
         return contents
 
 
-def read_lists(folder: Path, images: Path) -> Contents:
+def read_lists(folder: Path, images: Path) -> SplitItems:
     """Faces and subsets of the original text lists that are there.
 
     Args:
@@ -140,9 +140,9 @@ def read_lists(folder: Path, images: Path) -> Contents:
             chosen = np.flatnonzero(flags[:, column]).tolist()
             if chosen:
                 subsets[subset] = {"test": tuple(chosen)}
-        return Contents(splits, subsets)
+        return SplitItems(splits, subsets)
     tests, subsets = _read_test_lists(folder, images)
-    return Contents(splits | tests, subsets)
+    return SplitItems(splits | tests, subsets)
 
 
 def _read_test_lists(

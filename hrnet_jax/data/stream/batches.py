@@ -206,7 +206,7 @@ def _start_worker(index: int, count: int) -> None:
 
 
 def _mark_flags_parsed() -> None:
-    """Lets Grain read its absl flags where nobody parsed the command line.
+    """Lets Grain read its absl flags where no command line was parsed.
 
     Starting workers reads them once JAX is imported, and notebooks and test runners
     never parse flags. A later `app.run` still parses as usual.

@@ -146,7 +146,7 @@ def crop(
         image = stretch(image) if as_float else _to_bytes(image)
         image = _resize(image, (max(1, width), max(1, height)))
         center, scale = center / np.float32(shrink), scale / shrink
-    # Counted from one, so these are where the crop's -1 and size - 1 lie.
+    # Counted from one, so these are where the crop's -1 and size - 1 are.
     upper, lower = (
         geometry.transform_pixel([corner, corner], center, scale, size, invert=True)
         for corner in (0, size)

@@ -1,4 +1,4 @@
-"""Whether two frameworks compute the same, asked before either is timed."""
+"""Checks that two frameworks compute the same, before either is timed."""
 
 import jax
 import numpy as np
