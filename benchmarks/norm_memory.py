@@ -20,8 +20,8 @@ import argparse
 import jax
 import jax.numpy as jnp
 
-from benchmarks.reports import table
 from benchmarks.timing import Case, parse_case
+from hrnet_jax.config.tables import markdown
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     except (HRNetError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    print(table(["model.norm", *_DTYPES], rows))
+    print(markdown(["model.norm", *_DTYPES], rows))
 
 
 def kept_bytes(case: Case, mode: str, dtype: str) -> int:

@@ -1,6 +1,7 @@
 """Eight virtual CPU devices, a kept compilation cache, real data if present."""
 
 import gc
+import logging
 import os
 import pathlib
 
@@ -29,6 +30,16 @@ def pytest_addoption(pluginmanager):
 def pytest_collection_modifyitems(items):
     """Has workers begin with the longest files."""
     longest_first(items)
+
+
+@pytest.fixture(autouse=True)
+def package_log():
+    """Undoes what a command line run in this process does to the package's log."""
+    logger = logging.getLogger("hrnet_jax")
+    handlers, propagates, level = [*logger.handlers], logger.propagate, logger.level
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagates
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

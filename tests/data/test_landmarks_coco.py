@@ -75,10 +75,8 @@ def test_reads_points_visibility_and_boxes(source, tmp_path):
 
 
 def test_annotations_without_key_points_are_skipped_and_counted(
-    source, tmp_path, caplog, monkeypatch
+    source, tmp_path, caplog
 ):
-    # A script that ran before may have taken the package's log for itself.
-    monkeypatch.setattr(logging.getLogger("hrnet_jax"), "propagate", True)
     caplog.set_level(logging.INFO, "hrnet_jax")
     content = document(0)
     content["annotations"] += [

@@ -106,7 +106,7 @@ def test_other_families_predict_as_the_predictor_does(kind, name, tmp_path):
 
 @pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
 def test_boxes_are_cut_in_the_size_that_the_file_takes(kind):
-    name = "landmarks/w18_small_v1"
+    name = "landmarks/tiny"
     source, image = make_source(name), make_image(150, 200)
     model = open_exported(path_of(kind, name))
     fixed = model.record["input"]["size"]
@@ -124,7 +124,7 @@ def test_boxes_are_cut_in_the_size_that_the_file_takes(kind):
 
 def test_images_for_a_classifier_are_prepared_first():
     options = {"short_side": 72, "crop": 64}
-    source = make_source("classification/w18_small_v1")
+    source = make_source("classification/tiny")
     source = dataclasses.replace(source, inference=options)
     path = tiny.session_dir() / "classifier.stablehlo"
     export_model(source, path, ExportOptions(size=SIZE))
