@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
-from hrnet_jax.runtime.target import traced_for
+from hrnet_jax.runtime.target import tracing_for
 from hrnet_jax.tasks.spec import TaskSpec
 from hrnet_jax.workdir.files import write_json
 
@@ -168,11 +168,13 @@ def export_model(
     folded, weights = fold_batch_norm(model, source.variables)
     inner = make_function(source, options, folded)
 
+    def function(images):
+        return inner(weights, images)
+
     record = describe(source, path.suffix, options)
     if path.suffix == ".onnx":
-        content = _onnx_content(lambda images: inner(weights, images), options, record)
+        content = _onnx_content(function, options, record)
     else:
-        function = on_each_platform(inner, weights, options.platforms)
         content = _stablehlo_content(function, source, options)
     record["sha256"] = hashlib.sha256(content).hexdigest()
 
@@ -311,20 +313,6 @@ def model_options(model: Model) -> dict[str, Any]:
     }
 
 
-def on_each_platform(
-    function: Callable, weights: Mapping, platforms: Sequence[str]
-) -> Callable[[jax.Array], dict[str, jax.Array]]:
-    """The function of images that is on each platform what it would be there alone.
-
-    Args:
-        function: maps weights and images to named outputs.
-        weights: stored once.
-        platforms: for `jax.export`.
-    """
-    branches = {name: traced_for(name, function) for name in platforms}
-    return lambda images: jax.lax.platform_dependent(weights, images, **branches)
-
-
 def _stablehlo_content(
     function: Callable, source: ExportSource, options: ExportOptions
 ) -> bytes:
@@ -336,7 +324,8 @@ def _stablehlo_content(
     )
     exporter = jax.export.export(jax.jit(function), platforms=options.platforms)
     images = jax.ShapeDtypeStruct(shape, np.dtype(options.input))
-    return bytes(exporter(images).serialize())
+    with tracing_for(*options.platforms):
+        return bytes(exporter(images).serialize())
 
 
 def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.packing import Map, convolve_map
-from hrnet_jax.runtime.target import target
+from hrnet_jax.runtime.target import per_target, target
 
 Dtype = Any
 
@@ -69,7 +69,7 @@ def relu(x: Map) -> Map:
 
     The gradient needs the result only, so the input need not be kept.
     """
-    return jax.tree.map(_at_least_zero, x)
+    return jax.tree.map(lambda x: per_target(_at_least_zero, x), x)
 
 
 def _at_least_zero(x: jax.Array) -> jax.Array:

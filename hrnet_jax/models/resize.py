@@ -18,7 +18,7 @@ from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime import row_shards
-from hrnet_jax.runtime.target import target
+from hrnet_jax.runtime.target import per_target, target
 
 # A matrix costs as many multiply-adds per output as the source side is long,
 # shifted copies cost two but compile slower. On a CPU the copies make networks on
@@ -67,10 +67,14 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
         return override(x, size, method)
     if method == "nearest":
         return _resize_nearest(x, size)
-    # Columns first: the intermediate then has the smaller number of rows.
-    for axis in (2, 1):
-        x = _resize_axis(x, axis, size[axis - 1], method == "align_corners")
-    return x
+
+    def bilinear(x: jax.Array) -> jax.Array:
+        # Columns first: the intermediate then has the smaller number of rows.
+        for axis in (2, 1):
+            x = _resize_axis(x, axis, size[axis - 1], method == "align_corners")
+        return x
+
+    return per_target(bilinear, x)
 
 
 def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Array:

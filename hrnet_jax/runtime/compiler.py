@@ -16,7 +16,7 @@ from jax.sharding import Mesh, SingleDeviceSharding
 from hrnet_jax.runtime import layouts
 from hrnet_jax.runtime.mesh import device_of
 from hrnet_jax.runtime.pieces import PiecewiseProgram
-from hrnet_jax.runtime.target import platform_of, target, tracing_for
+from hrnet_jax.runtime.target import is_only_for, platform_of, target, tracing_for
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def is_traced_for_one_cpu() -> bool:
     For choices that suit a CPU only. False where the mesh given to `jit` has several
     devices or others, whose partitioner and compiler know convolutions better.
     """
-    return jax.sharding.get_abstract_mesh().empty and target() == "cpu"
+    return jax.sharding.get_abstract_mesh().empty and is_only_for("cpu")
 
 
 def compile_ahead(function, *arguments, whole: bool = False) -> tuple[Any, Any]:

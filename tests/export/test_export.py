@@ -298,7 +298,7 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
-        (["--out={tmp}/a.stablehlo", "--check_size=64x64"], "a.stablehlo: 0.6 MB"),
+        (["--out={tmp}/a.stablehlo", "--check_size=64x64"], "a.stablehlo: 0.5 MB"),
         (["--out={tmp}/a.onnx", "--size=48x64", "--layout=nchw"], "48x64 on the CPU"),
     ],
 )

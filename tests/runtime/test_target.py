@@ -12,13 +12,12 @@ import pytest
 import hrnet_jax
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.export.writing import on_each_platform
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.layers import relu
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
 from hrnet_jax.runtime import compiler
-from hrnet_jax.runtime.target import target, traced_for, tracing_for
+from hrnet_jax.runtime.target import per_target, target, traced_for, tracing_for
 from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
@@ -92,13 +91,17 @@ def operations(text: str) -> list[str]:
 
 def test_an_exported_file_holds_the_program_of_each_platform(task):
     function, variables = prediction(task)
-    whole = jax.jit(on_each_platform(lambda v, x: function(v), variables, [*BACKENDS]))
-    images = jnp.zeros((1, 64, 64, 3), jnp.uint8)
+
+    def whole(variables):
+        with tracing_for(*BACKENDS):
+            return function(variables)
+
+    traced = jax.jit(whole).trace(variables)
     for platform in BACKENDS:
         alone = lowered(traced_for(platform, function), variables, platform)
-        found = whole.trace(images).lower(lowering_platforms=(platform,)).as_text()
+        found = traced.lower(lowering_platforms=(platform,)).as_text()
         assert counted(found) == counted(alone), platform
-    exported = jax.export.export(whole, platforms=[*BACKENDS])(images)
+    exported = jax.export.export(jax.jit(whole), platforms=[*BACKENDS])(variables)
     text = exported.mlir_module()
     assert "stablehlo.maximum" in text and "stablehlo.select" in text
 
@@ -158,3 +161,21 @@ def test_nothing_else_asks_where_this_process_runs():
         if "default_backend" in path.read_text()
     }
     assert found == own
+
+
+def test_only_what_differs_is_chosen_when_lowering():
+    x = jnp.ones(3)
+    with tracing_for("cpu", "tpu"):
+        alike = jax.make_jaxpr(lambda x: per_target(jnp.sin, x))(x)
+        chosen = jax.make_jaxpr(lambda x: per_target(differs, x))(x)
+    assert str(alike) == str(jax.make_jaxpr(jnp.sin)(x))
+    assert "platform_index" in str(chosen)
+
+
+def differs(x):
+    return jnp.sin(x) if target() == "tpu" else jnp.cos(x)
+
+
+def test_a_form_that_was_not_wrapped_is_an_error():
+    with tracing_for("cpu", "tpu"), pytest.raises(RuntimeError, match="per_target"):
+        jax.make_jaxpr(differs)(jnp.ones(3))
