@@ -189,6 +189,7 @@ def test_wrong_cases_are_one_clear_error(case, capsys):
     assert "error: cannot read case" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_all_writes_the_published_cases_to_the_results(monkeypatch, tmp_path):
     monkeypatch.setattr(compare_torch, "FOLDER", tmp_path)
     seen = []

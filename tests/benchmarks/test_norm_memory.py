@@ -7,6 +7,7 @@ from benchmarks import norm_memory
 ARGUMENTS = ["--model=segmentation/w18_small_v1", "--size=1x64x96"]
 
 
+@pytest.mark.slow
 def test_frozen_norms_keep_what_batch_norms_keep_and_bfloat16_is_half(capsys):
     norm_memory.main(ARGUMENTS)
     header, *rows = (

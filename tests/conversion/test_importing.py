@@ -127,6 +127,7 @@ def test_predicts_what_the_model_computes(workdir):
     np.testing.assert_allclose(prediction["confidence"], top, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_released_file_is_known_by_its_name(tmp_path):
     _, _, tensors = published("segmentation/w48", num_classes=150)
     old = {k: v for k, v in tensors.items() if "num_batches" not in k}

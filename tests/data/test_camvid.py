@@ -156,6 +156,7 @@ def test_asks_for_a_source_folder(tmp_path):
         registry.prepare("camvid", tmp_path, tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_the_real_camvid(real_data, tmp_path):
     folder = real_data / "camvid"
     if not folder.is_dir():

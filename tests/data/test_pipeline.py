@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_jax.data.stream import batches
 from hrnet_jax.errors import DataError
+from tests.tiers import fast_are
 
 
 class Numbers:
@@ -112,7 +113,7 @@ def test_threads_and_start_step_do_not_change_the_stream(threads, start_step):
     assert_equal(got, expected)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("workers", fast_are([1], [1, 3]))
 def test_worker_processes_do_not_change_the_stream(workers):
     got = take(6, workers=workers, start_step=2)
     assert_equal(got, take(8)[2:])

@@ -77,8 +77,8 @@ def test_an_onnx_file_equals_its_model_at_two_batch_sizes(name):
     check_export(name, ".onnx")
 
 
-# StableHLO holds the model as it is: one is as good as another.
-@pytest.mark.parametrize("name", fast_are([SEGMENTATION], NAMES))
+# StableHLO holds the model as it is: the tiny ones of `test_exported` are as good.
+@pytest.mark.parametrize("name", fast_are([], NAMES))
 def test_a_stablehlo_file_equals_its_model_at_two_batch_sizes(name):
     check_export(name, ".stablehlo")
 
@@ -102,7 +102,7 @@ def test_onnxruntime_alone_runs_the_file(name):
     assert got == SHAPES[name.partition("/")[0]]
 
 
-@pytest.mark.parametrize("size", fast_are([(65, 97)], [(64, 64), (65, 97)]))
+@pytest.mark.parametrize("size", fast_are([], [(64, 64), (65, 97)]))
 def test_jax_alone_runs_stablehlo_at_any_size(size):
     path, _ = exported(SEGMENTATION, ".stablehlo", ExportOptions())
     call = jax.export.deserialize(bytearray(path.read_bytes())).call
@@ -188,7 +188,7 @@ def test_auxiliary_outputs_are_left_out_unless_asked_for():
         assert {leaf.shape for leaf in shapes.values()} == {(1, 64, 96, 4)}
 
 
-@pytest.mark.parametrize("suffix", [".stablehlo", ".onnx"])
+@pytest.mark.parametrize("suffix", fast_are([".onnx"], [".stablehlo", ".onnx"]))
 @pytest.mark.parametrize("method", ["align_corners", "nearest", "bilinear_by_factor"])
 def test_every_way_of_upsampling_at_an_odd_size(method, suffix, tmp_path):
     # Four branches, to join, and an exchange among three of them.

@@ -62,7 +62,9 @@ def expected_prediction(image):
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(kind, SIZE) for kind in FILES] + [(kind, (33, 47)) for kind in ANY_SIZE],
+    [(kind, SIZE) for kind in FILES if kind not in ANY_SIZE[1:]]
+    + [pytest.param(kind, SIZE, marks=pytest.mark.slow) for kind in ANY_SIZE[1:]]
+    + [(kind, (33, 47)) for kind in ANY_SIZE],
 )
 def test_predicts_what_the_predictor_does(kind, size):
     image = make_image(*size)
@@ -122,6 +124,7 @@ def test_boxes_are_cut_in_the_size_that_the_file_takes(kind):
     np.testing.assert_allclose(got["boxes"], boxes)
 
 
+@pytest.mark.slow
 def test_images_for_a_classifier_are_prepared_first():
     options = {"short_side": 72, "crop": 64}
     source = make_source("classification/tiny")

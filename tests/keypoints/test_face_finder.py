@@ -170,6 +170,7 @@ def best_overlaps(images, path, every):
     return np.array(best)
 
 
+@pytest.mark.slow
 def test_finds_most_faces_of_300w(real_data):
     # All 554: see the docstring of `faces`.
     folder = real_data / "300w"

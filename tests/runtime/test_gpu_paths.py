@@ -273,6 +273,7 @@ def test_predictions_are_the_same(small, pretend):
     np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_trains_saves_and_evaluates(tmp_path, monkeypatch, pretend):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     with double_precision():

@@ -150,7 +150,8 @@ def outcomes(places):
         ]
         for name, arguments in commands.items()
     }
-    modules = ("hrnet_jax.inference.video", "tests.tiny")
+    modules = ("hrnet_jax.inference.video", "hrnet_jax.inference.workdir")
+    modules += ("hrnet_jax.export.exported", "hrnet_jax.inference.folder", "tests.tiny")
     return tiny.run_scripts(commands, places["tmp"], *modules)
 
 

@@ -160,10 +160,19 @@ def outcomes(places):
         name: [argument.format(**places) for argument in command]
         for name, command in commands.items()
     }
-    modules = ("hrnet_jax.conversion.importing", "hrnet_jax.inference.folder")
-    return tiny.run_scripts(
-        commands, places["tmp"], *modules, "hrnet_jax.training.train", "tests.tiny"
+    # What scripts import only when they have read their arguments.
+    modules = (
+        "hrnet_jax.conversion.importing",
+        "hrnet_jax.data.registry",
+        "hrnet_jax.data.summary",
+        "hrnet_jax.export.writing",
+        "hrnet_jax.inference.folder",
+        "hrnet_jax.inference.video",
+        "hrnet_jax.training.evaluate",
+        "hrnet_jax.training.train",
+        "tests.tiny",
     )
+    return tiny.run_scripts(commands, places["tmp"], *modules)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -107,6 +107,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no choice of cores")
 def test_one_busy_core_reaches_the_same_bits(tmp_path):
     # Compiled anew, by fewer threads and for fewer.
