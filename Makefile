@@ -61,9 +61,10 @@ test-convert: $(DEV_READY) ## compare with timm's own models (installs torchvisi
 	$(PY) -m pytest -m convert $(ARGS)
 
 .PHONY: lint
-lint: $(DEV_READY) ## check style and formatting
+lint: $(DEV_READY) ## check style, formatting and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(PY) -m mypy
 
 .PHONY: format
 format: $(DEV_READY) ## mend style and formatting

@@ -205,7 +205,9 @@ class _Metadata(tfds.core.Metadata):
         """Nothing to do: reading goes through `info.load_info`."""
 
 
-class _RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+class _RecordBuilder(  # type: ignore[call-arg]
+    tfds.core.ShardBasedBuilder, skip_registration=True
+):
     """The one TFDS builder: takes its examples from a `Source`.
 
     A `ShardBasedBuilder` keeps the order of the source and streams; the usual

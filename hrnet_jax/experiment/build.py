@@ -40,8 +40,10 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
 
 def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:
     """The task of a configuration, to predict for single images."""
+    # What a class takes besides its protocol is its own option classes.
+    task_class: Any = get_task(config.task)
     options = inference_options(config)
-    return get_task(config.task)(build_model(config, info), info, **options)
+    return task_class(build_model(config, info), info, **options)
 
 
 def inference_options(config: TrainConfig) -> dict[str, Any]:

@@ -184,7 +184,8 @@ def _make_task(
     """The task of a file, with a network that has no weights."""
     options = record["model_options"]
     try:
-        spec, task_class = get_spec(record["task"]), get_task(record["task"])
+        spec = get_spec(record["task"])
+        task_class: Any = get_task(record["task"])
         info = (
             DatasetInfo.from_json(record["dataset_info"])
             if record["dataset_info"]

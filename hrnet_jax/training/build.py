@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import optax
 from jax.sharding import Mesh
@@ -94,7 +95,7 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tra
         ConfigError: if the task can only predict so far.
     """
     check_trainable(config)
-    task_class = get_task(config.task)
+    task_class: Any = get_task(config.task)
     options = inference_options(config)
     if task_class.pads_images:
         options["pad_to"] = _common_size(info, splits)
