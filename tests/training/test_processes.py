@@ -85,7 +85,7 @@ def sessions(tmp_path_factory):
         double_precision(),
         pytest.raises(PulledPlug),
     ):
-        patch.setattr(loop.Loop, "_after", pull_plug)
+        patch.setattr(loop.Loop, "_log_evaluate_save", pull_plug)
         train(config(), workdir)
     found = {}
     for count, accident in ((2, "terminated"), (4, "killed")):
