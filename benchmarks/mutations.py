@@ -224,10 +224,10 @@ MUTATIONS = (
         ("test_scripts.py",),
     ),
     Mutation(
-        "command lines: wrong input ends with exit code 1",
+        "command lines: wrong input of one process ends with exit code 1",
         "watch.fail(INPUT_ERROR, str(error))",
         "watch.fail(BUG, str(error))",
-        ("test_scripts.py",),
+        ("test_failures.py",),
     ),
 )
 
