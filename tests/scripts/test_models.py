@@ -11,6 +11,9 @@ from hrnet_jax.errors import ConfigError
 from scripts import models
 from tests import tiny
 
+# Its help is in `test_scripts`, the table it prints in `tests/inspection`.
+pytestmark = pytest.mark.slow
+
 SMALL = "segmentation/w18_small_v1"
 
 ANSWERED = {

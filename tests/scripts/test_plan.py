@@ -8,6 +8,9 @@ import pytest
 from tests import tiny
 from tests.coloured import colours
 
+# Its help is in `test_scripts`, the plan it prints in `tests/planning`.
+pytestmark = pytest.mark.slow
+
 TINY = f"--config={tiny.ROOT}/tests/tiny.py"
 SLICE = "--topology=v5e:2x2"
 HAS_LIBTPU = importlib.util.find_spec("libtpu") is not None
