@@ -179,3 +179,14 @@ def differs(x):
 def test_a_form_that_was_not_wrapped_is_an_error():
     with tracing_for("cpu", "tpu"), pytest.raises(RuntimeError, match="per_target"):
         jax.make_jaxpr(differs)(jnp.ones(3))
+
+
+def test_forms_that_differ_in_an_array_alone_are_not_alike():
+    arrays = {"cpu": np.arange(3.0), "tpu": np.arange(3.0) + 1}
+    with tracing_for("cpu", "tpu"):
+        text = str(
+            jax.make_jaxpr(
+                lambda x: per_target(lambda x: x + jnp.asarray(arrays[target()]), x)
+            )(jnp.ones(3))
+        )
+    assert "platform_index" in text
