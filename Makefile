@@ -4,9 +4,7 @@
 
 VENV ?= .venv
 WORKERS ?= 2
-# Processor seconds that a fast case may take; without kept programs (a clean clone) it
-# compiles as well.
-CASE_LIMIT ?= $(if $(wildcard .cache/xla-tests),15,30)
+CASE_LIMIT ?= 15
 ARGS ?=
 
 PY := $(VENV)/bin/python

@@ -17,7 +17,7 @@ from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import saved_variables
+from hrnet_jax.workdir.variables import read_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +96,8 @@ def load_run(
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     metrics = checkpoints.metrics(number)
+    variables = read_variables(checkpoints, number)
     checkpoints.close()
-    variables = saved_variables(workdir, number)
     task = build_for_inference(config, info)
     predictor = Predictor(task, variables, pad_multiple)
     record = read_record(workdir)

@@ -21,7 +21,8 @@ from hrnet_jax.keypoints.transforms import (
     make_train_transform,
 )
 from hrnet_jax.models.model import Model
-from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.tasks.forward import train_outputs
 
 # The box of a face's points that overlaps the found box less is none.
 _PLAUSIBLE = 0.3
@@ -136,16 +137,12 @@ class LandmarkTask(HeatmapTask):
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
         """Mean heatmap loss of a batch; see `tasks.protocol.Trains`."""
-        heatmaps, state = self.model.apply(
-            variables,
-            normalize_images(batch["image"], self._normalization),
-            train=True,
-            rngs=rngs,
-            mutable=["batch_stats"],
+        heatmaps, stats = train_outputs(
+            self.model, variables, batch["image"], self._normalization, rngs
         )
         targets, weights = self.targets(batch, heatmaps.shape[1:3])
         value = heatmap_loss(heatmaps, targets, weights, self._loss)
-        return value, (state["batch_stats"], {})
+        return value, (stats, {})
 
     def targets(
         self, batch: dict, size: tuple[int, int]

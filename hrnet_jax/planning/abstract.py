@@ -72,7 +72,7 @@ def _batch(
     mesh: Mesh,
     map_keys: Sequence[str] = (),
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """As `pipeline` stacks samples and `feeding` spreads them over the mesh."""
+    """As `data.stream` stacks samples and spreads them over the mesh."""
     data, space = mesh.shape["data"], mesh.shape["space"]
     if batch_size % data:
         raise ConfigError(f"{batch_size} images do not divide over data:{data}")

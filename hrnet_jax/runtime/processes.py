@@ -177,7 +177,7 @@ def gather_names(names: Sequence[str], rows: jax.Array) -> list[str]:
 
     Args:
         names: of the rows that this process brought.
-        rows: a global array with these rows, made by `data.feeding`.
+        rows: a global array with these rows, made by `data.stream.feeding`.
 
     Returns:
         One name for each row of `rows`, in their order.

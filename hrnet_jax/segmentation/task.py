@@ -21,6 +21,7 @@ from hrnet_jax.segmentation.transforms import (
     make_eval_transform,
     make_train_transform,
 )
+from hrnet_jax.tasks.forward import train_outputs
 from hrnet_jax.tasks.whole_image import WholeImage
 
 
@@ -112,15 +113,11 @@ class SegmentationTask(WholeImage):
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
         """Mean pixel loss of a batch; see `tasks.protocol.Trains`."""
-        outputs, state = self.model.apply(
-            variables,
-            normalize_images(batch["image"], self._normalization),
-            train=True,
-            rngs=rngs,
-            mutable=["batch_stats"],
+        outputs, stats = train_outputs(
+            self.model, variables, batch["image"], self._normalization, rngs
         )
         value = segmentation_loss(outputs, batch["label"], self._loss, self._upsample)
-        return value, (state["batch_stats"], {})
+        return value, (stats, {})
 
     def logits(self, variables: dict, images: jax.Array) -> jax.Array:
         """Logits float32 [B, H, W, K] of uint8 images [B, H, W, 3]."""

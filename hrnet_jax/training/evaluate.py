@@ -21,7 +21,7 @@ from hrnet_jax.training.build import (
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import saved_variables
+from hrnet_jax.workdir.variables import read_variables
 
 
 def evaluate(
@@ -73,8 +73,8 @@ def evaluators_of_run(
     splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
     # All at once, or a typo in the last would show after hours.
     records = {split: open_split(options, split) for split in splits}
-    _check_outputs(options, workdir, step, records[splits[0]].info)
-    variables = replicate(saved_variables(workdir, step), mesh)
+    variables = _checked_variables(options, workdir, step, records[splits[0]].info)
+    variables = replicate(variables, mesh)
     evaluators = {}
     for split in splits:
         task = build_task(options, records[split].info, [split])
@@ -89,15 +89,16 @@ def evaluators_of_run(
     return evaluators
 
 
-def _check_outputs(
-    options: TrainConfig, workdir: str | pathlib.Path, step: int | str, info
-) -> None:
-    """Checks that the checkpoint has as many classes or points as the data set."""
+def _checked_variables(
+    options: TrainConfig,
+    workdir: str | pathlib.Path,
+    step: int | str,
+    info: DatasetInfo,
+) -> dict:
+    """Variables of a checkpoint that has as many classes or points as the data set."""
     checkpoints = open_checkpoints(workdir)
-    trained = DatasetInfo.from_json(
-        checkpoints.meta(checkpoints.resolve(step))["dataset_info"]
-    )
-    checkpoints.close()
+    number = checkpoints.resolve(step)
+    trained = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
     model_options = get_task(options.task).model_options
     here, there = model_options(info), model_options(trained)
     if here != there:
@@ -105,6 +106,9 @@ def _check_outputs(
             f"{workdir} was trained on {trained.name!r} with {_listed(there)}, but the "
             f"data set {info.name!r} has {_listed(here)}"
         )
+    variables = read_variables(checkpoints, number)
+    checkpoints.close()
+    return variables
 
 
 def _listed(options: dict[str, Any]) -> str:

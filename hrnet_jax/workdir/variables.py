@@ -2,10 +2,11 @@
 
 import pathlib
 
+from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.opening import open_checkpoints
 
 
-def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
+def read_variables(checkpoints: Checkpoints, step: int) -> dict:
     """Evaluation variables of a checkpoint, as NumPy arrays on any machine.
 
     Returns:
@@ -14,8 +15,15 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
     Raises:
         CheckpointError: if there is no such checkpoint or it is damaged.
     """
-    checkpoints = open_checkpoints(workdir)
-    state = checkpoints.restore_arrays(checkpoints.resolve(step))
-    checkpoints.close()
+    state = checkpoints.restore_arrays(step)
     source = state.get("ema") or state
     return {name: source[name] for name in ("params", "batch_stats")}
+
+
+def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
+    """`read_variables` of a work directory; `step` may be `best` or `latest`."""
+    checkpoints = open_checkpoints(workdir)
+    try:
+        return read_variables(checkpoints, checkpoints.resolve(step))
+    finally:
+        checkpoints.close()

@@ -101,6 +101,7 @@ def test_whole_programs_are_asked_for_by_a_flag(monkeypatch, capsys):
     assert capsys.readouterr().err.count("error: seen") == 2
 
 
+@pytest.mark.slow
 def test_cost_of_training_is_about_three_forward_passes():
     forward, step = (
         jax_program.make_program(Case("segmentation/w18_small_v1", mode, 1, 32, 64))

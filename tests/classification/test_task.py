@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hrnet_jax import runtime
 from hrnet_jax.classification.task import ClassificationTask, InferenceOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
@@ -77,7 +78,8 @@ def test_probabilities_are_the_softmax_of_the_logits(tmp_path):
     np.testing.assert_allclose(
         normalize_images(image, norm), inputs, atol=1e-5, rtol=1e-5
     )
-    logits = task.model.apply(variables, inputs[None].astype(np.float32))[0]
+    apply = runtime.jit(task.model.apply)
+    logits = apply(variables, inputs[None].astype(np.float32))[0]
     shares = np.exp(logits - np.max(logits))
     shares /= shares.sum()
     np.testing.assert_allclose(prediction["probabilities"], shares, atol=1e-4)

@@ -58,3 +58,21 @@ def prepare(name, source, tmp_path, **options):
 
 def read(name, tmp_path, split):
     return list(open_records(name, tmp_path / "data", split))
+
+
+# Columns of a user's table, and one written with them.
+COLUMNS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y")
+
+
+def csv_row(index, *more):
+    return [f"img{index}.jpg", *more, *random_points(3, index).ravel()]
+
+
+def write_tables(folder):
+    """Ten images, seven of them in `train.csv`, three in `val.csv`."""
+    for index in range(10):
+        write_image(folder / "images" / f"img{index}.jpg")
+    rows = [csv_row(index) for index in range(10)]
+    write_csv(folder / "train.csv", [["image_name", *COLUMNS], *rows[:7]])
+    write_csv(folder / "val.csv", [["image_name", *COLUMNS], *rows[7:]])
+    return folder

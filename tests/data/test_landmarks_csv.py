@@ -1,4 +1,4 @@
-"""A user's tables: header names the points, boxes, hidden points, errors."""
+"""A user's tables: header names the points, boxes, hidden points."""
 
 import time
 
@@ -12,7 +12,8 @@ from hrnet_jax.data.points.point_sets import COFW
 from hrnet_jax.data.points.splits import cut_by_image
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import (
-    change_cell,
+    COLUMNS,
+    csv_row,
     official_box,
     official_header,
     official_row,
@@ -20,26 +21,15 @@ from tests.data.landmark_files import (
     random_points,
     read,
     write_csv,
-    write_image,
+    write_tables,
 )
 
 NAMES = ("left_eye", "right_eye", "nose")
-POINTS = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y")
-
-
-def row(index, *more):
-    return [f"img{index}.jpg", *more, *random_points(3, index).ravel()]
 
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "mine"
-    for index in range(10):
-        write_image(folder / "images" / f"img{index}.jpg")
-    rows = [row(index) for index in range(10)]
-    write_csv(folder / "train.csv", [["image_name", *POINTS], *rows[:7]])
-    write_csv(folder / "val.csv", [["image_name", *POINTS], *rows[7:]])
-    return folder
+    return write_tables(tmp_path / "mine")
 
 
 def prepare_csv(source, tmp_path, **options):
@@ -93,7 +83,7 @@ def test_columns_may_stand_in_any_order(source, tmp_path):
     ],
 )
 def test_boxes(columns, values, center, scale, box_size, source, tmp_path):
-    table = [["image_name", *columns, *POINTS], row(0, *values)]
+    table = [["image_name", *columns, *COLUMNS], csv_row(0, *values)]
     write_csv(source / "train.csv", table)
     prepare_csv(source, tmp_path)
     (sample,) = read_csv(tmp_path)
@@ -102,7 +92,7 @@ def test_boxes(columns, values, center, scale, box_size, source, tmp_path):
 
 
 def test_hidden_points_and_points_that_nobody_marked(source, tmp_path):
-    header = ["image_name", *POINTS, "nose_visible", "left_eye_visible"]
+    header = ["image_name", *COLUMNS, "nose_visible", "left_eye_visible"]
     rows = [
         ["img0.jpg", 10, 11, 20, 12, 15.5, 17, 0, 1],
         ["img1.jpg", "", "", 20, 12, 15.5, 17, "1.0", ""],
@@ -122,10 +112,10 @@ def test_hidden_points_and_points_that_nobody_marked(source, tmp_path):
 def test_one_table_is_cut_by_image(source, tmp_path):
     (source / "train.csv").unlink()
     (source / "val.csv").unlink()
-    rows = [row(index % 10) for index in range(20)]  # two faces an image
+    rows = [csv_row(index % 10) for index in range(20)]  # two faces an image
     for line in rows[10:]:
         line[1] += 0.5
-    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    write_csv(source / "landmarks.csv", [["image_name", *COLUMNS], *rows])
     info = prepare_csv(source, tmp_path, ratios=(0.6, 0.2, 0.2))
     assert info.counts == {"train": 12, "val": 4, "test": 4}
     ids = {
@@ -142,7 +132,7 @@ def test_one_table_is_cut_by_image(source, tmp_path):
     assert again != ids["train"]
     with pytest.raises(DataError, match="positive shares with sum 1, got"):
         prepare_csv(source, tmp_path, ratios=(0.6, 0.2))
-    write_csv(source / "landmarks.csv", [["image_name", *POINTS], row(0)])
+    write_csv(source / "landmarks.csv", [["image_name", *COLUMNS], csv_row(0)])
     with pytest.raises(DataError, match="1 images cannot fill 2 splits"):
         prepare_csv(source, tmp_path)
 
@@ -154,8 +144,8 @@ def test_one_table_is_cut_by_image(source, tmp_path):
 def test_no_split_stays_empty(ratios, counts, source, tmp_path):
     for name in ("train.csv", "val.csv"):
         (source / name).unlink()
-    rows = [row(index) for index in range(10)]
-    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    rows = [csv_row(index) for index in range(10)]
+    write_csv(source / "landmarks.csv", [["image_name", *COLUMNS], *rows])
     info = prepare_csv(source, tmp_path, ratios=ratios)
     assert list(info.counts.values()) == counts
 
@@ -206,14 +196,14 @@ def test_points_in_a_standard_order_get_its_tables(source, tmp_path):
 
 def test_shares_of_the_size_are_no_pixels(source, tmp_path):
     """Points within two pixels of the corner are shares of the size."""
-    header = ["image_name", "center_x", "center_y", "scale", *POINTS]
+    header = ["image_name", "center_x", "center_y", "scale", *COLUMNS]
     shares = [0.2, 0.3, 0.8, 0.3, 0.5, 0.6]
     write_csv(source / "train.csv", [header, ["img0.jpg", 20, 16, 0.1, *shares]])
     with pytest.raises(
         DataError, match=r"train\.csv:2: all points are in the first 2 pixels of their"
     ):
         prepare_csv(source, tmp_path)
-    write_csv(source / "train.csv", [["image_name", *POINTS], ["img0.jpg", *shares]])
+    write_csv(source / "train.csv", [["image_name", *COLUMNS], ["img0.jpg", *shares]])
     with pytest.raises(DataError, match=r"train\.csv:2: the face box, 1 pixels around"):
         prepare_csv(source, tmp_path)
     write_csv(
@@ -237,8 +227,8 @@ def test_shares_of_the_size_are_no_pixels(source, tmp_path):
     ],
 )
 def test_a_box_must_overlap_its_image(center, origin, inside, source, tmp_path):
-    table = [["image_name", "center_x", "center_y", "scale", *POINTS]]
-    write_csv(source / "train.csv", [*table, row(0, *center, 0.1)])
+    table = [["image_name", "center_x", "center_y", "scale", *COLUMNS]]
+    write_csv(source / "train.csv", [*table, csv_row(0, *center, 0.1)])
     if inside:
         prepare_csv(source, tmp_path, point_origin=float(origin))
         return
@@ -250,13 +240,13 @@ def test_a_box_must_overlap_its_image(center, origin, inside, source, tmp_path):
 
 def test_only_boxes_from_the_points_are_tight(source, tmp_path):
     assert prepare_csv(source, tmp_path).tight_boxes
-    header = ["image_name", "center_x", "center_y", "scale", *POINTS]
-    write_csv(source / "val.csv", [header, row(9, 20, 16, 0.2)])
+    header = ["image_name", "center_x", "center_y", "scale", *COLUMNS]
+    write_csv(source / "val.csv", [header, csv_row(9, 20, 16, 0.2)])
     assert not prepare_csv(source, tmp_path).tight_boxes
 
 
 def test_a_table_to_cut_beside_those_of_splits_is_an_error(source, tmp_path):
-    write_csv(source / "landmarks.csv", [["image_name", *POINTS], row(0)])
+    write_csv(source / "landmarks.csv", [["image_name", *COLUMNS], csv_row(0)])
     with pytest.raises(
         DataError, match=r"has landmarks\.csv beside train\.csv, val\.csv; keep either"
     ):
@@ -266,8 +256,8 @@ def test_a_table_to_cut_beside_those_of_splits_is_an_error(source, tmp_path):
 def test_the_cut_does_not_depend_on_the_place_of_the_folder(source, tmp_path):
     for name in ("train.csv", "val.csv"):
         (source / name).unlink()
-    rows = [row(index) for index in range(10)]
-    write_csv(source / "landmarks.csv", [["image_name", *POINTS], *rows])
+    rows = [csv_row(index) for index in range(10)]
+    write_csv(source / "landmarks.csv", [["image_name", *COLUMNS], *rows])
     cuts = []
     for name in ("mine", "other", "a/third"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -299,148 +289,3 @@ def test_many_faces_are_cut_in_no_time(tmp_path):
         order = [int(item.image_id) for item in items]
         assert order == sorted(order)
         assert {index ^ 1 for index in order} == set(order)  # both of each image
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        (["img0.jpg", 1, 2, 3, 4, 5, 6], r"train\.csv has no header; its first line"),
-        (["file", *POINTS], r"train\.csv has no column 'image_name'; expected image_n"),
-        (["image_name", *POINTS, "age"], r"train\.csv: unknown column 'age'; expected"),
-        (
-            ["image_name", *POINTS, "nose_x"],
-            r"train\.csv: column 'nose_x' is there twi",
-        ),
-        (["image_name", *POINTS[:-1]], r"train\.csv: column 'nose_x' has no 'nose_y'"),
-        (["image_name", "nose_y"], r"train\.csv: unknown column 'nose_y'"),
-        (["image_name", "scale"], r"train\.csv has no points"),
-        (
-            ["image_name", "x1", "y1", "x2", *POINTS],
-            r"train\.csv: a box needs the columns x1, y1, x2, y2; 'y2' is missing",
-        ),
-        (
-            ["image_name", "x1", "y1", "x2", "y2", "scale", *POINTS],
-            r"train\.csv has two kinds of boxes",
-        ),
-        (
-            ["image_name", *POINTS, "chin_x", "chin_y"],
-            r"val\.csv has 3 points, .*train\.csv has 4; only in one of them: chin",
-        ),
-    ],
-)
-def test_names_wrong_headers(header, message, source, tmp_path):
-    write_csv(source / "train.csv", [header, [1] * len(header)])
-    with pytest.raises(DataError, match=message):
-        prepare_csv(source, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("line", "column", "text", "message"),
-    [
-        (3, 1, "nan", r"train\.csv:3, column 'left_eye_x': 'nan' is not a finite num"),
-        (
-            8,
-            6,
-            "",
-            r"train\.csv:8, column 'nose_y' is empty; give .* or leave nose_x, nose_y "
-            + "and nose_visible empty if it is not annotated",
-        ),
-        (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
-        (4, 0, "", r"train\.csv:4: the image is called '', expected the name of a f"),
-        (4, 0, ".", r"train\.csv:4: the image is called '\.', expected"),
-        (
-            4,
-            0,
-            "gone.jpg",
-            r"train\.csv:4 names .*images/gone\.jpg, not found \(1 of 7",
-        ),
-        (4, 6, "1,2", r"train\.csv:4, column 'nose_y': '1,2' is not a finite number"),
-    ],
-)
-def test_names_the_cell_at_fault(line, column, text, message, source, tmp_path):
-    change_cell(source / "train.csv", line, column, text)
-    with pytest.raises(DataError, match=message):
-        prepare_csv(source, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("columns", "values", "message"),
-    [
-        (
-            ("x1", "y1", "x2", "y2"),
-            (4, 6, 4, 36),
-            r"train\.csv:2: the box from \(4, 6\)",
-        ),
-        (
-            ("center_x", "center_y", "scale"),
-            (4, 6, 0),
-            r"train\.csv:2: the face box has",
-        ),
-        (
-            ("nose_visible",),
-            (2,),
-            r"csv:2, column 'nose_visible': '2', expected 0 or 1",
-        ),
-    ],
-)
-def test_names_boxes_of_size_0_and_wrong_flags(
-    columns, values, message, source, tmp_path
-):
-    table = [["image_name", *columns, *POINTS], row(0, *values)]
-    write_csv(source / "train.csv", table)
-    with pytest.raises(DataError, match=message):
-        prepare_csv(source, tmp_path)
-
-
-def test_names_rows_of_another_length_or_without_points(source, tmp_path):
-    header = ["image_name", *POINTS]
-    write_csv(source / "train.csv", [header, row(0)[:-2]])
-    with pytest.raises(
-        DataError, match=r"csv:2 has 5 values, expected 7 as in the head"
-    ):
-        prepare_csv(source, tmp_path)
-    write_csv(source / "train.csv", [header, ["img0.jpg", *[7] * 6]])
-    with pytest.raises(DataError, match=r"train\.csv:2: all points coincide, the face"):
-        prepare_csv(source, tmp_path)
-    flags = [f"{name}_visible" for name in NAMES]
-    write_csv(source / "train.csv", [[*header, *flags], ["img0.jpg", *[""] * 9]])
-    with pytest.raises(DataError, match=r"train\.csv:2 has no annotated point"):
-        prepare_csv(source, tmp_path)
-    write_csv(source / "train.csv", [header])
-    with pytest.raises(DataError, match=r"train\.csv lists no images"):
-        prepare_csv(source, tmp_path)
-
-
-def test_an_image_in_two_splits_is_an_error(source, tmp_path):
-    write_csv(source / "val.csv", [["image_name", *POINTS], row(8), row(3)])
-    with pytest.raises(
-        DataError, match=r"val\.csv:3: image 'img3\.jpg' of 'val' is already in .*csv:5"
-    ):
-        prepare_csv(source, tmp_path)
-
-
-def test_says_which_tables_it_looks_for(source, tmp_path):
-    for path in source.glob("*.csv"):
-        path.unlink()
-    with pytest.raises(
-        DataError, match=r"none of train\.csv, val\.csv, .*landmarks\.c"
-    ):
-        prepare_csv(source, tmp_path)
-
-
-def test_overwrite_keeps_what_is_there_if_a_table_is_wrong(source, tmp_path):
-    prepare_csv(source, tmp_path)
-    change_cell(source / "train.csv", 3, 1, "nan")
-    with pytest.raises(DataError, match="'nan'"):
-        prepare_csv(source, tmp_path)
-    assert len(read_csv(tmp_path)) == 7
-
-
-def test_names_that_tell_no_sides_need_flip_pairs(source, tmp_path):
-    columns = [f"{name}_{axis}" for name in ("a", "b", "c") for axis in "xy"]
-    rows = [row(index) for index in range(10)]
-    write_csv(source / "train.csv", [["image_name", *columns], *rows[:7]])
-    write_csv(source / "val.csv", [["image_name", *columns], *rows[7:]])
-    with pytest.raises(DataError, match="flip_pairs=none where none do"):
-        prepare_csv(source, tmp_path)
-    assert prepare_csv(source, tmp_path, flip_pairs=("none",)).point_flip_pairs == ()

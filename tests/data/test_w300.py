@@ -359,6 +359,7 @@ def test_the_real_challenging_rows_follow_the_box_rule(real_data):
         )
 
 
+@pytest.mark.slow
 def test_the_real_300w(real_data, tmp_path):
     folder = real_data / "300w"
     if not folder.is_dir():

@@ -31,6 +31,7 @@ def test_the_error_is_stated():
     assert "predicted   2000 ms (compute; compute 2000, memory 500)" in lines
 
 
+@pytest.mark.slow
 def test_a_real_step_is_measured(monkeypatch):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     monkeypatch.setattr(machine, "_SIDE", {"cpu": 64})

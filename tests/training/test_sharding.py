@@ -24,9 +24,11 @@ np.savez(sys.argv[3], step=run.step, **run.predict(image))
 """
 
 
-@pytest.fixture(autouse=True)
-def tiny_variant(monkeypatch):
-    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+@pytest.fixture(scope="module", autouse=True)
+def tiny_variant():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        yield
 
 
 def sharded(**mesh):
@@ -52,11 +54,17 @@ def runs(tmp_path_factory):
     return get
 
 
+@pytest.fixture(scope="module")
+def alone(runs):
+    """Work directory of the run on one device."""
+    return runs(data=1)
+
+
 @pytest.mark.parametrize(
     "mesh", [{"data": 8}, pytest.param({"data": 4, "space": 2}, marks=pytest.mark.slow)]
 )
-def test_several_devices_train_like_one(mesh, runs):
-    one, many = runs(data=1), runs(**mesh)
+def test_several_devices_train_like_one(mesh, alone, runs):
+    one, many = alone, runs(**mesh)
     for left, right in zip(read_metrics(one), read_metrics(many), strict=True):
         left.pop("train/steps_per_second", None)
         right.pop("train/steps_per_second", None)

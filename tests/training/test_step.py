@@ -21,6 +21,7 @@ from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
+from tests.tiers import fast_are
 
 CLASSES = 4
 KEY = jax.random.key(0)
@@ -275,8 +276,9 @@ def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
             assert_close(compiled(state, batch), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_every_parameter_takes_the_place_of_its_former_value(monkeypatch):
-    small = Variant(4, stage1_blocks=1, modules=(1, 1, 1), blocks=1)
+@pytest.mark.parametrize("modules", fast_are([(1, 0, 0)], [(1, 0, 0), (1, 1, 1)]))
+def test_every_parameter_takes_the_place_of_its_former_value(modules, monkeypatch):
+    small = Variant(4, stage1_blocks=1, modules=modules, blocks=1)
     monkeypatch.setitem(VARIANTS, "small", small)
     batch = {"image": np.ones((1, 32, 32, 3)), "label": np.ones((1, 32, 32), int)}
     with jax.enable_x64():

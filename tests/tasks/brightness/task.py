@@ -14,6 +14,7 @@ from hrnet_jax.imaging.pictures import with_caption, write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.runtime.processes import gather_rows
+from hrnet_jax.tasks.forward import train_outputs
 from hrnet_jax.tasks.whole_image import WholeImage
 
 
@@ -95,15 +96,11 @@ class BrightnessTask(WholeImage):
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
         """Mean error, to some power."""
-        outputs, state = self.model.apply(
-            variables,
-            normalize_images(batch["image"], self._normalization),
-            train=True,
-            rngs=rngs,
-            mutable=["batch_stats"],
+        outputs, stats = train_outputs(
+            self.model, variables, batch["image"], self._normalization, rngs
         )
         error = jnp.abs(outputs[:, 0] - batch["brightness"])
-        return jnp.mean(error**self._loss.power), (state["batch_stats"], {})
+        return jnp.mean(error**self._loss.power), (stats, {})
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """`brightness` float32 [B]."""

@@ -1,0 +1,204 @@
+"""Thirty wrong lines of the core, for `mutations`."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """One wrong line.
+
+    Attributes:
+        name: for `--only` and the table; starts with the part it is in.
+        old: text that occurs exactly once in the core.
+        new: what takes its place.
+        tests: ends of the paths of the test files that should fail.
+    """
+
+    name: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        "exchange: one resolution is left out of the sums",
+        "for source in range(1, len(branches)):",
+        "for source in range(2, len(branches)):",
+        ("models/test_goldens.py",),
+    ),
+    Mutation(
+        "exchange: ReLU after the last convolution of a path down",
+        "relu=not is_last,",
+        "relu=True,",
+        ("models/test_goldens.py",),
+    ),
+    Mutation(
+        "network: OCR compares pixels and objects unscaled",
+        " * _KEY_WIDTH**-0.5",
+        "",
+        ("models/test_goldens.py",),
+    ),
+    Mutation(
+        "network: running variances are biased",
+        "var = var * (count / (count - 1))",
+        "var = var * 1.0",
+        ("models/test_batch_norm.py",),
+    ),
+    Mutation(
+        "network: gradients of norms forget the mean",
+        "shift = -multiplier * d_bias / count - mean * slope",
+        "shift = -multiplier * d_bias / count",
+        ("models/test_batch_norm.py",),
+    ),
+    Mutation(
+        "network: folded norms forget the mean of the batch",
+        "(conv_bias - mean) * multiplier + bias",
+        "conv_bias * multiplier + bias",
+        ("models/test_folding.py",),
+    ),
+    Mutation(
+        "resize: pixels have their centres at the corner",
+        "np.maximum((index + 0.5) * (n / m) - 0.5, 0.0)",
+        "np.maximum(index * (n / m), 0.0)",
+        ("models/test_resize.py",),
+    ),
+    Mutation(
+        "resize: nearest rounds instead of cutting",
+        "x = jnp.take(x, np.arange(m) * n // m, axis=axis)",
+        "x = jnp.take(x, (np.arange(m) * n + n // 2) // m, axis=axis)",
+        ("models/test_resize.py",),
+    ),
+    Mutation(
+        "losses: the mean counts ignored pixels",
+        "return _ratio(jnp.sum(losses), jnp.sum(weights))",
+        "return jnp.mean(losses)",
+        ("segmentation/test_losses.py",),
+    ),
+    Mutation(
+        "losses: ohem keeps pixels at the threshold",
+        "kept = valid & (probability < threshold)",
+        "kept = valid & (probability <= threshold)",
+        ("segmentation/test_losses.py",),
+    ),
+    Mutation(
+        "metrics: IoU counts the intersection twice",
+        "np.maximum(1, true + predicted - np.diag(confusion))",
+        "np.maximum(1, true + predicted)",
+        ("segmentation/test_metrics.py",),
+    ),
+    Mutation(
+        "metrics: rows of the confusion matrix are predictions",
+        "jnp.where(valid, labels * num_classes + predictions, num_classes**2)",
+        "jnp.where(valid, predictions * num_classes + labels, num_classes**2)",
+        ("segmentation/test_metrics.py",),
+    ),
+    Mutation(
+        "metrics: NME is a mean over points without annotation as well",
+        "return distance.sum(1) / (count * normalizer)",
+        "return distance.mean(1) / normalizer",
+        ("keypoints/test_metrics.py",),
+    ),
+    Mutation(
+        "decoding: a quarter of a cell the wrong way",
+        "0.25 * jnp.sign(slope)",
+        "-0.25 * jnp.sign(slope)",
+        ("keypoints/test_decoding.py",),
+    ),
+    Mutation(
+        "schedule: poly runs one step ahead",
+        "fraction = jnp.clip(1.0 - step / num_steps, 0.0, 1.0)",
+        "fraction = jnp.clip(1.0 - (step + 1) / num_steps, 0.0, 1.0)",
+        ("training/test_schedules.py",),
+    ),
+    Mutation(
+        "optimizer: AdamW decays like Adam",
+        '"adamw": (adam, decay),',
+        '"adamw": (decay, adam),',
+        ("training/test_optimizers.py",),
+    ),
+    Mutation(
+        "loop: gradients of micro-batches are summed up",
+        "grads = jax.tree.map(lambda x: x / count, total)",
+        "grads = total",
+        ("training/test_step.py",),
+    ),
+    Mutation(
+        "loop: every step draws the same random numbers",
+        "key = jax.random.fold_in(jax.random.key(seed), state.step)",
+        "key = jax.random.key(seed)",
+        ("training/test_step.py",),
+    ),
+    Mutation(
+        "loop: the averaged weights are not what is evaluated",
+        "return dict(self.ema) or self.variables",
+        "return self.variables",
+        ("training/test_step.py",),
+    ),
+    Mutation(
+        "resume: the data starts again from the first batch",
+        "start_step=first,",
+        "start_step=0,",
+        ("training/test_resume.py",),
+    ),
+    Mutation(
+        "resume: nothing is saved when asked to stop",
+        "save = evaluate or stop or step",
+        "save = evaluate or step",
+        ("training/test_resume.py", "training/test_train.py"),
+    ),
+    Mutation(
+        "best: the smallest value, whatever the metric",
+        'return -value if direction == "min" else value',
+        "return -value",
+        ("workdir/test_checkpoints.py",),
+    ),
+    Mutation(
+        "conversion: kernels are written mirrored at the diagonal",
+        "np.ascontiguousarray(value.transpose(3, 2, 0, 1))",
+        "np.ascontiguousarray(value.transpose(3, 2, 1, 0))",
+        ("pretrained/test_convert.py", "pretrained/test_conventions.py"),
+    ),
+    Mutation(
+        "conversion: scales of InPlaceABN keep their sign",
+        "value = np.abs(value) + np.float32(1e-5)",
+        "value = value + np.float32(1e-5)",
+        ("pretrained/test_convert.py",),
+    ),
+    Mutation(
+        "data: filling up a batch counts as examples",
+        "np.bool_(index <= last)}",
+        "np.bool_(True)}",
+        ("test_pipeline.py",),
+    ),
+    Mutation(
+        "data: a second process reads what the first reads",
+        "first = start_step * process_count + process_index",
+        "first = start_step * process_count",
+        ("test_pipeline.py",),
+    ),
+    Mutation(
+        "transforms: left and right labels do not swap in mirrored images",
+        "label = cv2.LUT(label, mirrored_labels)",
+        "label = label.copy()",
+        ("segmentation/test_transforms.py",),
+    ),
+    Mutation(
+        "transforms: mirrored points keep their names",
+        "points, visible = points[order], visible[order]",
+        "visible = visible[order]",
+        ("keypoints/test_transforms.py",),
+    ),
+    Mutation(
+        "command lines: keys that are not there are set all the same",
+        '    if name not in known:\n        raise ConfigError(\n            f"cannot set',
+        '    if not isinstance(section, dict):\n        raise ConfigError(\n            f"cannot set',
+        ("test_scripts.py",),
+    ),
+    Mutation(
+        "command lines: wrong input of one process ends with exit code 1",
+        "watch.fail(INPUT_ERROR, str(error))",
+        "watch.fail(BUG, str(error))",
+        ("test_failures.py",),
+    ),
+)
