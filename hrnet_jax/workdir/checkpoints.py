@@ -51,7 +51,7 @@ class Checkpoints:
             self._folder,
             options=self._manager_options(options),
             item_handlers={
-                "state": ocp.StandardCheckpointHandler(),
+                "state": _state_handler(),
                 "meta": ocp.JsonCheckpointHandler(),
             },
         )
@@ -200,7 +200,7 @@ class Checkpoints:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
+                    state=ocp.args.PyTreeSave(state),
                     meta=ocp.args.JsonSave(meta),
                 ),
                 metrics=metrics,
@@ -235,7 +235,8 @@ class Checkpoints:
             CheckpointError: if the checkpoint is damaged or of another model.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
-        return self._read(step, ocp.args.StandardRestore(abstract))
+        restored = ocp.checkpoint_utils.construct_restore_args(abstract)
+        return self._read(step, ocp.args.PyTreeRestore(abstract, restored))
 
     def restore_arrays(self, step: int) -> dict:
         """Restores a state as NumPy arrays, whatever devices saved it.
@@ -290,6 +291,26 @@ class Checkpoints:
         """Waits and releases resources."""
         self.wait()
         self._manager.close()
+
+
+def _state_handler() -> ocp.PyTreeCheckpointHandler:
+    """Reads and writes states; an array on many devices is written by the first.
+
+    Orbax would have each device write a part of each array, and compile a program
+    for every part of every shape: the first save of a run took longer than its first
+    step. All arrays of a state are below a gigabyte.
+    """
+    types = ocp.type_handlers
+    scalars, arrays = types.ScalarHandler(), types.NumpyHandler()
+    return ocp.PyTreeCheckpointHandler(
+        type_handler_registry=types.create_type_handler_registry(
+            (int, scalars),
+            (float, scalars),
+            (np.number, scalars),
+            (np.ndarray, arrays),
+            (jax.Array, types.ArrayHandler(use_replica_parallel=False)),
+        )
+    )
 
 
 def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:

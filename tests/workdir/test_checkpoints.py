@@ -1,5 +1,6 @@
 """Checkpoints: what is kept, what is best, and what damage is noticed."""
 
+import contextlib
 import json
 import math
 import resource
@@ -34,6 +35,33 @@ def save_all(checkpoints, scores):
         metrics = None if score is None else {"score": score}
         checkpoints.save(step, make_state(step), META, metrics)
     checkpoints.wait()
+
+
+def test_saving_what_lies_on_eight_devices_compiles_nothing(tmp_path):
+    mesh = jax.make_mesh((8,), ("data",))
+    everywhere = jax.NamedSharding(mesh, jax.P())
+    arrays = {str(n): np.arange(8.0 * n, dtype=np.float32) for n in range(1, 9)}
+    state = jax.device_put(arrays, everywhere)
+    compiled = []
+
+    def listen(event, seconds, **_):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        jax.jit(lambda x: x + 1)(np.float32(1)).block_until_ready()
+        assert compiled  # it does listen
+        compiled.clear()
+        with contextlib.closing(open_checkpoints(tmp_path)) as checkpoints:
+            checkpoints.save(1, state, META)
+            checkpoints.wait()
+            restored = checkpoints.restore(1, state)
+        assert not compiled
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert restored["8"].sharding == everywhere
+    jax.tree.map(np.testing.assert_array_equal, restored, arrays)
 
 
 @pytest.mark.parametrize(
