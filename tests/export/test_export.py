@@ -131,7 +131,7 @@ def test_stablehlo_names_the_platforms_it_runs_on():
 
 def test_channels_first_and_normalised_outside():
     options = ExportOptions("float32", SIZE, upsample=False, layout="nchw")
-    path, check = exported(SEGMENTATION, ".onnx", options)
+    path, check = exported(TINY, ".onnx", options)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 3, *SIZE]
     assert session.get_inputs()[0].type == "tensor(float)"
@@ -295,6 +295,13 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
         export_model(make_source(TINY), tmp_path / "a.onnx", FIXED)
 
 
+@pytest.fixture(scope="module")
+def finished_run():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        return tiny.finished_run()
+
+
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
@@ -302,12 +309,12 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
         (["--out={tmp}/a.onnx", "--size=48x64", "--layout=nchw"], "48x64 on the CPU"),
     ],
 )
-def test_the_script_exports_a_run(arguments, output, tmp_path, monkeypatch, capsys):
+def test_the_script_exports_a_run(
+    arguments, output, finished_run, tmp_path, monkeypatch, capsys
+):
     script = tiny.ROOT / "scripts" / "export.py"
     rest = [argument.format(tmp=tmp_path) for argument in arguments]
-    monkeypatch.setattr(
-        sys, "argv", [str(script), f"--workdir={tiny.finished_run()}", *rest]
-    )
+    monkeypatch.setattr(sys, "argv", [str(script), f"--workdir={finished_run}", *rest])
     # A process has one cache of programs; this one has the one of the tests.
     monkeypatch.setattr(runtime, "enable_compilation_cache", lambda: None)
     runpy.run_path(str(script), run_name="__main__")

@@ -13,7 +13,7 @@ from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS, Variant
 
-SMALLEST = Variant(4, stage1_blocks=1, stage1_width=4, modules=(1, 1, 1), blocks=1)
+SMALLEST = Variant(4, stage1_blocks=1, stage1_width=4, modules=(1, 0, 0), blocks=1)
 
 
 @pytest.fixture

@@ -30,6 +30,14 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+def some_variables(module, maps):
+    """Variables of a module for these maps, all positive as variances are."""
+    shapes = jax.eval_shape(
+        lambda: module.init(jax.random.key(0), maps, False),
+    )
+    return jax.tree.map(lambda leaf: np.abs(normal(*leaf.shape)) + 0.5, shapes)
+
+
 def test_a_position_holds_neighbouring_pixels():
     x = np.arange(2 * 1 * 4 * 3).reshape(2, 1, 4, 3)
     packed = pack(x, 2)
@@ -113,11 +121,13 @@ def test_block_of_positions_is_that_of_pixels(mode):
     block = BasicBlock(5, NormOptions(mode=mode), jnp.float64)
     with jax.enable_x64():
         x = jnp.asarray(normal(2, 4, 8, 5))
-        variables = block.init(jax.random.key(0), x, False)
-        expected, state = block.apply(variables, x, True, mutable=["batch_stats"])
-        result, packed_state = block.apply(
-            variables, pack(x, 4), True, mutable=["batch_stats"]
-        )
+        variables = some_variables(block, x)
+
+        @jax.jit
+        def apply(maps):
+            return block.apply(variables, maps, True, mutable=["batch_stats"])
+
+        (expected, state), (result, packed_state) = apply(x), apply(pack(x, 4))
         assert result.pack_width == 4
         np.testing.assert_allclose(unpack(result), expected, atol=1e-12)
         jax.tree.map(
@@ -147,9 +157,7 @@ def test_exchange_between_positions_is_that_between_pixels(upsample, width):
             for b, w in enumerate(widths)
         )
         plain = Exchange(4, upsample, NormOptions(), jnp.float64)
-        variables = jax.jit(plain.init, static_argnums=2)(
-            jax.random.key(0), maps, False
-        )
+        variables = some_variables(plain, maps)
         apply = jax.jit(plain.apply, static_argnums=2)
         expected = apply(variables, maps, False)
         results = apply(variables, tuple(map(pack, maps, pixels)), False)
