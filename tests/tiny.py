@@ -161,11 +161,12 @@ def train_command(workdir: pathlib.Path, *arguments: str) -> list[str]:
 # Imports everything once, then runs each command in a process forked off before JAX
 # starts its threads.
 _RUN_SCRIPTS = """
-import importlib, json, os, runpy, sys
+import gc, importlib, json, os, runpy, sys
 modules = [importlib.import_module(name) for name in sys.argv[2:]]
 for module in modules:
     if module.__name__ == "tests.tiny":
         module.get_config()  # which puts the tiny network into the table
+gc.freeze()  # so that a child ends without looking through all that was imported
 for number, command in enumerate(json.load(open(sys.argv[1]))):
     child = os.fork()
     if not child:

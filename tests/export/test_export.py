@@ -37,12 +37,8 @@ NAMES = [
     "segmentation/w18_small_v1",
     "segmentation/w18_small_v1_ocr",
 ]
-# Heatmaps, several outputs, and attention.
-FAST = [
-    "landmarks/w18_small_v1",
-    "pyramid/w18_small_v1",
-    "segmentation/w18_small_v1_ocr",
-]
+# Several outputs, and attention.
+FAST = ["pyramid/w18_small_v1", "segmentation/w18_small_v1_ocr"]
 
 
 @pytest.fixture(autouse=True)

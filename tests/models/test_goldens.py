@@ -24,6 +24,12 @@ SMALLEST = [
 ]
 
 
+@pytest.fixture(scope="module", params=fast_are(SMALLEST, GOLDENS))
+def name(request) -> str:
+    """A golden file; its cases run together, as its weights are made but once."""
+    return request.param
+
+
 def golden_model(name: str, **options):
     """Our model for a golden file, by its description."""
     family, stem = name.split("/")
@@ -102,7 +108,6 @@ def compare(name: str, results, check, tolerance: float) -> None:
                 raise AssertionError(f"{error}{hint}") from None
 
 
-@pytest.mark.parametrize("name", fast_are(SMALLEST, GOLDENS))
 def test_forward_pass_equals_the_official_code(name):
     model = golden_model(name)
     variables = from_torch(official.state_dict(name), model)
@@ -132,7 +137,6 @@ def test_a_wrong_stage_is_named():
         compare(name, results, official.assert_matches, official.TOLERANCE)
 
 
-@pytest.mark.parametrize("name", fast_are(SMALLEST, GOLDENS))
 def test_parameter_count_and_round_trip_are_exact(name):
     model = golden_model(name)
     state = official.state_dict(name)
@@ -146,7 +150,6 @@ def test_parameter_count_and_round_trip_are_exact(name):
         np.testing.assert_array_equal(back[key], value)
 
 
-@pytest.mark.parametrize("name", fast_are(SMALLEST, GOLDENS))
 def test_the_model_is_recognised_from_names_and_shapes(name):
     found = recognize(unwrap(official.state_dict(name)))
     model = golden_model(name)

@@ -164,16 +164,21 @@ def test_whole_channels_are_dropped():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 6, 5, 8)).astype(np.float32)
     coarse = rng.standard_normal((2, 6, 5, 3)).astype(np.float32)
-    variables = head.init(jax.random.key(0), x, coarse, False)
-    _, state = head.apply(
-        variables,
-        x,
-        coarse,
-        True,
-        rngs={"dropout": jax.random.key(1)},
-        mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, _: isinstance(module, nn.Dropout),
-    )
+
+    @jax.jit
+    def initialise_and_apply(x, coarse):
+        variables = head.init(jax.random.key(0), x, coarse, False)
+        return head.apply(
+            variables,
+            x,
+            coarse,
+            True,
+            rngs={"dropout": jax.random.key(1)},
+            mutable=["batch_stats", "intermediates"],
+            capture_intermediates=lambda module, _: isinstance(module, nn.Dropout),
+        )
+
+    _, state = initialise_and_apply(x, coarse)
     (dropped,) = jax.tree.leaves(state["intermediates"])
     zero = np.asarray(dropped == 0)
     # After a ReLU half of all values are zero, but not of one channel everywhere.
