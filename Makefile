@@ -45,7 +45,7 @@ test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 
 # The fast tier compiles more than it computes, so its programs are optimised less;
 # those of the slow tier are as users have them.
-test: export XLA_FLAGS += --xla_backend_optimization_level=1
+test: export XLA_FLAGS += --xla_backend_optimization_level=0
 
 .PHONY: test
 test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)

@@ -142,7 +142,9 @@ def test_donated_arguments_are_taken_over_and_others_kept():
         state = program(state, x)
         expected = jax.jit(update)(expected, x)
     for left, right in zip(jax.tree.leaves(state), jax.tree.leaves(expected)):
-        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
+        # Two programs: their rounding is relative to the largest terms of sums.
+        atol = 1e-5 * np.abs(right).max()
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=atol)
     assert all(leaf.is_deleted() for leaf in (*weights, *momentum))
     assert not x.is_deleted()
 
