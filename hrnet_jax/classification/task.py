@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,7 +100,7 @@ class ClassificationTask(WholeImage):
             `probabilities` float32 [B, K] and the most probable `class` int32 [B].
         """
         inputs = normalize_images(batch["image"], self._normalization)
-        logits = self.model.apply(variables, inputs)
+        logits: Any = self.model.apply(variables, inputs)
         return self.decode({"logits": logits}, inputs.shape[1:3])
 
     def decode(

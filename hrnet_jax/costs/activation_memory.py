@@ -127,7 +127,7 @@ def kept_for_training(program: Program) -> int:
     Args:
         program: a forward pass in training mode.
     """
-    kept = set()
+    kept: set[int] = set()
     for operation in program.operations:
         is_product = operation.name in _PRODUCTS and not operation.has_constant
         if is_product or operation.name in _NORMS:

@@ -84,7 +84,7 @@ class PyramidTask(WholeImage):
         for level in prediction.values():
             strength = np.linalg.norm(level, axis=-1)
             span = max(float(np.ptp(strength)), np.finfo(np.float32).tiny)
-            grey = np.uint8(255 * (strength - strength.min()) / span)
+            grey = (255 * (strength - strength.min()) / span).astype(np.uint8)
             colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
             size = (width, height)
             panels.append(cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST))

@@ -83,11 +83,13 @@ def read_config(config: Any, *, trainable: bool = False) -> TrainConfig:
     if was_read:
         return options
     task = get_task(options.task)
-    loss = read_options(task.Loss, options.loss, "loss")
-    augmentation = read_options(
+    loss: Any = read_options(task.Loss, options.loss, "loss")
+    augmentation: Any = read_options(
         task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
     )
-    inference = read_options(task.Inference, options.eval.inference, "eval.inference")
+    inference: Any = read_options(
+        task.Inference, options.eval.inference, "eval.inference"
+    )
     return dataclasses.replace(
         options,
         loss=loss,

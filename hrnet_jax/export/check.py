@@ -118,7 +118,7 @@ def median_milliseconds(
     functions: Sequence[Callable], images: np.ndarray
 ) -> list[float]:
     """Time of one call of each, by turns so that other load hits all alike."""
-    times = [[] for _ in functions]
+    times: list[list[float]] = [[] for _ in functions]
     # The first round compiles, where the batch is new.
     for turn in range(_RUNS + 1):
         for function, row in zip(functions, times, strict=True):

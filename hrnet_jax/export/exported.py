@@ -207,7 +207,7 @@ def _make_task(
 
 def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
     """How boxes are cut out: in the size that the file takes, if it takes but one."""
-    options = read_options(
+    options: Any = read_options(
         spec.task_class.Augmentation, record.get("augmentation", {}), "augmentation"
     )
     size = record["input"]["size"]

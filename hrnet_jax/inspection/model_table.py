@@ -82,7 +82,8 @@ def format_table(inspections: Sequence[Inspection]) -> str:
     remarks: dict[str, int] = {}
     for inspection in inspections:
         cells = _cells(inspection)
-        for comparison in compare(inspection) or [None]:
+        comparisons: list[Comparison | None] = [*compare(inspection)]
+        for comparison in comparisons or [None]:
             rows.append((*cells, *_published_cells(comparison, remarks)))
             cells = ("",) * len(cells)
     headings = [tuple(heading[line] for heading in _HEADINGS) for line in (0, 1)]

@@ -108,7 +108,7 @@ def _windows(grey: np.ndarray, smallest: int) -> np.ndarray:
         float64 [N, 4], in no order, the same ones in every run.
     """
     room = round(_ROOM * min(grey.shape))
-    grey = cv2.copyMakeBorder(grey, *[room] * 4, cv2.BORDER_REPLICATE)
+    grey = cv2.copyMakeBorder(grey, room, room, room, room, cv2.BORDER_REPLICATE)
     mirror = np.ascontiguousarray(grey[:, ::-1])
     found = _scan(grey, smallest)
     mirrored = _scan(mirror, smallest)

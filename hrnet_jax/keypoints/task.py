@@ -191,9 +191,9 @@ class HeatmapTask:
             integers) and `scores` float32 [B, K], the height of the peaks.
         """
         inputs = normalize_images(batch["image"], self._normalization)
-        heatmaps = self.model.apply(variables, inputs)
+        heatmaps: Any = self.model.apply(variables, inputs)
         if self._inference.flip:
-            mirrored = self.model.apply(variables, inputs[:, :, ::-1])
+            mirrored: Any = self.model.apply(variables, inputs[:, :, ::-1])
             pairs = self._info.point_flip_pairs
             heatmaps = (heatmaps + mirror_heatmaps(mirrored, pairs)) / 2
         return self.decode({"heatmaps": heatmaps}, inputs.shape[1:3])

@@ -45,7 +45,7 @@ def fold_batch_norm(model: Model, variables: Mapping) -> tuple[Model, dict]:
     leaves = traverse_util.flatten_dict(jax.device_get(dict(variables)), sep="/")
     wanted = _folded_shapes(folded)
     paths = [name.removesuffix("/mean") for name in leaves if name.endswith("/mean")]
-    results = {}
+    results: dict[str, Any] = {}
     for path in paths:
         results |= _fold(leaves, path.removeprefix("batch_stats/"), options.epsilon)
     results |= leaves  # What no norm follows stays as it is.

@@ -45,11 +45,9 @@ def format_plans(
         ("predict step", _program(plans, lambda plan: plan.predict)),
         ("", _evaluation(plans)),
     ]
-    rows = [
-        row
-        for title, part in sections
-        for row in ([(title, [])] if title else []) + part
-    ]
+    rows: list[Row] = []
+    for title, part in sections:
+        rows += [(title, []), *part] if title else part
     table = columns((label, *cells) for label, cells in rows)
     lines = [f"experiment   {experiment}", f"data         {data}", "", *table]
     if notes:
@@ -169,10 +167,7 @@ def _program(plans: Sequence[Plan], which: Callable[[Plan], Program]) -> list[Ro
         ("  fits", [_fits(*pair) for pair in zip(plans, programs, strict=True)]),
     ]
     rows += [
-        (
-            f"    {part.name}",
-            cells(lambda c, t, p=part.name: _size(getattr(c.memory, p))),
-        )
+        (f"    {part.name}", cells(_size_of_part(part.name)))
         for part in dataclasses.fields(Memory)
     ]
     rows.append(
@@ -190,6 +185,10 @@ def _program(plans: Sequence[Plan], which: Callable[[Plan], Program]) -> list[Ro
     if any(text not in ("0", _ABSENT) for text in loops):
         rows.append(("  loops counted once", loops))
     return rows
+
+
+def _size_of_part(name: str) -> Callable[[ProgramCosts, Times], str]:
+    return lambda costs, times: _size(getattr(costs.memory, name))
 
 
 def _fits(plan: Plan, program: Program) -> str:

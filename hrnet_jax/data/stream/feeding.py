@@ -48,7 +48,7 @@ def feed(
         batch = next(source, None)
         return None if batch is None else to_global(batch, mesh, map_keys)
 
-    pending = collections.deque()
+    pending: collections.deque[concurrent.futures.Future] = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="feed")
     try:
         pending.extend(pool.submit(load) for _ in range(depth))
