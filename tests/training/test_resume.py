@@ -178,7 +178,7 @@ def test_a_run_killed_five_times_ends_like_an_undisturbed_one(tmp_path):
     assert_like_an_undisturbed_run(tmp_path)
 
 
-def test_sigterm_ends_the_script_with_its_own_exit_code(tmp_path):
+def end_by_sigterm(tmp_path):
     process = start(tmp_path)
     wait_for_lines(process, tmp_path, 1)
     process.terminate()
@@ -188,5 +188,15 @@ def test_sigterm_ends_the_script_with_its_own_exit_code(tmp_path):
     assert "Traceback" not in output
     last = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert Checkpoints(tmp_path).latest() == last["step"]
+
+
+def test_sigterm_ends_the_script_with_its_own_exit_code(tmp_path):
+    end_by_sigterm(tmp_path)
+
+
+# Resuming is tested above within one process, and below after a kill.
+@pytest.mark.slow
+def test_after_sigterm_the_same_command_ends_like_an_undisturbed_one(tmp_path):
+    end_by_sigterm(tmp_path)
     assert "mean_iou" in finish(tmp_path)
     assert_like_an_undisturbed_run(tmp_path)
