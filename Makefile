@@ -43,7 +43,7 @@ quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes 
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 
-# The fast tier compiles more than it computes, so its programs are optimised less;
+# The fast tier compiles more than it computes, so its programs are not optimised;
 # those of the slow tier are as users have them.
 test: export XLA_FLAGS += --xla_backend_optimization_level=0
 

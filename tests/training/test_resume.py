@@ -179,6 +179,7 @@ def test_a_run_killed_five_times_ends_like_an_undisturbed_one(tmp_path):
 
 
 def end_by_sigterm(tmp_path):
+    """Starts the run, ends it by SIGTERM, and checks what it says and saved."""
     process = start(tmp_path)
     wait_for_lines(process, tmp_path, 1)
     process.terminate()
