@@ -76,3 +76,13 @@ def write_tables(folder):
     write_csv(folder / "train.csv", [["image_name", *COLUMNS], *rows[:7]])
     write_csv(folder / "val.csv", [["image_name", *COLUMNS], *rows[7:]])
     return folder
+
+
+def prepare_csv(source, tmp_path, **options):
+    """Prepares a user's tables."""
+    return prepare("landmarks_csv", source, tmp_path, **options)
+
+
+def read_csv(tmp_path, split="train"):
+    """Examples of prepared tables."""
+    return read("landmarks_csv", tmp_path, split)

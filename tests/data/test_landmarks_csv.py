@@ -17,9 +17,9 @@ from tests.data.landmark_files import (
     official_box,
     official_header,
     official_row,
-    prepare,
+    prepare_csv,
     random_points,
-    read,
+    read_csv,
     write_csv,
     write_tables,
 )
@@ -30,14 +30,6 @@ NAMES = ("left_eye", "right_eye", "nose")
 @pytest.fixture
 def source(tmp_path):
     return write_tables(tmp_path / "mine")
-
-
-def prepare_csv(source, tmp_path, **options):
-    return prepare("landmarks_csv", source, tmp_path, **options)
-
-
-def read_csv(tmp_path, split="train"):
-    return read("landmarks_csv", tmp_path, split)
 
 
 def test_the_header_names_the_points(source, tmp_path):

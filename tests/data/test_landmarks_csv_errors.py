@@ -7,8 +7,8 @@ from tests.data.landmark_files import (
     COLUMNS,
     change_cell,
     csv_row,
-    prepare,
-    read,
+    prepare_csv,
+    read_csv,
     write_csv,
     write_tables,
 )
@@ -19,14 +19,6 @@ NAMES = ("left_eye", "right_eye", "nose")
 @pytest.fixture
 def source(tmp_path):
     return write_tables(tmp_path / "mine")
-
-
-def prepare_csv(source, tmp_path, **options):
-    return prepare("landmarks_csv", source, tmp_path, **options)
-
-
-def read_csv(tmp_path, split="train"):
-    return read("landmarks_csv", tmp_path, split)
 
 
 @pytest.mark.parametrize(
