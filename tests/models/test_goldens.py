@@ -84,11 +84,11 @@ def to_nchw(value) -> np.ndarray:
     return value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
 
 
-# As users compile, in the fast tier as well (see the Makefile).
+# As users compile, in the fast tier as well, which optimises nothing (Makefile).
 OPTIMISED = {"xla_backend_optimization_level": 3}
 
 
-def run(name: str, model, variables, images_type):
+def run(name: str, model, variables, images_type, options=None):
     """(case, outputs, taps) of every case of a golden file."""
 
     @runtime.jit
@@ -97,7 +97,7 @@ def run(name: str, model, variables, images_type):
 
     for case in official.info(name)["cases"]:
         images = official.image(case).astype(images_type)
-        program = forward.lower(variables, images).compile(OPTIMISED)
+        program = forward.lower(variables, images).compile(options)
         outputs, state = jax.device_get(program(variables, images))
         yield case, named_outputs(case, outputs, state), named_taps(state)
 
@@ -130,6 +130,14 @@ def test_forward_pass_equals_the_official_code_in_double_precision(name):
         )
         results = run(name, model, variables, np.float64)
         compare(name, results, official.assert_matches_in_double, official.TOLERANCE)
+
+
+@pytest.mark.parametrize("name", fast_are(SMALLEST[-1:], SMALLEST))
+def test_forward_pass_equals_the_official_code_as_users_compile_it(name):
+    model = golden_model(name)
+    variables = from_torch(official.state_dict(name), model)
+    results = run(name, model, variables, np.float32, OPTIMISED)
+    compare(name, results, official.assert_matches, official.TOLERANCE)
 
 
 def test_a_wrong_stage_is_named():
