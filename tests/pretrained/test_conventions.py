@@ -13,8 +13,9 @@ from hrnet_jax.pretrained.wrappers import unwrap
 from tests.pretrained.state_dicts import CASES, make_model, random_state_dict
 from tests.tiers import fast_are
 
-# Wider variants have the names of W18, as test_registry shows.
-STRUCTURES = {"w18_small_v1", "w18_small_v2", "w18"}
+# Wider variants have the names of W18, as test_registry shows; W18-small-v2 has those
+# of v1, in other numbers.
+STRUCTURES = {"w18_small_v1", "w18"}
 FAST = [
     (name, convention)
     for name, convention in CASES
