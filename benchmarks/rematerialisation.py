@@ -157,13 +157,11 @@ def case_table(result: dict) -> str:
 
 def draw(report: dict, path: str) -> None:
     """Draws memory against time, a line per model; both relative to no policy."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
 
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
     for case in report["cases"]:
         policies = case["policies"]
         first = next(iter(policies.values()))
@@ -199,7 +197,6 @@ def draw(report: dict, path: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(title="100 % is", frameon=False, loc="outside lower center")
     figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,15 @@ os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 import pytest
 
 from hrnet_jax import runtime
-from tests import case_times
+from tests import case_times, sharing
 from tests.tiers import longest_first
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
+
+# Before there are workers.
+sharing.open_folder()
 
 
 def pytest_addoption(pluginmanager):

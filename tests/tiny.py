@@ -3,7 +3,6 @@
 This file is an experiment file as well: `--config=tests/tiny.py`.
 """
 
-import atexit
 import functools
 import json
 import os
@@ -20,6 +19,7 @@ import numpy as np
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.workdir.opening import open_checkpoints
+from tests.sharing import made_once, open_folder
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -76,20 +76,20 @@ def config(**changes) -> ml_collections.ConfigDict:
 
 @functools.cache
 def session_dir() -> pathlib.Path:
-    """A folder that lives as long as this process."""
-    folder = tempfile.mkdtemp(prefix="hrnet-jax-tests-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return pathlib.Path(folder)
+    """A folder of this process alone, which goes with the session."""
+    return pathlib.Path(tempfile.mkdtemp(dir=open_folder()))
 
 
 @functools.cache
 def data_dir() -> pathlib.Path:
     """Folder with the prepared `shapes`, small."""
-    from hrnet_jax.data.registry import prepare
 
-    folder = session_dir() / "data"
-    prepare("shapes", folder, image_size=SIZE, train=TRAIN_IMAGES, val=VAL_IMAGES)
-    return folder
+    def make(folder):
+        from hrnet_jax.data.registry import prepare
+
+        prepare("shapes", folder, image_size=SIZE, train=TRAIN_IMAGES, val=VAL_IMAGES)
+
+    return made_once("data", make)
 
 
 @functools.cache
@@ -98,12 +98,14 @@ def finished_run() -> pathlib.Path:
 
     Its best step is not its last, so that one cannot pass for the other.
     """
-    from hrnet_jax.training.train import train
 
-    workdir = session_dir() / "finished"
-    train(config(), workdir)
-    assert result(workdir)["step"] == BEST_STEP
-    return workdir
+    def make(workdir):
+        from hrnet_jax.training.train import train
+
+        train(config(), workdir)
+        assert result(workdir)["step"] == BEST_STEP
+
+    return made_once("finished", make)
 
 
 def copy_of_finished_run(folder: pathlib.Path) -> pathlib.Path:

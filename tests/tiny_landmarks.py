@@ -8,6 +8,7 @@ import ml_collections
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS
 from tests import tiny
+from tests.sharing import made_once
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -31,8 +32,10 @@ def get_config() -> ml_collections.ConfigDict:
 @functools.cache
 def data_dir() -> pathlib.Path:
     """Folder with the prepared `faces`, few: five to evaluate fill no batch of four."""
-    from hrnet_jax.data.registry import prepare
 
-    folder = tiny.session_dir() / "faces"
-    prepare("faces", folder, image_size=64, train=8, val=5)
-    return folder
+    def make(folder):
+        from hrnet_jax.data.registry import prepare
+
+        prepare("faces", folder, image_size=64, train=8, val=5)
+
+    return made_once("faces", make)

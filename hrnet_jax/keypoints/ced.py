@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.keypoints.metrics import THRESHOLDS, auc, failure_rate
@@ -72,12 +72,10 @@ def draw_ced(
     if not curves or not thresholds:
         raise ValueError("expected at least one curve and one threshold")
     labels = {name: _label(name, values, thresholds) for name, values in curves.items()}
-    # Pictures are files here; this backend needs no display.
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
     limit = max(thresholds)
-    figure, axes = pyplot.subplots(figsize=(10, 5), layout="constrained")
+    # Not through pyplot, which has one state with the notebook that calls this.
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    axes = figure.subplots()
     for index, (name, values) in enumerate(curves.items()):
         _draw_curve(axes, index, values, limit, labels[name])
     for threshold in thresholds:
@@ -94,8 +92,6 @@ def draw_ced(
         figure.savefig(out, dpi=110)
     except (OSError, ValueError) as error:  # also for an unknown format
         raise DataError(f"{out}: cannot be written ({error})") from None
-    finally:
-        pyplot.close(figure)
 
 
 def _label(name: str, nme: np.ndarray, thresholds: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import matplotlib
+from matplotlib.figure import Figure
 
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
@@ -27,13 +27,9 @@ def draw_curves(
     Raises:
         CheckpointError: if a directory has no metrics yet.
     """
-    # Pictures are files here; this backend needs no display.
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        1, 3, figsize=(12, 3.4), layout="constrained", width_ratios=(3, 3, 2)
-    )
+    # Not through pyplot, which has one state with the notebook that calls this.
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=(3, 3, 2))
     keys = ("train/loss", f"eval/{metric}", "train/learning_rate")
     titles = ("training loss", f"evaluation {metric}", "learning rate")
     for colour, workdir in zip(_cycle(len(workdirs)), workdirs, strict=True):
@@ -61,7 +57,6 @@ def draw_curves(
     if len(workdirs) > 1:
         axes[0].legend(frameon=False, fontsize=8)
     figure.savefig(out, dpi=110)
-    pyplot.close(figure)
 
 
 def _cycle(count: int) -> list[str]:

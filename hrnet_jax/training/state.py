@@ -44,14 +44,11 @@ def create_state(
     ema: bool = False,
 ) -> TrainState:
     """State before the first update; without an optimizer, for inference."""
-    params, batch_stats = variables["params"], variables["batch_stats"]
+    kept = {"params": variables["params"], "batch_stats": variables["batch_stats"]}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=optimizer.init(params) if optimizer else {},
-        # A copy: the train step donates its input, which must not alias.
-        ema=jax.tree.map(jnp.copy, {"params": params, "batch_stats": batch_stats})
-        if ema
-        else {},
+        **kept,
+        opt_state=optimizer.init(kept["params"]) if optimizer else {},
+        # Copied: the train step donates its input, which must not alias.
+        ema=jax.tree.map(lambda array: array.copy(), kept) if ema else {},
     )

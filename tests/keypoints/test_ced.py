@@ -1,5 +1,7 @@
 """The cumulative error distribution: its corners, its picture, its errors."""
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -56,6 +58,14 @@ def test_the_legend_gives_error_failures_and_area_of_each_curve(tmp_path, monkey
     np.testing.assert_allclose(lines[0], expected)
     # Also a curve that ends inside goes on to the edge.
     np.testing.assert_allclose(lines[1], [[0, 0], [9, 100], [20, 100]])
+    assert picture(tmp_path / "ced.png").shape[1] > 600
+
+
+def test_a_notebook_keeps_its_own_way_to_draw(tmp_path, monkeypatch):
+    # Both change how all pictures of the process are shown.
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.delattr("matplotlib.use")
+    draw_ced({"common": ERRORS}, tmp_path / "ced.png", normalizer="inter_pupil")
     assert picture(tmp_path / "ced.png").shape[1] > 600
 
 

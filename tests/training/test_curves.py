@@ -1,5 +1,7 @@
 """Curves are drawn from what a run reported."""
 
+import sys
+
 import cv2
 import pytest
 
@@ -27,6 +29,14 @@ def test_two_runs_give_another_picture_than_one(tmp_path):
     assert (one != two).any()
     assert colours(tmp_path / "one.png") == 1
     assert colours(tmp_path / "two.png") == 2
+
+
+def test_a_notebook_keeps_its_own_way_to_draw(tmp_path, monkeypatch):
+    # Both change how all pictures of the process are shown.
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.delattr("matplotlib.use")
+    report(tmp_path / "a", 1.0)
+    draw_curves([tmp_path / "a"], "mean_iou", tmp_path / "one.png")
 
 
 def test_a_run_without_metrics_is_an_error_that_names_the_file(tmp_path):
