@@ -3,7 +3,8 @@
 # (seconds of processor time that a fast test may take).
 
 VENV ?= .venv
-WORKERS ?= 2
+# Eight at most: each worker needs up to three gigabytes.
+CORES := $(shell n=$$(getconf _NPROCESSORS_ONLN || echo 2); echo $$((n < 8 ? n : 8)))
 CASE_LIMIT ?= 15
 ARGS ?=
 
@@ -40,12 +41,16 @@ quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes 
 	@echo "pictures: runs/quickstart/predictions, metrics: runs/quickstart/result.json"
 
 # A file's cases share what they make, so one worker runs them all.
-PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 
 # The fast tier compiles more than it computes, so its programs are not optimised;
 # those of the slow tier are as users have them.
 test: export XLA_FLAGS += --xla_backend_optimization_level=0
+
+# Fast tests wait for many processes that they start.
+test: WORKERS ?= $(shell expr $(CORES) + 1)
+test-slow: WORKERS ?= $(CORES)
 
 .PHONY: test
 test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)
