@@ -1,6 +1,7 @@
 """Evaluates a checkpoint of a run, or a file of predicted landmarks.
 
     python scripts/evaluate.py --workdir=runs/camvid --step=best
+    python scripts/evaluate.py --workdir=runs/camvid --report=report
     python scripts/evaluate.py --workdir=runs/w300 --split=common,full --ced=ced.png
     python scripts/evaluate.py --predictions=CFSS_COFW68.txt --truth=test_annotations
 
@@ -15,6 +16,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from hrnet_jax.config import command_line
 from hrnet_jax.config.tables import columns
@@ -28,12 +30,14 @@ class Scores:
 
     Attributes:
         metrics: name -> value.
+        remarks: what one should know about them, a line each.
         errors: face -> its error, a fraction; None where there are none, or
             they were not asked for.
         normalizer: name of the divisor of the errors.
     """
 
     metrics: dict[str, float]
+    remarks: Sequence[str] = ()
     errors: dict[str, float] | None = None
     normalizer: str = ""
 
@@ -59,6 +63,12 @@ def parse_arguments() -> argparse.Namespace:
         help="JSON file for the metrics; of several splits, one entry each",
     )
     parser.add_argument(
+        "--report",
+        type=pathlib.Path,
+        help="folder for tables of classes and images (or faces), the confusion matrix "
+        "(or the error distribution) and pictures of the worst, one folder a split",
+    )
+    parser.add_argument(
         "--errors",
         type=pathlib.Path,
         help="landmarks: JSON file for the error of each face, the worst first",
@@ -71,7 +81,8 @@ def parse_arguments() -> argparse.Namespace:
     arguments = command_line.parse_with_changes(parser)
     if arguments.predictions and not arguments.truth:
         parser.error("--predictions needs --truth, the folder of true points")
-    others = ("truth",) if arguments.workdir else ("step", "split", "changes")
+    of_runs = ("step", "split", "report", "changes")
+    others = ("truth",) if arguments.workdir else of_runs
     for name in others:
         if getattr(arguments, name):
             option = "config.KEY=VALUE" if name == "changes" else name
@@ -94,6 +105,7 @@ def main() -> None:
                 arguments.step or "best",
                 splits,
                 arguments.changes,
+                arguments.report,
                 faces=bool(arguments.errors or arguments.ced),
             )
         else:
@@ -106,6 +118,11 @@ def report(scores: dict[str, Scores], arguments: argparse.Namespace) -> None:
     """Prints the metrics, one a line, and writes what was asked for."""
     metrics = {split: score.metrics for split, score in scores.items()}
     print_metrics(metrics)
+    for split, score in scores.items():
+        for remark in score.remarks:
+            print(f"note: {split}: {remark}", file=sys.stderr)
+    if arguments.report:
+        print(f"report: {arguments.report}", file=sys.stderr)
     if arguments.out:
         (first, *others) = metrics.values()
         write_json(arguments.out, metrics if others else first)
@@ -114,7 +131,13 @@ def report(scores: dict[str, Scores], arguments: argparse.Namespace) -> None:
 
 
 def score_run(
-    workdir: str, step: str, splits: list[str], changes: list[str], *, faces: bool
+    workdir: str,
+    step: str,
+    splits: list[str],
+    changes: list[str],
+    folder: pathlib.Path | None,
+    *,
+    faces: bool,
 ) -> dict[str, Scores]:
     """Evaluates a checkpoint.
 
@@ -123,6 +146,7 @@ def score_run(
         step: `best`, `latest` or a number.
         splits: names; where all are empty, the test split.
         changes: of the run's configuration, `key=value`.
+        folder: for a report; None for none.
         faces: whether the error of each face is wanted, where the task reports it.
 
     Returns:
@@ -136,10 +160,11 @@ def score_run(
     config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
     config = with_overrides(config, changes)
     faces = faces and "errors" in get_spec(config["task"]).reports
-    evaluators = evaluators_of_run(config, workdir, step, [*filter(None, splits)])
+    splits = [*filter(None, splits)]
+    evaluators = evaluators_of_run(config, workdir, step, splits, folder)
     scores = {}
     for split, evaluator in evaluators.items():
-        scores[split] = Scores(evaluator.compute())
+        scores[split] = Scores(evaluator.compute(), evaluator.remarks())
         if faces:
             scores[split] = dataclasses.replace(
                 scores[split], errors=evaluator.errors(), normalizer=evaluator.default
@@ -173,7 +198,7 @@ def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
         for name, groups in W300.normalizers.items()
     }
     faces = {str(number): float(e) for number, e in enumerate(errors[default], 1)}
-    scores = Scores(summarize(errors, default), faces, default)
+    scores = Scores(summarize(errors, default), (), faces, default)
     return {pathlib.Path(predictions).stem: scores}
 
 

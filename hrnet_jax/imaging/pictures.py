@@ -26,6 +26,17 @@ def write_picture(path: pathlib.Path, pixels: np.ndarray) -> None:
         raise DataError(f"{path}: cannot be written")
 
 
+def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None:
+    """Writes uint8 RGB pictures as `<name>.png`.
+
+    Raises:
+        DataError: if a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        write_picture(folder / f"{name}.png", picture)
+
+
 @functools.cache
 def font(size: int = _TEXT_SIZE, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The typeface that comes with matplotlib."""

@@ -178,7 +178,7 @@ class LandmarkTask(HeatmapTask):
                 weights *= ~applies
         return heatmaps, weights
 
-    def evaluator(self) -> LandmarkEvaluator:
+    def evaluator(self, per_example: bool = False) -> LandmarkEvaluator:
         """Errors over a data set, in the frame of its annotations."""
         origin = 0.0 if self._is_official else self._info.point_origin
 

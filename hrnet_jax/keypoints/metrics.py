@@ -4,6 +4,8 @@ Errors are fractions of the normaliser here; `LandmarkEvaluator` reports percent
 and says so in the names of its metrics.
 """
 
+import csv
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -286,6 +288,31 @@ class LandmarkEvaluator:
             twice = next(n for n in self._image_ids if self._image_ids.count(n) > 1)
             raise DataError(f"image {twice} was evaluated twice; expected unique names")
         return result
+
+    def remarks(self) -> list[str]:
+        """Nothing that the metrics do not say."""
+        return []
+
+    def report(self, folder: pathlib.Path) -> None:
+        """Writes `faces.csv`, the worst face first, and `ced.png`."""
+        # Not needed to train.
+        from hrnet_jax.keypoints.ced import draw_ced
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "faces.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["face", *(f"nme_percent/{name}" for name in self._errors)])
+            for index in self.worst(len(self._image_ids)):
+                errors = (float(parts[index][0]) for parts in self._errors.values())
+                cells = (f"{100 * error:.4f}" for error in errors)
+                writer.writerow([self._image_ids[index], *cells])
+        curve = np.concatenate(self._errors[self.default])
+        draw_ced({"all faces": curve}, folder / "ced.png", normalizer=self.default)
+
+    def worst(self, count: int) -> list[int]:
+        """Positions of the faces of largest error, the worst first."""
+        errors = np.concatenate(self._errors[self.default])
+        return [int(index) for index in np.argsort(-errors, kind="stable")[:count]]
 
 
 def summarize(errors: Mapping[str, np.ndarray], default: str) -> dict[str, float]:

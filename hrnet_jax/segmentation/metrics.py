@@ -1,8 +1,14 @@
 """Segmentation metrics from integer counts over a whole data set."""
 
+import functools
+import pathlib
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from hrnet_jax.runtime.processes import gather_names, gather_rows
 
 
 def confusion_matrix(
@@ -30,45 +36,184 @@ def confusion_matrix(
     return counts[:-1].reshape(num_classes, num_classes)
 
 
-def summarize(confusion: np.ndarray, class_names: tuple[str, ...]) -> dict[str, float]:
+def summarize(
+    confusion: np.ndarray, class_names: tuple[str, ...], absent: str = "zero"
+) -> dict[str, float]:
     """Metrics of a confusion matrix, in percent of one (0 to 1).
-
-    A class that neither occurs nor is predicted has IoU 0 and counts in the
-    mean, as in the official `get_confusion_matrix` evaluation.
 
     Args:
         confusion: int [K, K], rows are true classes.
         class_names: K names.
+        absent: what becomes of classes without a labelled pixel. `zero`: their IoU is
+            0 and counts in the mean, as in the official `get_confusion_matrix`
+            evaluation; `skip`: both means and `iou/<class>` are of the others.
 
     Returns:
         `mean_iou`, `pixel_accuracy`, `mean_accuracy` and `iou/<class>`.
     """
-    confusion = np.asarray(confusion, np.int64)
-    correct = np.diag(confusion).astype(np.float64)
-    true, predicted = confusion.sum(1), confusion.sum(0)
-    iou = correct / np.maximum(1, true + predicted - np.diag(confusion))
+    scores = class_scores(confusion)
+    # Where nothing is labelled, all count.
+    nothing = not scores["labelled"].any()
+    counted = (scores["labelled"] > 0) | (absent == "zero") | nothing
+    correct = np.diag(np.asarray(confusion, np.int64)).sum()
     metrics = {
-        "mean_iou": float(iou.mean()),
-        "pixel_accuracy": float(correct.sum() / max(1, true.sum())),
-        "mean_accuracy": float((correct / np.maximum(1, true)).mean()),
+        "mean_iou": float(scores["iou"][counted].mean()),
+        "pixel_accuracy": float(correct / max(1, scores["labelled"].sum())),
+        "mean_accuracy": float(scores["recall"][counted].mean()),
     }
-    for name, value in zip(class_names, iou, strict=True):
-        metrics[f"iou/{name}"] = float(value)
+    for index in np.flatnonzero(counted):
+        metrics[f"iou/{class_names[index]}"] = float(scores["iou"][index])
     return metrics
 
 
-class SegmentationEvaluator:
-    """Adds confusion matrices up over a data set."""
+def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of each class; a quotient of nothing by nothing is 0.
 
-    def __init__(self, class_names: tuple[str, ...]):
+    Args:
+        confusion: int [..., K, K], rows are true classes.
+
+    Returns:
+        Of shape [..., K]: `labelled` and `predicted`, int64 pixels; `iou`, `dice`
+        (2 |A n B| / (|A| + |B|), which is F1), `precision` and `recall`, float64.
+    """
+    confusion = np.asarray(confusion, np.int64)
+    both = np.diagonal(confusion, axis1=-2, axis2=-1)
+    labelled, predicted = confusion.sum(-1), confusion.sum(-2)
+
+    def quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+        return above.astype(np.float64) / np.maximum(1, below)
+
+    return {
+        "labelled": labelled,
+        "predicted": predicted,
+        "iou": quotient(both, labelled + predicted - both),
+        "dice": quotient(2 * both, labelled + predicted),
+        "precision": quotient(both, predicted),
+        "recall": quotient(both, labelled),
+    }
+
+
+class SegmentationEvaluator:
+    """Adds confusion matrices up over a data set.
+
+    Args:
+        class_names: K names.
+        absent: see `summarize`.
+        per_image: whether a report is wanted, which lists images; costs one more
+            count of each.
+    """
+
+    def __init__(
+        self,
+        class_names: tuple[str, ...],
+        absent: str = "zero",
+        per_image: bool = False,
+    ):
         self._class_names = class_names
+        self._absent = absent
+        self._per_image = per_image
         self._confusion = np.zeros((len(class_names),) * 2, np.int64)
+        self._images: list[ImageScore] = []
 
     def update(self, batch: dict, predictions: dict[str, jax.Array]) -> None:
-        """Takes the `confusion` of `SegmentationTask.predict`."""
-        del batch  # Padding and ignored pixels are masked on the device.
+        """Takes the `confusion` of `SegmentationTask.predict`.
+
+        Args:
+            batch: for a report `label` uint8 [B, H, W], `example_valid` bool [B] and
+                the names `image_id`; of several processes each learns of all images.
+            predictions: `confusion` int [K, K]; for a report `label` uint8 [B, H, W].
+        """
+        # Padding and ignored pixels are masked on the device.
         self._confusion += np.asarray(predictions["confusion"], np.int64)
+        if not self._per_image:
+            return
+        classes = len(self._class_names)
+        counts = _count_each(batch["label"], predictions["label"], classes)
+        valid, counts = gather_rows((batch["example_valid"], counts))
+        names = gather_names(batch["image_id"], batch["example_valid"])
+        for name, kept, count in zip(names, valid, counts, strict=True):
+            if kept:
+                self._images.append(image_score(str(name), count))
 
     def compute(self) -> dict[str, float]:
         """Metrics over everything seen so far."""
-        return summarize(self._confusion, self._class_names)
+        return summarize(self._confusion, self._class_names, self._absent)
+
+    def remarks(self) -> list[str]:
+        """Classes that were never labelled, and that were never predicted."""
+        scores = class_scores(self._confusion)
+        remarks = []
+        if never := self._named(scores["labelled"] == 0):
+            what = (
+                "IoU 0 counts in the mean; eval.inference.absent_classes=skip leaves "
+                "it out"
+                if self._absent == "zero"
+                else "left out of the mean"
+            )
+            remarks.append(f"no pixel is labelled {never} ({what})")
+        if never := self._named((scores["predicted"] == 0) & (scores["labelled"] > 0)):
+            remarks.append(f"no pixel is predicted {never}, though some are labelled")
+        return remarks
+
+    def _named(self, chosen: np.ndarray) -> str:
+        return " or ".join(self._class_names[index] for index in np.flatnonzero(chosen))
+
+    def report(self, folder: pathlib.Path) -> None:
+        """Writes tables of classes and images and the confusion matrix; see `report`."""
+        # Not needed to train.
+        from hrnet_jax.segmentation.report import write_report
+
+        write_report(folder, self._confusion, self._class_names, self._images)
+
+    def worst(self, count: int) -> list[int]:
+        """Positions of the labelled images of lowest mean IoU, the worst first."""
+        ious = np.array([image.mean_iou for image in self._images])
+        labelled = [image.labelled > 0 for image in self._images]
+        order = [i for i in np.argsort(ious, kind="stable") if labelled[i]]
+        return [int(index) for index in order[:count]]
+
+
+class ImageScore(NamedTuple):
+    """How well one image is labelled.
+
+    Attributes:
+        name: of the image.
+        mean_iou: over the classes that are labelled in it or predicted.
+        pixel_accuracy: over its labelled pixels.
+        labelled: number of labelled pixels.
+        mixed_up: (true class, predicted class, pixels) of its commonest mistake;
+            None where there is no mistake.
+    """
+
+    name: str
+    mean_iou: float
+    pixel_accuracy: float
+    labelled: int
+    mixed_up: tuple[int, int, int] | None
+
+
+def image_score(name: str, confusion: np.ndarray) -> ImageScore:
+    """The score of one image from its confusion matrix, int [K, K]."""
+    confusion = np.asarray(confusion, np.int64)
+    scores = class_scores(confusion)
+    present = scores["labelled"] + scores["predicted"] > 0
+    total = int(confusion.sum())
+    wrong = confusion - np.diag(np.diag(confusion))
+    true, predicted = np.unravel_index(wrong.argmax(), wrong.shape)
+    pixels = int(wrong.max(initial=0))
+    return ImageScore(
+        name,
+        float(scores["iou"][present].mean()) if total else 0.0,
+        float(np.trace(confusion) / max(1, total)),
+        total,
+        (int(true), int(predicted), pixels) if pixels else None,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _count_each(
+    labels: jax.Array, predictions: jax.Array, num_classes: int
+) -> jax.Array:
+    """Confusion matrices int32 [B, K, K] of label maps [B, H, W]."""
+    count = functools.partial(confusion_matrix, num_classes=num_classes)
+    return jax.vmap(count)(labels, predictions)

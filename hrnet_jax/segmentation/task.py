@@ -31,9 +31,20 @@ class InferenceOptions:
 
     Attributes:
         flip: average the logits of the image and its mirror image.
+        absent_classes: what becomes of classes that no pixel of the evaluated split is
+            labelled with: `zero`, their IoU of 0 counts in the mean, as published;
+            `skip`, the mean is over the others.
     """
 
     flip: bool = False
+    absent_classes: str = "zero"
+
+    def __post_init__(self):
+        if self.absent_classes not in ("zero", "skip"):
+            raise ConfigError(
+                "config key 'eval.inference.absent_classes' must be zero or skip, "
+                f"got {self.absent_classes!r}"
+            )
 
 
 class SegmentationTask(WholeImage):
@@ -164,9 +175,10 @@ class SegmentationTask(WholeImage):
         confidence = jnp.exp(jnp.max(logits, -1) - jax.nn.logsumexp(logits, -1))
         return {"label": label, "confidence": confidence}
 
-    def evaluator(self) -> SegmentationEvaluator:
-        """Counts pixels over a data set."""
-        return SegmentationEvaluator(self._info.class_names)
+    def evaluator(self, per_example: bool = False) -> SegmentationEvaluator:
+        """Counts pixels over a data set, and of each image for a report."""
+        absent = self._inference.absent_classes
+        return SegmentationEvaluator(self._info.class_names, absent, per_example)
 
     def draw(self, image: np.ndarray, prediction: dict, target: dict | None = None):
         """Image, prediction, overlay and (where known) truth side by side."""

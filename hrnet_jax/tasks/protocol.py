@@ -31,6 +31,18 @@ class Evaluator(Protocol):
         """Metrics over everything seen."""
         ...
 
+    def remarks(self) -> list[str]:
+        """What somebody who reads the metrics should know, a line each."""
+        ...
+
+    def report(self, folder: pathlib.Path) -> None:
+        """Writes tables and pictures of everything seen into a folder."""
+        ...
+
+    def worst(self, count: int) -> list[int]:
+        """Positions in the data set of up to so many examples, the worst first."""
+        ...
+
 
 class ReportsErrors(Evaluator, Protocol):
     """An evaluator that also knows the error of every example.
@@ -173,8 +185,12 @@ class Trains(Predicts, Protocol):
         """Returns loss, (batch_stats, scalars), on the device."""
         ...
 
-    def evaluator(self) -> Evaluator:
-        """A fresh evaluator."""
+    def evaluator(self, per_example: bool = False) -> Evaluator:
+        """A fresh evaluator.
+
+        Args:
+            per_example: whether `report` and `worst` will be asked for.
+        """
         ...
 
 

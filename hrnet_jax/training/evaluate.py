@@ -1,15 +1,21 @@
 """`evaluate`: metrics of a checkpoint, as a plain function."""
 
+import os
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import CheckpointError
+from hrnet_jax.errors import CheckpointError, DataError
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import TrainConfig, read_config
+from hrnet_jax.imaging.pictures import save_pictures
 from hrnet_jax.registry import get_task
+from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_run
 from hrnet_jax.tasks.protocol import Evaluator
@@ -22,6 +28,9 @@ from hrnet_jax.training.build import (
 )
 from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import read_variables
+
+# Examples that a report shows.
+_WORST = 8
 
 
 def evaluate(
@@ -53,11 +62,20 @@ def evaluators_of_run(
     workdir: str | pathlib.Path,
     step: int | str = "best",
     splits: Sequence[str] = (),
+    report: str | os.PathLike | None = None,
 ) -> dict[str, Evaluator]:
     """Shows whole splits to evaluators of the task; see `evaluate`.
 
     The metrics of a split do not depend on which others are named. Of several
     processes all have to call this, and each gets evaluators that saw everything.
+
+    Args:
+        config: as for `evaluate`.
+        workdir: as for `evaluate`.
+        step: as for `evaluate`.
+        splits: of the data set; the one of `evaluate` if empty.
+        report: folder for what the evaluators report, one folder for each split, and
+            pictures of the worst examples in `worst`.
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
@@ -78,15 +96,47 @@ def evaluators_of_run(
     evaluators = {}
     for split in splits:
         task = build_task(options, records[split].info, [split])
+        seen = (evaluation.make_predict_step(task, mesh), task, variables)
         evaluators[split] = evaluation.evaluator_over(
-            evaluation.make_predict_step(task, mesh),
-            task,
-            variables,
+            *seen,
             records[split],
             mesh,
+            per_example=report is not None,
             **evaluation.reading_options(options, f"evaluate {split}"),
         )
+        if report is not None:
+            pictures = evaluation.draw_chosen(
+                *seen,
+                records[split],
+                mesh,
+                evaluators[split].worst(_WORST),
+                **evaluation.reading_options(options, ""),
+            )
+            if processes.is_first():
+                folder = pathlib.Path(report) / split
+                _write_report(folder, evaluators[split], pictures)
     return evaluators
+
+
+def _write_report(
+    folder: pathlib.Path, evaluator: Evaluator, pictures: dict[str, np.ndarray]
+) -> None:
+    """Writes what an evaluator reports, and the pictures, the worst first.
+
+    Raises:
+        DataError: if the folder cannot be written.
+    """
+    try:
+        evaluator.report(folder)
+        ranked = {
+            f"{rank:02d}_{name}": picture
+            for rank, (name, picture) in enumerate(pictures.items(), 1)
+        }
+        # Of an earlier report.
+        shutil.rmtree(folder / "worst", ignore_errors=True)
+        save_pictures(folder / "worst", ranked)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error})") from None
 
 
 def _checked_variables(

@@ -1,6 +1,6 @@
 """The one evaluation loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -78,10 +78,21 @@ def predictions_over(
 
 
 def evaluator_over(
-    predict: PredictFn, task: Trains, variables: dict, records: Records, mesh, **kwargs
+    predict: PredictFn,
+    task: Trains,
+    variables: dict,
+    records: Records,
+    mesh: Mesh,
+    *,
+    per_example: bool = False,
+    **kwargs,
 ) -> Evaluator:
-    """An evaluator that saw a whole split; arguments as for `predictions_over`."""
-    evaluator = task.evaluator()
+    """An evaluator that saw a whole split; arguments as for `predictions_over`.
+
+    Args:
+        per_example: whether its `report` and `worst` will be asked for.
+    """
+    evaluator = task.evaluator(per_example)
     for batch, predictions in predictions_over(
         predict, task, variables, records, mesh, **kwargs
     ):
@@ -89,30 +100,22 @@ def evaluator_over(
     return evaluator
 
 
-def evaluate_split(
-    predict: PredictFn, task: Trains, variables: dict, records: Records, mesh, **kwargs
-) -> dict[str, float]:
-    """Metrics over a whole split; arguments as for `predictions_over`."""
-    return evaluator_over(predict, task, variables, records, mesh, **kwargs).compute()
-
-
-def draw_split(
+def draw_chosen(
     predict: PredictFn,
     task: Trains,
     variables: dict,
     records: Records,
     mesh: Mesh,
-    count: int,
+    indices: Sequence[int],
     **kwargs,
 ) -> dict[str, np.ndarray]:
-    """Pictures of up to `count` examples spread evenly over a split.
+    """Pictures of chosen examples of a split, in their order.
 
     Of several processes all have to call it; the first draws, the others get none.
     """
-    count = min(count, len(records))
-    chosen = _Subset(records, np.linspace(0, len(records) - 1, count, dtype=int))
+    chosen = _Subset(records, indices)
     pictures: dict[str, np.ndarray] = {}
-    if not count:
+    if not len(chosen):
         return pictures
     for batch, predictions in predictions_over(
         predict, task, variables, chosen, mesh, **kwargs
@@ -129,10 +132,16 @@ def draw_split(
     return pictures
 
 
+def spread(records: Records, count: int) -> list[int]:
+    """Indices of up to `count` examples spread evenly over a split."""
+    chosen = np.linspace(0, len(records) - 1, min(count, len(records)), dtype=int)
+    return [int(index) for index in chosen]
+
+
 class _Subset:
     """Chosen records of a split."""
 
-    def __init__(self, records: Records, indices: np.ndarray):
+    def __init__(self, records: Records, indices: Sequence[int]):
         self._records = records
         self._indices = [int(index) for index in indices]
 

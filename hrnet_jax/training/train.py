@@ -8,13 +8,12 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
 from hrnet_jax.experiment.schema import read_config
-from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.imaging.pictures import save_pictures
 from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_folder, check_same_run
@@ -160,6 +159,7 @@ class _Evaluations:
         self._run = run
         self._reporter = reporter
         self._predict = evaluation.make_predict_step(run.task, run.mesh)
+        self._remarked: set[str] = set()
 
     def __call__(self, state: TrainState, step: int) -> dict[str, float]:
         """Metrics on the evaluation split, reported under `eval/`."""
@@ -184,8 +184,8 @@ class _Evaluations:
         return metrics
 
     def metrics(self, variables: dict, split: str) -> dict[str, float]:
-        """Metrics of given variables on a split."""
-        return evaluation.evaluate_split(
+        """Metrics of given variables on a split; each new remark is logged."""
+        evaluator = evaluation.evaluator_over(
             self._predict,
             self._run.task,
             variables,
@@ -193,16 +193,22 @@ class _Evaluations:
             self._run.mesh,
             **evaluation.reading_options(self._run.config, f"evaluate {split}"),
         )
+        for remark in evaluator.remarks():
+            if (said := f"{split}: {remark}") not in self._remarked:
+                self._remarked.add(said)
+                _log.info("%s", said)
+        return evaluator.compute()
 
     def pictures(self, variables: dict, split: str, count: int) -> dict:
         """Drawn predictions of given variables on a split."""
-        return evaluation.draw_split(
+        records = open_split(self._run.config, split)
+        return evaluation.draw_chosen(
             self._predict,
             self._run.task,
             variables,
-            open_split(self._run.config, split),
+            records,
             self._run.mesh,
-            count,
+            evaluation.spread(records, count),
             **evaluation.reading_options(self._run.config, ""),
         )
 
@@ -245,10 +251,3 @@ def _finish(
         write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])
     return metrics
-
-
-def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None:
-    """Writes uint8 RGB pictures as `<name>.png`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        write_picture(folder / f"{name}.png", picture)

@@ -1,5 +1,6 @@
 """`scripts/evaluate.py`: several splits, published predictions, curves."""
 
+import csv
 import importlib.util
 import json
 import sys
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 import scipy.io
 
+import hrnet_jax
 from hrnet_jax.config import command_line
+from hrnet_jax.data.records import open_records
 from hrnet_jax.keypoints import ced
 from hrnet_jax.keypoints.metrics import summarize
 from hrnet_jax.models.variants import VARIANTS
@@ -96,10 +99,40 @@ def test_a_split_that_is_not_there_is_found_before_the_others_are_read(
     assert "has no split 'dark'; it has train (12), val (6)" in error
 
 
+def test_a_report_shows_the_worst_images(run, tmp_path):
+    workdir, folder = tiny.finished_run(), tmp_path / "report"
+    code, text, error = run(f"--workdir={workdir}", f"--report={folder}")
+    assert code == 0 and f"report: {folder}\n" in error
+    # A class of which the tiny split has none.
+    assert "note: val: no pixel is labelled ring (IoU 0 counts in the mean;" in error
+    # What is reported changes nothing of the metrics.
+    assert table(text)["mean_iou"] == [
+        pytest.approx(tiny.result(workdir)["metrics"]["mean_iou"], abs=5e-5)
+    ]
+    lines = (folder / "val" / "images.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    run_ = hrnet_jax.load_run(workdir)
+    accuracies = {}
+    for sample in open_records("shapes", tiny.data_dir(), "val"):
+        valid = sample["label"] != 255
+        right = run_.predict(sample["image"])["label"] == sample["label"]
+        accuracies[str(sample["image_id"])] = right[valid].mean()
+    assert {row["image"]: float(row["pixel_accuracy"]) for row in rows} == (
+        pytest.approx(accuracies, abs=5e-5)
+    )
+    ious = [float(row["mean_iou"]) for row in rows]
+    assert ious == sorted(ious) and len(set(ious)) > 1
+    pictures = sorted(path.stem for path in (folder / "val" / "worst").iterdir())
+    assert pictures == [
+        f"{rank:02d}_{row['image'].replace('/', '_')}"
+        for rank, row in enumerate(rows, 1)
+    ]
+
+
 def test_errors_of_faces_are_for_landmarks(run, tmp_path):
     workdir = tiny.finished_run()
     code, text, error = run(f"--workdir={workdir}", f"--ced={tmp_path}/ced.png")
-    assert code == 2 and error == (
+    assert code == 2 and error.endswith(
         "error: --errors and --ced are for landmarks; this task has neither\n"
     )
     # What was evaluated is not lost.
@@ -121,6 +154,9 @@ class FaceEvaluator:
     def errors(self):
         return dict(self._errors)
 
+    def remarks(self):
+        return ["a remark"] if len(self._errors) == 1 else []
+
 
 def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     faces = {
@@ -129,7 +165,7 @@ def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     }
     asked = []
 
-    def evaluators(config, workdir, step, splits):
+    def evaluators(config, workdir, step, splits, report):
         asked.append((workdir, step, splits))
         return {split: FaceEvaluator(faces[split]) for split in splits}
 
@@ -146,14 +182,14 @@ def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     # Nothing else is read of the run.
     workdir = tmp_path / "run"
     write_json(workdir / "config.json", tiny_landmarks.get_config().to_dict())
-    code, text, _ = run(
+    code, text, error = run(
         f"--workdir={workdir}",
         "--step=latest",
         "--split=common,challenge",
         f"--errors={tmp_path}/errors.json",
         f"--ced={tmp_path}/ced.png",
     )
-    assert code == 0
+    assert (code, error) == (0, "note: challenge: a remark\n")
     assert asked == [(str(workdir), "latest", ["common", "challenge"])]
     rows = table(text.partition("\n")[2])
     assert rows["nme"] == rows["nme_percent/inter_ocular"] == [4.6667, 11.0]

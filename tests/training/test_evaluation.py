@@ -63,14 +63,14 @@ def make_variables(model):
 
 def score(task, records, devices, batch_size):
     mesh = runtime.make_mesh(data=devices)
-    return evaluation.evaluate_split(
+    return evaluation.evaluator_over(
         evaluation.make_predict_step(task, mesh),
         task,
         replicate(make_variables(task.model), mesh),
         records,
         mesh,
         batch_size=batch_size,
-    )
+    ).compute()
 
 
 def confusion(labels, predictions, classes):
@@ -111,8 +111,8 @@ def test_images_of_several_sizes_count_their_own_pixels_only():
     evaluators = []
     make_evaluator = task.evaluator
 
-    def evaluator():
-        evaluators.append(make_evaluator())
+    def evaluator(per_example):
+        evaluators.append(make_evaluator(per_example))
         return evaluators[-1]
 
     task.evaluator = evaluator
@@ -157,13 +157,15 @@ def test_draws_the_first_and_the_last_example():
     mesh = runtime.make_mesh(data=1)
     predict = evaluation.make_predict_step(task, mesh)
     variables = replicate(make_variables(task.model), mesh)
-    pictures = evaluation.draw_split(
-        predict, task, variables, records, mesh, 3, batch_size=2
+    chosen = evaluation.spread(records, 3)
+    pictures = evaluation.draw_chosen(
+        predict, task, variables, records, mesh, chosen, batch_size=2
     )
     names = [str(sample["image_id"]).replace("/", "_") for sample in records]
     assert list(pictures) == [names[0], names[2], names[5]]
     assert all(picture.dtype == np.uint8 for picture in pictures.values())
-    everything = evaluation.draw_split(
-        predict, task, variables, records, mesh, 99, batch_size=4
+    chosen = evaluation.spread(records, 99)
+    everything = evaluation.draw_chosen(
+        predict, task, variables, records, mesh, chosen, batch_size=4
     )
     assert list(everything) == names

@@ -114,7 +114,7 @@ class BrightnessTask(WholeImage):
         """`brightness` float32 [B] of the network's output [B, 1]."""
         return {"brightness": outputs["brightness"][:, 0]}
 
-    def evaluator(self) -> "BrightnessEvaluator":
+    def evaluator(self, per_example: bool = False) -> "BrightnessEvaluator":
         """Mean error over a data set."""
         return BrightnessEvaluator()
 
@@ -152,6 +152,20 @@ class BrightnessEvaluator:
     def compute(self) -> dict[str, float]:
         """`mean_error` over all images."""
         return {"mean_error": float(np.concatenate(self._errors).mean())}
+
+    def remarks(self) -> list[str]:
+        """None."""
+        return []
+
+    def report(self, folder: pathlib.Path) -> None:
+        """Writes the error of every image, in the order of the data set."""
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savetxt(folder / "errors.txt", np.concatenate(self._errors))
+
+    def worst(self, count: int) -> list[int]:
+        """Images of the largest error."""
+        order = np.argsort(-np.concatenate(self._errors), kind="stable")
+        return [int(index) for index in order[:count]]
 
 
 def _described(sample: dict, image: np.ndarray) -> dict:

@@ -1,0 +1,123 @@
+"""What an evaluation of segmentation found, as tables and pictures."""
+
+import csv
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hrnet_jax.config.tables import columns
+from hrnet_jax.segmentation.metrics import ImageScore, class_scores
+
+# With more classes the numbers in the cells would not be legible.
+_MAX_NUMBERS = 24
+_SCORES = ("iou", "dice", "precision", "recall")
+
+
+def class_rows(confusion: np.ndarray, class_names: Sequence[str]) -> list[list[str]]:
+    """A table of the classes: a header, and a row for each and for their mean.
+
+    Args:
+        confusion: int [K, K], rows are true classes.
+        class_names: K names.
+
+    Returns:
+        Cells: name, shares of the labelled and of the predicted pixels in percent,
+        then the `class_scores`, from 0 to 1. The mean is over all classes.
+    """
+    scores = class_scores(confusion)
+    rows = [["class", "labelled %", "predicted %", *_SCORES]]
+    for index, name in enumerate(class_names):
+        shares = [
+            100 * scores[key][index] / max(1, scores[key].sum())
+            for key in ("labelled", "predicted")
+        ]
+        values = [scores[key][index] for key in _SCORES]
+        rows.append([name, *_cells(shares, 2), *_cells(values, 4)])
+    means = [scores[key].mean() for key in _SCORES]
+    rows.append(["mean", "", "", *_cells(means, 4)])
+    return rows
+
+
+def _cells(values: Iterable[float], digits: int) -> list[str]:
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def image_rows(
+    images: Sequence[ImageScore], class_names: Sequence[str]
+) -> list[list[str]]:
+    """A table of the images, the worst first: a header, and a row for each."""
+    rows = [["image", "mean_iou", "pixel_accuracy", "labelled_pixels", "mistaken"]]
+    for image in sorted(images, key=lambda image: image.mean_iou):
+        mistaken = ""
+        if image.mixed_up:
+            true, predicted, pixels = image.mixed_up
+            mistaken = f"{class_names[true]} as {class_names[predicted]}: {pixels}"
+        scores = _cells((image.mean_iou, image.pixel_accuracy), 4)
+        rows.append([image.name, *scores, str(image.labelled), mistaken])
+    return rows
+
+
+def write_report(
+    folder: pathlib.Path,
+    confusion: np.ndarray,
+    class_names: Sequence[str],
+    images: Sequence[ImageScore] = (),
+) -> None:
+    """Writes `classes.txt`, `classes.csv`, `confusion.csv`, `confusion.png`, `images.csv`.
+
+    Args:
+        folder: made if it is not there.
+        confusion: int [K, K], rows are true classes.
+        class_names: K names.
+        images: for `images.csv`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = class_rows(confusion, class_names)
+    lines = columns(classes, "lr")
+    (folder / "classes.txt").write_text("".join(f"{line}\n" for line in lines))
+    _write_csv(folder / "classes.csv", classes)
+    header = ["true \\ predicted", *class_names]
+    counts = [
+        [name, *map(str, row)] for name, row in zip(class_names, confusion, strict=True)
+    ]
+    _write_csv(folder / "confusion.csv", [header, *counts])
+    draw_confusion(confusion, class_names, folder / "confusion.png")
+    _write_csv(folder / "images.csv", image_rows(images, class_names))
+
+
+def _write_csv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def draw_confusion(
+    confusion: np.ndarray, class_names: Sequence[str], out: pathlib.Path
+) -> None:
+    """Draws a confusion matrix: of each true class, the share predicted as each.
+
+    Args:
+        confusion: int [K, K], rows are true classes.
+        class_names: K names.
+        out: picture file to write.
+    """
+    count = len(class_names)
+    shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
+    side = float(np.clip(2.5 + 0.45 * count, 4, 24))
+    # Not through pyplot, which has one state with the notebook that calls this.
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    size = 9 if count <= _MAX_NUMBERS else 5
+    axes.set_xticks(range(count), class_names, rotation=90, fontsize=size)
+    axes.set_yticks(range(count), class_names, fontsize=size)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("percent of the pixels of each true class", loc="left", fontsize=10)
+    if count <= _MAX_NUMBERS:
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.5 else "black"
+            text = f"{100 * share:.0f}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
+    figure.savefig(out, dpi=110)
