@@ -1,5 +1,6 @@
 """NME, failure rate, area under the curve; and gathered over a data set."""
 
+import csv
 import json
 import math
 import socket
@@ -255,6 +256,23 @@ def test_reports_each_normalizer_and_the_rates_of_the_default_in_percent():
         assert list(evaluator.errors()) == batch["image_id"]
         np.testing.assert_allclose([*evaluator.errors().values()], chosen, rtol=1e-6)
     assert errors["eyes"].std() > 0 and 0 < failure_rate(errors["box"], 0.08) < 1
+
+
+def test_a_report_lists_faces_from_the_worst_on(tmp_path):
+    batch, points = examples()
+    evaluator = filled(batch, points, 4)
+    evaluator.report(tmp_path / "report")
+    lines = (tmp_path / "report" / "faces.csv").read_text().splitlines()
+    header, *faces = csv.reader(lines)
+    assert header == ["face", *(f"nme_percent/{name}" for name in (*GROUPS, "box"))]
+    expected = sorted(evaluator.errors().items(), key=lambda item: -item[1])
+    assert [face[0] for face in faces] == [name for name, _ in expected]
+    for face, (_, error) in zip(faces, expected, strict=True):
+        assert float(face[1]) == pytest.approx(100 * error, abs=5e-5)
+    assert (tmp_path / "report" / "ced.png").stat().st_size > 1000
+    worst = [batch["image_id"][index] for index in evaluator.worst(2)]
+    assert worst == [name for name, _ in expected[:2]]
+    assert evaluator.remarks() == []
 
 
 def test_any_cut_into_batches_over_any_devices_gives_the_same():
