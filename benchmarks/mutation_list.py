@@ -83,8 +83,8 @@ MUTATIONS = (
     ),
     Mutation(
         "metrics: IoU counts the intersection twice",
-        "np.maximum(1, true + predicted - np.diag(confusion))",
-        "np.maximum(1, true + predicted)",
+        "quotient(both, labelled + predicted - both)",
+        "quotient(both, labelled + predicted)",
         ("segmentation/test_metrics.py",),
     ),
     Mutation(

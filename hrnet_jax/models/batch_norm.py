@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.packing import Map, as_map, pack_width_of, values_of
+from hrnet_jax.models.parameters import parameter
 from hrnet_jax.runtime import row_shards
 from hrnet_jax.runtime.target import target
 
@@ -73,10 +74,10 @@ class BatchNorm(nn.Module):
         """Normalises the channels of [..., C]."""
         features = x.shape[-1]
         if self.options.is_folded:
-            bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+            bias = parameter(self, "bias", nn.initializers.zeros, (features,))
             return x.astype(self.dtype) + bias.astype(self.dtype)
-        scale = self.param("scale", nn.initializers.ones, (features,), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+        scale = parameter(self, "scale", nn.initializers.ones, (features,))
+        bias = parameter(self, "bias", nn.initializers.zeros, (features,))
         mean_state = self.variable(
             "batch_stats", "mean", jnp.zeros, (features,), jnp.float32
         )

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.packing import Map, convolve_map
+from hrnet_jax.models.parameters import parameter
 from hrnet_jax.runtime.target import per_target, target
 
 Dtype = Any
@@ -50,14 +51,11 @@ class Conv(nn.Module):
     def __call__(self, x: Map) -> Map:
         """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
         k, channels = self.kernel_size, x.shape[-1]
-        kernel = self.param(
-            "kernel", kernel_init, (k, k, channels, self.features), jnp.float32
-        )
+        shape = (k, k, channels, self.features)
+        kernel = parameter(self, "kernel", kernel_init, shape)
         y = convolve_map(x.astype(self.dtype), kernel, self.stride)
         if self.use_bias:
-            bias = self.param(
-                "bias", nn.initializers.zeros, (self.features,), jnp.float32
-            )
+            bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype)
         return y
 

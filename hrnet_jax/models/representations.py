@@ -17,6 +17,7 @@ from jax.export import is_symbolic_dim
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, at_least_float32, kernel_init
+from hrnet_jax.models.parameters import parameter
 from hrnet_jax.models.resize import resize
 
 Dtype = Any
@@ -79,9 +80,8 @@ class Project(nn.Module):
         """Maps maps [B, H_b, W_b, C_b] to [B, H_0, W_0, features]."""
         widths = [x.shape[-1] for x in maps]
         features = self.features or sum(widths)
-        kernel = self.param(
-            "kernel", kernel_init, (1, 1, sum(widths), features), jnp.float32
-        )
+        shape = (1, 1, sum(widths), features)
+        kernel = parameter(self, "kernel", kernel_init, shape)
         kernel = kernel[0, 0].astype(self.dtype)
         size = maps[0].shape[1:3]
         total = None
@@ -94,7 +94,7 @@ class Project(nn.Module):
             total = y if total is None else total + y
             start += width
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (features,), jnp.float32)
+            bias = parameter(self, "bias", nn.initializers.zeros, (features,))
             total = total + bias.astype(self.dtype)
         return total
 

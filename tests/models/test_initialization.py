@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
+from flax.errors import ScopeParamShapeError
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import initial_variables, variable_shapes
+from hrnet_jax.models.layers import Conv
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model
 from tests import tiny
@@ -177,3 +179,11 @@ def test_another_variant_of_the_same_name_has_its_own_shapes(monkeypatch):
         shapes = variable_shapes(create_model("segmentation/tiny"))["params"]
         widths.append(shapes["head"]["classifier"]["kernel"].shape[-2])
     assert widths == [15 * 8, 15 * 6]
+
+
+def test_a_parameter_of_another_shape_is_named():
+    layer = Conv(4)
+    variables = layer.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    message = r"Initializer expected to generate shape \(3, 3, 3, 4\) .* \(3, 3, 5, 4\)"
+    with pytest.raises(ScopeParamShapeError, match=message):
+        layer.apply(variables, jnp.zeros((1, 8, 8, 5)))
