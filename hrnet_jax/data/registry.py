@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_jax.config.options import read_options
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import (
     delete_prepared,
@@ -134,7 +135,7 @@ def _source_folder(name: str, source: str | Path | None, cls: type) -> Path | No
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise DataError(f"source folder {folder} of {name} does not exist")
-    if not any(folder.iterdir()):
+    if not listed(folder):
         raise DataError(f"source folder {folder} of {name} is empty")
     return folder
 

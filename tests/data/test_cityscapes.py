@@ -90,6 +90,13 @@ def test_reads_the_official_layout(source, tmp_path):
     assert records[0]["image"][0, 0].tolist() == [30, 20, 10]
 
 
+def test_what_a_mac_leaves_beside_the_files_is_no_image(source, tmp_path):
+    before = registry.prepare("cityscapes", tmp_path, source).counts
+    for path in list(source.rglob("*.png")):
+        path.with_name(f"._{path.name}").write_bytes(b"of a Mac")
+    assert registry.prepare("cityscapes", tmp_path, source, True).counts == before
+
+
 def test_other_splits_are_an_option(source, tmp_path):
     write(source, "test", "berlin", "berlin_0", np.zeros((2, 17), np.uint8))
     info = registry.prepare("cityscapes", tmp_path / "d", source, splits=("test",))

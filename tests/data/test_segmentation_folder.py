@@ -314,6 +314,24 @@ def test_refuses_stretched_grey_values(source, tmp_path):
         prepare(source, tmp_path)
 
 
+def test_what_file_managers_leave_is_no_image(source, tmp_path):
+    before = prepare(source, tmp_path)
+    for folder in (source / "images", source / "masks"):
+        for name in ("._img1.png", "._a0.png", ".DS_Store", "Thumbs.db"):
+            (folder / name).write_bytes(b"of a file manager")
+        for name in (".thumbnails", "__MACOSX", "@eaDir"):
+            (folder / name).mkdir()
+            (folder / name / "img.png").write_bytes(b"of a file manager")
+    assert prepare(source, tmp_path) == before
+
+
+def test_a_source_with_litter_only_is_empty(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".DS_Store").write_bytes(b"of a Mac")
+    with pytest.raises(DataError, match="mine of segmentation_folder is empty"):
+        prepare(tmp_path / "mine", tmp_path)
+
+
 def test_empty_image_folder(source, tmp_path):
     for path in (source / "images").iterdir():
         path.unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, label_table, read_label
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
 from hrnet_jax.data.info import DatasetInfo, bit_palette
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
@@ -187,7 +188,7 @@ class SegmentationFolder(FileSource):
                 "there, one PNG for each image"
             )
         images: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*")):
+        for path in listed(folder, "**/*"):
             if path.suffix.lower() not in IMAGE_SUFFIXES:
                 continue
             key = path.relative_to(folder).with_suffix("").as_posix()
@@ -205,7 +206,7 @@ class SegmentationFolder(FileSource):
 
     def _check_masks_have_images(self, images: dict[str, Path]) -> None:
         folder = self.source / self.options.masks
-        for path in sorted(folder.rglob("*.png")):
+        for path in listed(folder, "**/*.png"):
             key = path.relative_to(folder).with_suffix("").as_posix()
             if key not in images:
                 raise DataError(
