@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.files.image_files import NOT_A_LABEL
+from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.records import open_records
 from hrnet_jax.data.sources.cityscapes import (
     CLASS_WEIGHTS,

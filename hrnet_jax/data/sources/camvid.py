@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from hrnet_jax.data.files.image_files import label_table
+from hrnet_jax.data.files.label_files import label_table
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.files.image_files import NOT_A_LABEL
+from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import FilePair, FileSource

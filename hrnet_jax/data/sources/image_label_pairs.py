@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.files.image_files import Example, labelled_example
+from hrnet_jax.data.files.image_files import Example
+from hrnet_jax.data.files.label_files import labelled_example
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
 

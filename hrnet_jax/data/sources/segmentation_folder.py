@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, label_table, read_label
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
+from hrnet_jax.data.files.label_files import label_table, read_label
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
 from hrnet_jax.data.info import DatasetInfo, bit_palette
