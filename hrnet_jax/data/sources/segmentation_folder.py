@@ -1,23 +1,26 @@
 """A folder of custom images and masks."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar
 
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
-from hrnet_jax.data.files.label_files import label_table, read_label
+from hrnet_jax.data.files.label_files import read_label
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo, bit_palette
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
     FileSource,
     check_files_exist,
 )
+from hrnet_jax.data.sources.mask_values import (
+    ask_about_255,
+    mask_values,
+)
 from hrnet_jax.errors import DataError
-
-NO_IGNORE_LABEL = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,10 @@ class FolderOptions:
         classes: class names in label order; read from `classes_file` if empty.
         classes_file: file in the source folder, one class name a line.
         label_values: the mask value of each class; 0, 1, 2, ... if empty.
-        ignore_label: mask value to ignore; -1 if there is none.
+        label_map: instead, `VALUE:LABEL` for each mask value, as `0:0`, `255:1`;
+            several values may have one label, `VALUE:ignore` ignores them.
+        ignore_label: mask value to ignore; -1 if there is none; None for 255, unless
+            that is the value of a class.
         ratios: shares of train, val and test, used when there is no
             `train.txt`.
         seed: seed of that random split.
@@ -41,7 +47,10 @@ class FolderOptions:
     classes: tuple[str, ...] = ()
     classes_file: str = "classes.txt"
     label_values: tuple[int, ...] = ()
-    ignore_label: int = 255
+    label_map: tuple[str, ...] = ()
+    ignore_label: int | None = dataclasses.field(
+        default=None, metadata={"unsaid": IGNORE_LABEL}
+    )
     ratios: tuple[float, ...] = (0.8, 0.2)
     seed: int = 0
     flip_pairs: tuple[str, ...] = ()
@@ -67,13 +76,14 @@ class SegmentationFolder(FileSource):
         super().__init__(source, options)
         self.class_names = self._read_class_names()
         self.flip_pairs = self._flip_pairs()
-        values = self._label_values()
-        ignored = options.ignore_label
-        ignored = None if ignored == NO_IGNORE_LABEL else ignored
-        self.table = label_table(values, ignored)
-        ranges = f"0..{len(values) - 1}" if values == list(range(len(values))) else ""
-        also = "" if ignored is None else f" or {ignored} (ignored)"
-        self.meaning = f"{ranges or values}{also} for {len(values)} classes"
+        self.values = mask_values(
+            self.class_names,
+            options.label_values,
+            options.label_map,
+            options.ignore_label,
+        )
+        self.table = self.values.table()
+        self.meaning = self.values.meaning(len(self.class_names))
 
     def info(self, name: str) -> DatasetInfo:
         """Names, and the colours of the first palette mask."""
@@ -97,8 +107,20 @@ class SegmentationFolder(FileSource):
         Raises:
             DataError: naming the file, for images without a mask, masks
                 without an image, listed images that do not exist, an image in
-                two splits.
+                two splits; for masks of 0 and 255 only, where no option says
+                what 255 is.
         """
+        return self._splits
+
+    @functools.cached_property
+    def _splits(self) -> dict[str, list[FilePair]]:
+        splits = self._found_splits()
+        if self.values.assumed:
+            masks = (pair.label for pairs in splits.values() for pair in pairs)
+            ask_about_255(masks, self.class_names)
+        return splits
+
+    def _found_splits(self) -> dict[str, list[FilePair]]:
         images = self._images()
         if (self.source / "train.txt").is_file():
             return self._listed_splits(images)
@@ -157,26 +179,6 @@ class SegmentationFolder(FileSource):
         if doubled:
             raise DataError(f"{where} names class {doubled[0]!r} twice")
         return tuple(names)
-
-    def _label_values(self) -> list[int]:
-        values = list(self.options.label_values) or list(range(len(self.class_names)))
-        if len(values) != len(self.class_names):
-            raise DataError(
-                f"label_values gives {len(values)} values for "
-                f"{len(self.class_names)} classes"
-            )
-        if len(set(values)) != len(values) or not all(0 <= v <= 255 for v in values):
-            raise DataError(f"label_values must be different and 0..255, got {values}")
-        ignored = self.options.ignore_label
-        if ignored in values:
-            name = self.class_names[values.index(ignored)]
-            raise DataError(
-                f"ignore_label {ignored} is also the mask value of class {name!r}; "
-                f"give another ignore_label, {NO_IGNORE_LABEL} for none"
-            )
-        if not NO_IGNORE_LABEL <= ignored <= 255:
-            raise DataError(f"ignore_label must be -1..255, got {ignored}")
-        return values
 
     def _images(self) -> dict[str, Path]:
         """Images by their path below the folder, without suffix."""
@@ -253,10 +255,13 @@ class SegmentationFolder(FileSource):
 
     def _palette(self, first: FilePair) -> tuple[tuple[int, int, int], ...]:
         stored = read_label(first.label).palette
-        values = self._label_values()
-        if stored is not None and len(stored) > max(values):
-            return tuple(stored[value] for value in values)
-        return bit_palette(len(values))
+        # The first value of each class.
+        ordered = reversed(list(self.values.labels.items()))
+        values = {label: value for value, label in ordered}
+        classes = range(len(self.class_names))
+        if stored and all(values.get(c, len(stored)) < len(stored) for c in classes):
+            return tuple(stored[values[c]] for c in classes)
+        return bit_palette(len(classes))
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
