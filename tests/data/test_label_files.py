@@ -68,3 +68,13 @@ def test_colours_of_16_bits_are_refused(tmp_path):
     cv2.imwrite(str(path), np.full((8, 12, 3), 257, np.uint16))
     with pytest.raises(DataError, match=r"a\.png has 16 bits in each colour, expected"):
         read_label(path)
+
+
+def test_a_jpeg_by_the_name_of_a_png_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(VALUES).save(path, "JPEG")
+    message = (
+        r"a\.png is a JPEG image of mode L; .* \(JPEG does not keep labels exactly"
+    )
+    with pytest.raises(DataError, match=message):
+        read_label(path)

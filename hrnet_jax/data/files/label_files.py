@@ -50,9 +50,12 @@ def read_label(path: Path) -> LabelFile:
     data = read_bytes(path)
     opened = open_completely(data, path)
     if opened.format != "PNG" or opened.mode not in _GREY + _COLOUR:
+        exact = (
+            " (JPEG does not keep labels exactly)" if opened.format == "JPEG" else ""
+        )
         raise DataError(
             f"{path} is a {opened.format} image of mode {opened.mode}; expected a "
-            "label PNG with one channel, or a palette PNG"
+            f"label PNG with one channel, or a palette PNG{exact}"
         )
     # Decoders stretch 2- and 4-bit grey values to 0..255, so labels would arrive
     # multiplied, and cut 16-bit colours to 8 bits.

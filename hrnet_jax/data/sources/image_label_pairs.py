@@ -1,7 +1,7 @@
 """Base of segmentation data sets made of image and label files."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,12 +61,17 @@ class FileSource:
         )
 
 
-def check_files_exist(splits: Mapping[str, Sequence[FilePair]], listed: str) -> None:
+def check_files_exist(
+    splits: Mapping[str, Sequence[FilePair]],
+    listed: str,
+    advise: Callable[[FilePair], str] = lambda pair: "",
+) -> None:
     """Checks that every image and label file is there.
 
     Args:
         splits: items of every split.
         listed: what asked for them, with `{split}`, for the message.
+        advise: what the message says in the end of a pair without a mask.
 
     Raises:
         DataError: naming the first missing file and how many are missing.
@@ -78,6 +83,9 @@ def check_files_exist(splits: Mapping[str, Sequence[FilePair]], listed: str) -> 
                 continue
             pair = missing[0]
             message = f"{listed.format(split=split)} names {pair.image}, not found"
+            advice = ""
             if what == "label":
                 message = f"image {pair.image} has no mask: {pair.label} not found"
-            raise DataError(f"{message} ({len(missing)} of {len(pairs)} in {split!r})")
+                advice = advise(pair)
+            count = f"({len(missing)} of {len(pairs)} in {split!r})"
+            raise DataError(f"{message} {count}{advice}")

@@ -16,6 +16,7 @@ from hrnet_jax.data.sources.image_label_pairs import (
     FileSource,
     check_files_exist,
 )
+from hrnet_jax.data.sources.mask_files import MaskFiles
 from hrnet_jax.data.sources.mask_values import (
     ask_about_255,
     mask_values,
@@ -42,6 +43,7 @@ class FolderOptions:
             for none; required where names differ in the side only.
         images: name of the image folder.
         masks: name of the mask folder.
+        mask_suffix: what names of masks have behind those of images, as `_mask`.
     """
 
     classes: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class FolderOptions:
     flip_pairs: tuple[str, ...] = ()
     images: str = "images"
     masks: str = "masks"
+    mask_suffix: str = ""
 
 
 class SegmentationFolder(FileSource):
@@ -122,15 +125,23 @@ class SegmentationFolder(FileSource):
 
     def _found_splits(self) -> dict[str, list[FilePair]]:
         images = self._images()
+        masks = MaskFiles(self.source / self.options.masks, self.options.mask_suffix)
         if (self.source / "train.txt").is_file():
-            return self._listed_splits(images)
-        self._check_masks_have_images(images)
-        splits = split_by_ratio(sorted(images), self.options.ratios, self.options.seed)
+            splits = self._listed_splits(images)
+        else:
+            masks.check_have_images(images, self.source / self.options.images)
+            splits = split_by_ratio(
+                sorted(images), self.options.ratios, self.options.seed
+            )
         pairs = {
-            split: [self._pair(images[key], key) for key in keys]
+            split: [FilePair(images[key], masks.path(key), key) for key in keys]
             for split, keys in splits.items()
         }
-        check_files_exist(pairs, f"{self.source / self.options.images}")
+        check_files_exist(
+            pairs,
+            f"{self.source}/{{split}}.txt",
+            lambda pair: masks.advice(pair.image_id, images),
+        )
         return pairs
 
     def _flip_pairs(self) -> Pairs:
@@ -185,11 +196,6 @@ class SegmentationFolder(FileSource):
         folder = self.source / self.options.images
         if not folder.is_dir():
             raise DataError(f"{folder} is missing; expected the images there")
-        if not (self.source / self.options.masks).is_dir():
-            raise DataError(
-                f"{self.source / self.options.masks} is missing; expected the masks "
-                "there, one PNG for each image"
-            )
         images: dict[str, Path] = {}
         for path in listed(folder, "**/*"):
             if path.suffix.lower() not in IMAGE_SUFFIXES:
@@ -202,23 +208,8 @@ class SegmentationFolder(FileSource):
             raise DataError(f"{folder} has no images ({', '.join(IMAGE_SUFFIXES)})")
         return images
 
-    def _pair(self, image: Path, key: str) -> FilePair:
-        return FilePair(
-            image, self.source / self.options.masks / f"{key}.png", image_id=key
-        )
-
-    def _check_masks_have_images(self, images: dict[str, Path]) -> None:
-        folder = self.source / self.options.masks
-        for path in listed(folder, "**/*.png"):
-            key = path.relative_to(folder).with_suffix("").as_posix()
-            if key not in images:
-                raise DataError(
-                    f"mask {path} has no image {self.source / self.options.images}/"
-                    f"{key} ({', '.join(IMAGE_SUFFIXES)})"
-                )
-
-    def _listed_splits(self, images: dict[str, Path]) -> dict[str, list[FilePair]]:
-        splits: dict[str, list[FilePair]] = {}
+    def _listed_splits(self, images: dict[str, Path]) -> dict[str, list[str]]:
+        splits: dict[str, list[str]] = {}
         seen: dict[str, str] = {}
         for split in SPLITS:
             path = self.source / f"{split}.txt"
@@ -234,10 +225,9 @@ class SegmentationFolder(FileSource):
                         f"{path}:{number}: image {key!r} is already in {seen[key]}"
                     )
                 seen[key] = path.name
-                splits[split].append(self._pair(images[key], key))
+                splits[split].append(key)
             if not splits[split]:
                 raise DataError(f"{path} lists no images")
-        check_files_exist(splits, f"{self.source}/{{split}}.txt")
         return splits
 
     def _listed_key(self, line: str, images: dict[str, Path], where: str) -> str:
