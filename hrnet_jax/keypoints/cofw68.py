@@ -75,7 +75,7 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from None
     while lines and not lines[-1].strip():

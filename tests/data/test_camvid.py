@@ -156,6 +156,16 @@ def test_asks_for_a_source_folder(tmp_path):
         registry.prepare("camvid", tmp_path, tmp_path / "empty")
 
 
+def test_lists_as_windows_writes_them(source, tmp_path):
+    before = prepare(source, tmp_path).counts
+    for split in before:
+        path = source / f"{split}.txt"
+        lines = path.read_text().splitlines()
+        path.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    again = registry.prepare("camvid", tmp_path / "data", source, save_as="again")
+    assert again.counts == before
+
+
 @pytest.mark.slow
 def test_the_real_camvid(real_data, tmp_path):
     folder = real_data / "camvid"

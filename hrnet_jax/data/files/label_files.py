@@ -1,7 +1,7 @@
 """Reads label files and turns their values into labels, while records are prepared."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,15 @@ NOT_A_LABEL = -1
 # 2**16 values fit into a PNG with 16 bits.
 LARGEST_VALUE = 2**16 - 1
 
+Colour = tuple[int, int, int]
+
 _GREY, _COLOUR = ("L", "P", "1", "I;16"), ("RGB", "RGBA", "LA")
+# Red, green and blue as one number.
+_PACK = np.array([1 << 16, 1 << 8, 1], np.int32)
+COLOUR_ADVICE = (
+    ", or the colour of each class behind its name in the list of classes, as in "
+    "'sky #87ceeb'"
+)
 _BIT_DEPTH = 24  # The byte of a PNG that holds it.
 
 
@@ -38,7 +46,7 @@ class LabelFile:
     """
 
     values: np.ndarray
-    palette: tuple[tuple[int, int, int], ...] | None
+    palette: tuple[Colour, ...] | None
 
 
 def read_label(path: Path) -> LabelFile:
@@ -90,8 +98,27 @@ def _opaque(opened: Image.Image, path: Path) -> np.ndarray:
     return np.asarray(opened.convert("RGB"))
 
 
+def is_coloured(path: Path) -> bool:
+    """Whether a label file is RGB; reads its head only, and reports no errors."""
+    try:
+        with Image.open(path) as opened:
+            return opened.mode in _COLOUR
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def hex_colour(colour: Sequence[int]) -> str:
+    """`#87ceeb` of red, green and blue, 0..255."""
+    return "#" + bytes(map(int, colour)).hex()
+
+
 def labelled_example(
-    image_path: Path, label_path: Path, image_id: str, table: np.ndarray, meaning: str
+    image_path: Path,
+    label_path: Path,
+    image_id: str,
+    table: np.ndarray,
+    meaning: str,
+    colours: Mapping[Colour, int] | None = None,
 ) -> Example:
     """One example of a segmentation data set made of image and label files.
 
@@ -102,10 +129,12 @@ def labelled_example(
         table: int16 [N], file value -> label; `NOT_A_LABEL` marks values
             that are errors, as larger ones are.
         meaning: the values a label file may hold, in words, for the message.
+        colours: the label of each colour of RGB files; empty if there are none, None
+            if a user cannot give any.
 
     Raises:
         DataError: naming the file, if one is broken, sizes differ, or a label
-            value is not in the table.
+            value or colour has no label.
     """
     image = read_image(image_path)
     label = read_label(label_path)
@@ -115,7 +144,13 @@ def labelled_example(
             f"{label_path} is {width}x{height} but its image {image_path} is "
             f"{image.width}x{image.height} pixels"
         )
-    values = apply_table(grey_values(label, label_path), table, label_path, meaning)
+    if colours and label.values.ndim == 3:
+        values = apply_colours(label.values, colours, label_path)
+    else:
+        advice = "" if colours is None else COLOUR_ADVICE
+        found = grey_values(label, label_path, advice)
+        values = apply_table(found, table, label_path, meaning)
+        _check_palette(label, values, colours or {}, label_path)
     stored = {
         "image": image.data,
         "label": encode_png(values),
@@ -124,7 +159,7 @@ def labelled_example(
     return Example(stored, (height, width), values)
 
 
-def grey_values(label: LabelFile, path: Path) -> np.ndarray:
+def grey_values(label: LabelFile, path: Path, advice: str = "") -> np.ndarray:
     """The values [H, W] of a label file; those of RGB where all channels are equal.
 
     Raises:
@@ -135,10 +170,9 @@ def grey_values(label: LabelFile, path: Path) -> np.ndarray:
     first = label.values[..., :1]
     coloured = (label.values != first).any(-1)
     if coloured.any():
-        red, green, blue = label.values[coloured][0]
         raise DataError(
-            f"{path} is a colour image, with #{red:02x}{green:02x}{blue:02x} in it; "
-            "expected a label PNG with one channel, or a palette PNG"
+            f"{path} is a colour image, with {hex_colour(label.values[coloured][0])} in "
+            f"it; expected a label PNG with one channel, or a palette PNG{advice}"
         )
     return first[..., 0]
 
@@ -165,6 +199,56 @@ def apply_table(
         more = f" and {len(found) - 5} more values" if len(found) > 5 else ""
         raise DataError(f"{path} holds label {shown}{more}; expected {meaning}")
     return labels.astype(np.uint8)
+
+
+def apply_colours(
+    values: np.ndarray, colours: Mapping[Colour, int], path: Path
+) -> np.ndarray:
+    """Maps colours (uint8 [H, W, 3]) to uint8 labels [H, W].
+
+    Raises:
+        DataError: naming the file and the colours that have no label, the most
+            frequent first.
+    """
+    packed = values.astype(np.int32) @ _PACK
+    known = np.asarray(list(colours), np.int32) @ _PACK
+    order = np.argsort(known)
+    place = np.searchsorted(known[order], packed).clip(max=len(known) - 1)
+    nearest = order[place]
+    wrong = known[nearest] != packed
+    if wrong.any():
+        found, counts = np.unique(packed[wrong], return_counts=True)
+        first = np.argsort(-counts, kind="stable")[:5]
+        shown = ", ".join(f"#{found[i]:06x} ({counts[i]} pixels)" for i in first)
+        more = f" and {len(found) - 5} more colours" if len(found) > 5 else ""
+        raise DataError(
+            f"{path} holds colour {shown}{more}, which no class has; write it behind "
+            "the name of a class, or give --option "
+            f"ignore_colours=#{found[first[0]]:06x} to ignore it"
+        )
+    return np.asarray(list(colours.values()), np.uint8)[nearest]
+
+
+def _check_palette(
+    label: LabelFile, labels: np.ndarray, colours: Mapping[Colour, int], path: Path
+) -> None:
+    """Refuses a palette that gives the colour of one class to another.
+
+    Programs that save few colours choose the order of a palette themselves.
+    """
+    if label.palette is None or not colours:
+        return
+    used, first = np.unique(label.values, return_index=True)
+    for value, read_as in zip(used, labels.ravel()[first], strict=True):
+        if value >= len(label.palette):
+            continue
+        meant = colours.get(label.palette[value], read_as)
+        if meant != read_as:
+            raise DataError(
+                f"{path} is a palette PNG whose index {value} stands for label "
+                f"{read_as}, but has the colour {hex_colour(label.palette[value])} of "
+                f"label {meant}; save it as RGB, whose colours are read"
+            )
 
 
 def label_table(file_values: Sequence[int], ignored_value: int | None) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.files.image_files import Example
-from hrnet_jax.data.files.label_files import labelled_example
+from hrnet_jax.data.files.label_files import Colour, labelled_example
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
 
@@ -34,12 +34,14 @@ class FileSource:
         source_decides: whether another folder means another data set.
         table: int16 [256], file value -> label.
         meaning: the values that a label file may hold, for messages.
+        colours: the label of each colour of RGB files, where a user can give any.
     """
 
     needs_source: ClassVar[bool] = True
     source_decides: ClassVar[bool] = False
     table: np.ndarray
     meaning: str
+    colours: Mapping[Colour, int] | None = None
 
     def __init__(self, source: Path, options: Any) -> None:
         self.source = source
@@ -57,7 +59,12 @@ class FileSource:
         """Reads and checks both files."""
         del split
         return labelled_example(
-            item.image, item.label, item.image_id, self.table, self.meaning
+            item.image,
+            item.label,
+            item.image_id,
+            self.table,
+            self.meaning,
+            self.colours,
         )
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from hrnet_jax.data.files.label_files import (
+    COLOUR_ADVICE,
     LARGEST_VALUE,
     NOT_A_LABEL,
     grey_values,
+    is_coloured,
     read_label,
 )
 from hrnet_jax.data.info import IGNORE_LABEL
@@ -93,7 +95,9 @@ def mask_values(
     return MaskValues(labels, assumed)
 
 
-def ask_about_255(masks: Iterable[Path], names: Sequence[str]) -> None:
+def ask_about_255(
+    masks: Iterable[Path], names: Sequence[str], has_colours: bool
+) -> None:
     """Refuses masks of 0 and 255 only: 255 is often the second class, and not void.
 
     In a set where 255 is void, some mask shows a class other than the first; reading
@@ -102,13 +106,16 @@ def ask_about_255(masks: Iterable[Path], names: Sequence[str]) -> None:
     Args:
         masks: all masks of a set for which no option says what 255 is.
         names: of the classes.
+        has_colours: RGB masks are read by the colours of the classes.
 
     Raises:
         DataError: asking which of both it is; for a mask that cannot be read.
     """
     example = None
     for path in masks:
-        values = grey_values(read_label(path), path)
+        if has_colours and is_coloured(path):
+            continue
+        values = grey_values(read_label(path), path, COLOUR_ADVICE)
         white = values == 255
         if (values[~white] != 0).any():
             return

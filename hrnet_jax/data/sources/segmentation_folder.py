@@ -9,8 +9,10 @@ from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
 from hrnet_jax.data.files.label_files import read_label
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
+from hrnet_jax.data.files.text_tables import text_rows
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo, bit_palette
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
+from hrnet_jax.data.sources.class_list import read_classes
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
     FileSource,
@@ -30,7 +32,9 @@ class FolderOptions:
 
     Attributes:
         classes: class names in label order; read from `classes_file` if empty.
-        classes_file: file in the source folder, one class name a line.
+        classes_file: file in the source folder, one class name a line. A colour
+            behind each name, as `sky #87ceeb`, is that of RGB masks and of pictures.
+        ignore_colours: colours of RGB masks to ignore, as `#000000`.
         label_values: the mask value of each class; 0, 1, 2, ... if empty.
         label_map: instead, `VALUE:LABEL` for each mask value, as `0:0`, `255:1`;
             several values may have one label, `VALUE:ignore` ignores them.
@@ -48,6 +52,7 @@ class FolderOptions:
 
     classes: tuple[str, ...] = ()
     classes_file: str = "classes.txt"
+    ignore_colours: tuple[str, ...] = ()
     label_values: tuple[int, ...] = ()
     label_map: tuple[str, ...] = ()
     ignore_label: int | None = dataclasses.field(
@@ -66,8 +71,9 @@ class SegmentationFolder(FileSource):
 
     ```
     SOURCE/images/a.jpg  b.png  park/c.jpg ...
-    SOURCE/masks/a.png   b.png  park/c.png ...   8-bit label PNG or palette PNG
-    SOURCE/classes.txt                           one class name a line
+    SOURCE/masks/a.png   b.png  park/c.png ...   label, palette or RGB PNG
+    SOURCE/classes.txt                           one class name a line, for RGB
+                                                 masks with a colour: sky #87ceeb
     SOURCE/train.txt  val.txt  test.txt          optional: image names, by line
     ```
     """
@@ -77,7 +83,10 @@ class SegmentationFolder(FileSource):
 
     def __init__(self, source: Path, options: FolderOptions) -> None:
         super().__init__(source, options)
-        self.class_names = self._read_class_names()
+        classes = read_classes(options.classes, source / options.classes_file)
+        self.class_names = classes.names
+        self.class_colours = classes.colours
+        self.colours = classes.labels_of_colours(options.ignore_colours)
         self.flip_pairs = self._flip_pairs()
         self.values = mask_values(
             self.class_names,
@@ -89,7 +98,7 @@ class SegmentationFolder(FileSource):
         self.meaning = self.values.meaning(len(self.class_names))
 
     def info(self, name: str) -> DatasetInfo:
-        """Names, and the colours of the first palette mask."""
+        """Names, and the colours of the classes or of the first palette mask."""
         splits = self.splits()
         used = [split for split in SPLITS if splits.get(split)]
         return DatasetInfo(
@@ -120,7 +129,7 @@ class SegmentationFolder(FileSource):
         splits = self._found_splits()
         if self.values.assumed:
             masks = (pair.label for pairs in splits.values() for pair in pairs)
-            ask_about_255(masks, self.class_names)
+            ask_about_255(masks, self.class_names, bool(self.class_colours))
         return splits
 
     def _found_splits(self) -> dict[str, list[FilePair]]:
@@ -167,30 +176,6 @@ class SegmentationFolder(FileSource):
             )
         return ()
 
-    def _read_class_names(self) -> tuple[str, ...]:
-        if self.options.classes:
-            names = list(self.options.classes)
-            where = "option classes"
-        else:
-            path = self.source / self.options.classes_file
-            if not path.is_file():
-                raise DataError(
-                    f"{path} is missing; write one class name a line, or give the "
-                    "option classes=name,name,..."
-                )
-            lines = [line.strip() for line in path.read_text().splitlines()]
-            names = _without_numbers([line for line in lines if line])
-            where = str(path)
-        if len(names) < 2 or len(names) > 255:
-            raise DataError(
-                f"{where} names {len(names)} classes, expected 2..255; a binary task "
-                "has two, for example background and object"
-            )
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise DataError(f"{where} names class {doubled[0]!r} twice")
-        return tuple(names)
-
     def _images(self) -> dict[str, Path]:
         """Images by their path below the folder, without suffix."""
         folder = self.source / self.options.images
@@ -216,10 +201,8 @@ class SegmentationFolder(FileSource):
             if not path.is_file():
                 continue
             splits[split] = []
-            for number, line in enumerate(path.read_text().splitlines(), start=1):
-                if not line.strip():
-                    continue
-                key = self._listed_key(line.strip(), images, f"{path}:{number}")
+            for number, line in text_rows(path):
+                key = self._listed_key(line, images, f"{path}:{number}")
                 if key in seen:
                     raise DataError(
                         f"{path}:{number}: image {key!r} is already in {seen[key]}"
@@ -244,6 +227,8 @@ class SegmentationFolder(FileSource):
         )
 
     def _palette(self, first: FilePair) -> tuple[tuple[int, int, int], ...]:
+        if self.class_colours:
+            return self.class_colours
         stored = read_label(first.label).palette
         # The first value of each class.
         ordered = reversed(list(self.values.labels.items()))
@@ -252,13 +237,3 @@ class SegmentationFolder(FileSource):
         if stored and all(values.get(c, len(stored)) < len(stored) for c in classes):
             return tuple(stored[values[c]] for c in classes)
         return bit_palette(len(classes))
-
-
-def _without_numbers(lines: list[str]) -> list[str]:
-    """Drops labels where every line begins with its own: `0 sky`, `1 road`."""
-    words = [line.split(maxsplit=1) for line in lines]
-    numbered = all(
-        len(parts) == 2 and parts[0].rstrip(":,") == str(number)
-        for number, parts in enumerate(words)
-    )
-    return [parts[1] for parts in words] if numbered else lines
