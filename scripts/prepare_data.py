@@ -8,6 +8,9 @@ Examples:
   python scripts/prepare_data.py --dataset=segmentation_folder \\
       --source=my_images --name=my_set --data_dir=data \\
       --option ratios=0.7,0.15,0.15
+  python scripts/prepare_data.py --dataset=segmentation_folder \\
+      --source=my_masks --name=binary --data_dir=data \\
+      --option classes=background,object --option label_map=0:0,255:1
   python scripts/prepare_data.py --dataset=w300 --source=300w --data_dir=data
   python scripts/prepare_data.py --dataset=landmarks_csv \\
       --source=my_faces --name=my_faces --data_dir=data
@@ -17,7 +20,6 @@ the summary.
 """
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,13 +111,12 @@ def _shown(args: argparse.Namespace) -> str:
 def _options_help() -> str:
     lines = ["options of the data sets (--option KEY=VALUE):"]
     for name in registry.SOURCES:
-        fields = dataclasses.fields(registry.source_class(name).Options)
-        lines.append(f"  {name}:" + ("" if fields else " none"))
-        for field in fields:
-            default = field.default
+        defaults = registry.option_defaults(name)
+        lines.append(f"  {name}:" + ("" if defaults else " none"))
+        for key, default in defaults.items():
             if isinstance(default, tuple):
                 default = ",".join(map(str, default))
-            lines.append(f"    {field.name}={default}")
+            lines.append(f"    {key}={default}")
     return "\n".join(lines)
 
 

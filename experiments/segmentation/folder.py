@@ -1,8 +1,8 @@
 """Your own images and masks.
 
-Put images into `my_set/images/`, 8-bit label PNGs of the same names into
+Put images into `my_set/images/`, label PNGs of the same names into
 `my_set/masks/` (255 is ignored) and class names, one a line, into
-`my_set/classes.txt`; then
+`my_set/classes.txt`, with a colour behind each for RGB masks; then
 
     python scripts/prepare_data.py --dataset=segmentation_folder \
         --source=my_set --data_dir=data

@@ -28,9 +28,9 @@ def parse(
         assignments: for example `["image_size=64", "classes=0-3"]`.
         what: the user's word for one of them, for messages (`--option`).
         kinds: key -> `bool`, `int`, `float`, `str`, or `tuple[<one of these>, ...]`,
-            which is written as `1,2,3`; among integers `0-3` means `0,1,2,3`. A bare
-            key means true where the type is `bool`. None takes any key, and reads
-            values as JSON or Python literals, or else as text.
+            which is written as `1,2,3`; among integers `0-3` means `0,1,2,3`; or one of
+            these `| None`. A bare key means true where the type is `bool`. None takes
+            any key, and reads values as JSON or Python literals, or else as text.
 
     Raises:
         ConfigError: naming what is not KEY=VALUE, unknown, or of another type.
@@ -43,7 +43,7 @@ def parse(
                 f"unknown {what} {key!r}{nearest(key, kinds)} "
                 f"(expected one of {', '.join(kinds) or 'none'})"
             )
-        kind = Any if kinds is None else kinds[key]
+        kind = Any if kinds is None else _without_none(kinds[key])
         if kind is bool and not equals:
             text = "true"
         elif not equals or not key:
@@ -143,6 +143,13 @@ def _typed(text: str, kind: Any) -> Any:
     if item_kind is int:
         return tuple(number for item in items for number in _range(item))
     return tuple(_typed(item, item_kind) for item in items)
+
+
+def _without_none(kind: Any) -> Any:
+    """`int` of `int | None`: what nobody says is None."""
+    if isinstance(kind, types.UnionType):
+        (kind,) = set(typing.get_args(kind)) - {types.NoneType}
+    return kind
 
 
 def _range(text: str) -> range:

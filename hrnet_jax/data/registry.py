@@ -5,10 +5,12 @@ import importlib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hrnet_jax.config.options import read_options
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import (
     delete_prepared,
@@ -134,7 +136,7 @@ def _source_folder(name: str, source: str | Path | None, cls: type) -> Path | No
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise DataError(f"source folder {folder} of {name} does not exist")
-    if not any(folder.iterdir()):
+    if not listed(folder):
         raise DataError(f"source folder {folder} of {name} is empty")
     return folder
 
@@ -143,6 +145,8 @@ def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> N
     """Refuses to pass off records made with other options as these."""
     before = dict(info.prepared_from)
     now = json.loads(json.dumps(origin))  # lists, as in the stored one
+    for each in (before, now):
+        each["options"] = _filled(cls, each.get("options", {}))
     keys = ["dataset", "options"]
     if cls.source_decides and now["source"] is not None:
         keys.append("source")
@@ -152,6 +156,29 @@ def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> N
                 f"{existing} was prepared with {key} {before.get(key)!r}, asked for "
                 f"{now[key]!r}; use --overwrite, or --name to store a second one"
             )
+
+
+def _filled(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the defaults of those that are None, or came after the records."""
+    said = {key: value for key, value in options.items() if value is not None}
+    return json.loads(json.dumps(_defaults(cls))) | said
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    # A default of None, which tells whether a user said anything, stands for a value.
+    return {
+        field.name: field.metadata.get("unsaid", field.default)
+        for field in dataclasses.fields(cls.Options)
+    }
+
+
+def option_defaults(name: str) -> dict[str, Any]:
+    """What each option of a data set is where a user says nothing.
+
+    Raises:
+        DataError: for an unknown data set.
+    """
+    return _defaults(source_class(name))
 
 
 def option_kinds(name: str) -> dict[str, Any]:

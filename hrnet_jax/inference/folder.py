@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hrnet_jax.data.files.image_files import read_image
+from hrnet_jax.data.files.listing import is_litter, listed
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
@@ -23,6 +24,8 @@ SUMMARY_FILE = "summary.json"
 def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
     """Image files named by a file, a folder (not its sub-folders) or a glob.
 
+    Folders and globs leave out hidden files and what file managers write.
+
     Raises:
         DataError: if there are none.
     """
@@ -30,13 +33,13 @@ def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
         raise DataError("name of the images is empty; expected a file, folder or glob")
     path = pathlib.Path(source)
     if path.is_dir():
-        found = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+        found = [p for p in listed(path) if p.suffix.lower() in SUFFIXES]
         expected = f"files ending in {', '.join(SUFFIXES)}"
     elif path.is_file():
         return [path]
     else:
         found = [pathlib.Path(name) for name in glob.glob(str(source), recursive=True)]
-        found = [p for p in found if p.is_file()]
+        found = [p for p in found if p.is_file() and not is_litter(p.name)]
         expected = "a file, a folder or a glob that matches files"
     if not found:
         raise DataError(f"{source}: no images found; expected {expected}")

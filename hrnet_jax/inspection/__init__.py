@@ -1,1 +1,1 @@
-"""Networks as tables and pictures: parameters, multiply-adds, memory, shapes."""
+"""Networks and data sets as tables and pictures."""

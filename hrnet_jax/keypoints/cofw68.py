@@ -13,6 +13,7 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import MatReadError
 
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.errors import DataError
 
 NUM_POINTS = 68
@@ -39,7 +40,7 @@ def read_annotations(folder: str | os.PathLike) -> tuple[np.ndarray, np.ndarray]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected COFW68's test_annotations")
     paths = {}
-    for path in folder.glob(f"*{_SUFFIX}"):
+    for path in listed(folder, f"*{_SUFFIX}"):
         number = path.name.removesuffix(_SUFFIX)
         if not number.isascii() or not number.isdigit():
             raise DataError(f"{path}: expected a name such as 1{_SUFFIX}")
@@ -74,7 +75,7 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
     """
     path = pathlib.Path(path)
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error})") from None
     while lines and not lines[-1].strip():

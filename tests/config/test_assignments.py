@@ -17,6 +17,7 @@ KINDS = {
     "labels": tuple[int, ...],
     "ratios": tuple[float, ...],
     "names": tuple[str, ...],
+    "level": int | None,
 }
 
 
@@ -29,6 +30,7 @@ KINDS = {
         ("name=5", "5"),
         ("name=", ""),
         ("fast", True),
+        ("level=4", 4),
         ("fast=False", False),
         ("labels=0-3, 7,-1", (0, 1, 2, 3, 7, -1)),
         ("ratios=.5,.25", (0.5, 0.25)),

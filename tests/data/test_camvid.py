@@ -108,9 +108,9 @@ def damage(source, kind):
         values[0, :5] = 12
         cv2.imwrite(str(label), values)
     elif kind == "colour label":
-        cv2.imwrite(str(label), np.zeros((16, 24, 3), np.uint8))
+        cv2.imwrite(str(label), np.full((16, 24, 3), (30, 20, 10), np.uint8))
     elif kind == "16-bit label":
-        cv2.imwrite(str(label), np.zeros((16, 24), np.uint16))
+        cv2.imwrite(str(label), np.full((16, 24), 300, np.uint16))
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def damage(source, kind):
             "unknown label",
             r"a\.png holds label 12 \(5 pixels\); expected 0\.\.10 or 11",
         ),
-        ("colour label", r"valannot/a\.png is a PNG image of mode RGB; expected an 8"),
-        ("16-bit label", r"valannot/a\.png is a PNG image of mode I;16"),
+        ("colour label", r"valannot/a\.png is a colour image, with #0a141e in it; exp"),
+        ("16-bit label", r"valannot/a\.png holds label 300 \(384 pixels\); expected"),
     ],
 )
 def test_names_the_file_at_fault(kind, message, source, tmp_path):
@@ -154,6 +154,16 @@ def test_asks_for_a_source_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty of camvid is empty"):
         registry.prepare("camvid", tmp_path, tmp_path / "empty")
+
+
+def test_lists_as_windows_writes_them(source, tmp_path):
+    before = prepare(source, tmp_path).counts
+    for split in before:
+        path = source / f"{split}.txt"
+        lines = path.read_text().splitlines()
+        path.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    again = registry.prepare("camvid", tmp_path / "data", source, save_as="again")
+    assert again.counts == before
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.files.image_files import NOT_A_LABEL
+from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.records import open_records
 from hrnet_jax.data.sources.cityscapes import (
     CLASS_WEIGHTS,
@@ -88,6 +88,13 @@ def test_reads_the_official_layout(source, tmp_path):
     expected = GOLDEN["cityscapes/forward_uint8"][np.arange(34).reshape(2, 17)]
     np.testing.assert_array_equal(records[0]["label"], expected)
     assert records[0]["image"][0, 0].tolist() == [30, 20, 10]
+
+
+def test_what_a_mac_leaves_beside_the_files_is_no_image(source, tmp_path):
+    before = registry.prepare("cityscapes", tmp_path, source).counts
+    for path in list(source.rglob("*.png")):
+        path.with_name(f"._{path.name}").write_bytes(b"of a Mac")
+    assert registry.prepare("cityscapes", tmp_path, source, True).counts == before
 
 
 def test_other_splits_are_an_option(source, tmp_path):

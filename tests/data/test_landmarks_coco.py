@@ -58,6 +58,12 @@ def prepare_coco(source, tmp_path, **options):
     return prepare("landmarks_coco", source, tmp_path, **options)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_json(source, tmp_path):
+    path = source / "annotations" / "train.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert prepare_coco(source, tmp_path).counts == {"train": 2, "val": 2}
+
+
 def test_reads_points_visibility_and_boxes(source, tmp_path):
     info = prepare_coco(source, tmp_path)
     assert info.counts == {"train": 2, "val": 2}

@@ -95,6 +95,11 @@ def test_a_class_without_pixels_is_pointed_out(tmp_path, capsys):
         "--option=classes=no,yes",
         "--option=ratios=0.5,0.5",
     ]
+    assert prepare_data.main(arguments) == 2
+    assert "is 255 class 1 (yes), then give --option" in capsys.readouterr().err
+    assert prepare_data.main([*arguments, "--option=label_map=0:0,255:1"]) == 0
+    assert "25.000" in capsys.readouterr().out
+    arguments += ["--overwrite", "--option=ignore_label=255"]
     assert prepare_data.main(arguments) == 0
     out = capsys.readouterr().out
     assert "note: class 1 (yes) has no pixel in split train" in out
@@ -191,6 +196,7 @@ def test_help_answers(capsys):
         prepare_data.main(["--help"])
     out = capsys.readouterr().out
     assert stopped.value.code == 0
+    assert "label_map=\n" in out and "ignore_label=255\n" in out
     assert "image_size=96" in out and "ratios=0.8,0.2" in out
 
 

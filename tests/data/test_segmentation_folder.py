@@ -1,47 +1,20 @@
 """A user's own folder: masks of all kinds, splits, options, errors."""
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import DataError
-
-CLASSES = ("road", "car", "tree", "wall")
-
-
-def add(folder, name, values=None, suffix=".png"):
-    """Writes one 12x8 image with its mask."""
-    if values is None:
-        values = np.arange(96, dtype=np.uint8).reshape(8, 12) % 4
-    image, mask = folder / "images" / name, folder / "masks" / name
-    for path in (image, mask):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    grey = np.full((*values.shape, 3), len(name), np.uint8)
-    cv2.imwrite(str(image) + suffix, grey)
-    cv2.imwrite(str(mask) + ".png", values)
-    return folder / "masks" / f"{name}.png"
+from tests.data.mask_files import CLASSES, add, add_ten, prepare, read
 
 
 @pytest.fixture
 def source(tmp_path):
     folder = tmp_path / "mine"
-    for number in range(10):
-        add(folder, f"img{number}", suffix=".jpg" if number % 2 else ".png")
+    add_ten(folder)
     (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
     return folder
-
-
-def prepare(source, tmp_path, **options):
-    return registry.prepare(
-        "segmentation_folder", tmp_path / "data", source, True, **options
-    )
-
-
-def read(tmp_path, split="train", name="segmentation_folder"):
-    return open_records(name, tmp_path / "data", split)
 
 
 def test_splits_by_ratio_repeatably(source, tmp_path):
@@ -98,17 +71,6 @@ def test_palette_masks_give_indices_and_colours(source, tmp_path):
     np.testing.assert_array_equal(read(tmp_path)[0]["label"], values)
 
 
-def test_label_values_name_the_value_of_each_class(source, tmp_path):
-    binary = np.where(np.arange(96).reshape(8, 12) % 3 == 0, 255, 0).astype(np.uint8)
-    for number in range(10):
-        add(source, f"img{number}", binary, ".jpg" if number % 2 else ".png")
-    info = prepare(
-        source, tmp_path, classes=("no", "yes"), label_values=(0, 255), ignore_label=-1
-    )
-    assert info.label_histogram["val"] == [2 * 64, 2 * 32]
-    np.testing.assert_array_equal(read(tmp_path)[0]["label"], binary // 255)
-
-
 def test_one_bit_masks(source, tmp_path):
     bits = np.arange(96).reshape(8, 12) % 2
     for number in range(10):
@@ -116,21 +78,6 @@ def test_one_bit_masks(source, tmp_path):
         mask.save(source / "masks" / f"img{number}.png")
     prepare(source, tmp_path, classes=("no", "yes"))
     np.testing.assert_array_equal(read(tmp_path)[0]["label"], bits)
-
-
-def test_any_value_can_be_ignored(source, tmp_path):
-    info = prepare(
-        source,
-        tmp_path,
-        classes=("a", "b", "c"),
-        label_values=(1, 2, 3),
-        ignore_label=0,
-    )
-    assert info.ignored_pixels["val"] == 2 * 24
-    expected = np.arange(96).reshape(8, 12) % 4 - 1
-    np.testing.assert_array_equal(
-        read(tmp_path)[0]["label"], np.where(expected < 0, 255, expected)
-    )
 
 
 def test_numbered_class_lists_and_flip_pairs(source, tmp_path):
@@ -267,9 +214,22 @@ def test_names_lines_of_lists(lists, message, source, tmp_path):
         ({"classes": ("a", "a")}, "names class 'a' twice"),
         ({"classes_file": "names.txt"}, "names.txt is missing; write one class name"),
         ({"label_values": (1, 2)}, "gives 2 values for 4 classes"),
-        ({"label_values": (1, 1, 2, 3)}, "must be different and 0..255"),
+        ({"label_values": (1, 1, 2, 3)}, "must be different and 0..65535"),
         ({"ignore_label": 3}, "ignore_label 3 is also the mask value of class 'wall'"),
-        ({"ignore_label": 300}, "ignore_label must be -1..255, got 300"),
+        ({"ignore_label": -2}, "ignore_label must be -1..65535, got -2"),
+        ({"label_map": ("0:0",), "label_values": (0,)}, "label_values both say what"),
+        ({"label_map": ("0:0", "5")}, "label_map entry '5' is not of the form VALUE:L"),
+        ({"label_map": ("sky:0",)}, "label_map entry 'sky:0' is not of the form VALUE"),
+        ({"label_map": ("0:0", "0:1")}, "label_map gives mask value 0 twice"),
+        ({"label_map": ("70000:1",)}, "entry '70000:1': mask values are 0..65535"),
+        (
+            {"label_map": ("0:0", "9:4")},
+            r"entry '9:4': there is no class 4; expected 0..3 \(road, .*\) or ignore",
+        ),
+        (
+            {"label_map": ("0:0", "255:1"), "ignore_label": 255},
+            "ignore_label 255 is also the mask value of class 'car'; give another",
+        ),
         ({"ratios": (0.5, 0.2)}, "positive shares with sum 1, got"),
         ({"ratios": (1.2, -0.2)}, "positive shares with sum 1, got"),
         ({"flip_pairs": ("car",)}, "flip pair 'car' is not of the form left:right"),
@@ -288,7 +248,9 @@ def test_names_labels_outside_the_classes(source, tmp_path):
     add(source, "img2", np.full((8, 12), 7, np.uint8))
     with pytest.raises(
         DataError,
-        match=r"masks/img2\.png holds label 7 \(96 pixels\); expected 0\.\.3 or 255",
+        match=r"masks/img2\.png holds label 7 \(96 pixels\); expected 0\.\.3 or 255 "
+        r"\(ignored\) for 4 classes; --option label_map=VALUE:LABEL,\.\.\. gives values "
+        "a class, --option ignore_label=VALUE ignores one$",
     ):
         prepare(source, tmp_path)
 
@@ -312,6 +274,24 @@ def test_refuses_stretched_grey_values(source, tmp_path):
     )
     with pytest.raises(DataError, match=r"img2\.png has 4-bit grey values, expected 8"):
         prepare(source, tmp_path)
+
+
+def test_what_file_managers_leave_is_no_image(source, tmp_path):
+    before = prepare(source, tmp_path)
+    for folder in (source / "images", source / "masks"):
+        for name in ("._img1.png", "._a0.png", ".DS_Store", "Thumbs.db"):
+            (folder / name).write_bytes(b"of a file manager")
+        for name in (".thumbnails", "__MACOSX", "@eaDir"):
+            (folder / name).mkdir()
+            (folder / name / "img.png").write_bytes(b"of a file manager")
+    assert prepare(source, tmp_path) == before
+
+
+def test_a_source_with_litter_only_is_empty(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".DS_Store").write_bytes(b"of a Mac")
+    with pytest.raises(DataError, match="mine of segmentation_folder is empty"):
+        prepare(tmp_path / "mine", tmp_path)
 
 
 def test_empty_image_folder(source, tmp_path):

@@ -320,6 +320,13 @@ def test_names_the_pts_file_at_fault(lines, message, pts_source, tmp_path):
         prepare("w300", pts_source, tmp_path)
 
 
+def test_what_a_mac_leaves_beside_the_files_is_no_face(pts_source, tmp_path):
+    before = prepare("w300", pts_source, tmp_path).counts
+    for path in list((pts_source / "images").rglob("*.*")):
+        path.with_name(f"._{path.name}").write_bytes(b"of a Mac")
+    assert prepare("w300", pts_source, tmp_path).counts == before
+
+
 def test_names_a_pts_file_without_image(pts_source, tmp_path):
     (pts_source / "images" / "ibug" / "image_006.jpg").unlink()
     with pytest.raises(

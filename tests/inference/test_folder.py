@@ -56,6 +56,15 @@ def test_finds_files_folders_and_globs(folder):
     assert len(find_images(f"{folder}/**/colour.png")) == 2
 
 
+def test_leaves_out_what_file_managers_write(folder):
+    before = find_images(folder), find_images(f"{folder}/*")
+    for name in ("._odd.jpg", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (folder / name).write_bytes(b"of a file manager")
+    assert (find_images(folder), find_images(f"{folder}/*")) == before
+    (folder / "colour.png").rename(folder / ".colour.png")
+    assert names(find_images(folder / ".colour.png")) == [".colour.png"]
+
+
 def test_an_empty_name_is_not_the_current_folder():
     # What a shell hands over for a variable that is not set.
     with pytest.raises(DataError, match="name of the images is empty; expected"):

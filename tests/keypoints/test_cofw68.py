@@ -53,6 +53,19 @@ def test_reads_the_faces_in_the_order_of_their_numbers(source):
     np.testing.assert_array_equal(predicted, points)
 
 
+def test_what_a_mac_leaves_beside_the_files_is_no_face(source):
+    (source / "test_annotations" / "._1_points.mat").write_bytes(b"of a Mac")
+    points, _ = cofw68.read_annotations(source / "test_annotations")
+    np.testing.assert_array_equal(points, faces()[0])
+
+
+def test_predictions_as_windows_writes_them(source):
+    path = source / "method.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    np.testing.assert_array_equal(cofw68.read_predictions(path), faces()[0])
+
+
 def damage_annotations(folder, kind):
     path = folder / "7_points.mat"
     content = scipy.io.loadmat(path)

@@ -28,8 +28,11 @@ def csv_rows(path: Path) -> list[Row]:
     return [(line, cells) for line, cells in rows if any(cells)]
 
 
-def word_rows(path: Path) -> list[Row]:
-    """Like `csv_rows`, for lines of words between spaces.
+def text_rows(path: Path) -> list[tuple[int, str]]:
+    """Line number (from 1) and text of every line that is not blank.
+
+    Line ends of Windows and a byte order mark, as its editors write them, are no part
+    of the text, nor are spaces around it.
 
     Raises:
         DataError: if the file is missing, or is no text.
@@ -40,7 +43,16 @@ def word_rows(path: Path) -> list[Row]:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file: {error}") from None
-    return [(line, row.split()) for line, row in enumerate(lines, 1) if row.strip()]
+    return [(line, row.strip()) for line, row in enumerate(lines, 1) if row.strip()]
+
+
+def word_rows(path: Path) -> list[Row]:
+    """Like `csv_rows`, for lines of words between spaces.
+
+    Raises:
+        DataError: as `text_rows`.
+    """
+    return [(line, row.split()) for line, row in text_rows(path)]
 
 
 def name_rows(path: Path) -> list[Row]:

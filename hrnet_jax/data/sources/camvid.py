@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
-from hrnet_jax.data.files.image_files import label_table
+from hrnet_jax.data.files.label_files import label_table
+from hrnet_jax.data.files.text_tables import word_rows
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
@@ -81,13 +82,10 @@ class CamVid(FileSource):
                 "lines 'image label'"
             )
         pairs = []
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            words = line.split()
-            if not words:
-                continue
+        for number, words in word_rows(path):
             if len(words) != 2:
                 raise DataError(
-                    f"{path}:{number}: expected 'image label', got {line!r}"
+                    f"{path}:{number}: expected 'image label', got {' '.join(words)!r}"
                 )
             image, label = (
                 self.source / word.removeprefix(_ORIGINAL_ROOT) for word in words

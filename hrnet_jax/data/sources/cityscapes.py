@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.files.image_files import NOT_A_LABEL
+from hrnet_jax.data.files.label_files import NOT_A_LABEL
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import FilePair, FileSource
 from hrnet_jax.errors import DataError
@@ -151,7 +152,7 @@ class Cityscapes(FileSource):
             )
         found = {
             f"{path.parent.name}/{path.name.removesuffix(ending)}": path
-            for path in folder.glob(f"*/*{ending}")
+            for path in listed(folder, f"*/*{ending}")
         }
         if not found:
             raise DataError(f"{folder} has no files CITY/*{ending}")

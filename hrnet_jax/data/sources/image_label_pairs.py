@@ -1,14 +1,15 @@
 """Base of segmentation data sets made of image and label files."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.files.image_files import Example, labelled_example
+from hrnet_jax.data.files.image_files import Example
+from hrnet_jax.data.files.label_files import Colour, labelled_example
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
 
@@ -33,12 +34,14 @@ class FileSource:
         source_decides: whether another folder means another data set.
         table: int16 [256], file value -> label.
         meaning: the values that a label file may hold, for messages.
+        colours: the label of each colour of RGB files, where a user can give any.
     """
 
     needs_source: ClassVar[bool] = True
     source_decides: ClassVar[bool] = False
     table: np.ndarray
     meaning: str
+    colours: Mapping[Colour, int] | None = None
 
     def __init__(self, source: Path, options: Any) -> None:
         self.source = source
@@ -56,16 +59,26 @@ class FileSource:
         """Reads and checks both files."""
         del split
         return labelled_example(
-            item.image, item.label, item.image_id, self.table, self.meaning
+            item.image,
+            item.label,
+            item.image_id,
+            self.table,
+            self.meaning,
+            self.colours,
         )
 
 
-def check_files_exist(splits: Mapping[str, Sequence[FilePair]], listed: str) -> None:
+def check_files_exist(
+    splits: Mapping[str, Sequence[FilePair]],
+    listed: str,
+    advise: Callable[[FilePair], str] = lambda pair: "",
+) -> None:
     """Checks that every image and label file is there.
 
     Args:
         splits: items of every split.
         listed: what asked for them, with `{split}`, for the message.
+        advise: what the message says in the end of a pair without a mask.
 
     Raises:
         DataError: naming the first missing file and how many are missing.
@@ -77,6 +90,9 @@ def check_files_exist(splits: Mapping[str, Sequence[FilePair]], listed: str) -> 
                 continue
             pair = missing[0]
             message = f"{listed.format(split=split)} names {pair.image}, not found"
+            advice = ""
             if what == "label":
                 message = f"image {pair.image} has no mask: {pair.label} not found"
-            raise DataError(f"{message} ({len(missing)} of {len(pairs)} in {split!r})")
+                advice = advise(pair)
+            count = f"({len(missing)} of {len(pairs)} in {split!r})"
+            raise DataError(f"{message} {count}{advice}")

@@ -226,7 +226,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
         DataError: if it is missing, no JSON, or lacks a list of objects.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -1,21 +1,29 @@
 """A folder of custom images and masks."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar
 
-from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, label_table, read_label
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
+from hrnet_jax.data.files.label_files import read_label
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.files.text_tables import text_rows
+from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo, bit_palette
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
+from hrnet_jax.data.sources.class_list import read_classes
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
     FileSource,
     check_files_exist,
 )
+from hrnet_jax.data.sources.mask_files import MaskFiles
+from hrnet_jax.data.sources.mask_values import (
+    ask_about_255,
+    mask_values,
+)
 from hrnet_jax.errors import DataError
-
-NO_IGNORE_LABEL = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +32,14 @@ class FolderOptions:
 
     Attributes:
         classes: class names in label order; read from `classes_file` if empty.
-        classes_file: file in the source folder, one class name a line.
+        classes_file: file in the source folder, one class name a line. A colour
+            behind each name, as `sky #87ceeb`, is that of RGB masks and of pictures.
+        ignore_colours: colours of RGB masks to ignore, as `#000000`.
         label_values: the mask value of each class; 0, 1, 2, ... if empty.
-        ignore_label: mask value to ignore; -1 if there is none.
+        label_map: instead, `VALUE:LABEL` for each mask value, as `0:0`, `255:1`;
+            several values may have one label, `VALUE:ignore` ignores them.
+        ignore_label: mask value to ignore; -1 if there is none; None for 255, unless
+            that is the value of a class.
         ratios: shares of train, val and test, used when there is no
             `train.txt`.
         seed: seed of that random split.
@@ -34,17 +47,23 @@ class FolderOptions:
             for none; required where names differ in the side only.
         images: name of the image folder.
         masks: name of the mask folder.
+        mask_suffix: what names of masks have behind those of images, as `_mask`.
     """
 
     classes: tuple[str, ...] = ()
     classes_file: str = "classes.txt"
+    ignore_colours: tuple[str, ...] = ()
     label_values: tuple[int, ...] = ()
-    ignore_label: int = 255
+    label_map: tuple[str, ...] = ()
+    ignore_label: int | None = dataclasses.field(
+        default=None, metadata={"unsaid": IGNORE_LABEL}
+    )
     ratios: tuple[float, ...] = (0.8, 0.2)
     seed: int = 0
     flip_pairs: tuple[str, ...] = ()
     images: str = "images"
     masks: str = "masks"
+    mask_suffix: str = ""
 
 
 class SegmentationFolder(FileSource):
@@ -52,8 +71,9 @@ class SegmentationFolder(FileSource):
 
     ```
     SOURCE/images/a.jpg  b.png  park/c.jpg ...
-    SOURCE/masks/a.png   b.png  park/c.png ...   8-bit label PNG or palette PNG
-    SOURCE/classes.txt                           one class name a line
+    SOURCE/masks/a.png   b.png  park/c.png ...   label, palette or RGB PNG
+    SOURCE/classes.txt                           one class name a line, for RGB
+                                                 masks with a colour: sky #87ceeb
     SOURCE/train.txt  val.txt  test.txt          optional: image names, by line
     ```
     """
@@ -63,18 +83,22 @@ class SegmentationFolder(FileSource):
 
     def __init__(self, source: Path, options: FolderOptions) -> None:
         super().__init__(source, options)
-        self.class_names = self._read_class_names()
+        classes = read_classes(options.classes, source / options.classes_file)
+        self.class_names = classes.names
+        self.class_colours = classes.colours
+        self.colours = classes.labels_of_colours(options.ignore_colours)
         self.flip_pairs = self._flip_pairs()
-        values = self._label_values()
-        ignored = options.ignore_label
-        ignored = None if ignored == NO_IGNORE_LABEL else ignored
-        self.table = label_table(values, ignored)
-        ranges = f"0..{len(values) - 1}" if values == list(range(len(values))) else ""
-        also = "" if ignored is None else f" or {ignored} (ignored)"
-        self.meaning = f"{ranges or values}{also} for {len(values)} classes"
+        self.values = mask_values(
+            self.class_names,
+            options.label_values,
+            options.label_map,
+            options.ignore_label,
+        )
+        self.table = self.values.table()
+        self.meaning = self.values.meaning(len(self.class_names))
 
     def info(self, name: str) -> DatasetInfo:
-        """Names, and the colours of the first palette mask."""
+        """Names, and the colours of the classes or of the first palette mask."""
         splits = self.splits()
         used = [split for split in SPLITS if splits.get(split)]
         return DatasetInfo(
@@ -95,18 +119,38 @@ class SegmentationFolder(FileSource):
         Raises:
             DataError: naming the file, for images without a mask, masks
                 without an image, listed images that do not exist, an image in
-                two splits.
+                two splits; for masks of 0 and 255 only, where no option says
+                what 255 is.
         """
+        return self._splits
+
+    @functools.cached_property
+    def _splits(self) -> dict[str, list[FilePair]]:
+        splits = self._found_splits()
+        if self.values.assumed:
+            masks = (pair.label for pairs in splits.values() for pair in pairs)
+            ask_about_255(masks, self.class_names, bool(self.class_colours))
+        return splits
+
+    def _found_splits(self) -> dict[str, list[FilePair]]:
         images = self._images()
+        masks = MaskFiles(self.source / self.options.masks, self.options.mask_suffix)
         if (self.source / "train.txt").is_file():
-            return self._listed_splits(images)
-        self._check_masks_have_images(images)
-        splits = split_by_ratio(sorted(images), self.options.ratios, self.options.seed)
+            splits = self._listed_splits(images)
+        else:
+            masks.check_have_images(images, self.source / self.options.images)
+            splits = split_by_ratio(
+                sorted(images), self.options.ratios, self.options.seed
+            )
         pairs = {
-            split: [self._pair(images[key], key) for key in keys]
+            split: [FilePair(images[key], masks.path(key), key) for key in keys]
             for split, keys in splits.items()
         }
-        check_files_exist(pairs, f"{self.source / self.options.images}")
+        check_files_exist(
+            pairs,
+            f"{self.source}/{{split}}.txt",
+            lambda pair: masks.advice(pair.image_id, images),
+        )
         return pairs
 
     def _flip_pairs(self) -> Pairs:
@@ -132,62 +176,13 @@ class SegmentationFolder(FileSource):
             )
         return ()
 
-    def _read_class_names(self) -> tuple[str, ...]:
-        if self.options.classes:
-            names = list(self.options.classes)
-            where = "option classes"
-        else:
-            path = self.source / self.options.classes_file
-            if not path.is_file():
-                raise DataError(
-                    f"{path} is missing; write one class name a line, or give the "
-                    "option classes=name,name,..."
-                )
-            lines = [line.strip() for line in path.read_text().splitlines()]
-            names = _without_numbers([line for line in lines if line])
-            where = str(path)
-        if len(names) < 2 or len(names) > 255:
-            raise DataError(
-                f"{where} names {len(names)} classes, expected 2..255; a binary task "
-                "has two, for example background and object"
-            )
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            raise DataError(f"{where} names class {doubled[0]!r} twice")
-        return tuple(names)
-
-    def _label_values(self) -> list[int]:
-        values = list(self.options.label_values) or list(range(len(self.class_names)))
-        if len(values) != len(self.class_names):
-            raise DataError(
-                f"label_values gives {len(values)} values for "
-                f"{len(self.class_names)} classes"
-            )
-        if len(set(values)) != len(values) or not all(0 <= v <= 255 for v in values):
-            raise DataError(f"label_values must be different and 0..255, got {values}")
-        ignored = self.options.ignore_label
-        if ignored in values:
-            name = self.class_names[values.index(ignored)]
-            raise DataError(
-                f"ignore_label {ignored} is also the mask value of class {name!r}; "
-                f"give another ignore_label, {NO_IGNORE_LABEL} for none"
-            )
-        if not NO_IGNORE_LABEL <= ignored <= 255:
-            raise DataError(f"ignore_label must be -1..255, got {ignored}")
-        return values
-
     def _images(self) -> dict[str, Path]:
         """Images by their path below the folder, without suffix."""
         folder = self.source / self.options.images
         if not folder.is_dir():
             raise DataError(f"{folder} is missing; expected the images there")
-        if not (self.source / self.options.masks).is_dir():
-            raise DataError(
-                f"{self.source / self.options.masks} is missing; expected the masks "
-                "there, one PNG for each image"
-            )
         images: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*")):
+        for path in listed(folder, "**/*"):
             if path.suffix.lower() not in IMAGE_SUFFIXES:
                 continue
             key = path.relative_to(folder).with_suffix("").as_posix()
@@ -198,42 +193,24 @@ class SegmentationFolder(FileSource):
             raise DataError(f"{folder} has no images ({', '.join(IMAGE_SUFFIXES)})")
         return images
 
-    def _pair(self, image: Path, key: str) -> FilePair:
-        return FilePair(
-            image, self.source / self.options.masks / f"{key}.png", image_id=key
-        )
-
-    def _check_masks_have_images(self, images: dict[str, Path]) -> None:
-        folder = self.source / self.options.masks
-        for path in sorted(folder.rglob("*.png")):
-            key = path.relative_to(folder).with_suffix("").as_posix()
-            if key not in images:
-                raise DataError(
-                    f"mask {path} has no image {self.source / self.options.images}/"
-                    f"{key} ({', '.join(IMAGE_SUFFIXES)})"
-                )
-
-    def _listed_splits(self, images: dict[str, Path]) -> dict[str, list[FilePair]]:
-        splits: dict[str, list[FilePair]] = {}
+    def _listed_splits(self, images: dict[str, Path]) -> dict[str, list[str]]:
+        splits: dict[str, list[str]] = {}
         seen: dict[str, str] = {}
         for split in SPLITS:
             path = self.source / f"{split}.txt"
             if not path.is_file():
                 continue
             splits[split] = []
-            for number, line in enumerate(path.read_text().splitlines(), start=1):
-                if not line.strip():
-                    continue
-                key = self._listed_key(line.strip(), images, f"{path}:{number}")
+            for number, line in text_rows(path):
+                key = self._listed_key(line, images, f"{path}:{number}")
                 if key in seen:
                     raise DataError(
                         f"{path}:{number}: image {key!r} is already in {seen[key]}"
                     )
                 seen[key] = path.name
-                splits[split].append(self._pair(images[key], key))
+                splits[split].append(key)
             if not splits[split]:
                 raise DataError(f"{path} lists no images")
-        check_files_exist(splits, f"{self.source}/{{split}}.txt")
         return splits
 
     def _listed_key(self, line: str, images: dict[str, Path], where: str) -> str:
@@ -250,18 +227,13 @@ class SegmentationFolder(FileSource):
         )
 
     def _palette(self, first: FilePair) -> tuple[tuple[int, int, int], ...]:
+        if self.class_colours:
+            return self.class_colours
         stored = read_label(first.label).palette
-        values = self._label_values()
-        if stored is not None and len(stored) > max(values):
-            return tuple(stored[value] for value in values)
-        return bit_palette(len(values))
-
-
-def _without_numbers(lines: list[str]) -> list[str]:
-    """Drops labels where every line begins with its own: `0 sky`, `1 road`."""
-    words = [line.split(maxsplit=1) for line in lines]
-    numbered = all(
-        len(parts) == 2 and parts[0].rstrip(":,") == str(number)
-        for number, parts in enumerate(words)
-    )
-    return [parts[1] for parts in words] if numbered else lines
+        # The first value of each class.
+        ordered = reversed(list(self.values.labels.items()))
+        values = {label: value for value, label in ordered}
+        classes = range(len(self.class_names))
+        if stored and all(values.get(c, len(stored)) < len(stored) for c in classes):
+            return tuple(stored[values[c]] for c in classes)
+        return bit_palette(len(classes))

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.text_tables import number, word_rows
 from hrnet_jax.data.points import point_sets
 from hrnet_jax.data.points.hrnet_csv import CsvFiles
@@ -146,7 +147,7 @@ def read_pts_folders(root: Path, folders: tuple[str, ...]) -> list[LandmarkItem]
     faces = []
     unmarked = 0
     for folder in folders:
-        paths = sorted((root / folder).rglob("*"))
+        paths = listed(root / folder, "**/*")
         images = {
             path.with_suffix(""): path
             for path in paths

@@ -1,0 +1,124 @@
+"""The report on a prepared segmentation set: counts, warnings, pictures."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from hrnet_jax.data import registry
+from hrnet_jax.data.records import open_records
+from hrnet_jax.errors import DataError
+from hrnet_jax.inspection import dataset_report
+from hrnet_jax.inspection.dataset_drawing import contact_sheet
+from scripts import dataset_report as script
+from tests.data.mask_files import add
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Five images to train on, one of them all car; two to evaluate."""
+    folder = tmp_path_factory.mktemp("report")
+    masks = [np.zeros((8, 12), np.uint8) for _ in range(7)]
+    masks[0][:] = 1
+    masks[1][:2], masks[2][0], masks[5][:4] = 2, 255, 1
+    for number, mask in enumerate(masks):
+        add(folder / "mine", f"img{number}", mask)
+    add(folder / "mine", "img6", np.zeros((20, 10), np.uint8))
+    for split, numbers in (("train", range(5)), ("val", (5, 6))):
+        lines = "\n".join(f"img{number}" for number in numbers)
+        (folder / "mine" / f"{split}.txt").write_text(lines)
+    colours = ("#000000", "#0000ff", "#00ff00", "#ff0000")
+    classes = [
+        f"{n} {c}"
+        for n, c in zip(["road", "car", "tree", "wall"], colours, strict=True)
+    ]
+    (folder / "mine" / "classes.txt").write_text("\n".join(classes))
+    registry.prepare("segmentation_folder", folder, folder / "mine", save_as="small")
+    registry.prepare("faces", folder, train=1, val=0, image_size=48)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(data_dir):
+    text = dataset_report.write_dataset_report(
+        "small", data_dir, data_dir / "out", progress=False
+    )
+    return text.splitlines()
+
+
+def test_the_table_has_pixels_and_images_of_each_class(report):
+    assert report[0] == "small: 4 classes"
+    assert [line.split() for line in report[2:8]] == [
+        ["class", "train", "pixels", "%", "images", "val", "pixels", "%", "images"],
+        ["0", "road", "348", "74.359", "4", "248", "83.784", "2"],
+        ["1", "car", "96", "20.513", "1", "48", "16.216", "1"],
+        ["2", "tree", "24", "5.128", "1", "0", "0.000", "0"],
+        ["3", "wall", "0", "0.000", "0", "0", "0.000", "0"],
+        ["ignored", "12", "2.500", "of", "5", "0", "0.000", "of", "2"],
+    ]
+
+
+def test_classes_that_never_occur_are_warned_of(report):
+    assert report[9:] == [
+        "warning: class 2 (tree) never occurs in val",
+        (
+            "warning: class 3 (wall) never occurs; are the mask values and the class list "
+            "as intended?"
+        ),
+    ]
+
+
+def test_the_folder_holds_counts_and_pictures(report, data_dir):
+    folder = data_dir / "out"
+    assert {path.name for path in folder.iterdir()} == {
+        *("report.json", "classes.png", "sizes.png"),
+        *("contact_sheet_train.png", "contact_sheet_val.png"),
+    }
+    stored = json.loads((folder / "report.json").read_text())
+    assert stored["class_names"] == ["road", "car", "tree", "wall"]
+    assert stored["warnings"] == report[9:]
+    assert stored["splits"]["val"] == {
+        "images": 2,
+        "pixels": [248, 48, 0, 0],
+        "images_with_class": [2, 1, 0, 0],
+        "ignored_pixels": 0,
+        "sizes": [[8, 12], [20, 10]],
+    }
+    bars = cv2.imread(str(folder / "classes.png"), cv2.IMREAD_COLOR_RGB)
+    assert (bars == (0, 0, 255)).all(-1).sum() > 1000  # The bar of the cars.
+
+
+def test_contact_sheets_show_labels_over_images(data_dir):
+    records = open_records("small", data_dir, "train")
+    sheet = contact_sheet(records, 3)
+    # Three cells of 240 and gaps of 8; below each its name in 20.
+    assert sheet.shape == (240 + 20 + 2 * 8, 3 * 248 + 8, 3)
+    all_car = sheet[60:160, 60:200].reshape(-1, 3)
+    assert (all_car == (2, 2, 130)).all()  # Half of grey 4, half of blue.
+    assert len(contact_sheet(records, 99)[0]) == 5 * 248 + 8
+
+
+def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
+    arguments = [f"--data_dir={data_dir}", f"--out={data_dir}/cli", "--images=1"]
+    monkeypatch.setattr("sys.argv", ["x", "--name=small", *arguments])
+    script.main()
+    out = capsys.readouterr().out
+    assert "warning: class 3 (wall) never occurs;" in out
+    assert out.endswith(f"written to {data_dir}/cli\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("absent", {}, "data set 'absent' is not prepared in"),
+        ("faces", {}, "data set 'faces' has no labelled pixels; expected a segmentati"),
+        ("small", {"shown": 0}, "a contact sheet shows at least 1 image, got 0"),
+        ("small", {"out": "small.txt"}, "small.txt is a file; expected a folder"),
+    ],
+)
+def test_mistakes_are_named(name, changes, message, data_dir):
+    (data_dir / "small.txt").touch()
+    out = data_dir / changes.pop("out", "unused")
+    with pytest.raises(DataError, match=message):
+        dataset_report.write_dataset_report(name, data_dir, out, **changes)
