@@ -20,10 +20,12 @@ class ModelOptions:
     """The network and where its first weights come from.
 
     Attributes:
-        name: for `create_model`, for example `segmentation/w18`.
+        name: task and variant, for example `segmentation/w18`; `scripts/models.py`
+            lists all.
         representation: `v1`, `v1h`, `v2`; None keeps the family's default.
         align_corners: of bilinear upsampling; None keeps the family's default.
-        upsample: method inside the exchange, instead of `align_corners`.
+        upsample: method inside the exchange, instead of `align_corners`: `bilinear`,
+            `align_corners`, `nearest` or `bilinear_by_factor`.
         options: further attributes of the model (`head_bias`, `levels`, ...).
         normalization: of images, as the weights were trained.
         norm: batch-norm mode, `batch` or `frozen`.
