@@ -130,11 +130,13 @@ def make_debug(
 ) -> None:
     """Makes an experiment its own `debug` form, in place: four steps, small crops.
 
-    Everything else stays as it is, so the run goes through the same code.
+    Batches are as small as the devices that are there when it runs allow. Everything
+    else stays as it is, so the run goes through the same code.
     """
     config.num_steps = 4
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
+    config.mesh.round_up_batch = True
     size_option = get_spec(config.task).size_option
     if size_option:
         config.dataset.augmentation[size_option] = crop_size

@@ -218,10 +218,14 @@ class MeshOptions:
     Attributes:
         data: devices along which the batch is divided; -1 for all that are left.
         space: devices along which the rows of every image are divided.
+        round_up_batch: raise `batch_size` and `eval.batch_size` to the next multiples
+            of the devices along `data`, instead of refusing others; so do the `debug`
+            forms of experiments.
     """
 
     data: int = -1
     space: int = 1
+    round_up_batch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

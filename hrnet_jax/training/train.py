@@ -22,6 +22,7 @@ from hrnet_jax.training.build import (
     Run,
     build_run,
     evaluated_splits,
+    fit_batches,
     open_split,
 )
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
@@ -65,10 +66,12 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
             for a loss that is not finite.
         Interrupted: after SIGTERM, once the state is saved.
     """
-    options, stored = read_config(config, trainable=True), to_json(config)
+    options = read_config(config, trainable=True)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
     runtime.keep_freed_memory()
+    options = fit_batches(options)
+    stored = to_json(options if options.mesh.round_up_batch else config)
     check_same_run(stored)
     result_file = workdir / RESULT_FILE
     check_workdir(workdir, stored)
