@@ -4,10 +4,10 @@
 
 Override any key of the experiment with --config.KEY=VALUE, such as
 --config.batch_size=4; --print_config lists all keys. Re-run the same command to
-resume, or give the work directory alone. --config=runs/a/config.json with another
-work directory repeats a run. Exit codes: 0 finished,
-2 wrong input (described in one line), 75 stopped by SIGTERM with everything saved:
-run it again.
+resume, or give the work directory alone; --config=runs/a/config.json with another work
+directory repeats a run, and --workdir=runs/a --extend --config.num_steps=900 goes on
+past its end. Exit codes: 0 finished, 2 wrong input (described in one line), 75 stopped
+by SIGTERM with everything saved: run it again.
 
 Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -30,6 +30,12 @@ _CONFIG = flags.DEFINE_string(
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Work directory: folder for all files of the run."
 )
+_EXTEND = flags.DEFINE_boolean(
+    "extend",
+    False,
+    "Go on past the end of the run in --workdir, to a larger num_steps or num_epochs; "
+    "for schedules whose rates do not depend on the length of the run.",
+)
 _PRINT = flags.DEFINE_boolean(
     "print_config",
     False,
@@ -51,7 +57,7 @@ def main(argv: list[str]) -> None:
     stopped = None
     with command_line.reporting_errors_together(saves_on_sigterm=True):
         try:
-            metrics = train(_config(argv[1:]), _workdir())
+            metrics = train(_config(argv[1:]), _workdir(), extend=_EXTEND.value)
             for name, value in metrics.items() if processes.is_first() else ():
                 sys.stdout.write(f"{name:24} {value:.4f}\n")
         except Interrupted as error:

@@ -86,6 +86,10 @@ REFUSED = {
         ["plan", QUICKSTART, "--config.flip=1", "--topology=v5e:2x4"],
         "did you mean 'eval.inference.flip' or 'dataset.augmentation.flip'?",
     ),
+    "extend a schedule over the whole run": (
+        ["train", "--workdir={finished}", "--extend", "--config.num_steps=9"],
+        "schedule.name=poly cannot be extended from 8 to 9 steps: the rate of step 1",
+    ),
     "unknown flag": (
         ["train", QUICKSTART, "--wrkdir={tmp}/run", "--config.seed=1"],
         "Unknown command line flag 'wrkdir'. Did you mean: workdir ?",

@@ -238,6 +238,20 @@ def test_refuses_the_work_directory_of_another_run():
     assert "batch_size: 8 there, 4 here; seed: 0 there, 1 here" in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "ways"),
+    [
+        ({"num_steps": 9}, "begin .*model.init_from={workdir}, or go on .*--extend$"),
+        ({"num_steps": 9, "seed": 1}, "another work directory, begin .*={workdir}$"),
+        ({"seed": 1}, "choose another work directory$"),
+    ],
+)
+def test_the_refusal_of_another_length_names_the_ways(changes, ways):
+    workdir = tiny.finished_run()
+    with pytest.raises(CheckpointError, match=ways.format(workdir=workdir)):
+        train(tiny.config(**changes), workdir)
+
+
 def test_accepts_changes_that_leave_the_weights_alone(tmp_path):
     workdir = tiny.copy_of_finished_run(tmp_path)
     changes = {"eval__batch_size": 1, "logging__every_steps": 3, "dataset__workers": 2}
