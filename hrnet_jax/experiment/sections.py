@@ -39,7 +39,9 @@ class ModelOptions:
         initializer: `he` or `official` (normal, standard deviation 0.001).
         init_from: a `.pth` or `.safetensors` file of any code base that
             `scripts/convert.py` reads, one of our work directories, or nothing.
-        init_skip: patterns of parameter names to leave at their initial values.
+        init_skip: patterns of parameter names to leave at their initial values; those
+            of heads (`HEAD_PATTERNS`, which published recipes skip) do not count where
+            `init_from` is a run with the same head for the same classes or points.
         init_partial: take what has the right name and shape and report the rest,
             instead of failing where anything differs.
         init_inplace_abn: `init_from` was trained with InPlaceABN; None leaves it to

@@ -171,7 +171,9 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     if latest is not None:
         # Nothing but the shapes is needed; `init_from` may be gone by now.
         init = dataclasses.replace(init, init_from="")
-    variables, loaded = first_variables(run.task.model, init, options.seed)
+    variables, loaded = first_variables(
+        run.task.model, init, options.seed, run.train_records.info
+    )
     state = replicate(
         create_state(variables, run.optimizer, ema=options.optimizer.ema_decay > 0),
         run.mesh,
