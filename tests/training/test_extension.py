@@ -7,6 +7,8 @@ import pytest
 from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training import loop
+from hrnet_jax.training.interruption import Interrupted
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny
@@ -89,3 +91,19 @@ def test_nothing_but_the_length_may_change(tmp_path):
 def test_there_has_to_be_a_run(tmp_path):
     with pytest.raises(CheckpointError, match="config.json: no such file, so there is"):
         train(tiny.config(), tmp_path, extend=True)
+
+
+def test_a_run_that_is_being_extended_is_not_finished(tmp_path, monkeypatch):
+    def interrupted(self, state):
+        raise Interrupted(8)
+
+    workdir = finished(tmp_path, schedule__name="constant")
+    monkeypatch.setattr(loop.Loop, "__call__", interrupted)
+    longer = tiny.config(schedule__name="constant", num_steps=9)
+    with pytest.raises(Interrupted):
+        train(longer, workdir, extend=True)
+    assert not (workdir / "result.json").exists()
+    # So both commands resume it.
+    for extend in (True, False):
+        with pytest.raises(Interrupted):
+            train(longer, workdir, extend=extend)
