@@ -1,6 +1,7 @@
 """HRNet, high-resolution representations for labeling pixels and regions, in JAX.
 
     model = hrnet_jax.create_model("segmentation/w48", num_classes=19)
+    config = hrnet_jax.load_config("experiments/quickstart.py", num_steps=100)
     metrics = hrnet_jax.train(config, "runs/mine")
     prediction = hrnet_jax.load_run("runs/mine").predict(image)
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax.data.registry import prepare
     from hrnet_jax.errors import HRNetError
     from hrnet_jax.experiment.defaults import default_config
+    from hrnet_jax.experiment.loading import load_config
     from hrnet_jax.export.exported import open_exported
     from hrnet_jax.export.writing import export_model
     from hrnet_jax.inference.predictor import Predictor
@@ -41,6 +43,7 @@ _HOMES = {
     "export_model": "hrnet_jax.export.writing",
     "find_faces": "hrnet_jax.keypoints.face_finder",
     "initial_variables": "hrnet_jax.models.initialization",
+    "load_config": "hrnet_jax.experiment.loading",
     "load_run": "hrnet_jax.inference.workdir",
     "model_names": "hrnet_jax.registry",
     "normalize_images": "hrnet_jax.models.normalization",
@@ -62,6 +65,7 @@ __all__ = [
     "export_model",
     "find_faces",
     "initial_variables",
+    "load_config",
     "load_run",
     "model_names",
     "normalize_images",

@@ -14,15 +14,17 @@ import json
 import os
 import pathlib
 import sys
+from typing import Any
 
 from absl import app, flags
-from ml_collections import config_flags
 
 from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.errors import ConfigError
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Experiment file, with options after a colon."
+_CONFIG = flags.DEFINE_string(
+    "config",
+    None,
+    "Experiment file, with options after a colon, or config.json of a run.",
 )
 _TOPOLOGY = flags.DEFINE_string(
     "topology", "", "Slices, such as v5e:2x4,v5e:4x4,v4:2x2x2,v5p:2x2x1,v6e:2x4."
@@ -52,12 +54,10 @@ _CHECK = flags.DEFINE_boolean(
 
 def main(argv: list[str]) -> None:
     """Prints the plans."""
-    if len(argv) > 1:
-        sys.exit(f"error: unexpected argument {argv[1]!r}")
     with command_line.reporting_errors():
         _check_flags()
         # Late: libtpu reads its environment when JAX first loads it.
-        sys.stdout.write(_check() if _CHECK.value else _plans())
+        sys.stdout.write(_check(argv[1:]) if _CHECK.value else _plans(argv[1:]))
 
 
 def _check_flags() -> None:
@@ -76,16 +76,24 @@ def _check_flags() -> None:
             raise ConfigError(f"--{flag.name}={flag.value}: no folder {folder}")
 
 
-def _plans() -> str:
+def _config(changes: list[str]) -> Any:
+    """The configuration, changed by the command line, with types."""
+    from hrnet_jax.experiment.loading import load_config
+    from hrnet_jax.experiment.schema import read_config
+
+    config = experiment_flags.with_changes(load_config(_CONFIG.value), changes)
+    return read_config(config, trainable=True)
+
+
+def _plans(changes: list[str]) -> str:
     """Compiles for all slices; the table."""
     import jax
 
-    from hrnet_jax.experiment.schema import read_config
     from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
 
-    config = read_config(_CONFIG.value, trainable=True)
+    config = _config(changes)
     slices = topologies.parse_slices(_TOPOLOGY.value)
     options = PlanOptions(
         mesh=topologies.parse_mesh(_MESH.value) if _MESH.value else {},
@@ -98,7 +106,7 @@ def _plans() -> str:
     # Programs are traced here and compiled for elsewhere: no other backend is wanted.
     jax.config.update("jax_platforms", "cpu")
     plans = [make_plan(config, facts, chosen, options) for chosen in slices]
-    experiment = f"{config.model.name}, {config.precision}, {_config_file()}"
+    experiment = f"{config.model.name}, {config.precision}, {_CONFIG.value}"
     data = _data_line(config, facts)
     if _OUT.value:
         text = json.dumps(report.as_json(plans, experiment, data), indent=2)
@@ -107,10 +115,6 @@ def _plans() -> str:
         title = f"{config.model.name}, {config.precision}: train step"
         drawing.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
     return report.format_plans(plans, experiment, data)
-
-
-def _config_file() -> str:
-    return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
 def _data_line(config, facts) -> str:
@@ -123,13 +127,12 @@ def _cache_folder() -> pathlib.Path:
     return pathlib.Path(folder).expanduser() / "plans"
 
 
-def _check() -> str:
+def _check(changes: list[str]) -> str:
     """Predicts and measures a train step on this machine."""
-    from hrnet_jax.experiment.schema import read_config
     from hrnet_jax.planning.cross_check import cross_check
     from hrnet_jax.planning.datasets import facts_of
 
-    config = read_config(_CONFIG.value, trainable=True)
+    config = _config(changes)
     facts = facts_of(config, _EXAMPLES.value, _OUTPUTS.value)
     return cross_check(config, facts).text()
 

@@ -6,62 +6,29 @@ Tables are made from the options' dataclasses: names, defaults of the task, and 
 the docstrings say of them. What stands between the two marks is replaced.
 """
 
-import dataclasses
-import inspect
 import pathlib
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import Any
 
-from hrnet_jax.experiment.defaults import default_config
-from hrnet_jax.experiment.schema import TrainConfig
+from hrnet_jax.config.keys import Key
+from hrnet_jax.experiment.defaults import default_config, value_of
+from hrnet_jax.experiment.schema import TASK_SECTIONS, keys_of_run
 from hrnet_jax.registry import get_task, task_names
 
 BEGIN, END = "<!-- keys -->", "<!-- end of keys -->"
 
 # Tasks that train.
 TASKS = task_names(trainable=True)
-# Where a section of a task is in the configuration.
-SECTIONS = {
-    "Loss": "loss",
-    "Augmentation": "dataset.augmentation",
-    "Inference": "eval.inference",
-}
-
-
-def meanings(cls: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of its fields."""
-    text = inspect.getdoc(cls).partition("Attributes:\n")[2]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
-    return {name: " ".join(said.split()) for name, said in found}
-
-
-def rows_of(cls: type, defaults: dict, path: str) -> Iterator[str]:
-    """A table row for every key of a section, nested ones included."""
-    said = meanings(cls)
-    for field in dataclasses.fields(cls):
-        dotted, value = f"{path}{field.name}", defaults[field.name]
-        if dataclasses.is_dataclass(field.type):
-            yield from rows_of(field.type, value, f"{dotted}.")
-        elif dotted not in SECTIONS.values():
-            shown = said[field.name].replace("|", "\\|")
-            yield f"| `{dotted}` | {_default(value)} | {shown} |"
 
 
 def tables() -> str:
     """All keys, first those of every task."""
-    defaults = default_config("segmentation").to_dict()
-    parts = ["### Every task", _table(rows_of(TrainConfig, defaults, ""))]
+    common = [key for key in keys_of_run("segmentation") if not _is_of_task(key)]
+    parts = ["### Every task", _table(common, default_config("segmentation"))]
     for task in TASKS:
-        defaults = default_config(task).to_dict()
-        rows = []
-        for attribute, dotted in SECTIONS.items():
-            section = defaults
-            for key in dotted.split("."):
-                section = section[key]
-            cls = getattr(get_task(task), attribute)
-            rows += rows_of(cls, section, f"{dotted}.")
-        parts += [f"### `task={task}`", _table(rows)]
+        own = [key for key in keys_of_run(task) if _is_of_task(key)]
+        parts += [f"### `task={task}`", _table(own, default_config(task))]
         recipe = get_task(task).recipe
         if recipe:
             given = ", ".join(f"`{key}={value!r}`" for key, value in recipe.items())
@@ -69,8 +36,19 @@ def tables() -> str:
     return "\n\n".join(parts)
 
 
-def _table(rows: Iterator[str] | list[str]) -> str:
-    return "\n".join(["| key | default | meaning |", "|---|---|---|", *rows])
+def _is_of_task(key: Key) -> bool:
+    return key.dotted.startswith(tuple(f"{section}." for section in TASK_SECTIONS))
+
+
+def _table(keys: Iterable[Key], defaults: Any) -> str:
+    """A row for every key; defaults are those of the task."""
+    bar = "\\|"  # one that does not end the cell
+    rows = [
+        f"| `{key.dotted}` | {key.kind} | {_default(value_of(defaults, key.dotted))} "
+        f"| {key.meaning.replace('|', bar)} |"
+        for key in keys
+    ]
+    return "\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows])
 
 
 def _default(value: object) -> str:

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hrnet_jax.config.options import nearest, unknown_key_message
+from hrnet_jax.config.options import dotted_keys, nearest, unknown_key_message
 from hrnet_jax.errors import ConfigError
 
 _BOOLEANS = {"true": True, "false": False}
@@ -91,21 +91,33 @@ def with_overrides(config: Mapping[str, Any], assignments: Iterable[str]) -> dic
         dotted, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"cannot set {assignment!r}: expected KEY=VALUE")
+        check_key(dotted, config, f"cannot set {assignment!r}: ")
         *parents, key = dotted.split(".")
         section = changed
-        for depth, name in enumerate([*parents, key], start=1):
-            _check_key(assignment, section, name, ".".join([*parents, key][:depth]))
-            parent, section = section, section[name]
-        parent[key] = _like(section, text)
+        for name in parents:
+            section = section[name]
+        section[key] = _like(section[key], text)
     return changed
 
 
-def _check_key(assignment: str, section: Any, name: str, dotted: str) -> None:
-    known = section if isinstance(section, dict) else {}
-    if name not in known:
-        raise ConfigError(
-            f"cannot set {assignment!r}: {unknown_key_message(dotted, name, known)}"
-        )
+def check_key(dotted: str, config: Mapping[str, Any], doing: str = "") -> None:
+    """Checks that a configuration has a key.
+
+    Args:
+        dotted: the key, `eval.batch_size`.
+        config: nested dicts or a ConfigDict.
+        doing: begins the message.
+
+    Raises:
+        ConfigError: naming the key, the nearest ones, and those of its place.
+    """
+    section: Any = config
+    for name in dotted.split("."):
+        known = section if hasattr(section, "keys") else {}
+        if name not in known:
+            everywhere = dotted_keys(config)
+            raise ConfigError(doing + unknown_key_message(dotted, known, everywhere))
+        section = section[name]
 
 
 def _like(present: Any, text: str) -> Any:

@@ -22,7 +22,12 @@ class NoOptions:
     """A section in which there is nothing to choose."""
 
 
-def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
+def read_options(
+    cls: type[T],
+    section: Mapping[str, Any],
+    path: str = "",
+    everywhere: Iterable[str] = (),
+) -> T:
     """Builds the dataclass `cls` from a configuration section.
 
     A field whose type is a dataclass is read from the sub-section of its name.
@@ -33,6 +38,8 @@ def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
         cls: a frozen dataclass; every field needs a default.
         section: a ConfigDict or a dict.
         path: dotted path of the section, for messages (`"dataset"`).
+        everywhere: dotted keys of the configuration that the section belongs to,
+            for messages.
 
     Raises:
         ConfigError: for an unknown key, or a value of the wrong type.
@@ -45,30 +52,88 @@ def read_options(cls: type[T], section: Mapping[str, Any], path: str = "") -> T:
     for key in section:
         dotted = f"{path}.{key}" if path else key
         if key not in fields:
-            raise ConfigError(unknown_key_message(dotted, key, fields))
-        values[key] = _convert(section[key], hints[key], dotted)
+            raise ConfigError(unknown_key_message(dotted, fields, everywhere))
+        values[key] = _convert(section[key], hints[key], dotted, everywhere)
     return cls(**values)
 
 
-def unknown_key_message(dotted: str, key: str, known: Iterable[str]) -> str:
-    """One line that names the key, the nearest known one, and all known ones."""
-    known = sorted(known)
+def unknown_key_message(
+    dotted: str, known: Iterable[str], everywhere: Iterable[str] = ()
+) -> str:
+    """One line that names a wrong key, the nearest ones, and those of its place.
+
+    Args:
+        dotted: the whole key as it was given.
+        known: last parts of the keys that there are where the first wrong part is.
+        everywhere: dotted keys of the whole configuration, sections included, where
+            there is more than this place.
+    """
+    known, everywhere = list(known), list(everywhere)
+    if everywhere:
+        question = _question(nearest_keys(dotted, everywhere))
+    else:
+        question = nearest(_split(dotted)[1], known)
     return (
-        f"config key {dotted!r} is not read by anything{nearest(key, known)} "
-        f"(known keys here: {', '.join(known) or 'none'})"
+        f"config key {dotted!r} is not read by anything{question} "
+        f"(known keys here: {', '.join(sorted(known)) or 'none'})"
     )
+
+
+def nearest_keys(dotted: str, everywhere: Iterable[str]) -> list[str]:
+    """Keys that may be meant by a wrong one, the likeliest first.
+
+    Those of the same name at other places; else the one most like it at its own
+    place; else those of the most similar name anywhere.
+    """
+    section, name = _split(dotted)
+    places: dict[str, list[str]] = {}
+    for key in everywhere:
+        places.setdefault(_split(key)[1], []).append(key)
+    siblings = [other for other in places if section + other in places[other]]
+    if name not in places:
+        close = difflib.get_close_matches(name, siblings, n=1)
+        if close:
+            return [section + close[0]]
+    close = difflib.get_close_matches(name, places, n=1)
+    found = [key for other in close for key in places[other]]
+    return sorted(found, key=lambda key: _likeness(key, dotted), reverse=True)[:3]
 
 
 def nearest(key: str, known: Iterable[str]) -> str:
     """The end of a message that names the known key most like a wrong one."""
-    close = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return _question(difflib.get_close_matches(key, list(known), n=1))
 
 
-def _convert(value: Any, hint: Any, dotted: str) -> Any:
+def dotted_keys(section: Mapping[str, Any], path: str = "") -> list[str]:
+    """Keys of a configuration as users write them, those of its sections too."""
+    keys = []
+    for key, value in section.items():
+        keys.append(path + key)
+        if _is_section(value):
+            keys += dotted_keys(value, f"{path}{key}.")
+    return keys
+
+
+def _question(suggestions: list[str]) -> str:
+    if not suggestions:
+        return ""
+    return f"; did you mean {' or '.join(map(repr, suggestions))}?"
+
+
+def _split(dotted: str) -> tuple[str, str]:
+    """A key as its section, with the dot, and its name."""
+    section, dot, name = dotted.rpartition(".")
+    return section + dot, name
+
+
+def _likeness(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(a=a, b=b).ratio()
+
+
+def _convert(value: Any, hint: Any, dotted: str, everywhere: Iterable[str] = ()) -> Any:
     """Checks `value` against a type hint and converts lists and integers."""
     if dataclasses.is_dataclass(hint):
-        return read_options(hint, value, dotted)
+        return read_options(hint, value, dotted, everywhere)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         options = typing.get_args(hint)

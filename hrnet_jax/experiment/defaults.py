@@ -2,13 +2,15 @@
 
 import copy
 import dataclasses
+import functools
 import json
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
-from hrnet_jax.config.options import unknown_key_message
+from hrnet_jax.config.options import dotted_keys, unknown_key_message
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.registry import get_spec, get_task
@@ -77,17 +79,27 @@ def experiment(
 
 
 def update(
-    config: ml_collections.ConfigDict, values: Mapping[str, Any], path: str = ""
+    config: ml_collections.ConfigDict,
+    values: Mapping[str, Any],
+    path: str = "",
+    whole: ml_collections.ConfigDict | None = None,
 ) -> None:
     """Sets nested keys of a configuration in place.
+
+    Args:
+        config: a configuration, or a section of one.
+        values: nested keys.
+        path: dotted path of the section, for messages.
+        whole: what the section belongs to, for messages.
 
     Raises:
         ConfigError: for a key that is not there or a value of another type.
     """
+    whole = config if whole is None else whole
     for key, value in values.items():
         dotted = f"{path}.{key}" if path else key
         if key not in config:
-            raise ConfigError(unknown_key_message(dotted, key, config))
+            raise ConfigError(unknown_key_message(dotted, config, dotted_keys(whole)))
         present = config[key]
         # Sections whose keys are free are empty here.
         if isinstance(present, ml_collections.ConfigDict) and len(present):
@@ -95,7 +107,7 @@ def update(
                 raise ConfigError(
                     f"config key {dotted!r} must be a section of keys, got {value!r}"
                 )
-            update(present, value, dotted)
+            update(present, value, dotted, whole)
             continue
         try:
             config[key] = value
@@ -107,16 +119,24 @@ def update(
             ) from None
 
 
+def value_of(config: ml_collections.ConfigDict, dotted: str) -> Any:
+    """The value of a dotted key; sections as plain dicts."""
+    value = functools.reduce(operator.getitem, dotted.split("."), config)
+    return value.to_dict() if isinstance(value, ml_collections.ConfigDict) else value
+
+
 def make_debug(
     config: ml_collections.ConfigDict, crop_size: tuple[int, int] = (64, 64)
 ) -> None:
     """Makes an experiment its own `debug` form, in place: four steps, small crops.
 
-    Everything else stays as it is, so the run goes through the same code.
+    Batches are as small as the devices that are there when it runs allow. Everything
+    else stays as it is, so the run goes through the same code.
     """
     config.num_steps = 4
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
+    config.mesh.round_up_batch = True
     size_option = get_spec(config.task).size_option
     if size_option:
         config.dataset.augmentation[size_option] = crop_size

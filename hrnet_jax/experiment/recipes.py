@@ -31,6 +31,8 @@ def variant_of(choice: SimpleNamespace, default: str) -> str:
 def from_imagenet(name: str, norm_momentum: float | None = None) -> dict[str, Any]:
     """A model whose head is new when `model.init_from` names weights.
 
+    Of a run for the same classes or points it takes the head as well.
+
     Args:
         name: of the model.
         norm_momentum: of the running statistics; None keeps the task's.

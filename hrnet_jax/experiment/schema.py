@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from hrnet_jax.config.keys import Key, keys_of
 from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.sections import (
@@ -17,6 +18,13 @@ from hrnet_jax.experiment.sections import (
 )
 from hrnet_jax.registry import get_spec, get_task, task_names
 
+# Sections that are options of the task: dotted key -> attribute of the task's class.
+TASK_SECTIONS = {
+    "loss": "Loss",
+    "dataset.augmentation": "Augmentation",
+    "eval.inference": "Inference",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -24,7 +32,8 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: one of `registry.task_names()`.
+        task: `segmentation` or `landmarks`; `classification`, `pose` and `pyramid`
+            predict, but do not train yet.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.
         num_epochs: passes over the training set, whole batches only.
@@ -77,18 +86,22 @@ def read_config(config: Any, *, trainable: bool = False) -> TrainConfig:
         ConfigError: for an unknown key or a value of the wrong type.
     """
     was_read = isinstance(config, TrainConfig)
-    options = config if was_read else read_options(TrainConfig, config)
+    everywhere = [] if was_read else _key_names(config)
+    options = (
+        config if was_read else read_options(TrainConfig, config, everywhere=everywhere)
+    )
     if trainable:
         check_trainable(options)
     if was_read:
         return options
     task = get_task(options.task)
-    loss: Any = read_options(task.Loss, options.loss, "loss")
-    augmentation: Any = read_options(
-        task.Augmentation, options.dataset.augmentation, "dataset.augmentation"
-    )
-    inference: Any = read_options(
-        task.Inference, options.eval.inference, "eval.inference"
+    loss, augmentation, inference = (
+        read_options(getattr(task, attribute), section, dotted, everywhere)
+        for (dotted, attribute), section in zip(
+            TASK_SECTIONS.items(),
+            (options.loss, options.dataset.augmentation, options.eval.inference),
+            strict=True,
+        )
     )
     return dataclasses.replace(
         options,
@@ -96,6 +109,24 @@ def read_config(config: Any, *, trainable: bool = False) -> TrainConfig:
         dataset=dataclasses.replace(options.dataset, augmentation=augmentation),
         eval=dataclasses.replace(options.eval, inference=inference),
     )
+
+
+def keys_of_run(task: str) -> list[Key]:
+    """Every key of a configuration, with its type and meaning.
+
+    Raises:
+        ConfigError: for an unknown task.
+    """
+    cls = get_task(task)
+    sections = {key: getattr(cls, name) for key, name in TASK_SECTIONS.items()}
+    return list(keys_of(TrainConfig, sections))
+
+
+def _key_names(config: Any) -> list[str]:
+    """Dotted keys that may be in a configuration, to find those meant by wrong ones."""
+    task = config.get("task", TrainConfig.task) if hasattr(config, "get") else ""
+    known = task if task in task_names() else TrainConfig.task
+    return [key.dotted for key in keys_of_run(known)]
 
 
 def check_trainable(config: TrainConfig) -> None:

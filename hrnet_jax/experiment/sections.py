@@ -20,10 +20,12 @@ class ModelOptions:
     """The network and where its first weights come from.
 
     Attributes:
-        name: for `create_model`, for example `segmentation/w18`.
+        name: task and variant, for example `segmentation/w18`; `scripts/models.py`
+            lists all.
         representation: `v1`, `v1h`, `v2`; None keeps the family's default.
         align_corners: of bilinear upsampling; None keeps the family's default.
-        upsample: method inside the exchange, instead of `align_corners`.
+        upsample: method inside the exchange, instead of `align_corners`: `bilinear`,
+            `align_corners`, `nearest` or `bilinear_by_factor`.
         options: further attributes of the model (`head_bias`, `levels`, ...).
         normalization: of images, as the weights were trained.
         norm: batch-norm mode, `batch` or `frozen`.
@@ -37,7 +39,9 @@ class ModelOptions:
         initializer: `he` or `official` (normal, standard deviation 0.001).
         init_from: a `.pth` or `.safetensors` file of any code base that
             `scripts/convert.py` reads, one of our work directories, or nothing.
-        init_skip: patterns of parameter names to leave at their initial values.
+        init_skip: patterns of parameter names to leave at their initial values; those
+            of heads (`HEAD_PATTERNS`, which published recipes skip) do not count where
+            `init_from` is a run with the same head for the same classes or points.
         init_partial: take what has the right name and shape and report the rest,
             instead of failing where anything differs.
         init_inplace_abn: `init_from` was trained with InPlaceABN; None leaves it to
@@ -216,10 +220,14 @@ class MeshOptions:
     Attributes:
         data: devices along which the batch is divided; -1 for all that are left.
         space: devices along which the rows of every image are divided.
+        round_up_batch: raise `batch_size` and `eval.batch_size` to the next multiples
+            of the devices along `data`, instead of refusing others; so do the `debug`
+            forms of experiments.
     """
 
     data: int = -1
     space: int = 1
+    round_up_batch: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,44 @@ def open_split(config: TrainConfig, split: str) -> Records:
     if not config.dataset.name:
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     return open_records(config.dataset.name, config.dataset.data_dir, split)
+
+
+def fit_batches(config: TrainConfig) -> TrainConfig:
+    """Raises batches to multiples of the devices, if `mesh.round_up_batch` asks for it.
+
+    Only here: experiments are read before it is known which devices there are.
+
+    Raises:
+        ConfigError: if the devices do not divide as `mesh` says.
+    """
+    if not config.mesh.round_up_batch:
+        return config
+    devices = runtime.make_mesh(config.mesh.data, config.mesh.space).shape["data"]
+    return dataclasses.replace(
+        config,
+        batch_size=_next_multiple(
+            "batch_size", config.batch_size, devices * config.optimizer.accumulate
+        ),
+        eval=dataclasses.replace(
+            config.eval,
+            batch_size=_next_multiple(
+                "eval.batch_size", config.eval.batch_size, devices
+            ),
+        ),
+    )
+
+
+def _next_multiple(key: str, size: int, count: int) -> int:
+    multiple = max(1, math.ceil(size / count)) * count
+    if multiple != size:
+        _log.info(
+            "%s is %d instead of %d: a multiple of %d, as mesh.round_up_batch asks",
+            key,
+            multiple,
+            size,
+            count,
+        )
+    return multiple
 
 
 def check_batch(config: TrainConfig, mesh: Mesh) -> None:

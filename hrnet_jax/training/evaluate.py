@@ -24,6 +24,7 @@ from hrnet_jax.training.build import (
     build_task,
     check_eval_batch,
     evaluated_splits,
+    fit_batches,
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
@@ -85,6 +86,7 @@ def evaluators_of_run(
     """
     options = read_config(config, trainable=True)
     runtime.enable_compilation_cache()
+    options = fit_batches(options)
     check_same_run(to_json(config), step, *splits)
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)

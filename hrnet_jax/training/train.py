@@ -12,7 +12,7 @@ import jax
 from hrnet_jax import runtime
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
-from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.imaging.pictures import save_pictures
 from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.placement import replicate
@@ -22,9 +22,11 @@ from hrnet_jax.training.build import (
     Run,
     build_run,
     evaluated_splits,
+    fit_batches,
     open_split,
 )
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
+from hrnet_jax.training.extension import LENGTH_KEYS, check_extension
 from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
 from hrnet_jax.training.reporting import Reporter
@@ -43,7 +45,9 @@ from hrnet_jax.workdir.variables import saved_variables
 _log = logging.getLogger(__name__)
 
 
-def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
+def train(
+    config: Any, workdir: str | pathlib.Path, *, extend: bool = False
+) -> dict[str, float]:
     """Trains, evaluates, and leaves everything in a work directory.
 
     The same call resumes after a kill at any point and reaches the same
@@ -55,6 +59,8 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     Args:
         config: a ConfigDict, see `TrainConfig`.
         workdir: made if missing; the same folder for all processes.
+        extend: the run there may be shorter; it goes on to the length of this
+            configuration, where `extension.check_extension` finds that well defined.
 
     Returns:
         Metrics of the best checkpoint on the test split (the evaluation split
@@ -65,20 +71,26 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
             for a loss that is not finite.
         Interrupted: after SIGTERM, once the state is saved.
     """
-    options, stored = read_config(config, trainable=True), to_json(config)
+    options = read_config(config, trainable=True)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
     runtime.keep_freed_memory()
+    options = fit_batches(options)
+    stored = to_json(options if options.mesh.round_up_batch else config)
     check_same_run(stored)
     result_file = workdir / RESULT_FILE
-    check_workdir(workdir, stored)
-    if result_file.exists():
+    shorter = check_workdir(workdir, stored, extend=extend)
+    if result_file.exists() and shorter is None:
         _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
         return json.loads(result_file.read_text())["metrics"]
     run = build_run(options)
+    if shorter is not None:
+        check_extension(run, shorter)
     checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
+    if shorter is not None and processes.is_first():
+        result_file.unlink(missing_ok=True)  # the run is not finished any more
     # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
@@ -104,25 +116,46 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         checkpoints.close()
 
 
-def check_workdir(workdir: pathlib.Path, config: dict) -> None:
+def check_workdir(
+    workdir: pathlib.Path, config: dict, *, extend: bool = False
+) -> TrainConfig | None:
     """Checks a configuration against the one a work directory was made with.
 
+    Args:
+        workdir: of a run, or empty, or not there.
+        config: JSON of the configuration.
+        extend: whether the run there may have another length.
+
+    Returns:
+        Configuration of the run there, if it has another length.
+
     Raises:
-        CheckpointError: if the directory belongs to another configuration.
+        CheckpointError: if the directory belongs to another configuration, or has no
+            run to extend.
     """
     path = workdir / CONFIG_FILE
-    if path.exists():
-        changed = changed_keys(with_defaults(read_json(path)), with_defaults(config))
-        if changed:
+    if not path.exists():
+        if any(workdir.glob("checkpoints/*")):
             raise CheckpointError(
-                f"{workdir} belongs to a run of another configuration "
-                f"({'; '.join(changed)}); choose another work directory"
+                f"{workdir} has checkpoints but no {CONFIG_FILE}; "
+                "choose another work directory"
             )
-    elif any(workdir.glob("checkpoints/*")):
+        if extend:
+            raise CheckpointError(f"{path}: no such file, so there is no run to extend")
+        return None
+    saved = with_defaults(read_json(path))
+    changed = changed_keys(saved, with_defaults(config))
+    in_length = [text for text in changed if text.partition(":")[0] in LENGTH_KEYS]
+    if len(in_length) < len(changed) or (changed and not extend):
+        ways = [f"begin another work directory with model.init_from={workdir}"]
+        if len(in_length) == len(changed):
+            ways.append("go on past the end of this run with --extend")
         raise CheckpointError(
-            f"{workdir} has checkpoints but no {CONFIG_FILE}; "
-            "choose another work directory"
+            f"{workdir} belongs to a run of another configuration "
+            f"({'; '.join(changed)}); choose another work directory"
+            + (f", {', or '.join(ways)}" if in_length else "")
         )
+    return read_config(saved) if changed else None
 
 
 def _write_config(workdir: pathlib.Path, config: dict) -> None:
@@ -138,7 +171,9 @@ def start_state(run: Run, checkpoints: Checkpoints) -> TrainState:
     if latest is not None:
         # Nothing but the shapes is needed; `init_from` may be gone by now.
         init = dataclasses.replace(init, init_from="")
-    variables, loaded = first_variables(run.task.model, init, options.seed)
+    variables, loaded = first_variables(
+        run.task.model, init, options.seed, run.train_records.info
+    )
     state = replicate(
         create_state(variables, run.optimizer, ema=options.optimizer.ema_decay > 0),
         run.mesh,

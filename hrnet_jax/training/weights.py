@@ -6,26 +6,39 @@ import re
 import numpy as np
 from flax import traverse_util
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
+from hrnet_jax.pretrained import HEAD_PATTERNS
 from hrnet_jax.pretrained.convert import convert_names, refuse_unknown
 from hrnet_jax.pretrained.files import read_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.workdir.variables import saved_variables
+from hrnet_jax.workdir.variables import saved_info, saved_variables
+
+# What the outputs of a model mean.
+_NAMES = ("class_names", "point_names", "image_class_names", "box_class_names")
 
 
 def first_variables(
-    model: Model, options: ModelOptions, seed: int
+    model: Model, options: ModelOptions, seed: int, info: DatasetInfo | None = None
 ) -> tuple[dict, Transfer]:
     """Draws initial variables and replaces them by the weights of `init_from`.
 
     Tensors that match a pattern of `init_skip` are left out on both sides; all
-    others must match one to one, unless `init_partial` takes those that do.
+    others must match one to one, unless `init_partial` takes those that do. The
+    patterns of heads, `HEAD_PATTERNS`, leave nothing out where the source is a run
+    with the same head for the same classes or points.
+
+    Args:
+        model: of the run.
+        options: of the run.
+        seed: of the drawn variables.
+        info: what the outputs of the model mean; None if that is not known.
 
     Raises:
         WeightsError: if the source cannot be read or does not fit.
@@ -35,10 +48,13 @@ def first_variables(
         return drawn, Transfer((), tuple(flat_variables(drawn)))
     try:
         arrays, unknown = read_weights(options)
+        skip = options.init_skip
+        if info is not None and _has_the_same_head(options, info, drawn, arrays):
+            skip = tuple(pattern for pattern in skip if pattern not in HEAD_PATTERNS)
         if options.init_partial:
-            return merge_partly(drawn, arrays, options.init_skip, unknown)
+            return merge_partly(drawn, arrays, skip, unknown)
         refuse_unknown(unknown)
-        return merge(drawn, arrays, options.init_skip)
+        return merge(drawn, arrays, skip)
     except WeightsError as error:
         raise WeightsError(f"model.init_from={options.init_from}: {error}") from error
 
@@ -65,6 +81,28 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)
+
+
+def _has_the_same_head(
+    options: ModelOptions,
+    info: DatasetInfo,
+    drawn: dict,
+    arrays: dict[str, np.ndarray],
+) -> bool:
+    """Whether the source is a run with the head of this one, for the same outputs."""
+    if not pathlib.Path(options.init_from).is_dir():
+        return False
+    trained = saved_info(options.init_from, "best")
+    names, others = ([getattr(one, key) for key in _NAMES] for one in (info, trained))
+    head, other_head = (
+        {name: np.shape(leaf) for name, leaf in tensors.items() if _is_of_head(name)}
+        for tensors in (flat_variables(drawn), arrays)
+    )
+    return any(names) and names == others and head == other_head
+
+
+def _is_of_head(name: str) -> bool:
+    return not _without({name: None}, HEAD_PATTERNS)
 
 
 def flat_variables(variables: dict) -> dict[str, np.ndarray]:

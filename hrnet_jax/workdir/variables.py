@@ -2,6 +2,7 @@
 
 import pathlib
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.opening import open_checkpoints
 
@@ -27,3 +28,13 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
         return read_variables(checkpoints, checkpoints.resolve(step))
     finally:
         checkpoints.close()
+
+
+def saved_info(workdir: str | pathlib.Path, step: int | str) -> DatasetInfo:
+    """The data set that a checkpoint was trained on; `step` as above."""
+    checkpoints = open_checkpoints(workdir)
+    try:
+        meta = checkpoints.meta(checkpoints.resolve(step))
+    finally:
+        checkpoints.close()
+    return DatasetInfo.from_json(meta["dataset_info"])

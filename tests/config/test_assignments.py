@@ -143,9 +143,16 @@ def test_the_last_override_wins_and_null_takes_a_value_back():
         ("batch_size", "expected KEY=VALUE"),
         ("=1", "config key '' is not read"),
         ("batchsize=1", "config key 'batchsize' .*; did you mean 'batch_size'"),
-        ("eval.flip=1", "config key 'eval.flip' .* .known keys here: batch_size, inf"),
-        ("evel.batch_size=1", "config key 'evel' is not read.*; did you mean 'eval'"),
-        ("eval.inference.flop=1", "key 'eval.inference.flop' .*; did you mean 'flip'"),
+        ("eval.flip=1", "'eval.flip' .*; did you mean 'eval.inference.flip'. .known"),
+        ("lanes=1", "key 'lanes' .*; did you mean 'model.lanes'. .known keys here: ba"),
+        (
+            "evel.batch_size=1",
+            "key 'evel.batch_size' .* mean 'eval.batch_size' or 'batch_size'. .kn",
+        ),
+        (
+            "eval.inference.flop=1",
+            "key 'eval.inference.flop' .*; did you mean 'eval.inference.flip'",
+        ),
         ("batch_size.x=1", "config key 'batch_size.x' .* .known keys here: none"),
     ],
 )

@@ -13,6 +13,7 @@ from ml_collections import config_flags
 
 import hrnet_jax
 from hrnet_jax.config.assignments import with_overrides
+from hrnet_jax.config.options import dotted_keys
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.build import build_for_inference
@@ -20,21 +21,27 @@ from hrnet_jax.experiment.defaults import (
     CHANGEABLE,
     changed_keys,
     default_config,
+    experiment,
     to_json,
+    value_of,
     with_defaults,
 )
-from hrnet_jax.experiment.schema import TrainConfig, read_config
+from hrnet_jax.experiment.description import describe
+from hrnet_jax.experiment.schema import (
+    TASK_SECTIONS,
+    TrainConfig,
+    keys_of_run,
+    read_config,
+)
+from hrnet_jax.experiment.sections import OPTIMIZERS, SCHEDULES
+from hrnet_jax.models.initialization import INITIALIZERS
+from hrnet_jax.models.normalization import CHANNEL_ORDERS
+from hrnet_jax.models.rematerialisation import POLICIES
+from hrnet_jax.models.resize import EXCHANGE_METHODS
 from hrnet_jax.registry import get_task, task_names
 from hrnet_jax.training.build import build_task
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.train import train
-
-# Where a section of a task sits in the configuration.
-TASK_SECTIONS = {
-    "loss": "Loss",
-    "dataset.augmentation": "Augmentation",
-    "eval.inference": "Inference",
-}
 
 
 def option_classes():
@@ -131,7 +138,9 @@ def test_an_experiment_cannot_invent_a_key():
     ("changes", "message"),
     [
         ({"batchsize": 4}, "'batchsize' is not read.*did you mean 'batch_size'"),
-        ({"model": {"nam": "x"}}, "'model.nam' is not read.*did you mean 'name'"),
+        ({"lerning_rate": 4}, "did you mean 'schedule.learning_rate'. .known keys"),
+        ({"eval": {"decay": 1}}, "'eval.decay' is .* you mean 'schedule.decay'. .kn"),
+        ({"model": {"nam": "x"}}, "'model.nam' is not read.*did you mean 'model.name'"),
         ({"eval": {"batch": 1}}, "'eval.batch' is not read by anything"),
         ({"batch_size": "8"}, "'batch_size' must be a value of type int, got '8'"),
         ({"batch_size": 8.0}, "'batch_size' must be a value of type int, got 8.0"),
@@ -153,6 +162,46 @@ def test_an_experiment_cannot_invent_a_key():
 def test_names_the_key_at_fault(changes, message):
     with pytest.raises(ConfigError, match=message):
         read_config(changes)
+
+
+@pytest.mark.parametrize("task", task_names(trainable=True))
+def test_every_key_has_a_meaning_and_a_value(task):
+    config = default_config(task)
+    for key in keys_of_run(task):
+        assert key.meaning.endswith("."), f"{key.dotted} is not in the docstring"
+        value_of(config, key.dotted)
+    names = {key.dotted for key in keys_of_run(task)}
+    sections = {name for name in dotted_keys(config) if f"{name}." in str(names)}
+    assert set(dotted_keys(config)) == names | sections
+
+
+def test_meanings_name_what_is_allowed():
+    said = {key.dotted: key.meaning for key in keys_of_run("segmentation")}
+    allowed = {
+        "task": task_names(),
+        "model.upsample": EXCHANGE_METHODS,
+        "model.norm": ("batch", "frozen"),
+        "model.initializer": INITIALIZERS,
+        "model.normalization.channel_order": CHANNEL_ORDERS,
+        "model.remat": POLICIES,
+        "optimizer.name": OPTIMIZERS,
+        "schedule.name": SCHEDULES,
+    }
+    for key, values in allowed.items():
+        for value in values:
+            assert f"`{value}`" in said[key], key
+
+
+def test_a_configuration_is_described_key_by_key():
+    config = experiment("landmarks", {"schedule": {"learning_rate": 0.5}})
+    lines = describe(config).splitlines()
+    place = lines.index("schedule.learning_rate: float = 0.5")
+    assert lines[place + 1] == "    base rate."
+    assert "model.lanes: int or None = None" in lines
+    assert "loss.name: text = 'mse'" in lines
+    assert "dataset.augmentation.crop_size: (int, int) = (256, 256)" in lines
+    assert "optimizer.multipliers: list of (text, float) = ()" in lines
+    assert max(map(len, lines)) <= 88
 
 
 def test_unknown_task():

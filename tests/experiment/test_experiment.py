@@ -49,7 +49,10 @@ def test_later_recipes_win_and_sections_win_over_recipes():
     ("sections", "message"),
     [
         ({"batchsize": 4}, "'batchsize' is not read.*; did you mean 'batch_size'"),
-        ({"model": {"nam": "x"}}, "'model.nam' is not read.*; did you mean 'name'"),
+        (
+            {"model": {"nam": "x"}},
+            "'model.nam' is not read.*; did you mean 'model.name'",
+        ),
         (
             {"dataset": {"augmentation": {"crop": 1}}},
             "'dataset.augmentation.crop' is not read",
@@ -108,7 +111,7 @@ def test_sections_of_the_task_are_read_with_everything_else():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": {"nme": 1}}, "'loss.nme' is not read.*; did you mean 'name'"),
+        ({"loss": {"nme": 1}}, "'loss.nme' is not read.*; did you mean 'loss.name'"),
         ({"eval": {"inference": {"flop": 1}}}, "'eval.inference.flop' is not read"),
         ({"dataset": {"augmentation": 3}}, "'dataset.augmentation' must be a section"),
     ],

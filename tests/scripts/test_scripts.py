@@ -48,12 +48,12 @@ REFUSED = {
     "no experiment to change": (
         ["train", "--config=experiments/gone.py", "--config.seed=1"]
         + ["--workdir={tmp}/run"],
-        "--config=experiments/gone.py: no such file",
+        "experiments/gone.py: no such file; expected an experiment file",
     ),
     "unknown nested key": (
         ["train", "--config={root}/tests/tiny.py", "--workdir={tmp}/run"]
         + ["--config.seed=1", "--config.eval.inference.flop=true"],
-        "config key 'eval.inference.flop' is not read by anything; did you mean 'flip'",
+        "'eval.inference.flop' is not read by anything; did you mean 'eval.inference.f",
     ),
     "key of no section": (
         ["train", "--config={root}/tests/tiny.py", "--workdir={tmp}/run"]
@@ -65,7 +65,43 @@ REFUSED = {
         + ["--config.batch_size=few"],
         "--config.batch_size=few",
     ),
-    "no arguments": (["train"], "config"),
+    "no arguments": (
+        ["train"],
+        "--config is missing; name an experiment file, or with --workdir a run",
+    ),
+    "no work directory": (["train", QUICKSTART], "--workdir is missing; name a folder"),
+    "no run to resume": (
+        ["train", "--workdir={tmp}/gone"],
+        "{tmp}/gone/config.json: no such file, so there is no run to resume; begin one",
+    ),
+    "key of another place": (
+        ["train", QUICKSTART, "--config.learning_rate", "1", "--workdir={tmp}/run"],
+        "'learning_rate' is not read by anything; did you mean 'schedule.learning_rate'?",
+    ),
+    "key of another place, to evaluate": (
+        ["evaluate", "--workdir={finished}", "--set", "learning_rate=1"],
+        "is not read by anything; did you mean 'schedule.learning_rate'?",
+    ),
+    "key of another place, to plan": (
+        ["plan", QUICKSTART, "--config.flip=1", "--topology=v5e:2x4"],
+        "did you mean 'eval.inference.flip' or 'dataset.augmentation.flip'?",
+    ),
+    "extend a schedule over the whole run": (
+        ["train", "--workdir={finished}", "--extend", "--config.num_steps=9"],
+        "schedule.name=poly cannot be extended from 8 to 9 steps: the rate of step 1",
+    ),
+    "unknown flag": (
+        ["train", QUICKSTART, "--wrkdir={tmp}/run", "--config.seed=1"],
+        "Unknown command line flag 'wrkdir'. Did you mean: workdir ?",
+    ),
+    "unexpected argument": (
+        ["train", QUICKSTART, "--workdir={tmp}/run", "fast"],
+        "unexpected argument 'fast'",
+    ),
+    "print a wrong configuration": (
+        ["train", QUICKSTART, "--print_config", "--config.precision=float16"],
+        "config key 'precision' must be float32 or bfloat16, got 'float16'",
+    ),
     "no data": (
         ["train", f"{QUICKSTART}", "--workdir={tmp}/run2"]
         + ["--config.dataset.data_dir={tmp}/none"],
@@ -119,6 +155,9 @@ REFUSED = {
 ANSWERED = {
     "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
     + ["--config.dataset.data_dir={data}"],
+    "resumed alone": ["train", "--workdir={finished}"],
+    "printed": ["train", QUICKSTART, "--print_config", "--config.seed=5"],
+    "printed of a run": ["train", "--workdir={finished}", "--print_config"],
     "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
     + ["--config.eval.batch_size=3"],
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
@@ -210,6 +249,23 @@ def test_a_finished_run_prints_its_metrics_again(outcomes, places):
     printed = metrics_printed(answer(outcomes, "finished"))
     expected = tiny.result(places["finished"])["metrics"]
     assert printed == pytest.approx(expected, abs=5e-5)
+
+
+def test_a_work_directory_alone_is_the_run_with_its_configuration(outcomes, places):
+    before = (places["finished"] / "config.json").read_text()
+    printed = metrics_printed(answer(outcomes, "resumed alone"))
+    expected = tiny.result(places["finished"])["metrics"]
+    assert printed == pytest.approx(expected, abs=5e-5)
+    assert (places["finished"] / "config.json").read_text() == before
+
+
+def test_the_configuration_is_printed_instead_of_trained(outcomes, places):
+    lines = answer(outcomes, "printed").splitlines()
+    place = lines.index("seed: int = 5")
+    assert lines[place + 1].startswith("    of initial weights, order, augmentation")
+    assert "schedule.name: text = 'cosine'" in lines
+    of_run = answer(outcomes, "printed of a run").splitlines()
+    assert f"dataset.data_dir: text = '{places['data']}'" in of_run
 
 
 def test_evaluate_prints_and_writes_the_metrics(outcomes, places):

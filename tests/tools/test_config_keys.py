@@ -1,11 +1,8 @@
 """The documented keys are those that are read."""
 
-import dataclasses
-
 import pytest
 
 from hrnet_jax.experiment.defaults import default_config
-from hrnet_jax.experiment.schema import TrainConfig
 from tests import tiny
 from tools import config_keys
 
@@ -29,23 +26,3 @@ def test_every_key_of_a_task_is_listed(task):
 
     for dotted in keys(default_config(task).to_dict()):
         assert f"| `{dotted}` |" in PAGE
-
-
-def test_meanings_are_read_over_several_lines():
-    said = config_keys.meanings(TrainConfig)
-    assert said["seed"] == "of initial weights, order, augmentation and dropout."
-
-    @dataclasses.dataclass
-    class Options:
-        """Options.
-
-        Attributes:
-            first: one
-                line more.
-            second: two.
-        """
-
-    assert config_keys.meanings(Options) == {
-        "first": "one line more.",
-        "second": "two.",
-    }

@@ -10,9 +10,11 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.data.registry import prepare
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, HRNetError
-from hrnet_jax.experiment.defaults import to_json
+from hrnet_jax.experiment.defaults import make_debug, to_json
+from hrnet_jax.experiment.loading import load_config
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training import loop
+from hrnet_jax.training import build, loop
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
@@ -141,6 +143,39 @@ def test_stops_when_the_weights_explode(tmp_path):
     assert Checkpoints(tmp_path).steps() == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (2, 2)),
+        ({"mesh__round_up_batch": True}, (8, 8)),
+        ({"mesh__round_up_batch": True, "mesh__data": 1}, (2, 2)),
+        ({"mesh__round_up_batch": True, "mesh__space": 2}, (4, 4)),
+        ({"mesh__round_up_batch": True, "optimizer__accumulate": 2}, (16, 8)),
+        ({"mesh__round_up_batch": True, "batch_size": 9}, (16, 8)),
+    ],
+)
+def test_batches_fit_the_devices_where_asked_for(changes, expected):
+    small = {"batch_size": 2, "eval__batch_size": 2, "mesh__data": -1}
+    fitted = build.fit_batches(read_config(tiny.config(**small | changes)))
+    assert (fitted.batch_size, fitted.eval.batch_size) == expected
+
+
+@pytest.mark.slow
+def test_debug_runs_on_all_devices_and_can_be_repeated(tmp_path, caplog):
+    caplog.set_level("INFO", logger="hrnet_jax")
+    config = tiny.config(mesh__data=-1)
+    make_debug(config, (32, 32))
+    metrics = train(config, tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert (stored["batch_size"], stored["eval"]["batch_size"]) == (8, 8)
+    message = "batch_size is 8 instead of 2: a multiple of 8, as mesh.round_up_batch"
+    assert message in caplog.text
+    # The same command, and the run's own configuration.
+    assert train(config, tmp_path) == metrics
+    assert train(load_config(tmp_path / "config.json"), tmp_path) == metrics
+    assert evaluate(config, tmp_path) == metrics
+
+
 WRONG = [
     ({"batch_size": 7, "mesh__data": 8}, ConfigError, "'batch_size' is 7.*multiple of 8"),
     ({"eval__batch_size": 2, "mesh__data": 8}, ConfigError, "'eval.batch_size' is 2"),
@@ -201,6 +236,20 @@ def test_refuses_the_work_directory_of_another_run():
     message = str(caught.value)
     assert message.startswith(f"{tiny.finished_run()} belongs to a run of another")
     assert "batch_size: 8 there, 4 here; seed: 0 there, 1 here" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "ways"),
+    [
+        ({"num_steps": 9}, "begin .*model.init_from={workdir}, or go on .*--extend$"),
+        ({"num_steps": 9, "seed": 1}, "another work directory, begin .*={workdir}$"),
+        ({"seed": 1}, "choose another work directory$"),
+    ],
+)
+def test_the_refusal_of_another_length_names_the_ways(changes, ways):
+    workdir = tiny.finished_run()
+    with pytest.raises(CheckpointError, match=ways.format(workdir=workdir)):
+        train(tiny.config(**changes), workdir)
 
 
 def test_accepts_changes_that_leave_the_weights_alone(tmp_path):

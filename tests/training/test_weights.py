@@ -1,5 +1,6 @@
 """First weights: drawn, from an official file, or from another run."""
 
+import dataclasses
 import functools
 import logging
 
@@ -24,7 +25,7 @@ from hrnet_jax.training.weights import (
     merge,
     read_weights,
 )
-from hrnet_jax.workdir.variables import saved_variables
+from hrnet_jax.workdir.variables import saved_info, saved_variables
 from tests import tiny
 
 NAME = "w18_small_v1"
@@ -215,6 +216,41 @@ def test_a_run_starts_from_another_run_and_says_so(tiny_variant, tmp_path, caplo
         np.testing.assert_allclose(array, expected[name], rtol=1e-6, err_msg=name)
     count = len(expected)
     assert f"{source}: {count} of {count} tensors loaded" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("class_names", "skip", "kept"),
+    [
+        (None, HEAD_PATTERNS, True),
+        (None, ("^head/classifier",), False),
+        (tuple("abcdefg"), HEAD_PATTERNS, False),
+    ],
+    ids=["same classes", "other patterns", "other classes"],
+)
+def test_the_head_of_a_run_is_kept_for_the_same_classes(
+    class_names, skip, kept, tiny_variant
+):
+    source = tiny.finished_run()
+    info = saved_info(source, "best")
+    if class_names:
+        info = dataclasses.replace(info, class_names=class_names)
+    options = ModelOptions(init_from=str(source), init_skip=skip)
+    variables, loaded = first_variables(
+        create_model("segmentation/tiny", num_classes=7), options, 0, info
+    )
+    expected = flat_variables(saved_variables(source, "best"))
+    name = "params/head/classifier/kernel"
+    taken = np.array_equal(flat_variables(variables)[name], expected[name])
+    assert taken == kept == (name not in loaded.new)
+    assert loaded.new or kept
+
+
+def test_a_head_of_another_kind_stays_new(tiny_variant):
+    source = tiny.finished_run()
+    options = ModelOptions(init_from=str(source), init_skip=HEAD_PATTERNS)
+    model = create_model("segmentation/tiny_ocr", num_classes=7)
+    _, loaded = first_variables(model, options, 0, saved_info(source, "best"))
+    assert {name.split("/")[1] for name in loaded.new} > {"ocr"}
 
 
 @pytest.mark.parametrize(

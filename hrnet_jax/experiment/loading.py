@@ -1,0 +1,121 @@
+"""Configurations from experiment files and from the `config.json` of runs."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+from hrnet_jax.config.options import nearest_keys
+from hrnet_jax.errors import ConfigError, HRNetError
+from hrnet_jax.experiment.defaults import default_config, update, with_defaults
+from hrnet_jax.experiment.schema import keys_of_run, read_config
+from hrnet_jax.registry import task_names
+
+# What ml_collections says when a locked configuration lacks a key.
+_LOCKED = re.compile(r'Key "(\w+)" does not exist')
+
+
+def load_config(
+    source: str | os.PathLike, *recipes: Mapping[str, Any], **sections: Any
+) -> ml_collections.ConfigDict:
+    """The configuration of an experiment file, or that of a run.
+
+        load_config("experiments/quickstart.py:debug", num_steps=8)
+        load_config("runs/mine/config.json", model={"init_from": "runs/mine"})
+
+    Args:
+        source: an experiment file, with options after a colon, or `config.json` of a
+            work directory.
+        *recipes: nested keys to change, as in `experiment`.
+        **sections: nested keys, which win over recipes.
+
+    Returns:
+        What `train` takes.
+
+    Raises:
+        ConfigError: for a file that cannot be read, and for a key that is not there
+            or a value of another type.
+    """
+    name, colon, options = os.fspath(source).partition(":")
+    path = pathlib.Path(name)
+    if not path.is_file():
+        raise ConfigError(
+            f"{path}: no such file; expected an experiment file or the config.json "
+            "of a run"
+        )
+    if path.suffix == ".json":
+        if colon:
+            raise ConfigError(f"{path} takes no options, got {options!r}")
+        config = _of_run(path)
+    else:
+        config = _of_experiment(path, [options] if colon else [])
+    for values in (*recipes, sections):
+        update(config, values)
+    return config
+
+
+def _of_run(path: pathlib.Path) -> ml_collections.ConfigDict:
+    """Every key, also those that came after the run."""
+    try:
+        values = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected the configuration of a run")
+    try:
+        # Read, as JSON has lists for tuples, and earlier runs other values.
+        options = read_config(with_defaults(values))
+        config = default_config(options.task)
+        update(config, dataclasses.asdict(options))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def _of_experiment(path: pathlib.Path, options: list[str]) -> ml_collections.ConfigDict:
+    """What `get_config` of a file returns, which need not take options."""
+    spec = importlib.util.spec_from_file_location("experiment", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: expected a Python file (.py) or JSON (.json)")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise ConfigError(f"{path} has no function get_config(options)")
+        config = module.get_config(*options)
+    except HRNetError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{_place(path, error)}: {_in_words(error)}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ConfigError(
+            f"{path}: get_config must return a ConfigDict, got {type(config).__name__}"
+        )
+    return config
+
+
+def _place(path: pathlib.Path, error: Exception) -> str:
+    """The file, and the last line of it that led to an error."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f"{path}, line {lines[-1]}" if lines else str(path)
+
+
+def _in_words(error: Exception) -> str:
+    missing = _LOCKED.search(str(error))
+    if not missing:
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        return f"{type(error).__name__}: {' '.join(message.split())}"
+    everywhere = {key.dotted for task in task_names() for key in keys_of_run(task)}
+    meant = " or ".join(map(repr, nearest_keys(missing[1], sorted(everywhere))))
+    question = f"; did you mean {meant}?" if meant else ""
+    return f"config key {missing[1]!r} is not read by anything there{question}"
