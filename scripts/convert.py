@@ -56,6 +56,12 @@ def parse_arguments() -> argparse.Namespace:
         help="name of the released file, if it was renamed; empty: none",
     )
     reading.add_argument(
+        "--entry",
+        metavar="NAME",
+        help="which network, where a file holds several: the weights and their average, "
+        "teacher and student",
+    )
+    reading.add_argument(
         "--labels",
         default="",
         help="data set whose class names and colours apply (cityscapes, camvid), or "
@@ -163,6 +169,7 @@ def main() -> None:
             inplace_abn=arguments.inplace_abn,
             options=model_options(arguments.changes),
             partial=arguments.partial,
+            entry=arguments.entry,
         )
         imported = import_weights(arguments.source, arguments.target, options)
         if arguments.partial:

@@ -53,6 +53,7 @@ class WeightsFacts:
         normalization: of images.
         record: of the released file, where it is one.
         assumed: facts that neither file nor record nor user states.
+        remarks: what was taken off the names of the tensors, or which part was read.
     """
 
     model: str
@@ -64,6 +65,7 @@ class WeightsFacts:
     normalization: Normalization
     record: KnownFile | None
     assumed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """All decisions as text, for people."""
@@ -77,6 +79,7 @@ class WeightsFacts:
             lines.append(f"licence: {self.record.licence or 'not stated'}")
             if self.record.note:
                 lines.append(f"note: {self.record.note}")
+        lines += self.remarks
         return lines + [f"assumed: {text}" for text in self.assumed]
 
 

@@ -20,7 +20,7 @@ from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
-from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
+from hrnet_jax.pretrained.files import open_weights_file, write_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.known import RECORD_FILE
@@ -42,6 +42,8 @@ class ImportOptions:
         options: further attributes of the model.
         partial: take what fits and report the rest.
         seed: of the initial values of what is missing then.
+        entry: which of several networks in the file, where it holds the average of
+            the weights too, or teacher and student.
     """
 
     model: str | None = None
@@ -52,6 +54,7 @@ class ImportOptions:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     partial: bool = False
     seed: int = 0
+    entry: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,10 +96,12 @@ def import_weights(
     """
     if pathlib.Path(workdir).exists() and any(pathlib.Path(workdir).iterdir()):
         raise CheckpointError(f"{workdir} is not empty; choose a new directory")
-    tensors = read_weights_file(path, keep_counters=True)
+    read = open_weights_file(path, keep_counters=True, entry=options.entry)
+    tensors = read.tensors
     record = find_record(path, tensors, options.record, options.inplace_abn)
     try:
         facts = gather_facts(tensors, record, options)
+        facts = dataclasses.replace(facts, remarks=read.remarks)
         norm = NormOptions(momentum=facts.momentum, epsilon=facts.epsilon)
         model = create_model(facts.model, norm=norm, **facts.options)
         variables, moved = _convert(tensors, model, facts, options)

@@ -20,13 +20,14 @@ def from_torch(
     *,
     convention: str | None = None,
     inplace_abn: bool = False,
+    entry: str | None = None,
 ) -> dict:
     """Converts a PyTorch state dict into the variables of `model`.
 
     Every tensor of the state dict is used once and every leaf of the model is
     filled, or this fails; models without a head (`features/<variant>`) read the body
-    of any model alone. Wrappers are undone: a nested `state_dict`, the
-    prefixes `module.` and `model.`, loss buffers and batch counters.
+    of any model alone. Wrappers are undone: a dictionary around the weights, a prefix
+    of the names, loss buffers and batch counters.
 
     Args:
         state_dict: names to arrays (PyTorch layout).
@@ -36,6 +37,7 @@ def from_torch(
         inplace_abn: the file was trained with InPlaceABN, whose effective scale
             is |weight| + 1e-5 (all downloads of the master branch of
             HRNet-Semantic-Segmentation and files ending in `_torch04`).
+        entry: which of several networks in the state dict; see `unwrap`.
 
     Returns:
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
@@ -45,7 +47,7 @@ def from_torch(
             by their names in the state dict; naming a tensor with NaN, an infinite
             number or a negative variance.
     """
-    tensors = unwrap(state_dict)
+    tensors = unwrap(state_dict, entry=entry)
     if convention is None:
         scheme = scheme_of_model(tensors, model.output_kind)
     else:

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.pretrained.wrappers import (
+    Unwrapped,
+    log_remarks,
+    unwrap_with_remarks,
+)
 
 _SAFETENSORS = ".safetensors"
 
@@ -29,25 +33,36 @@ _UNREADABLE = (
 
 
 def read_weights_file(
-    path: str | os.PathLike, *, keep_counters: bool = False
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
 ) -> dict[str, np.ndarray]:
     """Reads a `.safetensors` file, or any other as a PyTorch checkpoint.
 
     Args:
         path: the file.
         keep_counters: see `unwrap`.
+        entry: which of several networks in the file; see `unwrap`.
 
     Returns:
         Names to arrays, wrappers undone.
 
     Raises:
-        WeightsError: if the file cannot be read or holds no tensors.
+        WeightsError: if the file cannot be read, holds no tensors, or leaves a
+            choice between networks.
     """
+    found = open_weights_file(path, keep_counters=keep_counters, entry=entry)
+    log_remarks(found, path)
+    return found.tensors
+
+
+def open_weights_file(
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
+) -> Unwrapped:
+    """Like `read_weights_file`, with what was taken off the names."""
     path = os.fspath(path)
-    if not path.endswith(_SAFETENSORS):
-        return read_torch_file(path, keep_counters=keep_counters)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
+    if not path.endswith(_SAFETENSORS):
+        return _open_torch_file(path, keep_counters, entry)
     safetensors = _import_safetensors(path, "reading")
     unreadable = (safetensors.SafetensorError, OSError, KeyError, TypeError)
     try:
@@ -56,7 +71,7 @@ def read_weights_file(
         raise WeightsError(
             f"{path}: not a readable safetensors file ({_first_line(error)})"
         ) from error
-    return _unwrapped(path, tensors, keep_counters)
+    return _unwrapped(path, tensors, keep_counters, entry)
 
 
 def write_weights_file(
@@ -84,7 +99,7 @@ def write_weights_file(
 
 
 def read_torch_file(
-    path: str | os.PathLike, *, keep_counters: bool = False
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
 ) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
 
@@ -94,6 +109,7 @@ def read_torch_file(
     Args:
         path: a `.pth`, `.pth.tar`, `.pt` or `.bin` file.
         keep_counters: see `unwrap`.
+        entry: which of several networks in the file; see `unwrap`.
 
     Returns:
         Official names to arrays, wrappers undone.
@@ -105,6 +121,13 @@ def read_torch_file(
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
+    found = _open_torch_file(path, keep_counters, entry)
+    log_remarks(found, path)
+    return found.tensors
+
+
+def _open_torch_file(path: str, keep_counters: bool, entry: str | None) -> Unwrapped:
+    """The tensors of a PyTorch checkpoint."""
     torch = _import_torch(path, "reading")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -118,12 +141,13 @@ def read_torch_file(
         raise WeightsError(
             f"{path}: holds a {type(content).__name__}, expected a state dict"
         )
-    tensors = _unwrapped(path, content, keep_counters)
+    found = _unwrapped(path, content, keep_counters, entry)
     # NumPy has no bfloat16; variables are float32 in any case.
-    return {
+    arrays = {
         name: (value.float() if value.is_floating_point() else value).detach().numpy()
-        for name, value in tensors.items()
+        for name, value in found.tensors.items()
     }
+    return Unwrapped(arrays, found.remarks)
 
 
 def _import_safetensors(path: str, doing: str) -> types.ModuleType:
@@ -149,9 +173,11 @@ def _import_torch(path: str, doing: str) -> types.ModuleType:
     return torch
 
 
-def _unwrapped(path: str, content: Mapping, keep_counters: bool) -> dict:
+def _unwrapped(
+    path: str, content: Mapping, keep_counters: bool, entry: str | None
+) -> Unwrapped:
     try:
-        return unwrap(content, keep_counters=keep_counters)
+        return unwrap_with_remarks(content, keep_counters=keep_counters, entry=entry)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 

@@ -116,6 +116,24 @@ def test_every_kind_becomes_a_run_and_goes_back(name, convention, options, tmp_p
     tiny.assert_equal_bits(flat_variables(started), flat_variables(variables))
 
 
+def test_the_average_of_weights_is_chosen_and_recorded(tmp_path):
+    tensors = published()[2]
+    state = {f"net.{k}": torch.zeros(v.shape) for k, v in tensors.items()}
+    average = {f"_orig_mod.{k}": torch.tensor(v) for k, v in tensors.items()}
+    torch.save({"model": state, "model_ema": average}, tmp_path / "two.pth")
+    with pytest.raises(WeightsError, match=r"two\.pth: 2 networks.*'model_ema'"):
+        import_weights(tmp_path / "two.pth", tmp_path / "run")
+    options = ImportOptions(entry="model_ema")
+    import_weights(tmp_path / "two.pth", tmp_path / "run", options)
+    run = load_run(tmp_path / "run")
+    tiny.assert_equal_bits(
+        flat_variables(run.variables), flat_variables(published()[1])
+    )
+    decided = json.loads((tmp_path / "run" / RECORD_FILE).read_text())["decided"]
+    assert "entry 'model_ema' was chosen" in decided
+    assert any("'_orig_mod.', which PyTorch code put into" in line for line in decided)
+
+
 def test_predicts_what_the_model_computes(workdir):
     model, variables, _ = published()
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
