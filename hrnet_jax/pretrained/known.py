@@ -19,6 +19,8 @@ from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
 # Beside the checkpoint of a converted file: what it was and what was decided.
 RECORD_FILE = "weights.json"
 _FILE = "known.json"
+# Of PyTorch's files, which people keep as `.safetensors` of the same name.
+_TORCH_ENDINGS = (".pth.tar", ".pth", ".pt", ".bin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,10 +117,15 @@ def known_files() -> tuple[KnownFile, ...]:
 def find_known(name: str) -> tuple[KnownFile, ...]:
     """Records of a file name, a path that ends in one, or a tag.
 
-    Two branches released different files of the same name, so there can be two.
+    A `.safetensors` file has the record of the PyTorch file of its name. Two branches
+    released different files of the same name, so there can be two.
     """
     base = pathlib.PurePath(name).name
-    return tuple(record for record in known_files() if record.file in (name, base))
+    names = {name, base}
+    stem = base.removesuffix(".safetensors")
+    if stem not in ("", base):
+        names |= {stem, *(stem + ending for ending in _TORCH_ENDINGS)}
+    return tuple(record for record in known_files() if record.file in names)
 
 
 def get_known(name: str) -> KnownFile:

@@ -22,7 +22,8 @@ from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
-from hrnet_jax.pretrained import read_weights_file, to_torch
+from hrnet_jax.pretrained import known, read_weights_file, to_torch
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
 from hrnet_jax.registry import create_model
 from hrnet_jax.training.weights import first_variables, flat_variables
@@ -179,6 +180,21 @@ def test_a_mislabelled_file_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
     imported = import_weights(path, tmp_path / "run", ImportOptions(record=""))
     assert imported.facts.record is None
+
+
+def test_a_safetensors_file_of_a_released_name_has_its_facts(tmp_path, monkeypatch):
+    # A released record of a network small enough for a fast test.
+    released = dataclasses.replace(
+        get_known("hrnet_cs_8090_torch11.pth"), model=NAME, file="small_cs.pth"
+    )
+    monkeypatch.setattr(known, "known_files", lambda: (released,))
+    for name in ("small_cs.pth", "small_cs.safetensors"):
+        write_weights_file(tmp_path / name, published()[2])
+        imported = import_weights(tmp_path / name, tmp_path / f"run_{name}")
+        assert imported.facts.record == released and not imported.facts.assumed
+        run = load_run(tmp_path / f"run_{name}")
+        assert run.info.class_names == tuple(CITYSCAPES)
+        assert run.task.model.upsample == released.upsample
 
 
 @pytest.mark.slow

@@ -110,6 +110,16 @@ def test_facts_that_no_tensor_tells():
     assert get_known("pose_hrnet_w32_256x192.pth").input_size == (256, 192)
 
 
+def test_a_safetensors_file_has_the_record_of_its_name():
+    for record in RECORDS:
+        if record.file:
+            stem = record.file.removesuffix(".tar").removesuffix(".pth")
+            expected = find_known(record.file)
+            assert find_known(f"weights/{stem}.safetensors") == expected, record.file
+            assert find_known(f"{record.file}.safetensors") == expected, record.file
+    assert find_known(".safetensors") == ()
+
+
 def test_an_unknown_name_is_an_error():
     with pytest.raises(WeightsError, match=r"mine\.pth: no released file of this name"):
         get_known("mine.pth")
