@@ -40,15 +40,14 @@ def variable_shapes(model: Model) -> dict:
         with folded norms the parameters alone. The dictionaries are the caller's.
     """
     # A model knows its variant by name, and the table may change.
-    return jax.tree.map(
-        lambda leaf: leaf, _traced_shapes(model, VARIANTS.get(model.variant))
-    )
+    variant = VARIANTS.get(getattr(model, "variant", ""))
+    return jax.tree.map(lambda leaf: leaf, _traced_shapes(model, variant))
 
 
 @functools.lru_cache(maxsize=128)
 def _traced_shapes(model: Model, variant: Variant | None) -> dict:
     """`variable_shapes`; `variant` only tells models of one name apart."""
-    side = max(64, model.min_size)
+    side = max(64, getattr(model, "min_size", 1))
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, x: model.init(k, x), key, images)
