@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import shutil
 from collections.abc import Sequence
 
 from hrnet_jax.conversion.converting import (
@@ -24,6 +25,8 @@ def import_weights(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
     options: ImportOptions = ImportOptions(),
+    *,
+    overwrite: bool = False,
 ) -> Imported:
     """Turns a file of PyTorch weights into a work directory.
 
@@ -34,16 +37,45 @@ def import_weights(
         path: a `.pth` or `.safetensors` file.
         workdir: a new directory; `load_run` and `model.init_from` open it.
         options: what the user knows better.
+        overwrite: replace a work directory that was made of a file before; no other.
 
     Raises:
+        CheckpointError: if the directory is in use.
         HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
             another model.
     """
-    if pathlib.Path(workdir).exists() and any(pathlib.Path(workdir).iterdir()):
-        raise CheckpointError(f"{workdir} is not empty; choose a new directory")
+    workdir = pathlib.Path(workdir)
+    _check_target(workdir, overwrite)
     converted = convert_file(path, options)
-    _save(path, workdir, converted)
+    if not workdir.exists():
+        _save(path, workdir, converted)
+        return converted.imported
+    # Beside it first, so that what stops here leaves the old one whole.
+    unfinished = workdir.with_name(f"{workdir.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _save(path, unfinished, converted)
+    shutil.rmtree(workdir)
+    os.replace(unfinished, workdir)
     return converted.imported
+
+
+def _check_target(workdir: pathlib.Path, overwrite: bool) -> None:
+    """Refuses a directory that holds anything but what may be replaced."""
+    if workdir.is_file():
+        raise CheckpointError(f"{workdir} is a file; expected a new directory")
+    if not workdir.exists() or not any(workdir.iterdir()):
+        return
+    was_made_here = (workdir / RECORD_FILE).is_file()
+    if not overwrite:
+        way_out = ", or --overwrite" if was_made_here else ""
+        raise CheckpointError(
+            f"{workdir} is not empty; choose a new directory{way_out}"
+        )
+    if not was_made_here:
+        raise CheckpointError(
+            f"{workdir} was not made of a file of weights (it has no {RECORD_FILE}), "
+            "so --overwrite leaves it alone; choose a new directory"
+        )
 
 
 def export_weights(

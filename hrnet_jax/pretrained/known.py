@@ -10,6 +10,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
 # Beside the checkpoint of a converted file: what it was and what was decided.
 RECORD_FILE = "weights.json"
 _FILE = "known.json"
+# `owner/name@branch:path`, the branch only where it is not the usual one.
+_REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?:([^\s,]+)")
 # Of PyTorch's files, which people keep as `.safetensors` of the same name.
 _TORCH_ENDINGS = (".pth.tar", ".pth", ".pt", ".bin")
 
@@ -88,6 +91,17 @@ class KnownFile:
         if self.value is None:
             return "no figure published"
         return f"{self.metric} {self.value:g}, {self.protocol}"
+
+    @property
+    def page(self) -> str:
+        """Web page that tells where to get the file."""
+        if self.source.startswith("timm, model hub"):
+            return f"https://huggingface.co/timm/{self.file}"
+        found = _REFERENCE.match(self.reference)
+        if found is None:  # read in a wheel of OpenMMLab
+            return f"https://github.com/open-mmlab/{self.source.split()[0]}"
+        repository, branch, path = found.groups()
+        return f"https://github.com/{repository}/blob/{branch or 'HEAD'}/{path}"
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain lists, numbers and strings."""

@@ -235,6 +235,26 @@ def test_a_directory_in_use_is_left_alone(pth, tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 
+def test_only_what_was_converted_before_is_overwritten(workdir, pth, tmp_path):
+    with pytest.raises(CheckpointError, match="run is not empty.*, or --overwrite$"):
+        import_weights(pth, workdir)
+    (workdir / "old.txt").touch()
+    import_weights(pth, workdir, overwrite=True)
+    assert not (workdir / "old.txt").exists()
+    assert load_run(workdir).info.class_names[0] == "class 0"
+    assert not (tmp_path / "run.unfinished").exists()
+    # What is refused leaves the old one.
+    with pytest.raises(WeightsError, match="no such file"):
+        import_weights(tmp_path / "gone.pth", workdir, overwrite=True)
+    assert load_run(workdir).step == 0
+    (workdir / RECORD_FILE).unlink()
+    message = "run was not made of a file of weights .* leaves it alone; choose a new"
+    with pytest.raises(CheckpointError, match=message):
+        import_weights(pth, workdir, overwrite=True)
+    with pytest.raises(CheckpointError, match=r"official\.pth is a file; expected a n"):
+        import_weights(pth, pth, overwrite=True)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
