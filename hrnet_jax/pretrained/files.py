@@ -1,15 +1,19 @@
 """Reads and writes weights files without ever running code from them."""
 
+import contextlib
 import os
 import pickle
 import struct
 import types
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from hrnet_jax.errors import WeightsError
+from hrnet_jax.pretrained import torch_zip
 from hrnet_jax.pretrained.wrappers import (
     Unwrapped,
     log_remarks,
@@ -18,7 +22,7 @@ from hrnet_jax.pretrained.wrappers import (
 
 _SAFETENSORS = ".safetensors"
 
-# What PyTorch's unpickler raises on bytes that are no checkpoint.
+# What unpicklers and zip readers raise on bytes that are no checkpoint.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -27,8 +31,12 @@ _UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
     struct.error,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -90,7 +98,7 @@ def write_weights_file(
         safetensors = _import_safetensors(path, "writing")
         safetensors.numpy.save_file(dict(tensors), unfinished)
     else:
-        torch = _import_torch(path, "writing")
+        torch = _import_torch(path)
         content = {
             name: torch.from_numpy(value.copy()) for name, value in tensors.items()
         }
@@ -103,8 +111,9 @@ def read_torch_file(
 ) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
 
-    Only tensors and plain containers are unpickled (`weights_only=True`); a
-    file that needs any other class or function is refused unread.
+    Only tensors and plain containers are unpickled, without PyTorch where the file is
+    as it writes them since 1.6; one that needs any other class or function is refused
+    unread.
 
     Args:
         path: a `.pth`, `.pth.tar`, `.pt` or `.bin` file.
@@ -115,8 +124,8 @@ def read_torch_file(
         Official names to arrays, wrappers undone.
 
     Raises:
-        WeightsError: if PyTorch is not installed, or the file is missing, no
-            checkpoint, unsafe, or holds no tensors.
+        WeightsError: if the file is missing, no checkpoint, unsafe, holds no tensors,
+            or is older than PyTorch 1.6 and PyTorch is not installed.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -127,27 +136,52 @@ def read_torch_file(
 
 
 def _open_torch_file(path: str, keep_counters: bool, entry: str | None) -> Unwrapped:
-    """The tensors of a PyTorch checkpoint."""
-    torch = _import_torch(path, "reading")
+    """The tensors of a PyTorch checkpoint as arrays, floating point as float32."""
+    with open(path, "rb") as file:
+        start = file.read(len(torch_zip.MAGIC))
+    opened = torch_zip.opened if start == torch_zip.MAGIC else _opened_by_torch
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with opened(path) as content:
+            if not isinstance(content, dict):
+                raise WeightsError(
+                    f"{path}: holds a {type(content).__name__}, expected a state dict"
+                )
+            found = _unwrapped(path, content, keep_counters, entry)
+            arrays = {key: _array(value) for key, value in found.tensors.items()}
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: {_reason(path, error)}") from error
     except _UNREADABLE as error:
         raise WeightsError(
             f"{path}: not a readable PyTorch checkpoint ({_first_line(error)})"
         ) from error
-    if not isinstance(content, dict):
-        raise WeightsError(
-            f"{path}: holds a {type(content).__name__}, expected a state dict"
-        )
-    found = _unwrapped(path, content, keep_counters, entry)
-    # NumPy has no bfloat16; variables are float32 in any case.
-    arrays = {
-        name: (value.float() if value.is_floating_point() else value).detach().numpy()
-        for name, value in found.tensors.items()
-    }
     return Unwrapped(arrays, found.remarks)
+
+
+@contextlib.contextmanager
+def _opened_by_torch(path: str) -> Iterator[Any]:
+    """What a file holds that is no zip file, as PyTorch wrote them before 1.6."""
+    with open(path, "rb") as file:
+        is_pickle = file.read(1) == b"\x80"
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if not is_pickle:
+            raise ValueError("neither a zip file nor a pickle") from error
+        raise WeightsError(
+            f"{path}: reading files of PyTorch before 1.6 needs PyTorch (pip install "
+            "torch); saved again with torch.save, this one does not"
+        ) from error
+    yield torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _array(value: Any) -> np.ndarray:
+    """A tensor of ours or of PyTorch; NumPy has no bfloat16."""
+    if isinstance(value, torch_zip.Tensor):
+        return np.asarray(value)
+    value = value.float() if value.is_floating_point() else value
+    return value.detach().numpy()
 
 
 def _import_safetensors(path: str, doing: str) -> types.ModuleType:
@@ -162,13 +196,13 @@ def _import_safetensors(path: str, doing: str) -> types.ModuleType:
     return safetensors
 
 
-def _import_torch(path: str, doing: str) -> types.ModuleType:
-    """PyTorch, which only its own files need."""
+def _import_torch(path: str) -> types.ModuleType:
+    """PyTorch, which writes its own files."""
     try:
         import torch
     except ModuleNotFoundError as error:
         raise WeightsError(
-            f"{path}: {doing} PyTorch files needs PyTorch (pip install torch)"
+            f"{path}: writing PyTorch files needs PyTorch (pip install torch)"
         ) from error
     return torch
 
@@ -185,7 +219,8 @@ def _unwrapped(
 def _reason(path: str, error: Exception) -> str:
     """Tells an unsafe pickle from a file that is no pickle at all."""
     text = str(error)
-    if "Unsupported global" in text or "Unsupported class" in text:
+    refused = isinstance(error, torch_zip.NotAllowed)
+    if refused or "Unsupported global" in text or "Unsupported class" in text:
         return (
             "refused: the pickle contains objects other than tensors "
             f"({_global_name(text)}), and loading them could run code. If you trust "
@@ -199,7 +234,7 @@ def _reason(path: str, error: Exception) -> str:
 
 def _global_name(text: str) -> str:
     start = text.find("GLOBAL ")
-    return text[start:].split(" was ")[0] if start >= 0 else "unsupported class"
+    return text[start:].split(" was ")[0] if start >= 0 else text.splitlines()[0]
 
 
 def _first_line(error: Exception) -> str:
