@@ -3,6 +3,8 @@
     python scripts/convert.py hrnet_w48_cityscapes.pth runs/w48
     python scripts/predict.py --workdir=runs/w48 --images=street.jpg --out=out
 
+    python scripts/convert.py timm.pth.tar runs/w48 --entry=state_dict_ema --overwrite
+
     python scripts/convert.py runs/camvid camvid.pth
     python scripts/convert.py runs/camvid camvid.safetensors --convention=mmseg
 
