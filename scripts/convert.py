@@ -54,7 +54,22 @@ def parse_arguments() -> argparse.Namespace:
         help="list known released files whose record contains the text, with the page "
         "that publishes each, and stop",
     )
-    reading = parser.add_argument_group("reading a file")
+    add_reading(parser.add_argument_group("reading a file"))
+    writing = parser.add_argument_group("writing a file")
+    writing.add_argument("--step", default="best", help="best, latest or a number")
+    writing.add_argument(
+        "--convention",
+        default="official",
+        help="naming convention: official, mmseg, ...",
+    )
+    arguments = command_line.parse_with_changes(parser)
+    if arguments.list is None and not arguments.target:
+        parser.error("give a source and a target, or --list")
+    return arguments
+
+
+def add_reading(reading: argparse._ArgumentGroup) -> None:
+    """Options of the direction from a file to a work directory."""
     reading.add_argument("--model", help="model, instead of the recognised one")
     reading.add_argument(
         "--record",
@@ -93,17 +108,6 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="replace a work directory that was converted from a file before",
     )
-    writing = parser.add_argument_group("writing a file")
-    writing.add_argument("--step", default="best", help="best, latest or a number")
-    writing.add_argument(
-        "--convention",
-        default="official",
-        help="naming convention: official, mmseg, ...",
-    )
-    arguments = command_line.parse_with_changes(parser)
-    if arguments.list is None and not arguments.target:
-        parser.error("give a source and a target, or --list")
-    return arguments
 
 
 def list_files(text: str, width: int | None = None) -> str:
