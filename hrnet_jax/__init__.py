@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax import pretrained
+    from hrnet_jax.conversion.opening import load_run
     from hrnet_jax.data.records import open_records
     from hrnet_jax.data.registry import prepare
     from hrnet_jax.errors import HRNetError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax.export.exported import open_exported
     from hrnet_jax.export.writing import export_model
     from hrnet_jax.inference.predictor import Predictor
-    from hrnet_jax.inference.workdir import LoadedRun, load_run
+    from hrnet_jax.inference.workdir import LoadedRun
     from hrnet_jax.keypoints.face_finder import find_faces
     from hrnet_jax.models.initialization import initial_variables
     from hrnet_jax.models.nnx_bridge import to_nnx
@@ -44,7 +45,7 @@ _HOMES = {
     "find_faces": "hrnet_jax.keypoints.face_finder",
     "initial_variables": "hrnet_jax.models.initialization",
     "load_config": "hrnet_jax.experiment.loading",
-    "load_run": "hrnet_jax.inference.workdir",
+    "load_run": "hrnet_jax.conversion.opening",
     "model_names": "hrnet_jax.registry",
     "normalize_images": "hrnet_jax.models.normalization",
     "open_exported": "hrnet_jax.export.exported",
@@ -79,6 +80,7 @@ __all__ = [
 
 # Package of `_HOMES` -> the extra that brings what it needs.
 _EXTRAS = {
+    "conversion": "predict",
     "data": "prepare",
     "experiment": "predict",
     "export": "predict",

@@ -87,7 +87,10 @@ def get_task(name: str) -> type[Predicts]:
     """
     spec = get_spec(name)
     if spec.task is None:
-        raise _unknown_task(name)
+        raise ConfigError(
+            f"{name!r} models have no task of their own: they start a run of another "
+            f"(model.init_from); expected one of {', '.join(task_names())}"
+        )
     return spec.task_class
 
 

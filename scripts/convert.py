@@ -3,6 +3,8 @@
     python scripts/convert.py hrnet_w48_cityscapes.pth runs/w48
     python scripts/predict.py --workdir=runs/w48 --images=street.jpg --out=out
 
+    python scripts/convert.py timm.pth.tar runs/w48 --entry=state_dict_ema --overwrite
+
     python scripts/convert.py runs/camvid camvid.pth
     python scripts/convert.py runs/camvid camvid.safetensors --convention=mmseg
 
@@ -20,7 +22,10 @@ in a .pth file is ever executed; a file that needs that is refused.
 import argparse
 import json
 import pathlib
+import shutil
 import sys
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hrnet_jax.config import assignments, command_line
@@ -46,14 +51,36 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const="",
         metavar="TEXT",
-        help="list known released files whose record contains the text, and stop",
+        help="list known released files whose record contains the text, with the page "
+        "that publishes each, and stop",
     )
-    reading = parser.add_argument_group("reading a file")
+    add_reading(parser.add_argument_group("reading a file"))
+    writing = parser.add_argument_group("writing a file")
+    writing.add_argument("--step", default="best", help="best, latest or a number")
+    writing.add_argument(
+        "--convention",
+        default="official",
+        help="naming convention: official, mmseg, ...",
+    )
+    arguments = command_line.parse_with_changes(parser)
+    if arguments.list is None and not arguments.target:
+        parser.error("give a source and a target, or --list")
+    return arguments
+
+
+def add_reading(reading: argparse._ArgumentGroup) -> None:
+    """Options of the direction from a file to a work directory."""
     reading.add_argument("--model", help="model, instead of the recognised one")
     reading.add_argument(
         "--record",
         metavar="FILE",
         help="name of the released file, if it was renamed; empty: none",
+    )
+    reading.add_argument(
+        "--entry",
+        metavar="NAME",
+        help="which network, where a file holds several: the weights and their average, "
+        "teacher and student",
     )
     reading.add_argument(
         "--labels",
@@ -76,21 +103,21 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="take tensors of the right name and shape, and report every tensor",
     )
-    writing = parser.add_argument_group("writing a file")
-    writing.add_argument("--step", default="best", help="best, latest or a number")
-    writing.add_argument(
-        "--convention",
-        default="official",
-        help="naming convention: official, mmseg, ...",
+    reading.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a work directory that was converted from a file before",
     )
-    arguments = command_line.parse_with_changes(parser)
-    if arguments.list is None and not arguments.target:
-        parser.error("give a source and a target, or --list")
-    return arguments
 
 
-def list_files(text: str) -> str:
-    """A table of the records that contain a text."""
+def list_files(text: str, width: int | None = None) -> str:
+    """A table of the records that contain a text.
+
+    Args:
+        text: part of a record.
+        width: of the terminal; where the table is wider, the facts of each file stand
+            below its name. None: a line for each file, however long.
+    """
     from hrnet_jax.pretrained.known import known_files
 
     found = [record for record in known_files() if text in _searchable(record)]
@@ -103,12 +130,25 @@ def list_files(text: str) -> str:
             record.licence,
             record.published,
             record.source,
+            record.page,
         )
         for record in found
     ]
-    head = ("file", "model", "outputs", "upsampling", "licence", "published", "source")
-    lines = columns([head, *rows])
+    head = ("file", "model", "outputs", "upsampling", "licence", "published")
+    lines = columns([(*head, "source", "page"), *rows])
+    if width is not None and max(map(len, lines)) > width:
+        lines = [line for row in rows for line in _paragraph(row, width)]
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
+
+
+def _paragraph(row: Sequence[str], width: int) -> list[str]:
+    """The name of a file, and its facts and its page below; only words may be longer."""
+    file, model, outputs, *facts, page = row
+    facts = [model, f"{outputs} outputs" if outputs else "", *facts]
+    text = "; ".join(filter(None, facts))
+    indent = {"initial_indent": "    ", "subsequent_indent": "    "}
+    whole = {"break_long_words": False, "break_on_hyphens": False}
+    return [file, *textwrap.wrap(text, width, **indent, **whole), f"    {page}"]
 
 
 def _searchable(record: "KnownFile") -> str:
@@ -135,7 +175,8 @@ def main() -> None:
     """Converts in the direction that the source asks for."""
     arguments = parse_arguments()
     if arguments.list is not None:
-        sys.stdout.write(list_files(arguments.list) + "\n")
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        sys.stdout.write(list_files(arguments.list, width) + "\n")
         return
     # Late, so that help need not wait for JAX.
     from hrnet_jax.conversion.importing import (
@@ -163,8 +204,11 @@ def main() -> None:
             inplace_abn=arguments.inplace_abn,
             options=model_options(arguments.changes),
             partial=arguments.partial,
+            entry=arguments.entry,
         )
-        imported = import_weights(arguments.source, arguments.target, options)
+        imported = import_weights(
+            arguments.source, arguments.target, options, overwrite=arguments.overwrite
+        )
         if arguments.partial:
             sys.stdout.write(imported.moved.report() + "\n")
         sys.stdout.write(f"{imported}\n")

@@ -2,6 +2,8 @@
 
     python scripts/predict.py --workdir=runs/camvid --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/camvid --images='photos/*.png' --out=out
+    python scripts/predict.py --workdir=hrnet_cs_8090_torch11.pth \\
+        --images=street.jpg --out=out
     python scripts/predict.py --workdir=camvid.onnx --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
@@ -19,8 +21,8 @@ summary.json. Pose models predict in each box of --boxes; without it, in the who
 image as the box of one person.
 
 --video takes a file or the number of a camera and writes a video and, for points, a
-line of JSON for each frame; Ctrl-C ends it. Official .pth files: see
-scripts/convert.py.
+line of JSON for each frame; Ctrl-C ends it. Files of PyTorch weights are converted in
+memory; where that needs options, scripts/convert.py makes a work directory of them.
 """
 
 import argparse
@@ -43,7 +45,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--workdir",
         required=True,
-        help="work directory of a run or conversion, or a file of scripts/export.py",
+        help="work directory of a run or conversion, a file of PyTorch weights (.pth, "
+        ".safetensors, ...), or a file of scripts/export.py",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--images", help="file, folder or glob")
@@ -81,8 +84,8 @@ def main() -> None:
 def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     """The model of --workdir."""
     from hrnet_jax import runtime
+    from hrnet_jax.conversion.opening import load_run
     from hrnet_jax.export.exported import FORMATS, open_exported
-    from hrnet_jax.inference.workdir import load_run
 
     runtime.enable_compilation_cache()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:

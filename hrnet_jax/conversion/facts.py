@@ -8,9 +8,10 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
 from hrnet_jax.pretrained.known import KnownFile
-from hrnet_jax.pretrained.names import Scheme, find_scheme
+from hrnet_jax.pretrained.names import BODY_KIND, Scheme, find_scheme
 from hrnet_jax.pretrained.recognition import Recognized, recognize, scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import model_class
@@ -53,6 +54,7 @@ class WeightsFacts:
         normalization: of images.
         record: of the released file, where it is one.
         assumed: facts that neither file nor record nor user states.
+        remarks: what was taken off the names of the tensors, or which part was read.
     """
 
     model: str
@@ -64,6 +66,7 @@ class WeightsFacts:
     normalization: Normalization
     record: KnownFile | None
     assumed: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """All decisions as text, for people."""
@@ -77,6 +80,7 @@ class WeightsFacts:
             lines.append(f"licence: {self.record.licence or 'not stated'}")
             if self.record.note:
                 lines.append(f"note: {self.record.note}")
+        lines += self.remarks
         return lines + [f"assumed: {text}" for text in self.assumed]
 
 
@@ -135,6 +139,8 @@ def _recognize(
         return None
     if record is None:
         return found
+    if found.scheme.kind == BODY_KIND and _variant_of(record.model) == found.variant:
+        return found
     outputs = found.options.get("num_classes", found.options.get("num_points"))
     if (found.model, outputs) != (record.model, _or(record.outputs, outputs)):
         raise WeightsError(
@@ -156,11 +162,18 @@ def _upsampling(
     if stated.upsample:
         options["upsample"] = stated.upsample
         return []
-    if record and record.model == model:
+    kind = model_class(model).output_kind
+    if record and (record.model == model or kind == BODY_KIND):
         options["upsample"] = record.upsample
         return []
+    if kind == BODY_KIND and not scheme.upsample:
+        options["upsample"] = "nearest"
+        is_alone = scheme.kind == BODY_KIND
+        return ["upsample=nearest, as classifiers (--upsample)"] if is_alone else []
     # The names may be those of another head, or of none.
-    published = find_scheme(model_class(model).output_kind, scheme.convention) or scheme
+    published = scheme
+    if kind != BODY_KIND:
+        published = find_scheme(kind, scheme.convention) or scheme
     if not published.upsample:
         return []
     options["upsample"] = published.upsample
@@ -177,6 +190,12 @@ def _normalization(
     if convention == "fcos":
         return _CAFFE
     return _SWAPPED if is_fcos else Normalization()
+
+
+def _variant_of(model: str) -> str:
+    """`w48` of `segmentation/w48_ocr`."""
+    name = model.partition("/")[2]
+    return max((one for one in VARIANTS if name.startswith(one)), key=len, default="")
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -1,81 +1,32 @@
 """Files of weights to work directories and back."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+import shutil
+from collections.abc import Sequence
 
-import numpy as np
-from flax import traverse_util
-
-from hrnet_jax.conversion.facts import WeightsFacts, gather_facts
-from hrnet_jax.conversion.labels import known_labels, label_info
+from hrnet_jax.conversion.converting import (
+    Converted,
+    Imported,
+    ImportOptions,
+    convert_file,
+)
 from hrnet_jax.conversion.saving import save_converted
-from hrnet_jax.errors import CheckpointError, WeightsError
-from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.errors import CheckpointError
 from hrnet_jax.inference.workdir import load_run
-from hrnet_jax.models.batch_norm import NormOptions
-from hrnet_jax.models.initialization import initial_variables
-from hrnet_jax.models.model import Model
-from hrnet_jax.pretrained.convert import convert_names, from_torch, to_torch
-from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
-from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
-from hrnet_jax.pretrained.inplace_abn import find_record
+from hrnet_jax.pretrained.convert import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
-from hrnet_jax.pretrained.wrappers import unwrap
-from hrnet_jax.registry import create_model, get_spec
 from hrnet_jax.workdir.files import write_json
-
-
-@dataclasses.dataclass(frozen=True)
-class ImportOptions:
-    """Facts that the user states about a file; None: those of the file or its record.
-
-    Attributes:
-        model: for `create_model`.
-        record: name of a released file; empty for none.
-        labels: names of the outputs; see `labels.label_info`.
-        upsample: inside the exchange.
-        inplace_abn: trained with InPlaceABN; see `from_torch`.
-        options: further attributes of the model.
-        partial: take what fits and report the rest.
-        seed: of the initial values of what is missing then.
-    """
-
-    model: str | None = None
-    record: str | None = None
-    labels: str = ""
-    upsample: str | None = None
-    inplace_abn: bool | None = None
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    partial: bool = False
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Imported:
-    """Result of an import.
-
-    Attributes:
-        model: name of the model.
-        facts: everything that was decided about the file, and why.
-        moved: what became of every tensor.
-    """
-
-    model: str
-    facts: WeightsFacts
-    moved: Transfer
-
-    def __str__(self) -> str:
-        return "\n".join([f"{self.model}: {self.moved}", *self.facts.lines()])
 
 
 def import_weights(
     path: str | os.PathLike,
     workdir: str | os.PathLike,
     options: ImportOptions = ImportOptions(),
+    *,
+    overwrite: bool = False,
 ) -> Imported:
     """Turns a file of PyTorch weights into a work directory.
 
@@ -86,24 +37,45 @@ def import_weights(
         path: a `.pth` or `.safetensors` file.
         workdir: a new directory; `load_run` and `model.init_from` open it.
         options: what the user knows better.
+        overwrite: replace a work directory that was made of a file before; no other.
 
     Raises:
+        CheckpointError: if the directory is in use.
         HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
             another model.
     """
-    if pathlib.Path(workdir).exists() and any(pathlib.Path(workdir).iterdir()):
-        raise CheckpointError(f"{workdir} is not empty; choose a new directory")
-    tensors = read_weights_file(path, keep_counters=True)
-    record = find_record(path, tensors, options.record, options.inplace_abn)
-    try:
-        facts = gather_facts(tensors, record, options)
-        norm = NormOptions(momentum=facts.momentum, epsilon=facts.epsilon)
-        model = create_model(facts.model, norm=norm, **facts.options)
-        variables, moved = _convert(tensors, model, facts, options)
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    _save(path, workdir, facts, model, variables, moved, options.labels)
-    return Imported(facts.model, facts, moved)
+    workdir = pathlib.Path(workdir)
+    _check_target(workdir, overwrite)
+    converted = convert_file(path, options)
+    if not workdir.exists():
+        _save(path, workdir, converted)
+        return converted.imported
+    # Beside it first, so that what stops here leaves the old one whole.
+    unfinished = workdir.with_name(f"{workdir.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    _save(path, unfinished, converted)
+    shutil.rmtree(workdir)
+    os.replace(unfinished, workdir)
+    return converted.imported
+
+
+def _check_target(workdir: pathlib.Path, overwrite: bool) -> None:
+    """Refuses a directory that holds anything but what may be replaced."""
+    if workdir.is_file():
+        raise CheckpointError(f"{workdir} is a file; expected a new directory")
+    if not workdir.exists() or not any(workdir.iterdir()):
+        return
+    was_made_here = (workdir / RECORD_FILE).is_file()
+    if not overwrite:
+        way_out = ", or --overwrite" if was_made_here else ""
+        raise CheckpointError(
+            f"{workdir} is not empty; choose a new directory{way_out}"
+        )
+    if not was_made_here:
+        raise CheckpointError(
+            f"{workdir} was not made of a file of weights (it has no {RECORD_FILE}), "
+            "so --overwrite leaves it alone; choose a new directory"
+        )
 
 
 def export_weights(
@@ -135,59 +107,12 @@ def export_weights(
     return len(tensors)
 
 
-def _convert(
-    tensors: Mapping[str, np.ndarray],
-    model: Model,
-    facts: WeightsFacts,
-    options: ImportOptions,
-) -> tuple[dict, Transfer]:
-    """Variables of the model, all of the file or what fits of it."""
-    if options.partial:
-        arrays, unknown = convert_names(tensors, inplace_abn=facts.inplace_abn)
-        initial = initial_variables(model, options.seed)
-        flat = traverse_util.flatten_dict(initial, sep="/")
-        merged, moved = transfer(flat, arrays, unknown)
-        return traverse_util.unflatten_dict(merged, sep="/"), moved
-    # Before what follows is answered with --partial, which would not help here.
-    check_values(unwrap(tensors))
-    try:
-        variables = from_torch(tensors, model, inplace_abn=facts.inplace_abn)
-    except WeightsError as error:
-        raise WeightsError(f"{error}; --partial takes what fits") from None
-    kept = tuple(traverse_util.flatten_dict(variables, sep="/"))
-    return variables, Transfer(kept)
-
-
 def _save(
-    path: str | os.PathLike,
-    workdir: str | os.PathLike,
-    facts: WeightsFacts,
-    model: Model,
-    variables: dict,
-    moved: Transfer,
-    labels: str,
+    path: str | os.PathLike, workdir: str | os.PathLike, converted: Converted
 ) -> None:
     """Writes the work directory, the record beside the checkpoint."""
-    spec, record = get_spec(facts.model), facts.record
-    count = spec.count_outputs(vars(model))
-    if not labels and record and record.model == facts.model:
-        labels = known_labels(record.data, count)
-    info = label_info(spec, labels, count)
-    config = default_config(spec.name)
-    with config.unlocked():
-        config.model.name = facts.model
-        config.model.norm_momentum = facts.momentum
-        config.model.norm_epsilon = facts.epsilon
-        config.model.upsample = model.upsample
-        config.model.normalization = dataclasses.asdict(facts.normalization)
-        fixed = (spec.num_outputs, "upsample")
-        if record and spec.task_class.takes_boxes and spec.size_option:
-            size = tuple(record.input_size)
-            config.dataset.augmentation[spec.size_option] = size
-        config.model.options = {
-            key: value for key, value in facts.options.items() if key not in fixed
-        }
-    save_converted(workdir, config, variables, info)
+    save_converted(workdir, converted.config, converted.variables, converted.info)
+    facts, moved = converted.imported.facts, converted.imported.moved
     content = {
         "file": pathlib.Path(path).name,
         "sha256": _checksum(path),
@@ -197,7 +122,7 @@ def _save(
         "kept": len(moved.kept),
         "new": list(moved.new),
         "dropped": dict(moved.dropped),
-        "record": None if record is None else record.to_json(),
+        "record": facts.record and facts.record.to_json(),
     }
     write_json(pathlib.Path(workdir) / RECORD_FILE, content)
 

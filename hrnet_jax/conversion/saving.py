@@ -7,6 +7,8 @@ import ml_collections
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.registry import get_spec
 from hrnet_jax.training.state import create_state
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, write_json
@@ -28,6 +30,8 @@ def save_converted(
     """
     workdir = pathlib.Path(workdir).absolute()
     write_json(workdir / CONFIG_FILE, to_json(config))
-    checkpoints = Checkpoints(workdir, read_config(config).checkpoint)
+    has_task = get_spec(config.task).task is not None
+    options = read_config(config).checkpoint if has_task else CheckpointOptions()
+    checkpoints = Checkpoints(workdir, options)
     checkpoints.save(0, create_state(variables), {"dataset_info": info.to_json()})
     checkpoints.close()

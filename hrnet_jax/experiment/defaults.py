@@ -44,15 +44,18 @@ def default_config(task: str) -> ml_collections.ConfigDict:
 
     Every key is there, the task's own sections included, so every key can be
     set from the command line. Values are those of the task's `recipe` where it has
-    one, else the defaults of `TrainConfig`.
+    one, else the defaults of `TrainConfig`. Models without a task have no sections of
+    one.
     """
-    task_class = get_task(task)
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
+    for key, value_type in _NULLABLE.items():
+        config.model[key] = ml_collections.config_dict.placeholder(value_type)
+    if get_spec(task).task is None:
+        return config.lock()
+    task_class = get_task(task)
     config.loss = dataclasses.asdict(task_class.Loss())
     config.dataset.augmentation = dataclasses.asdict(task_class.Augmentation())
     config.eval.inference = dataclasses.asdict(task_class.Inference())
-    for key, value_type in _NULLABLE.items():
-        config.model[key] = ml_collections.config_dict.placeholder(value_type)
     config.update_from_flattened_dict(task_class.recipe)
     return config.lock()
 

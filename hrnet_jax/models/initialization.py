@@ -8,6 +8,7 @@ but (seed, name, shape), so it stays the same when other parts change.
 
 import functools
 import math
+import operator
 import zlib
 
 import jax
@@ -39,15 +40,14 @@ def variable_shapes(model: Model) -> dict:
         with folded norms the parameters alone. The dictionaries are the caller's.
     """
     # A model knows its variant by name, and the table may change.
-    return jax.tree.map(
-        lambda leaf: leaf, _traced_shapes(model, VARIANTS.get(model.variant))
-    )
+    variant = VARIANTS.get(getattr(model, "variant", ""))
+    return jax.tree.map(lambda leaf: leaf, _traced_shapes(model, variant))
 
 
 @functools.lru_cache(maxsize=128)
 def _traced_shapes(model: Model, variant: Variant | None) -> dict:
     """`variable_shapes`; `variant` only tells models of one name apart."""
-    side = max(64, model.min_size)
+    side = max(64, getattr(model, "min_size", 1))
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, x: model.init(k, x), key, images)
@@ -55,12 +55,16 @@ def _traced_shapes(model: Model, variant: Variant | None) -> dict:
     return {name: variables[name] for name in names}
 
 
-def initial_variables(model: Model, seed: int = 0, initializer: str = "he") -> dict:
+def initial_variables(
+    model: Model, seed: int | jax.Array = 0, initializer: str = "he"
+) -> dict:
     """Draws a model's initial variables on the host.
 
     Args:
         model: any model of this package.
-        seed: non-negative integer.
+        seed: integer from 0 to 2**64 - 1, or a key: one of `jax.random.key`, or the
+            uint32 words of one. A key counts as the number that the last 64 bits of
+            its `jax.random.key_data` are, so `jax.random.key(7)` is the same as 7.
         initializer: `he` (normal, fan-out, gain of ReLU; the official ImageNet
             code and the right choice from scratch) or `official` (normal of
             standard deviation 0.001, the official segmentation, landmark and pose
@@ -71,8 +75,10 @@ def initial_variables(model: Model, seed: int = 0, initializer: str = "he") -> d
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
 
     Raises:
-        ConfigError: for an unknown initializer.
+        ConfigError: for an unknown initializer, and for what is neither a seed nor a
+            key.
     """
+    seed = _seed(seed)
     if initializer not in INITIALIZERS:
         raise ConfigError(
             f"unknown initializer {initializer!r}; "
@@ -84,6 +90,35 @@ def initial_variables(model: Model, seed: int = 0, initializer: str = "he") -> d
         for name, leaf in shapes.items()
     }
     return traverse_util.unflatten_dict(leaves, sep="/")
+
+
+def _seed(seed: int | jax.Array) -> int:
+    """The number that a seed or a key stands for."""
+    if isinstance(seed, jax.core.Tracer):
+        raise ConfigError(
+            "the seed of initial variables is traced (inside jax.jit or vmap), but they "
+            "are drawn on the host; expected a seed or a key from outside"
+        )
+    is_key = isinstance(seed, jax.Array) and jnp.issubdtype(
+        seed.dtype, jax.dtypes.prng_key
+    )
+    words = jax.random.key_data(seed) if is_key else seed
+    dtype, shape = getattr(words, "dtype", None), getattr(words, "shape", ())
+    # Threefry keys have two words; others four, the last two of which `split` and
+    # `fold_in` change as well.
+    if dtype == np.uint32 and shape in ((2,), (4,)):
+        high, low = np.asarray(words)[-2:].tolist()
+        return high << 32 | low
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
+        raise ConfigError(
+            f"seed {seed!r} of initial variables: expected an integer from 0 to "
+            "2**64 - 1, or one key, as jax.random.key(0)"
+        )
+    return number
 
 
 def _rule(model: Model, name: str, initializer: str) -> str:

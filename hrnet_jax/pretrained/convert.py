@@ -20,13 +20,14 @@ def from_torch(
     *,
     convention: str | None = None,
     inplace_abn: bool = False,
+    entry: str | None = None,
 ) -> dict:
     """Converts a PyTorch state dict into the variables of `model`.
 
     Every tensor of the state dict is used once and every leaf of the model is
     filled, or this fails; models without a head (`features/<variant>`) read the body
-    of any model alone. Wrappers are undone: a nested `state_dict`, the
-    prefixes `module.` and `model.`, loss buffers and batch counters.
+    of any model alone. Wrappers are undone: a dictionary around the weights, a prefix
+    of the names, loss buffers and batch counters.
 
     Args:
         state_dict: names to arrays (PyTorch layout).
@@ -36,6 +37,7 @@ def from_torch(
         inplace_abn: the file was trained with InPlaceABN, whose effective scale
             is |weight| + 1e-5 (all downloads of the master branch of
             HRNet-Semantic-Segmentation and files ending in `_torch04`).
+        entry: which of several networks in the state dict; see `unwrap`.
 
     Returns:
         {"params": ..., "batch_stats": ...} of float32 NumPy arrays.
@@ -45,9 +47,9 @@ def from_torch(
             by their names in the state dict; naming a tensor with NaN, an infinite
             number or a negative variance.
     """
-    tensors = unwrap(state_dict)
+    tensors = unwrap(state_dict, entry=entry)
     if convention is None:
-        scheme = scheme_of_model(tensors, model.output_kind)
+        scheme = scheme_of_model(tensors, _kind(model))
     else:
         scheme = _scheme(model, convention)
     if scheme.kind == BODY_KIND:
@@ -56,7 +58,7 @@ def from_torch(
             for name, value in tensors.items()
             if scheme.from_torch(name) is not None
         }
-    theirs = {name: scheme.to_torch(_short(name)) for name in _leaf_shapes(model)}
+    theirs = _their_names(model, scheme)
     expected = {
         theirs[name]: torch_shape(shape) for name, shape in _leaf_shapes(model).items()
     }
@@ -89,8 +91,7 @@ def to_torch(
     )
     check_fit(flat, _leaf_shapes(model))
     state_dict = {}
-    for name in _leaf_shapes(model):
-        theirs = scheme.to_torch(_short(name))
+    for name, theirs in _their_names(model, scheme).items():
         state_dict[theirs] = _to_torch_layout(np.asarray(flat[name]))
         if theirs.endswith(".running_var"):
             counter = theirs.removesuffix("running_var") + COUNTER
@@ -147,17 +148,41 @@ def _leaf_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, leaf in shapes.items()}
 
 
+def _kind(model: Model) -> str:
+    """Kind of a model; one of another package is read as a body."""
+    return getattr(model, "output_kind", BODY_KIND)
+
+
+def _their_names(model: Model, scheme: Scheme) -> dict[str, str]:
+    """Names of a model's leaves, ours to theirs.
+
+    Raises:
+        WeightsError: listing leaves that the code base has no name for.
+    """
+    names = {name: scheme.to_torch(_short(name)) for name in _leaf_shapes(model)}
+    placed = {name: theirs for name, theirs in names.items() if theirs is not None}
+    if len(placed) < len(names):
+        homeless = names.keys() - placed.keys()
+        raise WeightsError(
+            f"{len(homeless)} of {len(names)} tensors of the model have no place among "
+            f"the names of {scheme}: {listed(homeless)}; convert_names and transfer of "
+            "hrnet_jax.pretrained take what fits"
+        )
+    return placed
+
+
 def _short(name: str) -> str:
     """Our name without its collection."""
     return name.split("/", 1)[1]
 
 
 def _scheme(model: Model, convention: str) -> Scheme:
-    scheme = find_scheme(model.output_kind, convention)
+    kind = _kind(model)
+    scheme = find_scheme(kind, convention)
     if scheme is None:
         raise WeightsError(
-            f"{convention!r} has no names for a {model.output_kind} model; expected one of "
-            f"{', '.join(conventions(model.output_kind)) or 'none'}"
+            f"{convention!r} has no names for a {kind} model; expected one of "
+            f"{', '.join(conventions(kind)) or 'none'}"
         )
     return scheme
 
@@ -169,7 +194,8 @@ def _hint(tensors: Mapping[str, np.ndarray], model: Model) -> str:
     except WeightsError:
         return ""
     options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
-    same = found.scheme.kind == model.output_kind and found.variant == model.variant
+    variant = getattr(model, "variant", None)
+    same = found.scheme.kind == _kind(model) and found.variant == variant
     differ = any(getattr(model, k, v) != v for k, v in found.options.items())
     return "" if same and not differ else f" (they look like {found.model}, {options})"
 

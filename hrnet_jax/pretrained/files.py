@@ -1,20 +1,28 @@
 """Reads and writes weights files without ever running code from them."""
 
+import contextlib
 import os
 import pickle
 import struct
 import types
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.pretrained import torch_zip
+from hrnet_jax.pretrained.wrappers import (
+    Unwrapped,
+    log_remarks,
+    unwrap_with_remarks,
+)
 
 _SAFETENSORS = ".safetensors"
 
-# What PyTorch's unpickler raises on bytes that are no checkpoint.
+# What unpicklers and zip readers raise on bytes that are no checkpoint.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -23,31 +31,46 @@ _UNREADABLE = (
     RuntimeError,
     TypeError,
     ValueError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
     struct.error,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
 def read_weights_file(
-    path: str | os.PathLike, *, keep_counters: bool = False
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
 ) -> dict[str, np.ndarray]:
     """Reads a `.safetensors` file, or any other as a PyTorch checkpoint.
 
     Args:
         path: the file.
         keep_counters: see `unwrap`.
+        entry: which of several networks in the file; see `unwrap`.
 
     Returns:
         Names to arrays, wrappers undone.
 
     Raises:
-        WeightsError: if the file cannot be read or holds no tensors.
+        WeightsError: if the file cannot be read, holds no tensors, or leaves a
+            choice between networks.
     """
+    found = open_weights_file(path, keep_counters=keep_counters, entry=entry)
+    log_remarks(found, path)
+    return found.tensors
+
+
+def open_weights_file(
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
+) -> Unwrapped:
+    """Like `read_weights_file`, with what was taken off the names."""
     path = os.fspath(path)
-    if not path.endswith(_SAFETENSORS):
-        return read_torch_file(path, keep_counters=keep_counters)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
+    if not path.endswith(_SAFETENSORS):
+        return _open_torch_file(path, keep_counters, entry)
     safetensors = _import_safetensors(path, "reading")
     unreadable = (safetensors.SafetensorError, OSError, KeyError, TypeError)
     try:
@@ -56,7 +79,7 @@ def read_weights_file(
         raise WeightsError(
             f"{path}: not a readable safetensors file ({_first_line(error)})"
         ) from error
-    return _unwrapped(path, tensors, keep_counters)
+    return _unwrapped(path, tensors, keep_counters, entry)
 
 
 def write_weights_file(
@@ -75,7 +98,7 @@ def write_weights_file(
         safetensors = _import_safetensors(path, "writing")
         safetensors.numpy.save_file(dict(tensors), unfinished)
     else:
-        torch = _import_torch(path, "writing")
+        torch = _import_torch(path)
         content = {
             name: torch.from_numpy(value.copy()) for name, value in tensors.items()
         }
@@ -84,46 +107,81 @@ def write_weights_file(
 
 
 def read_torch_file(
-    path: str | os.PathLike, *, keep_counters: bool = False
+    path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
 ) -> dict[str, np.ndarray]:
     """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
 
-    Only tensors and plain containers are unpickled (`weights_only=True`); a
-    file that needs any other class or function is refused unread.
+    Only tensors and plain containers are unpickled, without PyTorch where the file is
+    as it writes them since 1.6; one that needs any other class or function is refused
+    unread.
 
     Args:
         path: a `.pth`, `.pth.tar`, `.pt` or `.bin` file.
         keep_counters: see `unwrap`.
+        entry: which of several networks in the file; see `unwrap`.
 
     Returns:
         Official names to arrays, wrappers undone.
 
     Raises:
-        WeightsError: if PyTorch is not installed, or the file is missing, no
-            checkpoint, unsafe, or holds no tensors.
+        WeightsError: if the file is missing, no checkpoint, unsafe, holds no tensors,
+            or is older than PyTorch 1.6 and PyTorch is not installed.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise WeightsError(f"{path}: no such file")
-    torch = _import_torch(path, "reading")
+    found = _open_torch_file(path, keep_counters, entry)
+    log_remarks(found, path)
+    return found.tensors
+
+
+def _open_torch_file(path: str, keep_counters: bool, entry: str | None) -> Unwrapped:
+    """The tensors of a PyTorch checkpoint as arrays, floating point as float32."""
+    with open(path, "rb") as file:
+        start = file.read(len(torch_zip.MAGIC))
+    opened = torch_zip.opened if start == torch_zip.MAGIC else _opened_by_torch
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with opened(path) as content:
+            if not isinstance(content, dict):
+                raise WeightsError(
+                    f"{path}: holds a {type(content).__name__}, expected a state dict"
+                )
+            found = _unwrapped(path, content, keep_counters, entry)
+            arrays = {key: _array(value) for key, value in found.tensors.items()}
+    except WeightsError:
+        raise
     except pickle.UnpicklingError as error:
         raise WeightsError(f"{path}: {_reason(path, error)}") from error
     except _UNREADABLE as error:
         raise WeightsError(
             f"{path}: not a readable PyTorch checkpoint ({_first_line(error)})"
         ) from error
-    if not isinstance(content, dict):
+    return Unwrapped(arrays, found.remarks)
+
+
+@contextlib.contextmanager
+def _opened_by_torch(path: str) -> Iterator[Any]:
+    """What a file holds that is no zip file, as PyTorch wrote them before 1.6."""
+    with open(path, "rb") as file:
+        is_pickle = file.read(1) == b"\x80"
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if not is_pickle:
+            raise ValueError("neither a zip file nor a pickle") from error
         raise WeightsError(
-            f"{path}: holds a {type(content).__name__}, expected a state dict"
-        )
-    tensors = _unwrapped(path, content, keep_counters)
-    # NumPy has no bfloat16; variables are float32 in any case.
-    return {
-        name: (value.float() if value.is_floating_point() else value).detach().numpy()
-        for name, value in tensors.items()
-    }
+            f"{path}: reading files of PyTorch before 1.6 needs PyTorch (pip install "
+            "torch); saved again with torch.save, this one does not"
+        ) from error
+    yield torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _array(value: Any) -> np.ndarray:
+    """A tensor of ours or of PyTorch; NumPy has no bfloat16."""
+    if isinstance(value, torch_zip.Tensor):
+        return np.asarray(value)
+    value = value.float() if value.is_floating_point() else value
+    return value.detach().numpy()
 
 
 def _import_safetensors(path: str, doing: str) -> types.ModuleType:
@@ -138,20 +196,22 @@ def _import_safetensors(path: str, doing: str) -> types.ModuleType:
     return safetensors
 
 
-def _import_torch(path: str, doing: str) -> types.ModuleType:
-    """PyTorch, which only its own files need."""
+def _import_torch(path: str) -> types.ModuleType:
+    """PyTorch, which writes its own files."""
     try:
         import torch
     except ModuleNotFoundError as error:
         raise WeightsError(
-            f"{path}: {doing} PyTorch files needs PyTorch (pip install torch)"
+            f"{path}: writing PyTorch files needs PyTorch (pip install torch)"
         ) from error
     return torch
 
 
-def _unwrapped(path: str, content: Mapping, keep_counters: bool) -> dict:
+def _unwrapped(
+    path: str, content: Mapping, keep_counters: bool, entry: str | None
+) -> Unwrapped:
     try:
-        return unwrap(content, keep_counters=keep_counters)
+        return unwrap_with_remarks(content, keep_counters=keep_counters, entry=entry)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
 
@@ -159,7 +219,8 @@ def _unwrapped(path: str, content: Mapping, keep_counters: bool) -> dict:
 def _reason(path: str, error: Exception) -> str:
     """Tells an unsafe pickle from a file that is no pickle at all."""
     text = str(error)
-    if "Unsupported global" in text or "Unsupported class" in text:
+    refused = isinstance(error, torch_zip.NotAllowed)
+    if refused or "Unsupported global" in text or "Unsupported class" in text:
         return (
             "refused: the pickle contains objects other than tensors "
             f"({_global_name(text)}), and loading them could run code. If you trust "
@@ -173,7 +234,7 @@ def _reason(path: str, error: Exception) -> str:
 
 def _global_name(text: str) -> str:
     start = text.find("GLOBAL ")
-    return text[start:].split(" was ")[0] if start >= 0 else "unsupported class"
+    return text[start:].split(" was ")[0] if start >= 0 else text.splitlines()[0]
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
 # Beside the checkpoint of a converted file: what it was and what was decided.
 RECORD_FILE = "weights.json"
 _FILE = "known.json"
+# `owner/name@branch:path`, the branch only where it is not the usual one.
+_REFERENCE = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w.-]+))?:([^\s,]+)")
+# Of PyTorch's files, which people keep as `.safetensors` of the same name.
+_TORCH_ENDINGS = (".pth.tar", ".pth", ".pt", ".bin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +92,17 @@ class KnownFile:
             return "no figure published"
         return f"{self.metric} {self.value:g}, {self.protocol}"
 
+    @property
+    def page(self) -> str:
+        """Web page that tells where to get the file."""
+        if self.source.startswith("timm, model hub"):
+            return f"https://huggingface.co/timm/{self.file}"
+        found = _REFERENCE.match(self.reference)
+        if found is None:  # read in a wheel of OpenMMLab
+            return f"https://github.com/open-mmlab/{self.source.split()[0]}"
+        repository, branch, path = found.groups()
+        return f"https://github.com/{repository}/blob/{branch or 'HEAD'}/{path}"
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain lists, numbers and strings."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -115,10 +131,15 @@ def known_files() -> tuple[KnownFile, ...]:
 def find_known(name: str) -> tuple[KnownFile, ...]:
     """Records of a file name, a path that ends in one, or a tag.
 
-    Two branches released different files of the same name, so there can be two.
+    A `.safetensors` file has the record of the PyTorch file of its name. Two branches
+    released different files of the same name, so there can be two.
     """
     base = pathlib.PurePath(name).name
-    return tuple(record for record in known_files() if record.file in (name, base))
+    names = {name, base}
+    stem = base.removesuffix(".safetensors")
+    if stem not in ("", base):
+        names |= {stem, *(stem + ending for ending in _TORCH_ENDINGS)}
+    return tuple(record for record in known_files() if record.file in names)
 
 
 def get_known(name: str) -> KnownFile:

@@ -9,7 +9,13 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.variants import VARIANTS, Variant
 from hrnet_jax.pretrained.fit import listed
-from hrnet_jax.pretrained.names import BODY_KIND, SCHEMES, Scheme
+from hrnet_jax.pretrained.names import (
+    BODY_KIND,
+    SCHEMES,
+    Scheme,
+    conventions,
+    find_scheme,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,25 +42,50 @@ class Recognized:
 def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
     """Tells the model of an unwrapped state dict.
 
+    A whole body, alone or with a part of a classifier's head, is one of `features`.
+
     Raises:
         WeightsError: if no kind of model fits, several do, or the widths are
             those of no variant.
     """
     found = _with_whole_heads(tensors)
-    if not found:
+    scheme = _only(found) if found else _body_alone(tensors)
+    if scheme is None:
         raise WeightsError(
             "the names are not those of a whole HRNet model: no head of "
             f"{', '.join(dict.fromkeys(scheme.kind for scheme in SCHEMES))} is "
             f"complete; the tensors are {listed(tensors)}"
         )
-    scheme = _only(found)
-    shapes = {
+    shapes = _shapes(tensors, scheme)
+    variant = _variant(shapes)
+    return Recognized(scheme, variant, _options(scheme.kind, shapes, variant))
+
+
+def _shapes(tensors: Mapping[str, np.ndarray], scheme: Scheme) -> dict[str, tuple]:
+    """Shapes in PyTorch's layout by our names, of those that have one."""
+    return {
         ours: tuple(value.shape)
         for name, value in tensors.items()
         if (ours := scheme.from_torch(name)) is not None
     }
-    variant = _variant(shapes)
-    return Recognized(scheme, variant, _options(scheme.kind, shapes, variant))
+
+
+def _body_alone(tensors: Mapping[str, np.ndarray]) -> Scheme | None:
+    """The names of a body that has at most a part of a classifier's head, if any."""
+    bodies = [find_scheme(BODY_KIND, name) for name in conventions(BODY_KIND)]
+    body = max(filter(None, bodies), key=lambda one: len(_explained(one, tensors)))
+    classifiers = [
+        scheme
+        for scheme in SCHEMES
+        if (scheme.kind, scheme.prefix) == ("classification", body.prefix)
+    ]
+    explained = _explained(body, tensors)
+    explained |= {name for one in classifiers for name in _explained(one, tensors)}
+    try:
+        _variant(_shapes(tensors, body))
+    except WeightsError:
+        return None
+    return body if explained >= tensors.keys() else None
 
 
 def scheme_of_model(names: Collection[str], kind: str) -> Scheme:
@@ -169,6 +200,14 @@ def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
     return "v1" if channels == VARIANTS[variant].width else "v2"
 
 
+def _body_representation(shapes: Mapping[str, tuple], variant: str) -> str:
+    if "expand/kernel" in shapes:
+        return "v1h"
+    last = VARIANTS[variant].modules[2] - 1
+    path = f"stage4/module{last}/exchange/from0_to1/"
+    return "v2" if any(name.startswith(path) for name in shapes) else "v1"
+
+
 _Read = Callable[[Mapping[str, tuple], str], Any]
 
 
@@ -188,6 +227,7 @@ _OPTIONS: dict[str, dict[str, _Read]] = {
         "num_classes": _channels("classifier/kernel"),
         "head_bias": _has("final/conv/bias"),
     },
+    BODY_KIND: {"representation": _body_representation},
     "landmarks": {
         "num_points": _channels("head/classifier/kernel"),
         "representation": _representation,

@@ -37,5 +37,10 @@ def read_json(path: pathlib.Path) -> dict:
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
         ) from error
+    except NotADirectoryError as error:
+        raise CheckpointError(
+            f"{path.parent} is a file; expected a work directory of a run, which "
+            f"scripts/convert.py makes of weights: convert.py {path.parent.name} DIR"
+        ) from error
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{path}: not valid JSON ({error})") from error

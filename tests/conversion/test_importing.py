@@ -1,10 +1,8 @@
 """Files of weights to work directories and back."""
 
 import dataclasses
-import functools
 import json
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -19,30 +17,17 @@ from hrnet_jax.data.sources.cityscapes import CLASSES as CITYSCAPES
 from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
 from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.inference.workdir import load_run
-from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.models.resize import resize
-from hrnet_jax.pretrained import read_weights_file, to_torch
+from hrnet_jax.pretrained import (
+    known,
+    read_weights_file,
+)
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
-from hrnet_jax.registry import create_model
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
-
-NAME = "segmentation/w18_small_v1"
-
-
-@functools.cache
-def published(name=NAME, convention="official", **options):
-    """(model, variables, tensors as a code base names them) with random weights."""
-    model = create_model(name, **options)
-    variables = jax.device_get(initial_variables(model, 0, "he"))
-    return model, variables, to_torch(variables, model, convention=convention)
-
-
-def write(path, tensors, **extra):
-    state = {name: torch.tensor(value) for name, value in tensors.items()}
-    torch.save({"state_dict": state, "epoch": 3} | extra, path)
-    return path
+from tests.conversion.published import NAME, published, write
 
 
 @pytest.fixture
@@ -116,6 +101,24 @@ def test_every_kind_becomes_a_run_and_goes_back(name, convention, options, tmp_p
     tiny.assert_equal_bits(flat_variables(started), flat_variables(variables))
 
 
+def test_the_average_of_weights_is_chosen_and_recorded(tmp_path):
+    tensors = published()[2]
+    state = {f"net.{k}": torch.zeros(v.shape) for k, v in tensors.items()}
+    average = {f"_orig_mod.{k}": torch.tensor(v) for k, v in tensors.items()}
+    torch.save({"model": state, "model_ema": average}, tmp_path / "two.pth")
+    with pytest.raises(WeightsError, match=r"two\.pth: 2 networks.*'model_ema'"):
+        import_weights(tmp_path / "two.pth", tmp_path / "run")
+    options = ImportOptions(entry="model_ema")
+    import_weights(tmp_path / "two.pth", tmp_path / "run", options)
+    run = load_run(tmp_path / "run")
+    tiny.assert_equal_bits(
+        flat_variables(run.variables), flat_variables(published()[1])
+    )
+    decided = json.loads((tmp_path / "run" / RECORD_FILE).read_text())["decided"]
+    assert "entry 'model_ema' was chosen" in decided
+    assert any("'_orig_mod.', which PyTorch code put into" in line for line in decided)
+
+
 def test_predicts_what_the_model_computes(workdir):
     model, variables, _ = published()
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
@@ -161,6 +164,21 @@ def test_a_mislabelled_file_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
     imported = import_weights(path, tmp_path / "run", ImportOptions(record=""))
     assert imported.facts.record is None
+
+
+def test_a_safetensors_file_of_a_released_name_has_its_facts(tmp_path, monkeypatch):
+    # A released record of a network small enough for a fast test.
+    released = dataclasses.replace(
+        get_known("hrnet_cs_8090_torch11.pth"), model=NAME, file="small_cs.pth"
+    )
+    monkeypatch.setattr(known, "known_files", lambda: (released,))
+    for name in ("small_cs.pth", "small_cs.safetensors"):
+        write_weights_file(tmp_path / name, published()[2])
+        imported = import_weights(tmp_path / name, tmp_path / f"run_{name}")
+        assert imported.facts.record == released and not imported.facts.assumed
+        run = load_run(tmp_path / f"run_{name}")
+        assert run.info.class_names == tuple(CITYSCAPES)
+        assert run.task.model.upsample == released.upsample
 
 
 @pytest.mark.slow
@@ -209,68 +227,32 @@ def test_without_counters_nobody_knows_which_norm_it_was(tmp_path):
     )
 
 
-def test_detectors_are_taken_in_part_and_reported(tmp_path):
-    _, variables, tensors = published("pyramid/w18_small_v1", "mmdet")
-    heads = {
-        "bbox_head.conv_centerness.weight": np.ones((1, 256, 3, 3), np.float32),
-        "bbox_head.scales.0.scale": np.ones((), np.float32),
-    }
-    path = write(tmp_path / "fcos.pth", tensors | heads, meta={})
-    with pytest.raises(
-        WeightsError, match="2 extra: bbox_head.*--partial takes what f"
-    ):
-        import_weights(path, tmp_path / "run")
-    imported = import_weights(path, tmp_path / "run", ImportOptions(partial=True))
-    assert imported.moved.dropped.keys() == heads.keys()
-    run = load_run(tmp_path / "run")
-    tiny.assert_equal_bits(flat_variables(run.variables), flat_variables(variables))
-    # What only the detector tells: strides 8 to 128, and OpenCV's channel order.
-    assert run.task.model.stride == 2
-    assert run.config.model.normalization.channel_order == "bgr"
-
-
-def test_a_classifier_starts_a_segmentation_model_in_part(tmp_path):
-    _, variables, tensors = published("classification/w18_small_v1")
-    path = write(tmp_path / "imagenet.pth", tensors)
-    options = ImportOptions(model=NAME, options={"num_classes": 4})
-    with pytest.raises(
-        WeightsError, match="they look like classification/w18_small_v1"
-    ):
-        import_weights(path, tmp_path / "run", options)
-    options = dataclasses.replace(options, partial=True)
-    moved = import_weights(path, tmp_path / "run", options).moved
-    assert {name.split("/")[1] for name in moved.new} == {"head"}
-    run = load_run(tmp_path / "run")
-    assert run.task.model.num_classes == 4 and run.task.model.upsample == "bilinear"
-    np.testing.assert_array_equal(
-        run.variables["params"]["stem"]["conv1"]["kernel"],
-        variables["params"]["stem"]["conv1"]["kernel"],
-    )
-
-
-def test_a_pose_model_starts_all_four_resolutions_in_part(tmp_path):
-    _, _, tensors = published("pose/w18_small_v1")
-    path = write(tmp_path / "pose.pth", tensors)
-    options = ImportOptions(
-        model="landmarks/w18_small_v1", options={"num_points": 19}, partial=True
-    )
-    moved = import_weights(path, tmp_path / "run", options).moved
-    assert moved.dropped.keys() == {
-        "params/classifier/kernel",
-        "params/classifier/bias",
-    }
-    # The paths to lower resolutions of the last exchange, and the head.
-    parts = {name.split("/", 1)[1].rsplit("/", 2)[0] for name in moved.new}
-    assert all(part.startswith(("head", "stage4/module0/exchange")) for part in parts)
-    assert any("from0_to3" in part for part in parts)
-
-
 def test_a_directory_in_use_is_left_alone(pth, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="run is not empty; choose a new"):
         import_weights(pth, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_only_what_was_converted_before_is_overwritten(workdir, pth, tmp_path):
+    with pytest.raises(CheckpointError, match="run is not empty.*, or --overwrite$"):
+        import_weights(pth, workdir)
+    (workdir / "old.txt").touch()
+    import_weights(pth, workdir, overwrite=True)
+    assert not (workdir / "old.txt").exists()
+    assert load_run(workdir).info.class_names[0] == "class 0"
+    assert not (tmp_path / "run.unfinished").exists()
+    # What is refused leaves the old one.
+    with pytest.raises(WeightsError, match="no such file"):
+        import_weights(tmp_path / "gone.pth", workdir, overwrite=True)
+    assert load_run(workdir).step == 0
+    (workdir / RECORD_FILE).unlink()
+    message = "run was not made of a file of weights .* leaves it alone; choose a new"
+    with pytest.raises(CheckpointError, match=message):
+        import_weights(pth, workdir, overwrite=True)
+    with pytest.raises(CheckpointError, match=r"official\.pth is a file; expected a n"):
+        import_weights(pth, pth, overwrite=True)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +298,7 @@ def test_foreign_bodies_and_ambiguous_files_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=message):
         import_weights(path, tmp_path / "run")
     _, _, tensors = published("classification/w18_small_v1")
-    body = {k: v for k, v in tensors.items() if k.startswith(("conv", "bn", "stage"))}
+    body = {k: v for k, v in tensors.items() if k.startswith(("conv", "bn"))}
     with pytest.raises(WeightsError, match="no head of classification, .* is complete"):
         import_weights(write(tmp_path / "body.pth", body), tmp_path / "run")
     both = tensors | published()[2]

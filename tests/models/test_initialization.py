@@ -53,6 +53,45 @@ def test_tree_is_that_of_init(name):
         assert (leaf.shape, leaf.dtype) == (other.shape, other.dtype)
 
 
+def test_a_key_stands_for_the_number_of_its_last_64_bits(drawn):
+    model = create_model(NAME)
+    words = np.array([0, 0], np.uint32)
+    for key in (jax.random.key(0), jax.random.PRNGKey(0), words, np.int64(0)):
+        tiny.assert_equal_bits(flat(initial_variables(model, key)), drawn)
+    seeds = {
+        7: jax.random.key(7),
+        (3 << 32) + 9: jnp.array([3, 9], jnp.uint32),
+        (3 << 32) + 10: jax.random.wrap_key_data(
+            np.array([1, 2, 3, 10], np.uint32), impl="rbg"
+        ),
+    }
+    for seed, key in seeds.items():
+        name = "params/stem/conv1/kernel"
+        of_key, of_seed = (flat(initial_variables(model, s))[name] for s in (key, seed))
+        np.testing.assert_array_equal(of_key, of_seed)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [-1, 2**64, 0.5, "0", None, True, np.zeros(2), np.zeros(3, np.uint32)]
+    + [jax.random.split(jax.random.key(0))],
+    ids=str,
+)
+def test_what_is_neither_a_seed_nor_a_key_is_named(seed):
+    with pytest.raises(ConfigError) as caught:
+        initial_variables(create_model(NAME), seed)
+    assert str(caught.value) == (
+        f"seed {seed!r} of initial variables: expected an integer from 0 to 2**64 - 1, "
+        "or one key, as jax.random.key(0)"
+    )
+
+
+def test_a_traced_key_is_refused():
+    draw = jax.jit(lambda key: initial_variables(create_model(NAME), key))
+    with pytest.raises(ConfigError, match="is traced.* from outside"):
+        draw(jax.random.key(0))
+
+
 def test_the_same_seed_gives_the_same_values_and_another_seed_others(drawn):
     again = flat(initial_variables(create_model(NAME)))
     other = flat(initial_variables(create_model(NAME), seed=1))

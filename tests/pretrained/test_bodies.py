@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flax import linen as nn
 from flax import traverse_util
 
 from hrnet_jax.errors import WeightsError
@@ -66,6 +67,27 @@ def test_a_body_that_lacks_a_tensor_or_has_one_more_is_refused():
         from_torch(damaged, model)
     assert "layer1.0.conv1.weight" in str(error.value)
     assert "stage2.0.branches.0.2.conv1.weight" in str(error.value)
+
+
+class OwnBody(nn.Module):
+    """A backbone of one's own, one layer of which is called as ours."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        x = nn.Conv(64, (3, 3), (2, 2), use_bias=False, name="patches")(images)
+        return nn.Dense(8, name="mix")(x)
+
+
+@pytest.mark.parametrize("convention", [None, "official"])
+def test_layers_of_ones_own_that_have_no_place_are_named(convention):
+    _, state = state_dict_of("pose/w18_small_v1", "official")
+    message = (
+        r"^3 of 3 tensors of the model have no place among the names of features "
+        r"\(official\): params/mix/bias, params/mix/kernel, params/patches/kernel; "
+        "convert_names and transfer of hrnet_jax.pretrained take what fits$"
+    )
+    with pytest.raises(WeightsError, match=message):
+        from_torch(state, OwnBody(), convention=convention)
 
 
 def test_a_body_without_the_last_paths_is_of_another_representation():

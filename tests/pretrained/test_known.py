@@ -1,5 +1,7 @@
 """Records of released files fit the registry, the schemes and each other."""
 
+import re
+
 import pytest
 
 from hrnet_jax.errors import WeightsError
@@ -108,6 +110,44 @@ def test_facts_that_no_tensor_tells():
         (6, 1),
     }
     assert get_known("pose_hrnet_w32_256x192.pth").input_size == (256, 192)
+
+
+def test_a_safetensors_file_has_the_record_of_its_name():
+    for record in RECORDS:
+        if record.file:
+            stem = record.file.removesuffix(".tar").removesuffix(".pth")
+            expected = find_known(record.file)
+            assert find_known(f"weights/{stem}.safetensors") == expected, record.file
+            assert find_known(f"{record.file}.safetensors") == expected, record.file
+    assert find_known(".safetensors") == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "page"),
+    [
+        ("HR18-WFLW.pth", "HRNet/HRNet-Facial-Landmark-Detection/blob/HEAD/README.md"),
+        (
+            "hrnet_cs_8090_torch11.pth",
+            "HRNet/HRNet-Semantic-Segmentation/blob/HRNet-OCR/README.md",
+        ),
+        (
+            "fcn_hr18s_512x1024_40k_cityscapes_20200601_014216-93db27d0.pth",
+            "open-mmlab/mmsegmentation",
+        ),
+    ],
+)
+def test_a_record_tells_the_page_of_its_file(file, page):
+    assert get_known(file).page == f"https://github.com/{page}"
+
+
+def test_every_record_has_a_page():
+    assert get_known("hrnet_w48.ms_in1k").page == (
+        "https://huggingface.co/timm/hrnet_w48.ms_in1k"
+    )
+    for record in RECORDS:
+        assert re.fullmatch(
+            r"https://(github\.com/[\w.-]+|huggingface\.co/timm)/[\w./-]+", record.page
+        )
 
 
 def test_an_unknown_name_is_an_error():

@@ -12,6 +12,8 @@ from hrnet_jax.data.generated.faces import draw_face
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained.convert import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.registry import create_model, get_spec
 from tests import tiny
 
@@ -23,11 +25,24 @@ ANSWERED = {
     "faces": ["--workdir={faces}", PHOTOS],
     "boxes": ["--workdir={faces}", PHOTOS, "--boxes={tmp}/boxes.csv"],
     "video": ["--workdir={faces}", "--video={tmp}/clip.mp4", "--max_frames=3"],
+    "weights": ["--workdir={tmp}/mine.safetensors", WALL],
     "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
 }
 
 # name: (arguments, what the one line on standard error says)
 REFUSED = {
+    "text for weights": (
+        ["--workdir={tmp}/text.pth", FACE],
+        "{tmp}/text.pth: not a readable PyTorch checkpoint",
+    ),
+    "missing weights": (
+        ["--workdir={tmp}/gone.safetensors", FACE],
+        "{tmp}/gone.safetensors: no such file",
+    ),
+    "step of a file": (
+        ["--workdir={tmp}/mine.safetensors", FACE, "--step=5"],
+        "step '5' of {tmp}/mine.safetensors: a file of weights has no steps",
+    ),
     "box without a size": (
         ["--workdir={faces}", FACE, "--boxes={tmp}/flat.csv"],
         "{tmp}/flat.csv, line 2 (face.png), box 0: [10.0, 20.0, 10.0, 70.0] has no siz",
@@ -114,6 +129,7 @@ def write_inputs(folder):
         writer.write(face[..., ::-1])
     writer.release()
     (folder / "text.mp4").write_text("no video" * 100)
+    (folder / "text.pth").write_text("no weights" * 100)
     header = "image,x1,y1,x2,y2\n"
     (folder / "boxes.csv").write_text(
         f"{header}face.png,40,60,200,220\nface.png,10,20,60,70\nwall.png,0,0,50,50\n"
@@ -129,6 +145,9 @@ def places(tmp_path_factory):
     write_inputs(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        model = create_model("segmentation/w18_small_v1", num_classes=3)
+        tensors = to_torch(initial_variables(model), model)
+        write_weights_file(folder / "mine.safetensors", tensors)
         return {
             "tmp": folder,
             "finished": tiny.finished_run(),
@@ -150,7 +169,7 @@ def outcomes(places):
         ]
         for name, arguments in commands.items()
     }
-    modules = ("hrnet_jax.inference.video", "hrnet_jax.inference.workdir")
+    modules = ("hrnet_jax.inference.video", "hrnet_jax.conversion.converting")
     modules += ("hrnet_jax.export.exported", "hrnet_jax.inference.folder", "tests.tiny")
     return tiny.run_scripts(commands, places["tmp"], *modules)
 
@@ -194,6 +213,15 @@ def test_found_faces_have_a_box_and_points_each(outcomes, places):
         f"2 images labelled, 1 face, see {folder}/out/faces/summary.json"
     )
     assert wall["image"] == f"{folder}/photos/wall.png"
+
+
+def test_a_file_of_weights_is_converted_in_memory(outcomes, places):
+    out, summary = answer(outcomes, places, "weights")
+    folder = places["tmp"]
+    assert out == f"1 images labelled, see {folder}/out/weights/summary.json\n"
+    assert summary["model"] == "segmentation/w18_small_v1"
+    label = cv2.imread(str(folder / "out" / "weights" / "wall_label.png"), -1)
+    assert label.shape == (96, 128) and label.max() < 3
 
 
 def test_a_photograph_without_a_face_is_said_and_no_error(outcomes, places):

@@ -23,6 +23,11 @@ SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
 QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
 
 # name: (command, what the one line on standard error says)
+IS_A_FILE = (
+    "{tmp}/official.pth is a file; expected a work directory of a run, which "
+    "scripts/convert.py makes of weights: convert.py official.pth DIR"
+)
+
 REFUSED = {
     "unknown key": (
         ["train", f"{QUICKSTART}", "--config.batchsize=4", "--workdir={tmp}/run"],
@@ -128,6 +133,14 @@ REFUSED = {
     "evaluate unknown step": (
         ["evaluate", "--workdir={finished}", "--step=5"],
         "no checkpoint '5'; complete ones:",
+    ),
+    "evaluate a file": (
+        ["evaluate", "--workdir={tmp}/official.pth"],
+        IS_A_FILE,
+    ),
+    "export a file": (
+        ["export", "--workdir={tmp}/official.pth", "--out={tmp}/x.onnx"],
+        IS_A_FILE,
     ),
     "predict nothing": (
         ["predict", "--workdir={finished}", "--images={tmp}/*.gif", "--out={tmp}/out"],

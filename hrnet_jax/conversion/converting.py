@@ -1,0 +1,171 @@
+"""Files of weights to networks in memory."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+import numpy as np
+from flax import traverse_util
+
+from hrnet_jax.conversion.facts import WeightsFacts, gather_facts
+from hrnet_jax.conversion.labels import known_labels, label_info
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import WeightsError
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.models.batch_norm import NormOptions
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.model import Model
+from hrnet_jax.pretrained.convert import convert_names, from_torch
+from hrnet_jax.pretrained.files import open_weights_file
+from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
+from hrnet_jax.pretrained.inplace_abn import find_record
+from hrnet_jax.pretrained.names import BODY_KIND, find_scheme
+from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.registry import create_model, get_spec
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportOptions:
+    """Facts that the user states about a file; None: those of the file or its record.
+
+    Attributes:
+        model: for `create_model`.
+        record: name of a released file; empty for none.
+        labels: names of the outputs; see `labels.label_info`.
+        upsample: inside the exchange.
+        inplace_abn: trained with InPlaceABN; see `from_torch`.
+        options: further attributes of the model.
+        partial: take what fits and report the rest.
+        seed: of the initial values of what is missing then.
+        entry: which of several networks in the file, where it holds the average of
+            the weights too, or teacher and student.
+    """
+
+    model: str | None = None
+    record: str | None = None
+    labels: str = ""
+    upsample: str | None = None
+    inplace_abn: bool | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    partial: bool = False
+    seed: int = 0
+    entry: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """Result of an import.
+
+    Attributes:
+        model: name of the model.
+        facts: everything that was decided about the file, and why.
+        moved: what became of every tensor.
+    """
+
+    model: str
+    facts: WeightsFacts
+    moved: Transfer
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.model}: {self.moved}", *self.facts.lines()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A network made of a file.
+
+    Attributes:
+        imported: what was decided about the file, and what became of every tensor.
+        variables: {"params", "batch_stats"}, NumPy arrays.
+        config: for a run that uses them.
+        info: classes or points.
+    """
+
+    imported: Imported
+    variables: dict
+    config: ml_collections.ConfigDict
+    info: DatasetInfo
+
+
+def convert_file(
+    path: str | os.PathLike, options: ImportOptions = ImportOptions()
+) -> Converted:
+    """Makes the network of a file of PyTorch weights; see `import_weights`.
+
+    Raises:
+        HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
+            another model.
+    """
+    read = open_weights_file(path, keep_counters=True, entry=options.entry)
+    tensors = read.tensors
+    record = find_record(path, tensors, options.record, options.inplace_abn)
+    try:
+        facts = gather_facts(tensors, record, options)
+        facts = dataclasses.replace(facts, remarks=read.remarks)
+        norm = NormOptions(momentum=facts.momentum, epsilon=facts.epsilon)
+        model = create_model(facts.model, norm=norm, **facts.options)
+        variables, moved = _convert(tensors, model, facts, options)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    imported = Imported(facts.model, facts, moved)
+    info = _info(facts, model, options.labels)
+    return Converted(imported, variables, _config(facts, model), info)
+
+
+def _convert(
+    tensors: Mapping[str, np.ndarray],
+    model: Model,
+    facts: WeightsFacts,
+    options: ImportOptions,
+) -> tuple[dict, Transfer]:
+    """Variables of the model, all of the file or what fits of it."""
+    if options.partial:
+        arrays, unknown = convert_names(tensors, inplace_abn=facts.inplace_abn)
+        initial = initial_variables(model, options.seed)
+        flat = traverse_util.flatten_dict(initial, sep="/")
+        merged, moved = transfer(flat, arrays, unknown)
+        return traverse_util.unflatten_dict(merged, sep="/"), moved
+    # Before what follows is answered with --partial, which would not help here.
+    check_values(unwrap(tensors))
+    try:
+        variables = from_torch(tensors, model, inplace_abn=facts.inplace_abn)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; --partial takes what fits") from None
+    kept = tuple(traverse_util.flatten_dict(variables, sep="/"))
+    dropped = {}
+    if model.output_kind == BODY_KIND:
+        body = find_scheme(BODY_KIND, facts.convention)
+        heads = [name for name in unwrap(tensors) if not body.from_torch(name)]
+        dropped = dict.fromkeys(heads, "of a head")
+    return variables, Transfer(kept, dropped=dropped)
+
+
+def _info(facts: WeightsFacts, model: Model, labels: str) -> DatasetInfo:
+    """Names of the outputs: the user's, those of the record's data, or numbers."""
+    spec, record = get_spec(facts.model), facts.record
+    count = spec.count_outputs(vars(model))
+    if not labels and record and record.model == facts.model:
+        labels = known_labels(record.data, count)
+    return label_info(spec, labels, count)
+
+
+def _config(facts: WeightsFacts, model: Model) -> ml_collections.ConfigDict:
+    """The configuration of a run with this network."""
+    spec, record = get_spec(facts.model), facts.record
+    config = default_config(spec.name)
+    with config.unlocked():
+        config.model.name = facts.model
+        config.model.norm_momentum = facts.momentum
+        config.model.norm_epsilon = facts.epsilon
+        config.model.upsample = model.upsample
+        config.model.normalization = dataclasses.asdict(facts.normalization)
+        fixed = (spec.num_outputs, "upsample")
+        if record and spec.task and spec.task_class.takes_boxes and spec.size_option:
+            size = tuple(record.input_size)
+            config.dataset.augmentation[spec.size_option] = size
+        config.model.options = {
+            key: value for key, value in facts.options.items() if key not in fixed
+        }
+    return config

@@ -1,0 +1,86 @@
+"""Files of weights opened as runs, nothing written."""
+
+import jax
+import numpy as np
+import pytest
+
+import hrnet_jax
+from hrnet_jax.conversion.importing import import_weights
+from hrnet_jax.errors import ConfigError, HRNetError, WeightsError
+from hrnet_jax.inference.workdir import load_run as load_directory
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.pretrained import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.registry import create_model
+from hrnet_jax.training.weights import flat_variables
+from tests import tiny
+
+# As little as can be told apart: all stages are there, which `tiny` has not.
+THIN = Variant(4, stage1_blocks=1, stage1_width=4, modules=(1, 1, 1), blocks=1)
+NAME = "segmentation/thin"
+
+
+@pytest.fixture(autouse=True)
+def variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, "thin", THIN)
+
+
+def tensors():
+    model = create_model(NAME, num_classes=3, upsample="bilinear")
+    return to_torch(jax.device_get(initial_variables(model, 3)), model)
+
+
+@pytest.mark.parametrize("name", ["mine.pth", "mine.safetensors"])
+def test_a_file_opens_as_what_convert_makes_of_it(name, tmp_path):
+    write_weights_file(tmp_path / name, tensors())
+    opened = hrnet_jax.load_run(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    import_weights(tmp_path / name, tmp_path / "run")
+    directory = load_directory(tmp_path / "run")
+    assert opened.config == directory.config and opened.info == directory.info
+    assert (opened.record, opened.step, opened.metrics) == (None, 0, {})
+    tiny.assert_equal_bits(
+        flat_variables(opened.variables), flat_variables(directory.variables)
+    )
+    assert hrnet_jax.load_run(tmp_path / "run").config == directory.config
+
+
+def test_a_file_predicts_with_changes_of_its_configuration(tmp_path):
+    write_weights_file(tmp_path / "mine.pth", tensors())
+    changes = ["eval.inference.flip=true"]
+    run = hrnet_jax.load_run(str(tmp_path / "mine.pth"), changes=changes)
+    assert run.config.eval.inference.flip
+    assert run.predict(np.zeros((32, 32, 3), np.uint8))["label"].shape == (32, 32)
+
+
+def test_what_needs_options_names_the_command_that_has_them(tmp_path):
+    old = {k: v for k, v in tensors().items() if "num_batches" not in k}
+    write_weights_file(tmp_path / "old.pth", old)
+    message = r"old\.pth: .*say --inplace_abn or .*are those of scripts/convert\.py"
+    with pytest.raises(WeightsError, match=message):
+        hrnet_jax.load_run(tmp_path / "old.pth")
+
+
+def test_a_wrong_file_is_one_error(tmp_path):
+    (tmp_path / "notes.txt").write_text("none")
+    write_weights_file(tmp_path / "fc.safetensors", {"fc.bias": np.zeros(3)})
+    wrong = {
+        "notes.txt": "not a readable PyTorch checkpoint",
+        "gone.pth": "no such file",
+        "gone.pth.tar": "no such file",
+        "fc.safetensors": "not those of a whole HRNet model",
+    }
+    for name, message in wrong.items():
+        with pytest.raises(HRNetError, match=f"{name}: .*{message}"):
+            hrnet_jax.load_run(tmp_path / name)
+    with pytest.raises(HRNetError, match="gone/config.json: no such file"):
+        hrnet_jax.load_run(tmp_path / "gone")
+    with pytest.raises(ConfigError, match="step 3 of .*notes.txt: .* has no steps"):
+        hrnet_jax.load_run(tmp_path / "notes.txt", 3)
+
+
+def test_a_folder_may_be_called_like_a_file(tmp_path):
+    write_weights_file(tmp_path / "mine.pth", tensors())
+    import_weights(tmp_path / "mine.pth", tmp_path / "run.pth")
+    assert hrnet_jax.load_run(tmp_path / "run.pth").config.model.name == NAME
