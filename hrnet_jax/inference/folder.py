@@ -5,11 +5,10 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax.data.files.image_files import read_image
+from hrnet_jax.data.files.image_files import read_pixels
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
@@ -41,16 +40,6 @@ def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
     if not found:
         raise DataError(f"{source}: no images found; expected {expected}")
     return sorted(found)
-
-
-def read_pixels(path: pathlib.Path) -> np.ndarray:
-    """Decodes an image file, upright, to uint8 RGB [H, W, 3].
-
-    Raises:
-        DataError: if it is missing, no image, truncated or damaged.
-    """
-    encoded = read_image(path)
-    return cv2.imdecode(np.frombuffer(encoded.data, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def predict_files(
