@@ -11,7 +11,8 @@
 Takes a file, a folder or a glob, images of any size. Writes pictures for each image
 (segmentation: the raw label map, a colour map, an overlay and panels with a legend;
 landmarks and pose: the points) and one summary.json, with the points in pixels of the
-image.
+image. Files that cannot be read are listed at the end and in summary.json (`failed`), and
+the exit code is then 1; the others are labelled all the same.
 
 Landmark models predict in each face box: those in --boxes, or those found by a
 frontal-face detector. A photograph without a face gets an empty list in
@@ -30,6 +31,9 @@ from typing import TYPE_CHECKING
 
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
+
+# Exit code where some of the images could not be predicted for.
+SOME_FAILED = 1
 
 if TYPE_CHECKING:
     from hrnet_jax.inference.opened import OpenedModel
@@ -70,12 +74,16 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Predicts and prints where the results are."""
     arguments = parse_arguments()
+    failures: list[str] = []
     with command_line.reporting_errors():
         if arguments.video is None:
-            lines = predict_images(arguments)
+            lines, failures = predict_images(arguments)
         else:
             lines = predict_frames(arguments)
     sys.stdout.write("\n".join([*lines, ""]))
+    if failures:
+        sys.stderr.write("".join(f"error: {failure}\n" for failure in failures))
+        sys.exit(SOME_FAILED)
 
 
 def open_model(arguments: argparse.Namespace) -> "OpenedModel":
@@ -99,8 +107,8 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     )
 
 
-def predict_images(arguments: argparse.Namespace) -> list[str]:
-    """Predicts for --images; returns what to print."""
+def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Predicts for --images; returns what to print, and what failed."""
     from hrnet_jax.inference.boxes import read_boxes
     from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
 
@@ -110,9 +118,13 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
     boxes = None if arguments.boxes is None else read_boxes(arguments.boxes)
     run = open_model(arguments)
     report = predict_files(run, images, arguments.out, boxes=boxes)
+    failures = [entry["error"] for entry in report["failed"]]
     where = f"see {arguments.out}/{SUMMARY_FILE}"
+    if failures:
+        where = f"{len(failures)} failed, {where}"
+    labelled = f"{len(report['images'])} images labelled"
     if not run.task.takes_boxes:
-        return [f"{len(images)} images labelled, {where}"]
+        return [f"{labelled}, {where}"], failures
     one, many = run.task.in_boxes
     nothing = f"no {one} found" if boxes is None else "no boxes given"
     lines = [
@@ -122,7 +134,7 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
     ]
     count = sum(len(entry["found"]) for entry in report["images"])
     found = f"{count} {one if count == 1 else many}"
-    return [*lines, f"{len(images)} images labelled, {found}, {where}"]
+    return [*lines, f"{labelled}, {found}, {where}"], failures
 
 
 def predict_frames(arguments: argparse.Namespace) -> list[str]:

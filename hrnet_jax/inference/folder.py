@@ -64,33 +64,49 @@ def predict_files(
         progress: whether to show a progress bar.
 
     Returns:
-        What `summary.json` holds: the checkpoint, and one entry per image.
+        What `summary.json` holds: the checkpoint, one entry per image in `images`, and
+        in `failed` those that cannot be predicted for, with the `error` of each: files
+        that are damaged or no images, sizes that the model refuses, boxes outside.
 
     Raises:
-        DataError: naming the image file that cannot be read; for boxes that do not
-            fit the images or the model.
+        DataError: for boxes of other images, or of a model that takes none.
     """
     folder = pathlib.Path(out)
     images = list(images)
     given = None if boxes is None else _given_boxes(run, images, boxes)
-    entries = []
+    entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
     for path, name in zip(bar, unique_names(images), strict=True):
-        image = read_pixels(path)
-        if not run.task.takes_boxes:
-            prediction = run.predict(image)
-        elif given is not None:
-            inside = check_inside(given[path], image, str(path))
-            prediction = run.predict(image, inside)
-        elif run.task.finds_boxes:
-            prediction = _predict_found(run, image)
+        try:
+            image = read_pixels(path)
+            boxes_here = None if given is None else given[path]
+            if boxes_here is not None:
+                check_inside(boxes_here, image, str(path))
+            prediction = _predict_for(run, image, boxes_here)
+            summary = run.task.save(folder, name, image, prediction)
+        except DataError as error:
+            # One bad file of many is no reason to lose the others.
+            message = str(error)
+            named = message if str(path) in message else f"{path}: {message}"
+            failed.append({"image": str(path), "error": named})
         else:
-            prediction = run.predict(image, whole_image(image))
-        summary = run.task.save(folder, name, image, prediction)
-        entries.append({"image": str(path), "name": name, **summary})
-    report = {**run.about, "images": entries}
+            entries.append({"image": str(path), "name": name, **summary})
+    report = {**run.about, "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def _predict_for(
+    run: OpenedModel, image: np.ndarray, boxes: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The prediction for an image, in the boxes given or in those that suit the task."""
+    if not run.task.takes_boxes:
+        return run.predict(image)
+    if boxes is not None:
+        return run.predict(image, boxes)
+    if run.task.finds_boxes:
+        return _predict_found(run, image)
+    return run.predict(image, whole_image(image))
 
 
 def _predict_found(run: OpenedModel, image: np.ndarray) -> dict:

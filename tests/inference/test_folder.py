@@ -80,11 +80,34 @@ def test_reads_rgb_whatever_the_file_holds(folder):
 
 
 @pytest.mark.parametrize("name", ["colour.png", "odd.jpg"])
-def test_a_truncated_image_is_named(name, folder, run, tmp_path):
+def test_a_damaged_image_is_listed_and_the_others_are_labelled(
+    name, folder, run, tmp_path
+):
     path = folder / name
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=name):
-        predict_files(run, [path], tmp_path / "out", progress=False)
+    paths = find_images(folder)
+    report = predict_files(run, paths, tmp_path / "out", progress=False)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == report
+    (failed,) = report["failed"]
+    assert failed["image"] == str(path)
+    assert failed["error"].startswith(f"{path} is truncated")
+    labelled = [p for p in paths if p != path]
+    assert [entry["image"] for entry in report["images"]] == list(map(str, labelled))
+    written = {p.name for p in (tmp_path / "out").glob("*_label.png")}
+    assert written == {f"{p.stem}_label.png" for p in labelled}
+
+
+def test_an_error_that_names_no_file_gets_the_name(folder, run, tmp_path, monkeypatch):
+    def refuse(self, image, boxes=None):
+        raise DataError("expected another size")
+
+    monkeypatch.setattr(type(run), "predict", refuse)
+    path = folder / "odd.jpg"
+    report = predict_files(run, [path], tmp_path / "out", progress=False)
+    assert report["images"] == []
+    assert report["failed"] == [
+        {"image": str(path), "error": f"{path}: expected another size"}
+    ]
 
 
 def test_a_text_file_is_no_image(folder):

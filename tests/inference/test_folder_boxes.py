@@ -124,8 +124,12 @@ def test_other_models_get_no_boxes(images, tmp_path):
 
 def test_a_box_outside_its_image_is_named(images, tmp_path):
     boxes = {"a.png": BOX, "b.png": BOX + 100}
-    with pytest.raises(DataError, match=r"b.png: box \[110.0.* is outside the image"):
-        predicted(FakeRun(), images, tmp_path, boxes=boxes)
+    run = FakeRun()
+    report = predict_files(run, images, tmp_path / "out", boxes=boxes, progress=False)
+    assert [entry["name"] for entry in report["images"]] == ["a"]
+    (failed,) = report["failed"]
+    assert failed["image"] == str(images[1])
+    assert "b.png: box [110.0, 120.0, 160.0, 170.0] is outside" in failed["error"]
 
 
 def test_every_image_needs_boxes(images, tmp_path):

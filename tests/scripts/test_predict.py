@@ -26,15 +26,30 @@ ANSWERED = {
     "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
 }
 
+# name: (arguments, names of what is labelled, what the one line of the other says)
+PARTLY = {
+    "one damaged of four": (
+        ["--workdir={finished}", "--images={tmp}/mixed"],
+        ["a", "b", "d"],
+        "{tmp}/mixed/c.png is truncated",
+    ),
+    "one damaged face": (
+        ["--workdir={faces}", "--images={tmp}/mixed"],
+        ["a", "b", "d"],
+        "{tmp}/mixed/c.png is truncated",
+    ),
+    "box outside": (
+        ["--workdir={faces}", FACE, "--boxes={tmp}/outside.json"],
+        [],
+        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] is outside the image",
+    ),
+}
+
 # name: (arguments, what the one line on standard error says)
 REFUSED = {
     "box without a size": (
         ["--workdir={faces}", FACE, "--boxes={tmp}/flat.csv"],
         "{tmp}/flat.csv, line 2 (face.png), box 0: [10.0, 20.0, 10.0, 70.0] has no siz",
-    ),
-    "box outside": (
-        ["--workdir={faces}", FACE, "--boxes={tmp}/outside.json"],
-        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] is outside the image",
     ),
     "image without boxes": (
         ["--workdir={faces}", PHOTOS, "--boxes={tmp}/outside.json"],
@@ -108,6 +123,11 @@ def write_inputs(folder):
     cv2.imwrite(
         str(folder / "photos" / "wall.png"), np.full((96, 128, 3), 90, np.uint8)
     )
+    (folder / "mixed").mkdir()
+    for name in "abcd":
+        cv2.imwrite(str(folder / "mixed" / f"{name}.png"), face[:64, :96])
+    damaged = folder / "mixed" / "c.png"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
     codec = cv2.VideoWriter_fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(folder / "clip.mp4"), codec, 10.0, (256, 256))
     for _ in range(4):
@@ -141,6 +161,7 @@ def outcomes(places):
     """name -> (exit code, standard output, standard error)."""
     commands = {name: arguments for name, (arguments, _) in REFUSED.items()}
     commands |= {name: arguments for name, (arguments, _) in MISUSED.items()}
+    commands |= {name: arguments for name, (arguments, *_) in PARTLY.items()}
     commands |= ANSWERED
     commands = {
         name: [
@@ -172,6 +193,23 @@ def test_images_or_a_video_but_not_both(name, outcomes):
     code, out, err = outcomes[name]
     assert (code, out) == (2, "")
     assert MISUSED[name][1] in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", PARTLY)
+def test_one_bad_image_does_not_stop_the_others(name, outcomes, places):
+    _, labelled, message = PARTLY[name]
+    code, out, err = outcomes[name]
+    assert code == 1, err
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "Traceback" not in err
+    assert lines[0].startswith(f"error: {message.format(**places)}")
+    path = places["tmp"] / "out" / name / "summary.json"
+    summary = json.loads(path.read_text())
+    assert [entry["name"] for entry in summary["images"]] == labelled
+    assert [entry["error"] for entry in summary["failed"]] == [lines[0][7:]]
+    last = out.splitlines()[-1]
+    assert last.startswith(f"{len(labelled)} images labelled, ")
+    assert last.endswith(f"1 failed, see {path}")
 
 
 def answer(outcomes, places, name):
