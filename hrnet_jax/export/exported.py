@@ -17,6 +17,7 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError, ExportError, HRNetError
 from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.inference.images import ImageLike, for_each
+from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.registry import create_model, get_spec, get_task
 from hrnet_jax.tasks.protocol import Predicts
@@ -87,6 +88,12 @@ class ExportedModel:
             name: value[: len(images)] for name, value in predictions.items()
         }
         return self.task.to_image(predictions, crops)
+
+    def __repr__(self) -> str:
+        return f"ExportedModel({str(self.path)!r}, {self.record['model']!r})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.about, self.info, self.task)
 
     @functools.cached_property
     def _decode(self) -> Callable:

@@ -13,6 +13,7 @@ from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.defaults import with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.images import ImageLike, as_pixels
+from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
@@ -85,6 +86,9 @@ class LoadedRun:
 
     def __repr__(self) -> str:
         return f"LoadedRun({self.config.model.name!r}, step={self.step})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.about, self.info, self.task)
 
 
 def load_run(

@@ -28,6 +28,8 @@ _MIN_SIDE, _MAX_SIDE = 320, 760
 _MARGIN, _GAP = 20, 16
 _TITLE_HEIGHT, _FONT_SIZE = 30, 17
 _SWATCH, _ROW_HEIGHT, _COLUMN_GAP = 18, 28, 30
+# Rows that are blended together.
+_STRIP = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +80,19 @@ def overlay(
         DataError: if shapes disagree or a label has no colour.
     """
     _check_shapes(image, label, "label")
-    colours = color_map(label, palette).astype(np.float32)
-    opacity = np.where(label == IGNORE_LABEL, 0.0, alpha)[..., None]
-    blended = image + opacity * (colours - image)
-    edge = _boundaries(label)[..., None]
-    blended = np.where(edge, 0.25 * blended + 0.75 * np.float32(_LINE), blended)
-    return np.rint(blended).astype(np.uint8)
+    colours = color_map(label, palette)
+    edges = _boundaries(label)
+    picture = np.empty_like(image)
+    # In strips: in real numbers a photograph needs many times its memory.
+    for start in range(0, len(image), _STRIP):
+        rows = slice(start, start + _STRIP)
+        opacity = np.where(label[rows] == IGNORE_LABEL, 0.0, alpha)[..., None]
+        below = image[rows].astype(np.float32)
+        blended = below + opacity.astype(np.float32) * (colours[rows] - below)
+        edge = edges[rows][..., None]
+        blended = np.where(edge, 0.25 * blended + 0.75 * np.float32(_LINE), blended)
+        picture[rows] = np.rint(blended)
+    return picture
 
 
 @functools.cache
