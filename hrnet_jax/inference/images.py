@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,12 +33,32 @@ def as_pixels(image: ImageLike) -> np.ndarray:
         # Late: arrays need nothing of the data package.
         from hrnet_jax.data.files.image_files import read_pixels
 
-        return read_pixels(pathlib.Path(image))
+        return read_pixels(local_path(image))
     if isinstance(image, Image.Image):
         return checked_image(pixels_of(image))
     if hasattr(image, "__array__"):
         return checked_image(image)
     raise DataError(f"{type(image).__name__} is no image; {_EXPECTED}")
+
+
+def local_path(source: str | os.PathLike) -> pathlib.Path:
+    """The path that a name or a URL of this machine (`file:///a/b.jpg`) means.
+
+    Raises:
+        DataError: for an empty name, and for URLs of other kinds or machines.
+    """
+    text = os.fspath(source)
+    if not text:
+        raise DataError("name of the images is empty; expected a file, folder or glob")
+    if "://" not in text:
+        return pathlib.Path(text)
+    url = urllib.parse.urlsplit(text)
+    if url.scheme != "file" or url.netloc not in ("", "localhost"):
+        raise DataError(
+            f"{text}: images are read from this machine alone; download them, and give "
+            "a path or file:///path"
+        )
+    return pathlib.Path(urllib.request.url2pathname(url.path))
 
 
 def for_each(

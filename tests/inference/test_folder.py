@@ -2,12 +2,13 @@
 
 import json
 import pathlib
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
 
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference.folder import (
     find_images,
     predict_files,
@@ -54,6 +55,37 @@ def test_finds_files_folders_and_globs(folder):
     assert names(find_images(folder / "odd.jpg")) == ["odd.jpg"]
     assert names(find_images(f"{folder}/*.png")) == ["alpha.png", "colour.png"]
     assert len(find_images(f"{folder}/**/colour.png")) == 2
+
+
+def test_several_sources_are_found_once_each_in_their_order(folder):
+    found = find_images(folder / "odd.jpg", folder, f"{folder}/*.png")
+    assert names(found) == ["odd.jpg", "alpha.png", "colour.png", "grey.PNG"]
+    with pytest.raises(DataError, match=r"gone\.png: no images found; expected"):
+        find_images(folder, folder / "gone.png")
+
+
+def test_file_urls_are_paths(folder):
+    spaced = folder / "two words.png"
+    (folder / "odd.jpg").rename(spaced)
+    assert find_images(spaced.as_uri()) == [spaced]
+    assert find_images(f"file://localhost{folder}/*.PNG") == [folder / "grey.PNG"]
+    assert "%20" in spaced.as_uri()
+
+
+@pytest.mark.parametrize("url", ["https://host/street.jpg", "file://host/street.jpg"])
+def test_urls_of_other_machines_are_refused(url):
+    with pytest.raises(DataError) as caught:
+        find_images(url)
+    assert str(caught.value) == (
+        f"{url}: images are read from this machine alone; download them, and give a "
+        "path or file:///path"
+    )
+
+
+def test_hidden_files_of_a_folder_are_no_images(folder):
+    # What macOS leaves beside every file on other drives.
+    (folder / "._odd.jpg").write_bytes(b"resource fork")
+    assert "._odd.jpg" not in names(find_images(folder))
 
 
 def test_an_empty_name_is_not_the_current_folder():
@@ -137,6 +169,37 @@ def test_writes_label_maps_and_a_summary_that_adds_up(folder, run, tmp_path):
         assert sum(row["share"] for row in entry["classes"]) == pytest.approx(
             1, abs=1e-5
         )
+
+
+@pytest.mark.parametrize("only", [["label"], ["overlay", "color"]])
+def test_only_the_chosen_pictures_are_written(only, folder, run, tmp_path):
+    out = tmp_path / "out"
+    predict_files(run, [folder / "odd.jpg"], out, only=only, progress=False)
+    written = {path.name for path in out.iterdir()}
+    assert written == {"summary.json", *(f"odd_{kind}.png" for kind in only)}
+
+
+def test_an_unknown_kind_of_picture_is_named(run, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        predict_files(run, [], tmp_path / "out", only=["label", "mask"])
+    assert str(caught.value) == (
+        "only=label,mask: segmentation/tiny does not write mask; expected some of "
+        "label, color, overlay, panels"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_windows_show_the_picture_of_every_image(folder, run, tmp_path):
+    class Windows:
+        shown: ClassVar = []
+
+        def show(self, picture, title):
+            self.shown.append((title, picture.shape[2]))
+
+    paths = find_images(folder / "odd.jpg", folder / "colour.png")
+    out = tmp_path / "out"
+    predict_files(run, paths, out, windows=Windows(), progress=False)
+    assert Windows.shown == [("odd", 3), ("colour", 3)]
 
 
 def test_images_of_one_name_do_not_overwrite_each_other(folder, run, tmp_path):

@@ -57,6 +57,11 @@ def test_a_path_a_pillow_image_and_its_array_are_one_image(photo):
             np.testing.assert_array_equal(image, IMAGES[0], strict=True)
 
 
+def test_a_file_url_is_a_path(photo):
+    image, _ = for_each(photo.as_uri(), None, keep)
+    np.testing.assert_array_equal(image, IMAGES[0])
+
+
 @pytest.mark.parametrize(
     "several", [list(IMAGES), tuple(IMAGES), IMAGES, jax.numpy.asarray(IMAGES)]
 )
@@ -79,6 +84,7 @@ def test_a_list_may_mix_kinds_and_has_its_boxes(photo):
         (None, "NoneType is no image; expected the path of an image file, a Pillow"),
         ([], "no image was given; expected the path of an image file"),
         (IMAGES[:0], "no image was given; expected"),
+        ("https://host/a.png", "https://host/a.png: images are read from this machine"),
         ("gone.png", "cannot read gone.png: No such file or directory"),
         ([IMAGES[0], IMAGES[0] / 255], "image 1 of 2: an image must be uint8"),
         ([IMAGES[0], [IMAGES[1]]], "image 1 of 2: list is no image; expected"),

@@ -24,6 +24,16 @@ ANSWERED = {
     "boxes": ["--workdir={faces}", PHOTOS, "--boxes={tmp}/boxes.csv"],
     "video": ["--workdir={faces}", "--video={tmp}/clip.mp4", "--max_frames=3"],
     "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
+    "several": [
+        "--workdir={finished}",
+        "--images",
+        "{tmp}/photos/face.png",
+        "file://{tmp}/photos/wall.png",
+        "--images={tmp}/mixed/[ab].png",
+        "--max_side=48",
+        "--only=label,overlay",
+        "--show",
+    ],
 }
 
 # name: (arguments, names of what is labelled, what the one line of the other says)
@@ -74,6 +84,22 @@ REFUSED = {
     "frames of images": (
         ["--workdir={faces}", FACE, "--max_frames=3"],
         "--max_frames goes with --video",
+    ),
+    "bound of a video": (
+        ["--workdir={faces}", "--video=0", "--max_side=100"],
+        "--max_side, --only and --show go with --images",
+    ),
+    "bound of nothing": (
+        ["--workdir={finished}", FACE, "--max_side=0"],
+        "max_side must be at least 1 pixel, got 0",
+    ),
+    "unknown kind": (
+        ["--workdir={finished}", FACE, "--only=mask"],
+        "only=mask: segmentation/tiny does not write mask; expected some of label, col",
+    ),
+    "URL": (
+        ["--workdir={finished}", "--images=https://host/a.png"],
+        "https://host/a.png: images are read from this machine alone; download them",
     ),
     "no frames": (
         ["--workdir={finished}", "--video={tmp}/clip.mp4", "--max_frames=0"],
@@ -173,7 +199,10 @@ def outcomes(places):
     }
     modules = ("hrnet_jax.inference.video", "hrnet_jax.inference.workdir")
     modules += ("hrnet_jax.export.exported", "hrnet_jax.inference.folder", "tests.tiny")
-    return tiny.run_scripts(commands, places["tmp"], *modules)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            patch.delenv(name, raising=False)
+        return tiny.run_scripts(commands, places["tmp"], *modules)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -218,6 +247,26 @@ def answer(outcomes, places, name):
     assert code == 0, err
     path = places["tmp"] / "out" / name / "summary.json"
     return out, json.loads(path.read_text())
+
+
+def test_several_images_are_labelled_in_their_own_size(outcomes, places):
+    out, summary = answer(outcomes, places, "several")
+    folder = places["tmp"] / "out" / "several"
+    assert [entry["name"] for entry in summary["images"]] == ["face", "wall", "a", "b"]
+    assert summary["max_side"] == 48
+    assert cv2.imread(str(folder / "wall_label.png"), -1).shape == (96, 128)
+    written = {path.name.rpartition("_")[2] for path in folder.glob("*.png")}
+    assert written == {"label.png", "overlay.png"}
+    assert out == f"4 images labelled, see {folder}/summary.json\n"
+
+
+def test_without_a_display_show_is_one_line(outcomes, places):
+    lines = [line for line in outcomes["several"][2].splitlines() if "%|" not in line]
+    (line,) = [line for line in lines if line.strip()]
+    assert line == (
+        "no window is shown: there is no display (neither DISPLAY nor "
+        f"WAYLAND_DISPLAY is set); see {places['tmp']}/out/several"
+    )
 
 
 def test_found_faces_have_a_box_and_points_each(outcomes, places):
