@@ -10,11 +10,12 @@
         --boxes=faces.csv --out=out
     python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
 
-Takes files, folders and globs, images of any size (--max_side bounds memory and time). Writes pictures for each image
-(segmentation: the raw label map, a colour map, an overlay and panels with a legend;
-landmarks and pose: the points) and one summary.json, with the points in pixels of the
-image. Files that cannot be read are listed at the end and in summary.json (`failed`), and
-the exit code is then 1; the others are labelled all the same.
+Takes files, folders and globs, images of any size (--max_side bounds memory and
+time). Writes pictures for each image (segmentation: the raw label map, a colour map, an
+overlay and panels with a legend; landmarks and pose: the points) and one summary.json,
+with the points in pixels of the image. Files that cannot be read are listed at the end
+and in summary.json (`failed`), and the exit code is then 1; the others are labelled all
+the same.
 
 Landmark models predict in each face box: those in --boxes, or those found by a
 frontal-face detector. A photograph without a face gets an empty list in

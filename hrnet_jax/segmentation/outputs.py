@@ -6,13 +6,9 @@ from collections.abc import Collection
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.imaging.pictures import write_picture
-from hrnet_jax.segmentation.drawing import (
-    color_map,
-    default_palette,
-    draw_panels,
-    overlay,
-)
+from hrnet_jax.segmentation.drawing import color_map, draw_panels, overlay
 
 KINDS = ("label", "color", "overlay", "panels")
 

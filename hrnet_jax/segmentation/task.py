@@ -10,10 +10,11 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
-from hrnet_jax.segmentation.drawing import default_palette, draw_panels, overlay
+from hrnet_jax.segmentation.drawing import draw_panels, overlay
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
 from hrnet_jax.segmentation.outputs import KINDS, save_prediction

@@ -72,6 +72,12 @@ def test_default_palette_is_further_apart_than_bit_palette(num_colours):
     assert nearest(palette) > max(12, nearest(bit_palette(num_colours)))
 
 
+def test_no_colour_of_the_default_palette_is_black_or_white():
+    palette = np.array(drawing.default_palette(60))
+    assert palette.max(1).min() > 80
+    assert palette.min(1).max() < 235
+
+
 def test_a_longer_default_palette_begins_with_the_shorter():
     assert drawing.default_palette(40)[:7] == drawing.default_palette(7)
 

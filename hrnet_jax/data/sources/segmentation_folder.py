@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, label_table, read_label
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
 from hrnet_jax.data.sources.image_label_pairs import (
     FilePair,
@@ -14,6 +14,7 @@ from hrnet_jax.data.sources.image_label_pairs import (
     check_files_exist,
 )
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.palette import default_palette
 
 NO_IGNORE_LABEL = -1
 
@@ -254,7 +255,7 @@ class SegmentationFolder(FileSource):
         values = self._label_values()
         if stored is not None and len(stored) > max(values):
             return tuple(stored[value] for value in values)
-        return bit_palette(len(values))
+        return default_palette(len(values))
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
