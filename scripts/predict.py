@@ -14,8 +14,8 @@ Takes files, folders and globs, images of any size (--max_side bounds memory and
 time). Writes pictures for each image (segmentation: the raw label map, a colour map, an
 overlay and panels with a legend; landmarks and pose: the points) and one summary.json,
 with the points in pixels of the image. Files that cannot be read are listed at the end
-and in summary.json (`failed`), and the exit code is then 1; the others are labelled all
-the same.
+and in summary.json (`failed`); the others are labelled all the same, and the exit code
+is then 1 (2 where none could be read).
 
 Landmark models predict in each face box: those in --boxes, or those found by a
 frontal-face detector. A photograph without a face gets an empty list in
@@ -105,10 +105,10 @@ def main() -> None:
             lines, failures = predict_images(arguments)
         else:
             lines = predict_frames(arguments)
-    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     if failures:
         sys.stderr.write("".join(f"error: {failure}\n" for failure in failures))
-        sys.exit(SOME_FAILED)
+        sys.exit(SOME_FAILED if lines else command_line.INPUT_ERROR)
 
 
 def open_model(arguments: argparse.Namespace) -> "OpenedModel":
@@ -133,7 +133,10 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
 
 
 def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Predicts for --images; returns what to print, and what failed."""
+    """Predicts for --images; returns what to print, and what failed.
+
+    Where all failed there is nothing to print.
+    """
     from hrnet_jax.inference.boxes import read_boxes
     from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
     from hrnet_jax.inference.showing import Windows
@@ -156,6 +159,8 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
     if windows is not None and windows.problem:
         sys.stderr.write(f"{windows.problem}; see {arguments.out}\n")
     failures = [entry["error"] for entry in report["failed"]]
+    if not report["images"]:
+        return [], failures
     where = f"see {arguments.out}/{SUMMARY_FILE}"
     if failures:
         where = f"{len(failures)} failed, {where}"
