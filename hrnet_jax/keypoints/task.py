@@ -29,6 +29,9 @@ from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.protocol import BoxFinder
 
+# Of the colours and the panels of a crop drawn with its truth.
+_LEGEND = ("blue: predicted, pink: true", f"hollow: peak below {LOW_SCORE}")
+
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions:
@@ -224,7 +227,7 @@ class HeatmapTask:
 
         Given is the prediction for an image, as from `to_image`; or that for a crop with
         its `target`, both without an axis of boxes, which gets a second panel with the
-        heatmaps.
+        heatmaps, and a legend.
         """
         lines = self._info.point_lines
         if target is None:
@@ -240,7 +243,7 @@ class HeatmapTask:
             **crop,
         )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
-        return side_by_side(picture, heat)
+        return with_caption(side_by_side(picture, heat), _LEGEND)
 
     def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
         """The picture of a prediction in a video, as in a photograph."""

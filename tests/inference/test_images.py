@@ -161,6 +161,7 @@ def test_padding_is_cut_off_logits_and_features(run):
     assert [array.shape[:2] for array in maps] == [(8, 12), (4, 6), (2, 3), (1, 2)]
 
 
+@pytest.mark.slow
 def test_classifiers_have_one_score_for_each_class(run):
     names = ("a", "b", "c")
     task = ClassificationTask(

@@ -357,7 +357,9 @@ def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     before = crop.copy()
     target = {"points": prediction["points"] + 10, "annotated": np.uint8([1, 0, 1])}
     picture = task.draw(crop, prediction, target)
-    assert picture.dtype == np.uint8 and picture.shape[1] > picture.shape[0]
+    assert picture.dtype == np.uint8 and picture.shape[1] == 64 + 256
+    # The legend stands below both panels, of which the second is 256 pixels high.
+    assert len(picture) > 256 + 2 * 15 and (picture[256:] < 100).any()
     np.testing.assert_array_equal(crop, before)
     assert dataclasses.replace(CROPS) == CROPS
 
