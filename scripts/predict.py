@@ -4,16 +4,20 @@
     python scripts/predict.py --workdir=runs/camvid --images='photos/*.png' --out=out
     python scripts/predict.py --workdir=hrnet_cs_8090_torch11.pth \\
         --images=street.jpg --out=out
+    python scripts/predict.py --workdir=runs/camvid --images photos/ more/*.jpg \\
+        --out=out --max_side=2000 --only=label
     python scripts/predict.py --workdir=camvid.onnx --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
         --boxes=faces.csv --out=out
     python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
 
-Takes a file, a folder or a glob, images of any size. Writes pictures for each image
-(segmentation: the raw label map, a colour map, an overlay and panels with a legend;
-landmarks and pose: the points) and one summary.json, with the points in pixels of the
-image.
+Takes files, folders and globs, images of any size (--max_side bounds memory and
+time). Writes pictures for each image (segmentation: the raw label map, a colour map, an
+overlay and panels with a legend; landmarks and pose: the points) and one summary.json,
+with the points in pixels of the image. Files that cannot be read are listed at the end
+and in summary.json (`failed`); the others are labelled all the same, and the exit code
+is then 1 (2 where none could be read).
 
 Landmark models predict in each face box: those in --boxes, or those found by a
 frontal-face detector. A photograph without a face gets an empty list in
@@ -33,6 +37,9 @@ from typing import TYPE_CHECKING
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
 
+# Exit code where some of the images could not be predicted for.
+SOME_FAILED = 1
+
 if TYPE_CHECKING:
     from hrnet_jax.inference.opened import OpenedModel
 
@@ -49,7 +56,12 @@ def parse_arguments() -> argparse.Namespace:
         ".safetensors, ...), or a file of scripts/export.py",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--images", help="file, folder or glob")
+    source.add_argument(
+        "--images",
+        nargs="+",
+        action="extend",
+        help="files, folders or globs, also as file:// URLs",
+    )
     source.add_argument("--video", help="video file, or the number of a camera")
     parser.add_argument("--out", required=True, help="folder for the results")
     parser.add_argument(
@@ -59,6 +71,23 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--max_frames", type=int, help="frames of the video after which to stop"
+    )
+    parser.add_argument(
+        "--max_side",
+        type=int,
+        help="reduce larger images to this many pixels before the network; results "
+        "have the original size",
+    )
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=[],
+        help="pictures to write, of label,color,overlay,panels (segmentation)",
+    )
+    parser.add_argument(
+        "--show",
+        action="store_true",
+        help="open a window with each picture, where there is a display",
     )
     parser.add_argument("--step", default="best", help="best, latest or a number")
     parser.add_argument(
@@ -73,12 +102,16 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Predicts and prints where the results are."""
     arguments = parse_arguments()
+    failures: list[str] = []
     with command_line.reporting_errors():
         if arguments.video is None:
-            lines = predict_images(arguments)
+            lines, failures = predict_images(arguments)
         else:
             lines = predict_frames(arguments)
-    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if failures:
+        sys.stderr.write("".join(f"error: {failure}\n" for failure in failures))
+        sys.exit(SOME_FAILED if lines else command_line.INPUT_ERROR)
 
 
 def open_model(arguments: argparse.Namespace) -> "OpenedModel":
@@ -102,20 +135,41 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     )
 
 
-def predict_images(arguments: argparse.Namespace) -> list[str]:
-    """Predicts for --images; returns what to print."""
+def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Predicts for --images; returns what to print, and what failed.
+
+    Where all failed there is nothing to print.
+    """
     from hrnet_jax.inference.boxes import read_boxes
     from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
+    from hrnet_jax.inference.showing import Windows
 
     if arguments.max_frames is not None:
         raise ConfigError("--max_frames goes with --video, not with --images")
-    images = find_images(arguments.images)
+    images = find_images(*arguments.images)
     boxes = None if arguments.boxes is None else read_boxes(arguments.boxes)
     run = open_model(arguments)
-    report = predict_files(run, images, arguments.out, boxes=boxes)
+    windows = Windows() if arguments.show else None
+    report = predict_files(
+        run,
+        images,
+        arguments.out,
+        boxes=boxes,
+        max_side=arguments.max_side,
+        only=arguments.only,
+        windows=windows,
+    )
+    if windows is not None and windows.problem:
+        sys.stderr.write(f"{windows.problem}; see {arguments.out}\n")
+    failures = [entry["error"] for entry in report["failed"]]
+    if not report["images"]:
+        return [], failures
     where = f"see {arguments.out}/{SUMMARY_FILE}"
+    if failures:
+        where = f"{len(failures)} failed, {where}"
+    labelled = f"{len(report['images'])} images labelled"
     if not run.task.takes_boxes:
-        return [f"{len(images)} images labelled, {where}"]
+        return [f"{labelled}, {where}"], failures
     one, many = run.task.in_boxes
     nothing = f"no {one} found" if boxes is None else "no boxes given"
     lines = [
@@ -125,7 +179,7 @@ def predict_images(arguments: argparse.Namespace) -> list[str]:
     ]
     count = sum(len(entry["found"]) for entry in report["images"])
     found = f"{count} {one if count == 1 else many}"
-    return [*lines, f"{len(images)} images labelled, {found}, {where}"]
+    return [*lines, f"{labelled}, {found}, {where}"], failures
 
 
 def predict_frames(arguments: argparse.Namespace) -> list[str]:
@@ -134,6 +188,8 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
 
     if arguments.boxes is not None:
         raise ConfigError("--boxes goes with --images; videos are searched for faces")
+    if arguments.max_side is not None or arguments.only or arguments.show:
+        raise ConfigError("--max_side, --only and --show go with --images")
     source = arguments.video
     if source.isdecimal() and not pathlib.Path(source).exists():
         source = int(source)

@@ -99,9 +99,13 @@ class ClassificationTask(WholeImage):
         Returns:
             `probabilities` float32 [B, K] and the most probable `class` int32 [B].
         """
-        inputs = normalize_images(batch["image"], self._normalization)
-        logits: Any = self.model.apply(variables, inputs)
-        return self.decode({"logits": logits}, inputs.shape[1:3])
+        logits = self.logits(variables, batch["image"])
+        return self.decode({"logits": logits}, batch["image"].shape[1:3])
+
+    def logits(self, variables: dict, images: jax.Array) -> Any:
+        """Scores of the classes, float32 [B, K], of uint8 images [B, H, W, 3]."""
+        inputs = normalize_images(images, self._normalization)
+        return self.model.apply(variables, inputs)
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]

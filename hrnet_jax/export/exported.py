@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,8 +15,9 @@ from hrnet_jax import runtime
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError, ExportError, HRNetError
-from hrnet_jax.imaging.checks import checked_image
 from hrnet_jax.inference.batching import equal_parts, join_parts
+from hrnet_jax.inference.images import ImageLike, for_each
+from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.registry import create_model, get_spec, get_task
 from hrnet_jax.tasks.protocol import Predicts
@@ -58,12 +59,13 @@ class ExportedModel:
     task: Predicts
     run: Callable[[np.ndarray], Outputs]
 
-    def predict(self, image: np.ndarray, boxes: np.ndarray | None = None) -> Outputs:
-        """Predicts for one image.
+    def predict(self, image: ImageLike | Sequence[ImageLike], boxes: Any = None) -> Any:
+        """Predicts for one image, or for several.
 
         Args:
-            image: uint8 [H, W, 3] RGB.
-            boxes: [N, 4] for tasks that predict in boxes; see `Predictor.predict`.
+            image: path, Pillow image, uint8 [H, W, 3] RGB, or several of these; see
+                `Predictor.predict`.
+            boxes: [N, 4] for tasks that predict in boxes, or a list of them.
 
         Returns:
             The task's prediction, as `Predictor` gives it; test-time flips are no
@@ -73,7 +75,10 @@ class ExportedModel:
             DataError: if the image has another type or shape, or a size that the
                 file was not exported for.
         """
-        images, crops = self.task.to_network(checked_image(image), boxes)
+        return for_each(image, boxes, self._predict_one)
+
+    def _predict_one(self, image: np.ndarray, boxes: Any) -> Outputs:
+        images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]
         predictions = join_parts(
             jax.device_get(self._decode(self.outputs(part), size))
@@ -83,6 +88,12 @@ class ExportedModel:
             name: value[: len(images)] for name, value in predictions.items()
         }
         return self.task.to_image(predictions, crops)
+
+    def __repr__(self) -> str:
+        return f"ExportedModel({str(self.path)!r}, {self.record['model']!r})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.about, self.info, self.task)
 
     @functools.cached_property
     def _decode(self) -> Callable:

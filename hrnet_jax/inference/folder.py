@@ -3,57 +3,59 @@
 import glob
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax.data.files.image_files import read_image
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels
 from hrnet_jax.data.files.listing import is_litter, listed
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
+from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
+from hrnet_jax.inference.reducing import Reduced
+from hrnet_jax.inference.showing import Windows
 from hrnet_jax.workdir.files import write_json
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 SUMMARY_FILE = "summary.json"
 
 
-def find_images(source: str | os.PathLike) -> list[pathlib.Path]:
-    """Image files named by a file, a folder (not its sub-folders) or a glob.
+def find_images(
+    source: str | os.PathLike, *more: str | os.PathLike
+) -> list[pathlib.Path]:
+    """Image files named by files, folders (not their sub-folders) or globs.
+
+    Args:
+        source: a file, a folder, a glob, or one of these as `file:///...`.
+        *more: further ones; a file named twice is found once.
 
     Folders and globs leave out hidden files and what file managers write.
 
     Raises:
-        DataError: if there are none.
+        DataError: naming a source without images.
     """
-    if not str(source):
-        raise DataError("name of the images is empty; expected a file, folder or glob")
-    path = pathlib.Path(source)
+    found = [path for each in (source, *more) for path in _images_of(each)]
+    return list(dict.fromkeys(found))
+
+
+def _images_of(source: str | os.PathLike) -> list[pathlib.Path]:
+    """Image files of one source, sorted; hidden ones only if they are named."""
+    path = local_path(source)
     if path.is_dir():
-        found = [p for p in listed(path) if p.suffix.lower() in SUFFIXES]
-        expected = f"files ending in {', '.join(SUFFIXES)}"
+        found = [p for p in listed(path) if p.suffix.lower() in IMAGE_SUFFIXES]
+        expected = f"files ending in {', '.join(IMAGE_SUFFIXES)}"
     elif path.is_file():
         return [path]
     else:
-        found = [pathlib.Path(name) for name in glob.glob(str(source), recursive=True)]
+        found = [pathlib.Path(name) for name in glob.glob(str(path), recursive=True)]
         found = [p for p in found if p.is_file() and not is_litter(p.name)]
         expected = "a file, a folder or a glob that matches files"
     if not found:
         raise DataError(f"{source}: no images found; expected {expected}")
     return sorted(found)
-
-
-def read_pixels(path: pathlib.Path) -> np.ndarray:
-    """Decodes an image file, upright, to uint8 RGB [H, W, 3].
-
-    Raises:
-        DataError: if it is missing, no image, truncated or damaged.
-    """
-    encoded = read_image(path)
-    return cv2.imdecode(np.frombuffer(encoded.data, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 def predict_files(
@@ -62,6 +64,9 @@ def predict_files(
     out: str | os.PathLike,
     *,
     boxes: Mapping[str, np.ndarray] | None = None,
+    max_side: int | None = None,
+    only: Collection[str] = (),
+    windows: Windows | None = None,
     progress: bool = True,
 ) -> dict:
     """Predicts for image files and writes the task's output files.
@@ -75,36 +80,79 @@ def predict_files(
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
         boxes: from `read_boxes`, for landmark and pose models.
+        max_side: larger images are reduced to this many pixels first; labels and
+            points are of the original size (see `Reduced`).
+        only: kinds of pictures to write, such as `label`; all without any.
+        windows: where to show the picture of each image, if anywhere.
         progress: whether to show a progress bar.
 
     Returns:
-        What `summary.json` holds: the checkpoint, and one entry per image.
+        What `summary.json` holds: the checkpoint, one entry per image in `images`, and
+        in `failed` those that cannot be predicted for, with the `error` of each: files
+        that are damaged or no images, sizes that the model refuses, boxes outside.
 
     Raises:
-        DataError: naming the image file that cannot be read; for boxes that do not
-            fit the images or the model.
+        DataError: for boxes of other images, or of a model that takes none.
+        ConfigError: for `max_side` below 1 or a kind that the task does not write.
     """
+    chosen = _chosen_kinds(run, only)
+    if max_side is not None:
+        run = Reduced(run, max_side)
     folder = pathlib.Path(out)
     images = list(images)
     given = None if boxes is None else _given_boxes(run, images, boxes)
-    entries = []
+    entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
     for path, name in zip(bar, unique_names(images), strict=True):
-        image = read_pixels(path)
-        if not run.task.takes_boxes:
-            prediction = run.predict(image)
-        elif given is not None:
-            inside = check_inside(given[path], image, str(path))
-            prediction = run.predict(image, inside)
-        elif run.task.finds_boxes:
-            prediction = _predict_found(run, image)
+        try:
+            image = read_pixels(path)
+            boxes_here = None if given is None else given[path]
+            if boxes_here is not None:
+                check_inside(boxes_here, image, str(path))
+            prediction = _predict_for(run, image, boxes_here)
+            summary = run.task.save(folder, name, image, prediction, **chosen)
+            if windows is not None:
+                windows.show(run.task.draw(image, prediction, None), name)
+        except DataError as error:
+            # One bad file of many is no reason to lose the others.
+            message = str(error)
+            named = message if str(path) in message else f"{path}: {message}"
+            failed.append({"image": str(path), "error": named})
         else:
-            prediction = run.predict(image, whole_image(image))
-        summary = run.task.save(folder, name, image, prediction)
-        entries.append({"image": str(path), "name": name, **summary})
-    report = {**run.about, "images": entries}
+            entries.append({"image": str(path), "name": name, **summary})
+    report = {**run.about, "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def _chosen_kinds(run: OpenedModel, only: Collection[str]) -> dict[str, Any]:
+    """The argument of the task's `save`, for tasks that write several kinds."""
+    if not only:
+        return {}
+    kinds = getattr(run.task, "picture_kinds", ())
+    unknown = [kind for kind in only if kind not in kinds]
+    if unknown:
+        expected = f"expected some of {', '.join(kinds)}"
+        if not kinds:
+            expected = "it writes one kind of file for each image, so leave this out"
+        raise ConfigError(
+            f"only={','.join(only)}: {run.about['model']} does not write "
+            f"{', '.join(unknown)}; {expected}"
+        )
+    return {"only": only}
+
+
+def _predict_for(
+    run: OpenedModel, image: np.ndarray, boxes: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The prediction for an image, in the boxes given or in those that suit the task."""
+    if not run.task.takes_boxes:
+        return run.predict(image)
+    if boxes is not None:
+        return run.predict(image, boxes)
+    if run.task.finds_boxes:
+        return _predict_found(run, image)
+    return run.predict(image, whole_image(image))
 
 
 def _predict_found(run: OpenedModel, image: np.ndarray) -> dict:

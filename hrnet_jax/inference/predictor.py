@@ -1,16 +1,21 @@
 """Predicts for single images of any size."""
 
 import copy
+import functools
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax import runtime
-from hrnet_jax.imaging.checks import checked_image
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.batching import equal_parts, join_parts
+from hrnet_jax.inference.images import ImageLike, for_each
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
+from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.runtime import layouts
 from hrnet_jax.tasks.protocol import Predicts
 
@@ -38,6 +43,7 @@ class Predictor:
         self._variables = layouts.put_for_inference(
             as_computed(weights, folded.model.dtype)
         )
+        self._folded: Any = folded
         self._predict = runtime.jit(folded.predict)
         runtime.keep_freed_memory()
 
@@ -53,37 +59,162 @@ class Predictor:
         return hrnet_jax.open_exported(path)
 
     def predict(
-        self, image: np.ndarray, boxes: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        """Predicts for one image.
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        boxes: Any = None,
+        *,
+        probabilities: bool = False,
+    ) -> Any:
+        """Predicts for one image, or for several one after the other.
 
         Args:
-            image: uint8 [H, W, 3] RGB.
+            image: path of a file, Pillow image (both are turned upright as their EXIF
+                data say), or uint8 [H, W, 3] RGB. Several images are a list of any of
+                these, or a stack uint8 [N, H, W, 3].
             boxes: [N, 4], (x1, y1, x2, y2) in pixels, of faces or persons, for tasks
-                that predict in boxes; None takes the whole image as the one box.
+                that predict in boxes; None takes the whole image as the one box. For
+                several images a list with the boxes of each.
+            probabilities: whether to add `probabilities`, of each class, for tasks
+                that score classes: float32 [H, W, K] where they label pixels.
 
         Returns:
             The task's prediction; see its `predict` and `to_image`. Maps per pixel have
             the image's own size. For segmentation: `label` uint8 [H, W], `confidence`
             float32 [H, W]. For landmarks and pose: `points` float32 [N, K, 2] in
-            pixels of the image, `scores` [N, K], `boxes` [N, 4].
+            pixels of the image, `scores` [N, K], `boxes` [N, 4]. For several images a
+            list of predictions.
 
         Raises:
-            DataError: if the image or the boxes have another type or shape.
+            DataError: if an image or the boxes have another type or shape.
+            ConfigError: for probabilities of a task that scores no classes.
         """
-        images, crops = self.task.to_network(checked_image(image), boxes)
-        height, width = images.shape[1:3]
-        images = self._pad(images)
-        predictions = join_parts(
-            jax.device_get(self._predict(self._variables, {"image": part}))
-            for part in equal_parts(images)
-        )
-        predictions = {
-            name: value[: len(images)] for name, value in predictions.items()
-        }
-        for name in self.task.pixel_maps:
+        if not probabilities:
+            return for_each(image, boxes, self._predict_one)
+        self._check_scores_classes("probabilities")
+        return for_each(image, boxes, self._predict_with_probabilities)
+
+    def logits(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+        """Scores of all classes before the softmax.
+
+        Args:
+            image: see `predict`.
+
+        Returns:
+            float32 [H, W, K] for segmentation, [K] for classification; for several
+            images a list of these.
+
+        Raises:
+            DataError: if an image has another type or shape.
+            ConfigError: for a task that scores no classes.
+        """
+        self._check_scores_classes("logits")
+        return for_each(image, None, self._logits_of_one)
+
+    def features(
+        self, image: ImageLike | Sequence[ImageLike], normalization: Normalization
+    ) -> Any:
+        """Maps of the network's branches at the end of stage 4, which its head reads.
+
+        Args:
+            image: see `predict`.
+            normalization: of images, as the weights were trained.
+
+        Returns:
+            float32 [h, w, C] at strides 4, 8, 16 and 32 of what the network sees of the
+            image (for classification its resized middle); the first alone for V1
+            and V1h. For several images a list of such tuples.
+        """
+
+        features = functools.partial(self._features, normalization)
+
+        def features_of_one(image: np.ndarray, boxes: None) -> tuple[np.ndarray, ...]:
+            maps, _, (height, width) = self._apply(features, image, boxes)
+            return tuple(
+                array[0, : -(-height // stride), : -(-width // stride)]
+                for stride, array in zip((4, 8, 16, 32), maps.values(), strict=False)
+            )
+
+        return for_each(image, None, features_of_one)
+
+    def _predict_one(self, image: np.ndarray, boxes: Any) -> dict[str, np.ndarray]:
+        return self._in_image(self._predict, self.task.pixel_maps, image, boxes)
+
+    def _predict_with_probabilities(
+        self, image: np.ndarray, boxes: Any
+    ) -> dict[str, np.ndarray]:
+        maps = self.task.pixel_maps
+        maps = (*maps, "probabilities") if maps else ()
+        return self._in_image(self._scored, maps, image, boxes)
+
+    def _logits_of_one(self, image: np.ndarray, boxes: None) -> np.ndarray:
+        maps = ("logits",) if self.task.pixel_maps else ()
+        return self._in_image(self._logits, maps, image, boxes)["logits"]
+
+    def _in_image(
+        self, function: Callable, maps: Sequence[str], image: np.ndarray, boxes: Any
+    ) -> dict[str, np.ndarray]:
+        """What a function predicts, as a prediction for the image."""
+        predictions, crops, (height, width) = self._apply(function, image, boxes)
+        for name in maps:
             predictions[name] = predictions[name][:, :height, :width]
         return self.task.to_image(predictions, crops)
+
+    def _apply(
+        self, function: Callable, image: np.ndarray, boxes: Any
+    ) -> tuple[dict[str, np.ndarray], Any, tuple[int, int]]:
+        """Outputs for the crops of an image, what is known of these, their size."""
+        images, crops = self.task.to_network(image, boxes)
+        size = images.shape[1:3]
+        images = self._pad(images)
+        outputs = join_parts(
+            jax.device_get(function(self._variables, {"image": part}))
+            for part in equal_parts(images)
+        )
+        outputs = {name: value[: len(images)] for name, value in outputs.items()}
+        return outputs, crops, size
+
+    @functools.cached_property
+    def _logits(self) -> Callable:
+        task = self._folded
+        return runtime.jit(
+            lambda variables, batch: {"logits": task.logits(variables, batch["image"])}
+        )
+
+    @functools.cached_property
+    def _scored(self) -> Callable:
+        """Like the task's `predict`, with `probabilities`."""
+        task = self._folded
+
+        def scored(variables: dict, batch: dict) -> dict[str, jax.Array]:
+            logits = task.logits(variables, batch["image"])
+            predictions = task.decode({"logits": logits}, batch["image"].shape[1:3])
+            return predictions | {"probabilities": jax.nn.softmax(logits)}
+
+        return runtime.jit(scored)
+
+    @functools.cached_property
+    def _features(self) -> Callable:
+        model = self._folded.model
+
+        def features(
+            normalization: Normalization, variables: dict, batch: dict
+        ) -> dict[str, jax.Array]:
+            inputs = normalize_images(batch["image"], normalization)
+            _, state = model.apply(variables, inputs, mutable=["intermediates"])
+            (maps,) = state["intermediates"]["after_stage4"]
+            return {
+                f"branch{index}": array.astype(jnp.float32)
+                for index, array in enumerate(maps)
+            }
+
+        return runtime.jit(features, static_argnums=0)
+
+    def _check_scores_classes(self, wanted: str) -> None:
+        if not hasattr(self.task, "logits"):
+            raise ConfigError(
+                f"{wanted} were asked for, but {type(self.task).__name__} scores no "
+                "classes; expected a segmentation or classification model"
+            )
 
     def _pad(self, images: np.ndarray) -> np.ndarray:
         bottom, right = (-side % self._multiple for side in images.shape[1:3])

@@ -12,6 +12,8 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.defaults import with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
+from hrnet_jax.inference.images import ImageLike, as_pixels
+from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
@@ -58,17 +60,35 @@ class LoadedRun:
         }
 
     def predict(
-        self, image: np.ndarray, boxes: np.ndarray | None = None
-    ) -> dict[str, np.ndarray]:
-        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor`."""
-        return self.predictor.predict(image, boxes)
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        boxes: Any = None,
+        *,
+        probabilities: bool = False,
+    ) -> Any:
+        """Predicts for a path, a Pillow image, a uint8 RGB array [H, W, 3], or several.
 
-    def draw(self, image: np.ndarray, prediction: dict) -> np.ndarray:
-        """A uint8 RGB picture of a prediction."""
-        return self.task.draw(image, prediction, None)
+        See `Predictor.predict`.
+        """
+        return self.predictor.predict(image, boxes, probabilities=probabilities)
+
+    def logits(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+        """Scores of all classes before the softmax; see `Predictor.logits`."""
+        return self.predictor.logits(image)
+
+    def features(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+        """Maps of the network's branches; see `Predictor.features`."""
+        return self.predictor.features(image, self.config.model.normalization)
+
+    def draw(self, image: ImageLike, prediction: dict) -> np.ndarray:
+        """A uint8 RGB picture of the prediction for one image."""
+        return self.task.draw(as_pixels(image), prediction, None)
 
     def __repr__(self) -> str:
         return f"LoadedRun({self.config.model.name!r}, step={self.step})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.about, self.info, self.task)
 
 
 def load_run(

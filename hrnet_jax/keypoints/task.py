@@ -11,10 +11,15 @@ import numpy as np
 from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.imaging.pictures import with_caption, write_picture
 from hrnet_jax.keypoints import encoding, geometry
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
-from hrnet_jax.keypoints.drawing import draw_heatmaps, draw_points, side_by_side
+from hrnet_jax.keypoints.drawing import (
+    LOW_SCORE,
+    draw_heatmaps,
+    draw_points,
+    side_by_side,
+)
 from hrnet_jax.keypoints.official import crop as official_crop
 from hrnet_jax.keypoints.official import geometry as official_geometry
 from hrnet_jax.keypoints.official import targets as official_targets
@@ -23,6 +28,9 @@ from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.protocol import BoxFinder
+
+# Of the colours and the panels of a crop drawn with its truth.
+_LEGEND = ("blue: predicted, pink: true", f"hollow: peak below {LOW_SCORE}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,7 +227,7 @@ class HeatmapTask:
 
         Given is the prediction for an image, as from `to_image`; or that for a crop with
         its `target`, both without an axis of boxes, which gets a second panel with the
-        heatmaps.
+        heatmaps, and a legend.
         """
         lines = self._info.point_lines
         if target is None:
@@ -235,7 +243,7 @@ class HeatmapTask:
             **crop,
         )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
-        return side_by_side(picture, heat)
+        return with_caption(side_by_side(picture, heat), _LEGEND)
 
     def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
         """The picture of a prediction in a video, as in a photograph."""
@@ -248,9 +256,10 @@ class HeatmapTask:
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
     ) -> dict:
-        """Writes the image with its points; the summary lists them by face."""
+        """Writes the captioned image with its points; the summary lists them by face."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_picture(folder / f"{name}_points.png", self.draw(image, prediction))
+        picture = with_caption(self.draw(image, prediction), self._caption(prediction))
+        write_picture(folder / f"{name}_points.png", picture)
         rows = zip(
             prediction["boxes"],
             prediction["points"],
@@ -262,6 +271,16 @@ class HeatmapTask:
             "width": int(image.shape[1]),
             "found": [self._entry(*row) for row in rows],
         }
+
+    def _caption(self, prediction: dict) -> list[str]:
+        """How many faces or persons were found, and which points are drawn hollow."""
+        scores = np.asarray(prediction["scores"])
+        count, points = scores.shape
+        one, many = self.in_boxes
+        lines = [f"{count} {one if count == 1 else many}, {points} points each"]
+        if hollow := int((~(scores >= LOW_SCORE)).sum()):
+            lines.append(f"hollow: {hollow} of {scores.size}, peak below {LOW_SCORE}")
+        return lines
 
     def _entry(self, box: np.ndarray, points: np.ndarray, scores: np.ndarray) -> dict:
         """One face or person as JSON."""

@@ -7,7 +7,7 @@ from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
 def info_of_classes(name: str, outputs: OutputNames) -> DatasetInfo:
     """A data set whose pixels have these classes."""
-    from hrnet_jax.segmentation.drawing import default_palette
+    from hrnet_jax.imaging.palette import default_palette
 
     count = len(outputs.names)
     return DatasetInfo(

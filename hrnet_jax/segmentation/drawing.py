@@ -1,7 +1,6 @@
 """Pictures of segmentations: colour maps, overlays and panels with a legend."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import cv2
@@ -10,11 +9,9 @@ from PIL import Image, ImageDraw
 
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.palette import IGNORED, Colour, default_palette
 from hrnet_jax.imaging.pictures import font
 
-Colour = tuple[int, int, int]
-
-IGNORED: Colour = (255, 255, 255)
 WRONG: Colour = (225, 25, 45)
 
 _PAPER: Colour = (255, 255, 255)
@@ -28,6 +25,8 @@ _MIN_SIDE, _MAX_SIDE = 320, 760
 _MARGIN, _GAP = 20, 16
 _TITLE_HEIGHT, _FONT_SIZE = 30, 17
 _SWATCH, _ROW_HEIGHT, _COLUMN_GAP = 18, 28, 30
+# Rows that are blended together.
+_STRIP = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,42 +77,19 @@ def overlay(
         DataError: if shapes disagree or a label has no colour.
     """
     _check_shapes(image, label, "label")
-    colours = color_map(label, palette).astype(np.float32)
-    opacity = np.where(label == IGNORE_LABEL, 0.0, alpha)[..., None]
-    blended = image + opacity * (colours - image)
-    edge = _boundaries(label)[..., None]
-    blended = np.where(edge, 0.25 * blended + 0.75 * np.float32(_LINE), blended)
-    return np.rint(blended).astype(np.uint8)
-
-
-@functools.cache
-def default_palette(num_colours: int) -> tuple[Colour, ...]:
-    """Colours that are easy to tell apart, for data sets that bring none.
-
-    Each colour is the one farthest, in CIELAB, from those before it (and from
-    the white of ignored pixels), so a longer palette begins with the shorter.
-    Colours that glare or nearly vanish on white or black are left out.
-
-    Args:
-        num_colours: at most 256.
-
-    Returns:
-        RGB colours, 0..255.
-    """
-    levels = np.arange(16, 256, 17, dtype=np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1)
-    candidates = grid.reshape(-1, 3)
-    lab = _to_lab(candidates)
-    chroma = np.hypot(lab[:, 1], lab[:, 2])
-    usable = (lab[:, 0] > 28) & (lab[:, 0] < 88) & (chroma < 72)
-    candidates, lab = candidates[usable], lab[usable]
-    distance = np.linalg.norm(lab - _to_lab(np.uint8([IGNORED])), axis=1)
-    colours = []
-    for _ in range(num_colours):
-        chosen = int(np.argmax(distance))
-        colours.append(tuple(int(value) for value in candidates[chosen]))
-        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen], axis=1))
-    return tuple(colours)
+    colours = color_map(label, palette)
+    edges = _boundaries(label)
+    picture = np.empty_like(image)
+    # In strips: in real numbers a photograph needs many times its memory.
+    for start in range(0, len(image), _STRIP):
+        rows = slice(start, start + _STRIP)
+        opacity = np.where(label[rows] == IGNORE_LABEL, 0.0, alpha)[..., None]
+        below = image[rows].astype(np.float32)
+        blended = below + opacity.astype(np.float32) * (colours[rows] - below)
+        edge = edges[rows][..., None]
+        blended = np.where(edge, 0.25 * blended + 0.75 * np.float32(_LINE), blended)
+        picture[rows] = np.rint(blended)
+    return picture
 
 
 def draw_panels(
@@ -198,11 +174,6 @@ def _boundaries(label: np.ndarray) -> np.ndarray:
     edge[:, :-1] |= label[:, 1:] != label[:, :-1]
     edge[:-1] |= label[1:] != label[:-1]
     return edge
-
-
-def _to_lab(colours: np.ndarray) -> np.ndarray:
-    scaled = colours.reshape(1, -1, 3).astype(np.float32) / 255
-    return cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[0]
 
 
 def _panel_size(height: int, width: int) -> tuple[int, int]:

@@ -1,12 +1,16 @@
 """Files that a labelled image leaves behind."""
 
 import pathlib
+from collections.abc import Collection
 
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.segmentation.drawing import color_map, draw_panels, overlay
+
+KINDS = ("label", "color", "overlay", "panels")
 
 
 def save_prediction(
@@ -15,6 +19,7 @@ def save_prediction(
     image: np.ndarray,
     prediction: dict[str, np.ndarray],
     info: DatasetInfo,
+    kinds: Collection[str] = KINDS,
 ) -> dict:
     """Writes the pictures of one labelled image.
 
@@ -28,20 +33,22 @@ def save_prediction(
         image: uint8 [H, W, 3] RGB.
         prediction: `label` uint8 [H, W] and `confidence` float32 [H, W].
         info: class names and colours.
+        kinds: which of the pictures to write.
 
     Returns:
         Size, share of each class present, and mean confidence, for JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     label = prediction["label"]
-    pictures = {
-        "label": label,
-        "color": color_map(label, info.palette),
-        "overlay": overlay(image, label, info.palette),
-        "panels": draw_panels(image, label, info),
+    palette = info.palette or default_palette(info.num_classes)
+    draw = {
+        "label": lambda: label,
+        "color": lambda: color_map(label, palette),
+        "overlay": lambda: overlay(image, label, palette),
+        "panels": lambda: draw_panels(image, label, info),
     }
-    for kind, picture in pictures.items():
-        write_picture(folder / f"{name}_{kind}.png", picture)
+    for kind in kinds:
+        write_picture(folder / f"{name}_{kind}.png", draw[kind]())
     return summarize_prediction(prediction, info)
 
 

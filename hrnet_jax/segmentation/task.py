@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,14 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
-from hrnet_jax.segmentation.drawing import default_palette, draw_panels, overlay
+from hrnet_jax.segmentation.drawing import draw_panels, overlay
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
-from hrnet_jax.segmentation.outputs import save_prediction
+from hrnet_jax.segmentation.outputs import KINDS, save_prediction
 from hrnet_jax.segmentation.transforms import (
     AugmentationOptions,
     make_eval_transform,
@@ -68,6 +70,7 @@ class SegmentationTask(WholeImage):
     map_keys = ("label",)
     pads_images = True
     pixel_maps = ("label", "confidence")
+    picture_kinds = KINDS
 
     def __init__(
         self,
@@ -191,10 +194,16 @@ class SegmentationTask(WholeImage):
         return overlay(image, prediction["label"], palette)
 
     def save(
-        self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
+        self,
+        folder: pathlib.Path,
+        name: str,
+        image: np.ndarray,
+        prediction: dict,
+        only: Collection[str] = (),
     ) -> dict:
-        """Writes label map, colour map, overlay and panels of one image."""
-        return save_prediction(folder, name, image, prediction, self._info)
+        """Writes label map, colour map, overlay and panels of one image, or some."""
+        kinds = only or self.picture_kinds
+        return save_prediction(folder, name, image, prediction, self._info, kinds)
 
 
 def _pixels(sample: dict) -> dict:

@@ -7,7 +7,7 @@ boxes of an image offers in addition. Facts needed before a task is built are in
 """
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 import jax
@@ -137,6 +137,27 @@ class Predicts(Protocol):
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
     ) -> dict:
         """Writes the files of one prediction and returns its JSON summary."""
+        ...
+
+
+class WritesKinds(Predicts, Protocol):
+    """A task that writes several pictures of an image, of which some can be left out.
+
+    Attributes:
+        picture_kinds: ends of the names of the files, `label` of `street_label.png`.
+    """
+
+    picture_kinds: ClassVar[tuple[str, ...]]
+
+    def save(
+        self,
+        folder: pathlib.Path,
+        name: str,
+        image: np.ndarray,
+        prediction: dict,
+        only: Collection[str] = (),
+    ) -> dict:
+        """Writes the files of these kinds, all without any; see `Predicts.save`."""
         ...
 
 

@@ -5,8 +5,9 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageFile
 
-from hrnet_jax.data.files.image_files import encode_png, read_image
+from hrnet_jax.data.files.image_files import encode_png, read_image, read_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
 UP, NONE = 2, 0
@@ -55,3 +56,53 @@ def test_labels_are_stored_without_filters():
     data = encode_png(label)
     assert row_filters(data) == {NONE}
     np.testing.assert_array_equal(decode(data, cv2.IMREAD_GRAYSCALE), label)
+
+
+MODES = {
+    "rgb": PIXELS,
+    "grey": PIXELS[..., 0],
+    "alpha": np.random.default_rng(1).integers(0, 256, (9, 13, 4), np.uint8),
+    "grey and alpha": PIXELS[..., :2],
+    "16-bit grey": np.random.default_rng(2).integers(0, 65536, (9, 13), np.uint16),
+}
+
+
+@pytest.mark.parametrize("mode", [*MODES, "palette", "transparent palette", "one bit"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_png_has_the_pixels_of_opencv_in_every_mode(mode, orientation, tmp_path):
+    options, image = {}, Image.fromarray(MODES.get(mode, PIXELS))
+    if mode.endswith("palette"):
+        image = image.quantize(16)
+        options = {"transparency": bytes(range(16))} if " " in mode else {}
+    elif mode == "one bit":
+        image = image.convert("1")
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    path = tmp_path / "a.png"
+    image.save(path, exif=exif, **options)
+    expected = decode(path.read_bytes(), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(read_pixels(path), expected, strict=True)
+    stored = decode(read_image(path).data, cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(stored, expected)
+
+
+@pytest.mark.parametrize(("suffix", "by_opencv"), [(".png", 0), (".jpg", 1)])
+def test_reading_pixels_decodes_a_png_once_and_encodes_nothing(
+    suffix, by_opencv, tmp_path, monkeypatch
+):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), PIXELS)
+    calls = []
+    for owner, name in ((ImageFile.ImageFile, "load"), (cv2, "imdecode")):
+        own = getattr(owner, name)
+
+        def counted(*arguments, own=own, name=name):
+            # A file that is decoded has no tiles left to decode.
+            if name != "load" or arguments[0].tile:
+                calls.append(name)
+            return own(*arguments)
+
+        monkeypatch.setattr(owner, name, counted)
+    monkeypatch.setattr(cv2, "imencode", None)
+    assert read_pixels(path).shape == PIXELS.shape
+    assert calls == ["load"] + ["imdecode"] * by_opencv

@@ -6,6 +6,7 @@ from PIL import Image
 
 from hrnet_jax.data import registry
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.palette import default_palette
 from tests.data.mask_files import CLASSES, add, add_ten, prepare, read
 
 
@@ -69,6 +70,14 @@ def test_palette_masks_give_indices_and_colours(source, tmp_path):
     info = prepare(source, tmp_path)
     assert info.palette == ((200, 0, 0), (0, 200, 0), (0, 0, 200), (9, 8, 7))
     np.testing.assert_array_equal(read(tmp_path)[0]["label"], values)
+
+
+def test_grey_masks_get_colours_of_which_none_is_black(source, tmp_path):
+    palette = prepare(source, tmp_path).palette
+    assert palette == default_palette(len(palette))
+    # A black first class cannot be told from a picture that failed.
+    assert min(max(colour) for colour in palette) > 80
+    assert (255, 255, 255) not in palette
 
 
 def test_one_bit_masks(source, tmp_path):

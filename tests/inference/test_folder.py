@@ -2,12 +2,13 @@
 
 import json
 import pathlib
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import pytest
 
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference.folder import (
     find_images,
     predict_files,
@@ -65,6 +66,31 @@ def test_leaves_out_what_file_managers_write(folder):
     assert names(find_images(folder / ".colour.png")) == [".colour.png"]
 
 
+def test_several_sources_are_found_once_each_in_their_order(folder):
+    found = find_images(folder / "odd.jpg", folder, f"{folder}/*.png")
+    assert names(found) == ["odd.jpg", "alpha.png", "colour.png", "grey.PNG"]
+    with pytest.raises(DataError, match=r"gone\.png: no images found; expected"):
+        find_images(folder, folder / "gone.png")
+
+
+def test_file_urls_are_paths(folder):
+    spaced = folder / "two words.png"
+    (folder / "odd.jpg").rename(spaced)
+    assert find_images(spaced.as_uri()) == [spaced]
+    assert find_images(f"file://localhost{folder}/*.PNG") == [folder / "grey.PNG"]
+    assert "%20" in spaced.as_uri()
+
+
+@pytest.mark.parametrize("url", ["https://host/street.jpg", "file://host/street.jpg"])
+def test_urls_of_other_machines_are_refused(url):
+    with pytest.raises(DataError) as caught:
+        find_images(url)
+    assert str(caught.value) == (
+        f"{url}: images are read from this machine alone; download them, and give a "
+        "path or file:///path"
+    )
+
+
 def test_an_empty_name_is_not_the_current_folder():
     # What a shell hands over for a variable that is not set.
     with pytest.raises(DataError, match="name of the images is empty; expected"):
@@ -89,11 +115,34 @@ def test_reads_rgb_whatever_the_file_holds(folder):
 
 
 @pytest.mark.parametrize("name", ["colour.png", "odd.jpg"])
-def test_a_truncated_image_is_named(name, folder, run, tmp_path):
+def test_a_damaged_image_is_listed_and_the_others_are_labelled(
+    name, folder, run, tmp_path
+):
     path = folder / name
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match=name):
-        predict_files(run, [path], tmp_path / "out", progress=False)
+    paths = find_images(folder)
+    report = predict_files(run, paths, tmp_path / "out", progress=False)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == report
+    (failed,) = report["failed"]
+    assert failed["image"] == str(path)
+    assert failed["error"].startswith(f"{path} is truncated")
+    labelled = [p for p in paths if p != path]
+    assert [entry["image"] for entry in report["images"]] == list(map(str, labelled))
+    written = {p.name for p in (tmp_path / "out").glob("*_label.png")}
+    assert written == {f"{p.stem}_label.png" for p in labelled}
+
+
+def test_an_error_that_names_no_file_gets_the_name(folder, run, tmp_path, monkeypatch):
+    def refuse(self, image, boxes=None):
+        raise DataError("expected another size")
+
+    monkeypatch.setattr(type(run), "predict", refuse)
+    path = folder / "odd.jpg"
+    report = predict_files(run, [path], tmp_path / "out", progress=False)
+    assert report["images"] == []
+    assert report["failed"] == [
+        {"image": str(path), "error": f"{path}: expected another size"}
+    ]
 
 
 def test_a_text_file_is_no_image(folder):
@@ -123,6 +172,37 @@ def test_writes_label_maps_and_a_summary_that_adds_up(folder, run, tmp_path):
         assert sum(row["share"] for row in entry["classes"]) == pytest.approx(
             1, abs=1e-5
         )
+
+
+@pytest.mark.parametrize("only", [["label"], ["overlay", "color"]])
+def test_only_the_chosen_pictures_are_written(only, folder, run, tmp_path):
+    out = tmp_path / "out"
+    predict_files(run, [folder / "odd.jpg"], out, only=only, progress=False)
+    written = {path.name for path in out.iterdir()}
+    assert written == {"summary.json", *(f"odd_{kind}.png" for kind in only)}
+
+
+def test_an_unknown_kind_of_picture_is_named(run, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        predict_files(run, [], tmp_path / "out", only=["label", "mask"])
+    assert str(caught.value) == (
+        "only=label,mask: segmentation/tiny does not write mask; expected some of "
+        "label, color, overlay, panels"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_windows_show_the_picture_of_every_image(folder, run, tmp_path):
+    class Windows:
+        shown: ClassVar = []
+
+        def show(self, picture, title):
+            self.shown.append((title, picture.shape[2]))
+
+    paths = find_images(folder / "odd.jpg", folder / "colour.png")
+    out = tmp_path / "out"
+    predict_files(run, paths, out, windows=Windows(), progress=False)
+    assert Windows.shown == [("odd", 3), ("colour", 3)]
 
 
 def test_images_of_one_name_do_not_overwrite_each_other(folder, run, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import box_of_points
 from hrnet_jax.inference.boxes import read_boxes
 from hrnet_jax.inference.folder import find_images, predict_files
@@ -124,8 +124,21 @@ def test_other_models_get_no_boxes(images, tmp_path):
 
 def test_a_box_outside_its_image_is_named(images, tmp_path):
     boxes = {"a.png": BOX, "b.png": BOX + 100}
-    with pytest.raises(DataError, match=r"b.png: box \[110.0.* is outside the image"):
-        predicted(FakeRun(), images, tmp_path, boxes=boxes)
+    run = FakeRun()
+    report = predict_files(run, images, tmp_path / "out", boxes=boxes, progress=False)
+    assert [entry["name"] for entry in report["images"]] == ["a"]
+    (failed,) = report["failed"]
+    assert failed["image"] == str(images[1])
+    assert "b.png: box [110.0, 120.0, 160.0, 170.0] is outside" in failed["error"]
+
+
+def test_a_task_with_one_picture_leaves_none_out(images, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        predict_files(FakeRun(), images, tmp_path / "out", only=["label"])
+    assert str(caught.value) == (
+        "only=label: landmarks/w18 does not write label; it writes one kind of file "
+        "for each image, so leave this out"
+    )
 
 
 def test_every_image_needs_boxes(images, tmp_path):

@@ -174,8 +174,19 @@ def test_saved_are_a_picture_and_the_points_of_each_face(predictor, tmp_path):
         for entry, (x, y) in zip(face["points"], points, strict=True):
             assert entry["x"] == pytest.approx(x, abs=0.005)
             assert entry["y"] == pytest.approx(y, abs=0.005)
-    picture = cv2.imread(str(tmp_path / "two_points.png"))
-    assert picture.shape == image.shape and (picture[..., ::-1] != image).any()
+    picture = cv2.imread(str(tmp_path / "two_points.png"))[..., ::-1]
+    drawn = predictor.task.draw(image, prediction)
+    assert drawn.shape == image.shape and (drawn != image).any()
+    prediction["scores"] = np.float32([[0.9, 0.1, 0.5], [0.3, 0.05, np.nan]])
+    lines = ["2 faces, 3 points each", "hollow: 3 of 6, peak below 0.2"]
+    assert predictor.task._caption(prediction) == lines
+    np.testing.assert_array_equal(picture[:90, :120], drawn)
+    assert len(picture) > 90 and (picture[90:] != 255).any()
+
+
+def test_a_caption_counts_one_face_and_says_nothing_of_hollow_points_without_any():
+    caption = make_task()._caption({"scores": np.full((1, 3), 0.2)})
+    assert caption == ["1 face, 3 points each"]
 
 
 def batch_of(points, visible=None, annotated=None):
@@ -346,7 +357,9 @@ def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     before = crop.copy()
     target = {"points": prediction["points"] + 10, "annotated": np.uint8([1, 0, 1])}
     picture = task.draw(crop, prediction, target)
-    assert picture.dtype == np.uint8 and picture.shape[1] > picture.shape[0]
+    assert picture.dtype == np.uint8 and picture.shape[1] == 64 + 256
+    # The legend stands below both panels, of which the second is 256 pixels high.
+    assert len(picture) > 256 + 2 * 15 and (picture[256:] < 100).any()
     np.testing.assert_array_equal(crop, before)
     assert dataclasses.replace(CROPS) == CROPS
 

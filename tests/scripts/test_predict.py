@@ -27,6 +27,35 @@ ANSWERED = {
     "video": ["--workdir={faces}", "--video={tmp}/clip.mp4", "--max_frames=3"],
     "weights": ["--workdir={tmp}/mine.safetensors", WALL],
     "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
+    "several": [
+        "--workdir={finished}",
+        "--images",
+        "{tmp}/photos/face.png",
+        "file://{tmp}/photos/wall.png",
+        "--images={tmp}/mixed/[ab].png",
+        "--max_side=48",
+        "--only=label,overlay",
+        "--show",
+    ],
+}
+
+# name: (arguments, names of what is labelled, what the one line of the other says)
+PARTLY = {
+    "one damaged of four": (
+        ["--workdir={finished}", "--images={tmp}/mixed"],
+        ["a", "b", "d"],
+        "{tmp}/mixed/c.png is truncated",
+    ),
+    "one damaged face": (
+        ["--workdir={faces}", "--images={tmp}/mixed"],
+        ["a", "b", "d"],
+        "{tmp}/mixed/c.png is truncated",
+    ),
+    "box outside": (
+        ["--workdir={faces}", FACE, "--boxes={tmp}/outside.json"],
+        [],
+        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] is outside the image",
+    ),
 }
 
 # name: (arguments, what the one line on standard error says)
@@ -46,10 +75,6 @@ REFUSED = {
     "box without a size": (
         ["--workdir={faces}", FACE, "--boxes={tmp}/flat.csv"],
         "{tmp}/flat.csv, line 2 (face.png), box 0: [10.0, 20.0, 10.0, 70.0] has no siz",
-    ),
-    "box outside": (
-        ["--workdir={faces}", FACE, "--boxes={tmp}/outside.json"],
-        "{tmp}/photos/face.png: box [900.0, 10.0, 950.0, 60.0] is outside the image",
     ),
     "image without boxes": (
         ["--workdir={faces}", PHOTOS, "--boxes={tmp}/outside.json"],
@@ -74,6 +99,22 @@ REFUSED = {
     "frames of images": (
         ["--workdir={faces}", FACE, "--max_frames=3"],
         "--max_frames goes with --video",
+    ),
+    "bound of a video": (
+        ["--workdir={faces}", "--video=0", "--max_side=100"],
+        "--max_side, --only and --show go with --images",
+    ),
+    "bound of nothing": (
+        ["--workdir={finished}", FACE, "--max_side=0"],
+        "max_side must be at least 1 pixel, got 0",
+    ),
+    "unknown kind": (
+        ["--workdir={finished}", FACE, "--only=mask"],
+        "only=mask: segmentation/tiny does not write mask; expected some of label, col",
+    ),
+    "URL": (
+        ["--workdir={finished}", "--images=https://host/a.png"],
+        "https://host/a.png: images are read from this machine alone; download them",
     ),
     "no frames": (
         ["--workdir={finished}", "--video={tmp}/clip.mp4", "--max_frames=0"],
@@ -123,6 +164,11 @@ def write_inputs(folder):
     cv2.imwrite(
         str(folder / "photos" / "wall.png"), np.full((96, 128, 3), 90, np.uint8)
     )
+    (folder / "mixed").mkdir()
+    for name in "abcd":
+        cv2.imwrite(str(folder / "mixed" / f"{name}.png"), face[:64, :96])
+    damaged = folder / "mixed" / "c.png"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
     codec = cv2.VideoWriter_fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(folder / "clip.mp4"), codec, 10.0, (256, 256))
     for _ in range(4):
@@ -160,6 +206,7 @@ def outcomes(places):
     """name -> (exit code, standard output, standard error)."""
     commands = {name: arguments for name, (arguments, _) in REFUSED.items()}
     commands |= {name: arguments for name, (arguments, _) in MISUSED.items()}
+    commands |= {name: arguments for name, (arguments, *_) in PARTLY.items()}
     commands |= ANSWERED
     commands = {
         name: [
@@ -171,7 +218,10 @@ def outcomes(places):
     }
     modules = ("hrnet_jax.inference.video", "hrnet_jax.conversion.converting")
     modules += ("hrnet_jax.export.exported", "hrnet_jax.inference.folder", "tests.tiny")
-    return tiny.run_scripts(commands, places["tmp"], *modules)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            patch.delenv(name, raising=False)
+        return tiny.run_scripts(commands, places["tmp"], *modules)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -193,12 +243,52 @@ def test_images_or_a_video_but_not_both(name, outcomes):
     assert MISUSED[name][1] in err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("name", PARTLY)
+def test_one_bad_image_does_not_stop_the_others(name, outcomes, places):
+    _, labelled, message = PARTLY[name]
+    code, out, err = outcomes[name]
+    assert code == (1 if labelled else 2), err
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and "Traceback" not in err
+    assert lines[0].startswith(f"error: {message.format(**places)}")
+    path = places["tmp"] / "out" / name / "summary.json"
+    summary = json.loads(path.read_text())
+    assert [entry["name"] for entry in summary["images"]] == labelled
+    assert [entry["error"] for entry in summary["failed"]] == [lines[0][7:]]
+    if not labelled:
+        assert out == ""
+        return
+    last = out.splitlines()[-1]
+    assert last.startswith(f"{len(labelled)} images labelled, ")
+    assert last.endswith(f"1 failed, see {path}")
+
+
 def answer(outcomes, places, name):
     """What was printed, and the summary."""
     code, out, err = outcomes[name]
     assert code == 0, err
     path = places["tmp"] / "out" / name / "summary.json"
     return out, json.loads(path.read_text())
+
+
+def test_several_images_are_labelled_in_their_own_size(outcomes, places):
+    out, summary = answer(outcomes, places, "several")
+    folder = places["tmp"] / "out" / "several"
+    assert [entry["name"] for entry in summary["images"]] == ["face", "wall", "a", "b"]
+    assert summary["max_side"] == 48
+    assert cv2.imread(str(folder / "wall_label.png"), -1).shape == (96, 128)
+    written = {path.name.rpartition("_")[2] for path in folder.glob("*.png")}
+    assert written == {"label.png", "overlay.png"}
+    assert out == f"4 images labelled, see {folder}/summary.json\n"
+
+
+def test_without_a_display_show_is_one_line(outcomes, places):
+    lines = [line for line in outcomes["several"][2].splitlines() if "%|" not in line]
+    (line,) = [line for line in lines if line.strip()]
+    assert line == (
+        "no window is shown: there is no display (neither DISPLAY nor "
+        f"WAYLAND_DISPLAY is set); see {places['tmp']}/out/several"
+    )
 
 
 def test_found_faces_have_a_box_and_points_each(outcomes, places):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -68,6 +70,12 @@ def test_default_palette_is_further_apart_than_bit_palette(num_colours):
     palette = drawing.default_palette(num_colours)
     assert len(palette) == num_colours
     assert nearest(palette) > max(12, nearest(bit_palette(num_colours)))
+
+
+def test_no_colour_of_the_default_palette_is_black_or_white():
+    palette = np.array(drawing.default_palette(60))
+    assert palette.max(1).min() > 80
+    assert palette.min(1).max() < 235
 
 
 def test_a_longer_default_palette_begins_with_the_shorter():
@@ -172,3 +180,21 @@ def test_sizes_and_types_that_disagree_are_errors():
         drawing.draw_panels(photo(4, 5), label, info, label.astype(np.int64))
     with pytest.raises(DataError, match="image is float64"):
         drawing.draw_panels(np.zeros((4, 5, 3)), label, info)
+
+
+def test_a_photograph_is_blended_in_strips():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (3000, 1000, 3), np.uint8)
+    label = rng.integers(0, 5, (30, 10), np.uint8).repeat(100, 0).repeat(100, 1)
+    label[:100] = 255
+    palette = drawing.default_palette(5)
+    tracemalloc.start()
+    picture = drawing.overlay(image, label, palette)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # As real numbers at once it would be 30 times the image.
+    assert peak < 8 * image.nbytes
+    inner = np.s_[100:2999:50, 1:999:50]  # between the boundaries of labels
+    expected = np.rint(0.5 * image + 0.5 * drawing.color_map(label, palette))
+    np.testing.assert_array_equal(picture[inner], expected[inner])
+    np.testing.assert_array_equal(picture[:99], image[:99])

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.pillow import pixels_of
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -86,13 +87,21 @@ def read_image(path: Path) -> EncodedImage:
         DataError: if the file is missing, no image, truncated or damaged.
     """
     data = read_bytes(path)
-    opened = open_completely(data, path)
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if pixels is None:
-        raise DataError(f"{path}: OpenCV cannot decode this {opened.format} image")
-    if opened.format not in _STORED_AS_IS:
+    pixels, file_format = _decode(data, path)
+    if file_format not in _STORED_AS_IS:
         data = encode_png(pixels)
     return EncodedImage(data, pixels.shape[0], pixels.shape[1])
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Decodes an image file, upright, to uint8 RGB [H, W, 3].
+
+    The pixels are those of `read_image`, without a record to be made.
+
+    Raises:
+        DataError: if it is missing, no image, truncated or damaged.
+    """
+    return _decode(read_bytes(path), path)[0]
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -104,6 +113,23 @@ def encode_png(pixels: np.ndarray) -> bytes:
     if not done:
         raise DataError(f"cannot encode an image of shape {pixels.shape} as PNG")
     return encoded.tobytes()
+
+
+def _decode(data: bytes, path: Path) -> tuple[np.ndarray, str]:
+    """Upright uint8 RGB [H, W, 3] of a complete image file, and its format.
+
+    Pillow proves that nothing is missing. Of a PNG its pixels are taken as well, as
+    both libraries agree on every kind; other formats are decoded by OpenCV, which
+    decodes the records.
+    """
+    opened = open_completely(data, path)
+    # Early versions of Pillow open 16-bit grey in 32 bits.
+    if opened.format == "PNG" and opened.mode != "I":
+        return pixels_of(opened), "PNG"
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise DataError(f"{path}: OpenCV cannot decode this {opened.format} image")
+    return pixels, opened.format or ""
 
 
 def open_completely(data: bytes, path: Path) -> Image.Image:

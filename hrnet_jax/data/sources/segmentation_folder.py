@@ -10,7 +10,7 @@ from hrnet_jax.data.files.label_files import read_label
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS, split_by_ratio
 from hrnet_jax.data.files.text_tables import text_rows
-from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo, bit_palette
+from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.data.points.custom import NO_PAIRS, Pairs, pairs_by_side, pairs_of_option
 from hrnet_jax.data.sources.class_list import read_classes
 from hrnet_jax.data.sources.image_label_pairs import (
@@ -24,6 +24,7 @@ from hrnet_jax.data.sources.mask_values import (
     mask_values,
 )
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.palette import default_palette
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,4 +237,4 @@ class SegmentationFolder(FileSource):
         classes = range(len(self.class_names))
         if stored and all(values.get(c, len(stored)) < len(stored) for c in classes):
             return tuple(stored[values[c]] for c in classes)
-        return bit_palette(len(classes))
+        return default_palette(len(classes))

@@ -1,0 +1,76 @@
+"""Predictions for large photographs from smaller copies of them."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.inference.opened import OpenedModel
+
+
+class Reduced:
+    """An opened model that sees large images reduced, and answers in their own size.
+
+    Memory and time then have a bound that does not depend on the photograph. Maps per
+    pixel come back in the size of the image, labels by the nearest pixel, numbers
+    linearly; points and boxes in its pixels.
+
+    Args:
+        run: from `load_run` or `open_exported`.
+        max_side: pixels of the longer side that the network sees at most.
+
+    Raises:
+        ConfigError: if `max_side` is below 1.
+    """
+
+    def __init__(self, run: OpenedModel, max_side: int):
+        if max_side < 1:
+            raise ConfigError(f"max_side must be at least 1 pixel, got {max_side}")
+        self.task = run.task
+        self.info = run.info
+        self._run = run
+        self._max_side = max_side
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Source of the predictions, with the bound."""
+        return {**self._run.about, "max_side": self._max_side}
+
+    def predict(
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`."""
+        height, width = image.shape[:2]
+        if max(height, width) <= self._max_side:
+            return self._run.predict(image, boxes)
+        scale = self._max_side / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        # Of x and y: pixels of the image to one of the reduced one.
+        factors = np.array([width / size[0], height / size[1]])
+        if boxes is not None:
+            boxes = _scaled(np.asarray(boxes), 1 / factors)
+        prediction = dict(self._run.predict(reduced, boxes))
+        for name in self.task.pixel_maps:
+            prediction[name] = _enlarged(prediction[name], (width, height))
+        if self.task.takes_boxes:
+            for name in ("points", "boxes"):
+                prediction[name] = _scaled(prediction[name], factors)
+        return prediction
+
+
+def _scaled(places: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Places in another size: points [..., 2] or boxes [..., 4], float32.
+
+    The centre of the first pixel is 0 in both sizes, its corner -0.5.
+    """
+    factors = np.resize(factors, places.shape[-1:])
+    return ((places + 0.5) * factors - 0.5).astype(np.float32)
+
+
+def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A map [h, w] in another (width, height); whole numbers are labels."""
+    is_label = np.issubdtype(values.dtype, np.integer)
+    method = cv2.INTER_NEAREST_EXACT if is_label else cv2.INTER_LINEAR
+    return cv2.resize(np.asarray(values), size, interpolation=method)
