@@ -23,7 +23,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import assignments, command_line
+from hrnet_jax.config import assignments, command_line, ctrl_c
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
@@ -171,4 +171,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

@@ -12,7 +12,7 @@ is kept; <out>.json beside it describes inputs and outputs.
 import argparse
 import sys
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -108,4 +108,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

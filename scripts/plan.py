@@ -18,7 +18,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config import command_line, ctrl_c, experiment_flags
 from hrnet_jax.errors import ConfigError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -135,5 +135,6 @@ def _check() -> str:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     flags.mark_flags_as_required(["config"])
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

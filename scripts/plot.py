@@ -8,7 +8,7 @@ Every finished run also has its own curves.png.
 import argparse
 import sys
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 
 
 def main() -> None:
@@ -29,4 +29,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

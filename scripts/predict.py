@@ -28,7 +28,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -144,4 +144,5 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

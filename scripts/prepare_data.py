@@ -22,15 +22,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_jax.config import assignments, command_line
-from hrnet_jax.data import registry
-from hrnet_jax.data.records import find_prepared
-from hrnet_jax.data.summary import summarize
+from hrnet_jax.config import assignments, command_line, ctrl_c
 from hrnet_jax.errors import HRNetError
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of this script."""
+    from hrnet_jax.data import registry
+
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=_options_help(),
@@ -67,6 +66,11 @@ def run(argv: Sequence[str] | None = None) -> None:
         HRNetError: if an argument or a source file is wrong.
     """
     args = make_parser().parse_args(argv)
+    # Late, as in all scripts: what takes long to import can be interrupted.
+    from hrnet_jax.data import registry
+    from hrnet_jax.data.records import find_prepared
+    from hrnet_jax.data.summary import summarize
+
     name = args.name or args.dataset
     before = find_prepared(name, args.data_dir)
     info = registry.prepare(
@@ -107,6 +111,8 @@ def _shown(args: argparse.Namespace) -> str:
 
 
 def _options_help() -> str:
+    from hrnet_jax.data import registry
+
     lines = ["options of the data sets (--option KEY=VALUE):"]
     for name in registry.SOURCES:
         fields = dataclasses.fields(registry.source_class(name).Options)
@@ -120,4 +126,5 @@ def _options_help() -> str:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     sys.exit(main())

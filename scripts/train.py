@@ -4,8 +4,8 @@
 
 Override any key of the experiment with --config.KEY=VALUE, such as
 --config.batch_size=4. Re-run the same command to resume. Exit codes: 0 finished,
-2 wrong input (described in one line), 75 stopped by SIGTERM with everything saved:
-run it again.
+2 wrong input (described in one line), 75 stopped by SIGTERM or Ctrl-C with everything
+saved: run it again, 130 ended by a second Ctrl-C, or by one before the first step.
 
 Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -15,7 +15,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
-from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config import command_line, ctrl_c, experiment_flags
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Experiment file, with options after a colon."
@@ -48,5 +48,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     flags.mark_flags_as_required(["config", "workdir"])
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

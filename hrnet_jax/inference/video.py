@@ -8,15 +8,14 @@ import contextlib
 import logging
 import os
 import pathlib
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hrnet_jax.config import ctrl_c
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import whole_image
 from hrnet_jax.inference.folder import SUFFIXES, SUMMARY_FILE
@@ -201,17 +200,5 @@ def _stop_signal() -> Iterator[Callable[[], bool]]:
         Whether it was asked. A second Ctrl-C interrupts as usual.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    with ctrl_c.first_one_asks(asked.set):
         yield asked.is_set
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if asked.is_set():
-            signal.default_int_handler(number, frame)
-        asked.set()
-
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -63,7 +63,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     Raises:
         HRNetError: for wrong configurations, data, weights or checkpoints, and
             for a loss that is not finite.
-        Interrupted: after SIGTERM, once the state is saved.
+        Interrupted: after SIGTERM or Ctrl-C, once the state is saved.
     """
     options, stored = read_config(config, trainable=True), to_json(config)
     workdir = pathlib.Path(workdir).absolute()
