@@ -1,5 +1,6 @@
 """`train` and `evaluate`: whole runs as plain functions."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -38,6 +39,7 @@ from hrnet_jax.workdir.files import (
     read_json,
     write_json,
 )
+from hrnet_jax.workdir.lock import locked
 from hrnet_jax.workdir.variables import saved_variables
 
 _log = logging.getLogger(__name__)
@@ -61,8 +63,9 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         where there is none), also in `result.json`.
 
     Raises:
-        HRNetError: for wrong configurations, data, weights or checkpoints, and
-            for a loss that is not finite.
+        HRNetError: for wrong configurations, data, weights or checkpoints, a work
+            directory in which another training is at work, and for a loss that is
+            not finite.
         Interrupted: after SIGTERM or Ctrl-C, once the state is saved.
     """
     options, stored = read_config(config, trainable=True), to_json(config)
@@ -77,7 +80,14 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         _log.info("%s: already finished", workdir)
         return json.loads(result_file.read_text())["metrics"]
     run = build_run(options)
-    checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
+    # The first process writes, so it alone has to be the only one.
+    with locked(workdir) if processes.is_first() else contextlib.nullcontext():
+        return _train(run, workdir, stored)
+
+
+def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
+    """The rest of `train`, for what has to be done by one training at a time."""
+    checkpoints = Checkpoints(workdir, run.config.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
     # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
@@ -85,7 +95,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     reporter = Reporter(
         workdir,
         int(state.step),
-        tensorboard=options.logging.tensorboard,
+        tensorboard=run.config.logging.tensorboard,
         active=processes.is_first(),
     )
     started, first = time.perf_counter(), int(state.step)
