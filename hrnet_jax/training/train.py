@@ -38,6 +38,7 @@ from hrnet_jax.workdir.files import (
     RESULT_FILE,
     read_json,
     write_json,
+    writing_to,
 )
 from hrnet_jax.workdir.lock import locked
 from hrnet_jax.workdir.variables import saved_variables
@@ -81,7 +82,8 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
         return json.loads(result_file.read_text())["metrics"]
     run = build_run(options)
     # The first process writes, so it alone has to be the only one.
-    with locked(workdir) if processes.is_first() else contextlib.nullcontext():
+    lock = locked(workdir) if processes.is_first() else contextlib.nullcontext()
+    with writing_to(workdir), lock:
         return _train(run, workdir, stored)
 
 
