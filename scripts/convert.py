@@ -137,14 +137,14 @@ def main() -> None:
     if arguments.list is not None:
         sys.stdout.write(list_files(arguments.list) + "\n")
         return
-    # Late, so that help need not wait for JAX.
-    from hrnet_jax.conversion.importing import (
-        ImportOptions,
-        export_weights,
-        import_weights,
-    )
-
     with command_line.reporting_errors():
+        # Late, so that help need not wait for JAX.
+        from hrnet_jax.conversion.importing import (
+            ImportOptions,
+            export_weights,
+            import_weights,
+        )
+
         if pathlib.Path(arguments.source).is_dir():
             count = export_weights(
                 arguments.source,

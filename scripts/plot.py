@@ -20,10 +20,10 @@ def main() -> None:
     parser.add_argument("--metric", default="mean_iou", help="evaluation metric")
     parser.add_argument("--out", required=True, help="picture to write")
     arguments = parser.parse_args()
-    # Late, so that help need not wait for matplotlib.
-    from hrnet_jax.training.curves import draw_curves
-
     with command_line.reporting_errors():
+        # Late, so that help need not wait for matplotlib.
+        from hrnet_jax.training.curves import draw_curves
+
         draw_curves(arguments.workdir, arguments.metric, arguments.out)
     sys.stdout.write(f"{arguments.out}\n")
 

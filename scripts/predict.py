@@ -85,6 +85,7 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     from hrnet_jax.inference.workdir import load_run
 
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:
         if arguments.changes:
             raise ConfigError(

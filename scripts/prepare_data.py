@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hrnet_jax.config import assignments, command_line, ctrl_c
-from hrnet_jax.errors import HRNetError
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -97,12 +96,13 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs; a mistake of the user becomes one line and exit code 2."""
-    command_line.show_log()
     try:
-        run(argv)
-    except HRNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with command_line.reporting_errors():
+            run(argv)
+    except SystemExit as error:
+        if error.code != command_line.INPUT_ERROR:
+            raise
+        return command_line.INPUT_ERROR
     return 0
 
 

@@ -32,10 +32,11 @@ def main(argv: list[str]) -> None:
     # Late, so that help need not wait for JAX.
     from hrnet_jax.runtime import processes
     from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
-    from hrnet_jax.training.train import train
 
     stopped = None
     with command_line.reporting_errors_together(saves_on_sigterm=True):
+        from hrnet_jax.training.train import train
+
         try:
             metrics = train(_CONFIG.value, _WORKDIR.value)
             for name, value in metrics.items() if processes.is_first() else ():

@@ -85,6 +85,7 @@ def evaluators_of_run(
     """
     options = read_config(config, trainable=True)
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     check_same_run(to_json(config), step, *splits)
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)

@@ -72,6 +72,7 @@ def train(config: Any, workdir: str | pathlib.Path) -> dict[str, float]:
     options, stored = read_config(config, trainable=True), to_json(config)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     runtime.keep_freed_memory()
     check_same_run(stored)
     result_file = workdir / RESULT_FILE

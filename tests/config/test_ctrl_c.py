@@ -18,13 +18,14 @@ from hrnet_jax.config import ctrl_c
 signal.signal(signal.SIGINT, getattr(signal, sys.argv[1]))
 ctrl_c.ends_this_script()
 libc = ctypes.CDLL(None)
-print("ready", flush=True)
 if sys.argv[2] == "asks":
     with ctrl_c.first_one_asks(lambda: print("asked", flush=True)):
+        print("ready", flush=True)
         sys.stdin.readline()  # which goes on after a handler
         print("saving", flush=True)
         while libc.sleep(60):
             pass
+print("ready", flush=True)
 while libc.sleep(1 if sys.argv[1] == "SIG_IGN" else 60):
     pass
 """
