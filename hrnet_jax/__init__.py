@@ -103,9 +103,11 @@ def __getattr__(name: str) -> Any:
         extra = _EXTRAS.get(home.split(".")[1] if "." in home else "")
         if extra is None or (error.name or "").startswith(__name__):
             raise
+        from hrnet_jax.errors import how_to_install
+
         raise ImportError(
             f"hrnet_jax.{name} needs the package {error.name}, which is not installed; "
-            f"pip install 'hrnet_jax[{extra}]'"
+            + how_to_install(extra)
         ) from error
     globals()[name] = value  # found at once next time
     return value

@@ -27,3 +27,38 @@ class CheckpointError(HRNetError):
 
 class ExportError(HRNetError):
     """A model cannot be exported, or an exported one cannot be used."""
+
+
+# Package, as it is imported -> the extra of this project that brings it.
+_EXTRAS = {
+    **dict.fromkeys(
+        ("PIL", "absl", "cv2", "matplotlib", "ml_collections", "orbax", "tqdm"),
+        "predict",
+    ),
+    "safetensors": "predict",
+    **dict.fromkeys(
+        ("array_record", "clu", "grain", "importlib_resources", "optax"), "train"
+    ),
+    **dict.fromkeys(("tensorboardX", "tensorflow_datasets"), "train"),
+    **dict.fromkeys(("h5py", "scipy"), "prepare"),
+    "skimage": "faces",
+    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
+    **dict.fromkeys(("torch", "timm", "torchvision"), "convert"),
+    "libtpu": "tpu",
+}
+
+
+def how_to_install(*extras: str) -> str:
+    """The command that brings extras of this project, given in its folder."""
+    return f"pip install -e '.[{','.join(extras)}]'"
+
+
+def missing_part(error: ModuleNotFoundError) -> str | None:
+    """One line for a package that belongs to an extra; None for any other module."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        return None
+    return (
+        f"this needs the package {package}, which is not installed: "
+        f"{how_to_install(_EXTRAS[package])} in the folder of hrnet_jax"
+    )

@@ -28,7 +28,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import assignments, command_line
+from hrnet_jax.config import assignments, command_line, ctrl_c
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
@@ -178,14 +178,14 @@ def main() -> None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         sys.stdout.write(list_files(arguments.list, width) + "\n")
         return
-    # Late, so that help need not wait for JAX.
-    from hrnet_jax.conversion.importing import (
-        ImportOptions,
-        export_weights,
-        import_weights,
-    )
-
     with command_line.reporting_errors():
+        # Late, so that help need not wait for JAX.
+        from hrnet_jax.conversion.importing import (
+            ImportOptions,
+            export_weights,
+            import_weights,
+        )
+
         if pathlib.Path(arguments.source).is_dir():
             count = export_weights(
                 arguments.source,
@@ -215,4 +215,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

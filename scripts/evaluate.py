@@ -18,7 +18,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
@@ -245,4 +245,5 @@ def write_errors(
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

@@ -12,7 +12,7 @@ is kept; <out>.json beside it describes inputs and outputs.
 import argparse
 import sys
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -79,13 +79,13 @@ def image_size(text: str) -> tuple[int, int]:
 def main() -> None:
     """Exports and says how well the file does."""
     arguments = parse_arguments()
-    # Late, so that help need not wait for JAX.
-    from hrnet_jax import runtime
-    from hrnet_jax.export.check import TOLERANCE
-    from hrnet_jax.export.writing import ExportOptions, export_model
-    from hrnet_jax.inference.workdir import load_run
-
     with command_line.reporting_errors():
+        # Late, so that help need not wait for JAX.
+        from hrnet_jax import runtime
+        from hrnet_jax.export.check import TOLERANCE
+        from hrnet_jax.export.writing import ExportOptions, export_model
+        from hrnet_jax.inference.workdir import load_run
+
         options = ExportOptions(
             input=arguments.input,
             size=arguments.size,
@@ -95,6 +95,7 @@ def main() -> None:
             platforms=tuple(arguments.platforms.split(",")),
         )
         runtime.enable_compilation_cache()
+        runtime.report_unused_accelerator()
         run = load_run(arguments.workdir, arguments.step, changes=arguments.changes)
         tolerance = arguments.tolerance
         check = export_model(
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

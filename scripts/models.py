@@ -16,7 +16,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.errors import ConfigError
 
 
@@ -121,4 +121,5 @@ def _write(path: str, text: str) -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config import command_line, ctrl_c, experiment_flags
 from hrnet_jax.errors import ConfigError
 
 _CONFIG = flags.DEFINE_string(
@@ -138,5 +138,6 @@ def _check(changes: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     flags.mark_flags_as_required(["config"])
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

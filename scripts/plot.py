@@ -8,7 +8,7 @@ Every finished run also has its own curves.png.
 import argparse
 import sys
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 
 
 def main() -> None:
@@ -20,13 +20,14 @@ def main() -> None:
     parser.add_argument("--metric", default="mean_iou", help="evaluation metric")
     parser.add_argument("--out", required=True, help="picture to write")
     arguments = parser.parse_args()
-    # Late, so that help need not wait for matplotlib.
-    from hrnet_jax.training.curves import draw_curves
-
     with command_line.reporting_errors():
+        # Late, so that help need not wait for matplotlib.
+        from hrnet_jax.training.curves import draw_curves
+
         draw_curves(arguments.workdir, arguments.metric, arguments.out)
     sys.stdout.write(f"{arguments.out}\n")
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

@@ -34,7 +34,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.errors import ConfigError
 
 # Exit code where some of the images could not be predicted for.
@@ -121,6 +121,7 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     from hrnet_jax.export.exported import FORMATS, open_exported
 
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     if pathlib.Path(arguments.workdir).suffix in FORMATS:
         if arguments.changes:
             raise ConfigError(
@@ -203,4 +204,5 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()

@@ -24,15 +24,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_jax.config import assignments, command_line
-from hrnet_jax.data import registry
-from hrnet_jax.data.records import find_prepared
-from hrnet_jax.data.summary import summarize
-from hrnet_jax.errors import HRNetError
+from hrnet_jax.config import assignments, command_line, ctrl_c
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of this script."""
+    from hrnet_jax.data import registry
+
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog=_options_help(),
@@ -69,6 +67,11 @@ def run(argv: Sequence[str] | None = None) -> None:
         HRNetError: if an argument or a source file is wrong.
     """
     args = make_parser().parse_args(argv)
+    # Late, as in all scripts: what takes long to import can be interrupted.
+    from hrnet_jax.data import registry
+    from hrnet_jax.data.records import find_prepared
+    from hrnet_jax.data.summary import summarize
+
     name = args.name or args.dataset
     before = find_prepared(name, args.data_dir)
     info = registry.prepare(
@@ -95,12 +98,13 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs; a mistake of the user becomes one line and exit code 2."""
-    command_line.show_log()
     try:
-        run(argv)
-    except HRNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        with command_line.reporting_errors():
+            run(argv)
+    except SystemExit as error:
+        if error.code != command_line.INPUT_ERROR:
+            raise
+        return command_line.INPUT_ERROR
     return 0
 
 
@@ -109,6 +113,8 @@ def _shown(args: argparse.Namespace) -> str:
 
 
 def _options_help() -> str:
+    from hrnet_jax.data import registry
+
     lines = ["options of the data sets (--option KEY=VALUE):"]
     for name in registry.SOURCES:
         defaults = registry.option_defaults(name)
@@ -121,4 +127,5 @@ def _options_help() -> str:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     sys.exit(main())

@@ -7,7 +7,8 @@ Override any key of the experiment with --config.KEY=VALUE, such as
 resume, or give the work directory alone; --config=runs/a/config.json with another work
 directory repeats a run, and --workdir=runs/a --extend --config.num_steps=900 goes on
 past its end. Exit codes: 0 finished, 2 wrong input (described in one line), 75 stopped
-by SIGTERM with everything saved: run it again.
+by SIGTERM or Ctrl-C with everything saved: run it again, 130 ended by a second Ctrl-C,
+or by one before the first step.
 
 Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config import command_line, ctrl_c, experiment_flags
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.workdir.files import CONFIG_FILE
 
@@ -52,10 +53,11 @@ def main(argv: list[str]) -> None:
     # Late, so that help need not wait for JAX.
     from hrnet_jax.runtime import processes
     from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
-    from hrnet_jax.training.train import train
 
     stopped = None
     with command_line.reporting_errors_together(saves_on_sigterm=True):
+        from hrnet_jax.training.train import train
+
         try:
             metrics = train(_config(argv[1:]), _workdir(), extend=_EXTEND.value)
             for name, value in metrics.items() if processes.is_first() else ():
@@ -109,4 +111,5 @@ def _described(changes: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

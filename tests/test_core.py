@@ -35,4 +35,4 @@ def test_networks_are_made_without_libraries_of_images_and_data():
     process = tiny.run_python(NETWORKS, EXTRAS)
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith("hrnet_jax.load_run needs the package ")
-    assert process.stdout.endswith("pip install 'hrnet_jax[predict]'\n")
+    assert process.stdout.endswith("pip install -e '.[predict]'\n")

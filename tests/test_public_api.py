@@ -81,5 +81,5 @@ def test_a_missing_extra_is_named(monkeypatch):
         _ = hrnet_jax.train
     assert str(error.value) == (
         "hrnet_jax.train needs the package grain, which is not installed; "
-        "pip install 'hrnet_jax[train]'"
+        "pip install -e '.[train]'"
     )

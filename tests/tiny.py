@@ -18,6 +18,8 @@ import numpy as np
 
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.speed import SPEEDS
 from hrnet_jax.workdir.opening import open_checkpoints
 from tests.sharing import made_once, open_folder
 
@@ -129,6 +131,14 @@ def state(workdir: pathlib.Path, step: int | str = "latest") -> dict[str, np.nda
     checkpoints.close()
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def learned(workdir: pathlib.Path) -> list[dict]:
+    """The lines of `metrics.jsonl` without what depends on the machine's speed."""
+    return [
+        {name: value for name, value in line.items() if name not in SPEEDS}
+        for line in read_metrics(workdir)
+    ]
 
 
 def result(workdir: pathlib.Path) -> dict:

@@ -90,9 +90,9 @@ def _after_steps(count: int, action) -> None:
 
 
 def terminate() -> None:
-    """Process 1 alone is asked to stop."""
+    """Process 1 alone is asked to stop: Ctrl-C, which it hands on as SIGTERM."""
     _keep_restored_state()
-    _after_steps(1, lambda: signal.raise_signal(signal.SIGTERM))
+    _after_steps(1, lambda: signal.raise_signal(signal.SIGINT))
 
 
 def kill() -> None:

@@ -34,6 +34,7 @@ from hrnet_jax.experiment.recipes import (
     adamw_cosine,
     dark_and_flip,
     from_imagenet,
+    of_any_size,
     variant_of,
 )
 
@@ -45,6 +46,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         "landmarks",
         from_imagenet(f"landmarks/{variant_of(choice, 'w18')}", norm_momentum=0.1),
         adamw_cosine(1e-3, weight_decay=0.05, warmup_steps=200),
+        of_any_size(),
         dark_and_flip(),
         dataset={
             "name": "landmarks_csv",

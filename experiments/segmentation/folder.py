@@ -28,7 +28,7 @@ import ml_collections
 
 from hrnet_jax.config.assignments import parse_options
 from hrnet_jax.experiment.defaults import experiment, make_debug
-from hrnet_jax.experiment.recipes import adamw, from_imagenet, variant_of
+from hrnet_jax.experiment.recipes import adamw, from_imagenet, of_any_size, variant_of
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -39,6 +39,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         "segmentation",
         from_imagenet(f"segmentation/{variant_of(choice, 'w18')}{head}"),
         adamw(1e-3, weight_decay=0.01, warmup_steps=200, schedule="poly"),
+        of_any_size(),
         dataset={
             "name": "segmentation_folder",
             "augmentation": {

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from absl import logging as absl_logging
 
-from hrnet_jax.errors import ConfigError, HRNetError
+from hrnet_jax.errors import ConfigError, HRNetError, missing_part
 
 # Exit code for wrong input.
 INPUT_ERROR = 2
@@ -54,12 +54,9 @@ def reporting_errors() -> Iterator[None]:
     as each would do all of the work.
     """
     show_log()
-    try:
+    with _ending_in_one_line():
         _refuse_company()
         yield
-    except HRNetError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(INPUT_ERROR)
 
 
 @contextlib.contextmanager
@@ -76,13 +73,27 @@ def reporting_errors_together(*, saves_on_sigterm: bool = False) -> Iterator[Non
     from hrnet_jax.runtime import failures, processes
 
     show_log()
-    try:
+    with _ending_in_one_line():
         processes.join(saves_on_sigterm=saves_on_sigterm)
         with failures.ending_together():
             yield
+
+
+@contextlib.contextmanager
+def _ending_in_one_line() -> Iterator[None]:
+    """Also where a package is missing that an extra of this project brings."""
+    try:
+        yield
     except HRNetError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(INPUT_ERROR)
+        message: str | None = str(error)
+    except ModuleNotFoundError as error:
+        message = missing_part(error)
+        if message is None:
+            raise
+    else:
+        return
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(INPUT_ERROR)
 
 
 def _refuse_company() -> None:

@@ -43,10 +43,11 @@ class Records(Sequence):
         self.split = split
         self.info: DatasetInfo = load_info(directory)
         self._data_dir = str(data_dir)
-        builder = tfds.builder_from_directory(str(directory))
+        builder = _open_builder(directory)
         self._images = _image_channels(builder.info.features)
         self._texts = _text_features(builder.info.features)
         self._source = self._open(builder)
+        self._splits = builder.info.splits
         _check_files(builder.info)
 
     def __len__(self) -> int:
@@ -57,12 +58,12 @@ class Records(Sequence):
 
         Raises:
             IndexError: if there is no such record.
-            DataError: if an image does not decode.
+            DataError: naming the file, if it is damaged or an image does not decode.
         """
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        sample = dict(self._source[position])
+        sample = self._read(position)
         for key in self._texts:
             sample[key] = sample[key].decode()
         for key, channels in self._images.items():
@@ -94,14 +95,44 @@ class Records(Sequence):
                 f"data set {self.name!r} has no split {self.split!r}; it has {known}"
             ) from None
 
+    def _read(self, position: int) -> dict[str, Any]:
+        try:
+            return dict(self._source[position])
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 (other content can cause any)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            what = f"record {position} cannot be read"
+            # From None: what a worker process raises travels as text.
+            raise self._damaged(what, position, reason) from None
+
+    def _damaged(self, what: str, position: int, reason: str) -> DataError:
+        return DataError(
+            f"{self._file_of(position)}: {what} ({reason}; split {self.split!r} of "
+            f"{self.name!r}); copy the file again, or prepare the data set again "
+            "(--overwrite)"
+        )
+
+    def _file_of(self, position: int) -> str:
+        """The file that holds a record."""
+        split = self.split
+        if isinstance(self._source, SubsetSource):
+            split, position = self._source.chosen[position]
+        for part in self._splits[split].file_instructions:
+            # -1 takes all that are left in the file.
+            whole = part.take < 0
+            count = part.examples_in_shard - part.skip if whole else part.take
+            if position < count:
+                return part.filename
+            position -= count
+        raise AssertionError("a record of no file")
+
     def _decode(self, data: bytes, channels: int, key: str, index: int) -> np.ndarray:
         mode = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
         if pixels is None:
-            raise DataError(
-                f"cannot decode {key!r} of record {index} in split {self.split!r} "
-                f"of {self.name!r}; prepare the data set again (--overwrite)"
-            )
+            what = f"{key!r} of record {index} does not decode"
+            raise self._damaged(what, index, f"{len(data)} bytes")
         return pixels
 
 
@@ -178,6 +209,18 @@ def delete_prepared(name: str, data_dir: str | Path) -> None:
         complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
         if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
             shutil.rmtree(path)
+
+
+def _open_builder(directory: Path) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder_from_directory(str(directory))
+    # Of any kind, as TFDS does not check what it reads.
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{directory}: {_FEATURES_FILE} or dataset_info.json cannot be read "
+            f"({reason}); prepare the data set again (--overwrite)"
+        ) from error
 
 
 def _writeable(value: Any) -> Any:

@@ -91,6 +91,14 @@ def adamw_cosine(learning_rate: float, **options: Any) -> dict[str, Any]:
     return adamw(learning_rate, schedule="cosine", **options)
 
 
+def of_any_size() -> dict[str, Any]:
+    """For data of one's own: a run of few steps is evaluated and warms up in time."""
+    return {
+        "schedule": {"warmup_limit": 0.1},
+        "eval": {"least": 10},
+    }
+
+
 def dark_and_flip() -> dict[str, Any]:
     """Heatmaps decoded by DARK, averaged over image and mirror image."""
     return {"eval": {"inference": {"decoding": "dark", "flip": True}}}

@@ -14,6 +14,30 @@ from hrnet_jax.models.rematerialisation import remat_policy
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "step", "constant")
 
+# Value of an interval key that is not set, and the steps that then apply.
+UNSET = -1
+USUAL_STEPS = 1000
+
+
+def _check_interval(section: str, steps: int, least: int, other: str, value: float):
+    """Checks that not more than one of two interval keys is set."""
+    if steps != UNSET and steps < least:
+        raise ConfigError(
+            f"config key '{section}.every_steps' must be at least {least}, or {UNSET} "
+            f"where it is not set; got {steps}"
+        )
+    if value < 0:
+        raise ConfigError(
+            f"config key '{section}.{other}' must be positive, or 0 where it is not "
+            f"set; got {value}"
+        )
+    if steps != UNSET and value:
+        raise ConfigError(
+            f"config keys '{section}.every_steps' ({steps}) and '{section}.{other}' "
+            f"({value}) are both set; expected one of them: {section}.every_steps="
+            f"{UNSET} or {section}.{other}=0 unsets the other"
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
@@ -150,6 +174,8 @@ class ScheduleOptions:
         official_offset: `poly` lags one step, as in the official code.
         warmup_steps: linear rise from `warmup_factor` times the base rate.
         warmup_factor: relative rate at step 0 of the warm-up.
+        warmup_limit: largest part of the run that the warm-up takes; in a run of few
+            steps it is shortened to that.
         boundaries: `step`: fractions of the run at which the rate drops.
         decay: `step`: factor at each boundary.
     """
@@ -161,6 +187,7 @@ class ScheduleOptions:
     official_offset: bool = False
     warmup_steps: int = 0
     warmup_factor: float = 0.001
+    warmup_limit: float = 1.0
     boundaries: tuple[float, ...] = (0.667, 0.917)
     decay: float = 0.1
 
@@ -170,6 +197,11 @@ class ScheduleOptions:
                 f"unknown schedule.name {self.name!r}; "
                 f"expected one of {', '.join(SCHEDULES)}"
             )
+        if not 0 <= self.warmup_limit <= 1:
+            raise ConfigError(
+                "config key 'schedule.warmup_limit' must be a part of the run, from 0 "
+                f"to 1; got {self.warmup_limit}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,16 +209,30 @@ class EvalOptions:
     """Evaluation during and after training.
 
     Attributes:
-        every_steps: distance between evaluations; 0 evaluates only at the end.
+        every_steps: distance between evaluations; 0 evaluates only at the end, -1
+            leaves it to the two keys below.
+        every_epochs: distance between evaluations in epochs; 0 leaves it to the keys
+            around it.
+        least: where neither of both is set, evaluations of a run at least: every 1000
+            steps, more often in a short run.
         batch_size: images per evaluation batch.
         pictures: predictions drawn at the end of training.
         inference: options of the task.
     """
 
-    every_steps: int = 1000
+    every_steps: int = UNSET
+    every_epochs: int = 0
+    least: int = 0
     batch_size: int = 4
     pictures: int = 8
     inference: Any = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        _check_interval("eval", self.every_steps, 0, "every_epochs", self.every_epochs)
+        if self.least < 0:
+            raise ConfigError(
+                f"config key 'eval.least' must not be negative; got {self.least}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,21 +241,26 @@ class CheckpointOptions:
 
     Attributes:
         every_steps: distance between saves; evaluated steps and the last step
-            are saved as well.
+            are saved as well. -1, not set: 1000, or what the next key says.
+        every_minutes: distance between saves in minutes of training; 0: not set.
         keep_latest: number of newest checkpoints kept.
         keep_best: number of best evaluated checkpoints also kept.
         asynchronous: write in the background while training continues.
     """
 
-    every_steps: int = 1000
+    every_steps: int = UNSET
+    every_minutes: float = 0.0
     keep_latest: int = 2
     keep_best: int = 1
     asynchronous: bool = True
 
     def __post_init__(self):
-        if self.every_steps < 1 or self.keep_latest < 1:
+        steps, minutes = self.every_steps, self.every_minutes
+        _check_interval("checkpoint", steps, 1, "every_minutes", minutes)
+        if self.keep_latest < 1:
             raise ConfigError(
-                "checkpoint.every_steps and checkpoint.keep_latest must be at least 1"
+                "config key 'checkpoint.keep_latest' must be at least 1; got "
+                f"{self.keep_latest}"
             )
 
 
@@ -236,7 +287,8 @@ class LoggingOptions:
 
     Attributes:
         every_steps: distance between lines of `metrics.jsonl`.
-        progress: show a progress bar.
+        progress: show a progress bar; where standard error is no terminal, a line
+            at each logging interval.
         tensorboard: write TensorBoard events.
         tensorboard_pictures: predictions drawn into the events per evaluation.
         profile_start: first step of a profile; 0 for none.

@@ -14,7 +14,7 @@ import numpy as np
 from hrnet_jax import runtime
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError, ExportError, HRNetError
+from hrnet_jax.errors import DataError, ExportError, HRNetError, how_to_install
 from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.inference.images import ImageLike, for_each
 from hrnet_jax.inference.notebook import as_html
@@ -274,8 +274,7 @@ def _open_onnx(path: pathlib.Path, content: bytes, on_cpu: bool) -> Callable:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise ExportError(
-            f"{path}: opening ONNX files needs onnxruntime "
-            "(pip install 'hrnet_jax[onnx]')"
+            f"{path}: opening ONNX files needs onnxruntime ({how_to_install('onnx')})"
         ) from error
     wanted = _PROVIDERS[-1:] if on_cpu else _PROVIDERS
     available = onnxruntime.get_available_providers()

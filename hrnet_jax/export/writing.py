@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import ConfigError, ExportError
+from hrnet_jax.errors import ConfigError, ExportError, how_to_install
 from hrnet_jax.export.check import TOLERANCE, Check, compare
 from hrnet_jax.export.exported import (
     FORMATS,
@@ -335,7 +335,7 @@ def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> b
         if error.name.partition(".")[0] != "onnx":
             raise
         raise ExportError(
-            "exporting ONNX needs onnx and onnxruntime (pip install 'hrnet_jax[onnx]')"
+            f"exporting ONNX needs onnx and onnxruntime ({how_to_install('onnx')})"
         ) from error
     return to_onnx(
         function,

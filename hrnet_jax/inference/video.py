@@ -8,18 +8,18 @@ import contextlib
 import logging
 import os
 import pathlib
-import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hrnet_jax.config import ctrl_c
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import whole_image
-from hrnet_jax.inference.folder import SUFFIXES, SUMMARY_FILE
+from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
 from hrnet_jax.tasks.protocol import BoxFinder
@@ -127,7 +127,7 @@ def _opened(source: str | os.PathLike | int) -> Iterator[cv2.VideoCapture]:
                 f"{source}: no such file; expected a video file or the number of a "
                 "camera"
             )
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             raise DataError(f"{source} is an image, expected a video file")
     # Both FFmpeg and OpenCV have their say on standard error where a source is wrong.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -201,17 +201,5 @@ def _stop_signal() -> Iterator[Callable[[], bool]]:
         Whether it was asked. A second Ctrl-C interrupts as usual.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    with ctrl_c.first_one_asks(asked.set):
         yield asked.is_set
-        return
-
-    def ask(number: int, frame: Any) -> None:
-        if asked.is_set():
-            signal.default_int_handler(number, frame)
-        asked.set()
-
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records
 from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.palette import default_palette, overlay
+from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.imaging.pictures import font
+from hrnet_jax.segmentation.drawing import overlay
 
 # Pixels of a contact sheet.
 _CELL, _GAP, _TEXT_HEIGHT, _TEXT_SIZE = 240, 8, 20, 12

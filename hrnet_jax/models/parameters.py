@@ -28,7 +28,7 @@ def parameter(
     """
     if not module.has_variable("params", name):
         return module.param(name, initializer, shape, jnp.float32)
-    value = module.get_variable("params", name)
+    value: jax.Array = module.get_variable("params", name)
     if jnp.shape(value) != shape:
         path = module.scope.path_text if module.scope else ""
         raise ScopeParamShapeError(name, path, jnp.shape(value), shape)

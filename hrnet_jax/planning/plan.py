@@ -18,6 +18,7 @@ from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.topologies import Slice, describe, make_mesh
 from hrnet_jax.training.build import evaluated_splits
 from hrnet_jax.training.evaluation import make_predict_step
+from hrnet_jax.training.steps import evaluation_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +152,7 @@ def make_plan(
             options,
         ),
         steps=experiment.num_steps,
-        passes=_passes(config, experiment.num_steps),
+        passes=_passes(config, experiment.num_steps, facts),
         eval_batches=None if count is None else -(-count // eval_size),
         notes=tuple(notes),
     )
@@ -229,9 +230,10 @@ def nearest_multiple(size: int, unit: int, over: str) -> tuple[int, str]:
     return chosen, f"{size} images do not divide over {over}; nearest: {near}"
 
 
-def _passes(config: TrainConfig, steps: int) -> int:
+def _passes(config: TrainConfig, steps: int, facts: DatasetFacts) -> int:
     """Evaluations of the evaluation split in a run, as the loop makes them."""
-    every = config.eval.every_steps
+    examples = facts.counts.get(config.dataset.train_split, 0)
+    every = evaluation_interval(config, steps, examples)
     return 1 + ((steps - 1) // every if every else 0)
 
 

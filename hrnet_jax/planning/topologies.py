@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from hrnet_jax import runtime
 from hrnet_jax.costs.chips import CHIPS, Chip, chips_in, find_chip
-from hrnet_jax.errors import ConfigError
+from hrnet_jax.errors import ConfigError, how_to_install
 
 _FORM = re.compile(r"(\w+):(\d+(?:x\d+)*)")
 
@@ -117,7 +117,7 @@ def require_libtpu() -> None:
     if not found:
         raise ConfigError(
             "plans need libtpu, which compiles for TPUs on any Linux machine: "
-            "pip install -e '.[tpu]'"
+            + how_to_install("tpu")
         )
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_jax.errors import WeightsError
+from hrnet_jax.errors import WeightsError, how_to_install
 from hrnet_jax.pretrained import torch_zip
 from hrnet_jax.pretrained.wrappers import (
     Unwrapped,
@@ -190,8 +190,7 @@ def _import_safetensors(path: str, doing: str) -> types.ModuleType:
         import safetensors.numpy
     except ModuleNotFoundError as error:
         raise WeightsError(
-            f"{path}: {doing} this file needs safetensors (pip install "
-            "'hrnet_jax[predict]')"
+            f"{path}: {doing} this file needs safetensors ({how_to_install('predict')})"
         ) from error
     return safetensors
 

@@ -1,5 +1,6 @@
 """Devices, compilation and processes: what every program here runs on."""
 
+from hrnet_jax.runtime.accelerators import report_unused_accelerator
 from hrnet_jax.runtime.compiler import (
     compile_ahead,
     compiler_options,
@@ -29,5 +30,6 @@ __all__ = [
     "make_mesh",
     "nothing_cached",
     "replicated",
+    "report_unused_accelerator",
     "row_shards",
 ]

@@ -3,8 +3,14 @@
 import ctypes
 import functools
 import os
+import sys
 
 import jax
+
+try:
+    import resource
+except ImportError:  # another system
+    resource = None
 
 # Parameters of the C library's `mallopt`, from glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -35,3 +41,19 @@ def keep_freed_memory() -> bool:
     return bool(
         mallopt(_M_MMAP_THRESHOLD, largest) and mallopt(_M_TRIM_THRESHOLD, largest)
     )
+
+
+def most_memory() -> int:
+    """The most bytes held so far: of this process's first device, or of the process.
+
+    An accelerator has memory of its own; a CPU's is that of the process. 0 where the
+    system does not tell.
+    """
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        return stats["peak_bytes_in_use"]
+    if resource is None:
+        return 0
+    # Kibibytes, except on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -223,6 +223,13 @@ def in_row_order(tables: np.ndarray, owners: Mapping[int, int]) -> np.ndarray:
     return np.concatenate(ordered)
 
 
+def as_first_says(answer: bool) -> bool:
+    """The answer of process 0, on every process; waits for them."""
+    if jax.process_count() == 1:
+        return answer
+    return bool(multihost_utils.broadcast_one_to_all(np.bool_(answer)))
+
+
 def check_equal(what: str, text: str) -> None:
     """Checks that all processes have the same; waits for them.
 

@@ -86,6 +86,7 @@ def evaluators_of_run(
     """
     options = read_config(config, trainable=True)
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     options = fit_batches(options)
     check_same_run(to_json(config), step, *splits)
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)

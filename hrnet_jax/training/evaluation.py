@@ -15,6 +15,7 @@ from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Evaluator, Trains
+from hrnet_jax.training.speed import shows_bar
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 
@@ -154,10 +155,9 @@ class _Subset:
 
 def reading_options(config: TrainConfig, progress: str) -> dict[str, Any]:
     """Arguments of `predictions_over` from a configuration."""
-    show = config.logging.progress and processes.is_first()
     return {
         "batch_size": config.eval.batch_size,
         "workers": config.dataset.workers,
         "threads": config.dataset.threads,
-        "progress": progress if show else "",
+        "progress": progress if shows_bar(config.logging) else "",
     }

@@ -1,6 +1,8 @@
-"""Graceful stop on SIGTERM, as of preempted machines."""
+"""Graceful stop on SIGTERM, as of preempted machines, and on Ctrl-C."""
 
 import contextlib
+import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -8,13 +10,20 @@ from collections.abc import Callable, Iterator
 import jax
 from jax.experimental import multihost_utils
 
+from hrnet_jax.config import ctrl_c
+
+_log = logging.getLogger(__name__)
+
 # What `scripts/train.py` exits with after a signal, once everything is saved:
 # EX_TEMPFAIL, "run the same command again".
 EXIT_CODE = 75
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
+
+    Like every interruption it passes `except Exception`, so that the stop button of
+    a notebook also ends a loop over many runs.
 
     Attributes:
         step: the step that was saved.
@@ -30,7 +39,11 @@ class Interrupted(Exception):
 
 @contextlib.contextmanager
 def watch_for_signals() -> Iterator[Callable[[int], bool]]:
-    """Within this context SIGTERM asks training to stop instead of killing it.
+    """Within this context SIGTERM and Ctrl-C ask training to stop instead of ending it.
+
+    A second Ctrl-C acts as it would outside: it raises `KeyboardInterrupt`, or ends a
+    script at once. Signals reach the main thread alone; in another one they are not
+    watched.
 
     Yields:
         A function of the step that tells whether to stop now. With several
@@ -41,14 +54,21 @@ def watch_for_signals() -> Iterator[Callable[[int], bool]]:
         yield lambda step: False
         return
     if jax.process_count() > 1:
-        # JAX's preemption service has caught the signal since the processes met, and
+        # JAX's preemption service has caught SIGTERM since the processes met, and
         # lets all of them agree on a step.
-        yield multihost_utils.reached_preemption_sync_point
+        with ctrl_c.first_one_asks(lambda: os.kill(os.getpid(), signal.SIGTERM)):
+            yield multihost_utils.reached_preemption_sync_point
         return
     asked = threading.Event()
+
+    def ask() -> None:
+        asked.set()
+        _log.info("saving after this step; a second Ctrl-C ends at once")
+
     previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
     try:
-        yield lambda step: asked.is_set()
+        with ctrl_c.first_one_asks(ask):
+            yield lambda step: asked.is_set()
     finally:
         signal.signal(signal.SIGTERM, previous)
 

@@ -21,8 +21,10 @@ from hrnet_jax.runtime import layouts, processes
 from hrnet_jax.training.build import Run
 from hrnet_jax.training.interruption import Interrupted, watch_for_signals
 from hrnet_jax.training.reporting import Reporter
+from hrnet_jax.training.speed import Speed, progress_line, shows_bar
 from hrnet_jax.training.state import TrainState
 from hrnet_jax.training.step import make_train_step
+from hrnet_jax.training.steps import evaluation_interval, save_interval
 from hrnet_jax.workdir.checkpoints import Checkpoints
 
 _log = logging.getLogger(__name__)
@@ -60,20 +62,22 @@ class Loop:
         first, last = int(state.step), self.run.num_steps
         if first >= last:
             return state
-        pending = _Pending(self.checkpoints)
         batches = self._batches(first)
         batch = next(batches)
         step_fn = self._compile(state, batch)
         state = layouts.with_layout_of(step_fn, 0, state)
         profile = _Profile(self.run.config.logging, self.checkpoints.workdir)
         bar = self._bar(first)
+        speed = Speed(self.run.config.batch_size, last - first)
+        pending = _Pending(self.checkpoints, speed)
         try:
             with watch_for_signals() as asked_to_stop, bar:
                 for step in range(first + 1, last + 1):
                     with profile.step(step):
                         state, scalars = step_fn(state, device_part(batch))
                         pending.add(step, scalars)
-                        batch = next(batches) if step < last else None
+                        with speed.waiting_for_data():
+                            batch = next(batches) if step < last else None
                     bar.update()
                     stop = asked_to_stop(step)
                     self._log_evaluate_save(step, state, pending, bar, stop)
@@ -89,23 +93,31 @@ class Loop:
         self, step: int, state: TrainState, pending: "_Pending", bar: tqdm, stop: bool
     ) -> None:
         """Logs, evaluates and saves what is due after a step, in this order."""
-        config, last = self.run.config, step == self.run.num_steps
-        evaluate = last or (
-            config.eval.every_steps and step % config.eval.every_steps == 0
-        )
-        save = evaluate or stop or step % config.checkpoint.every_steps == 0
+        run, config = self.run, self.run.config
+        examples = len(run.train_records)
+        every = evaluation_interval(config, run.num_steps, examples)
+        evaluate = step == run.num_steps or _is_due(step, every)
+        save = evaluate or stop or _is_due(step, save_interval(config))
+        log = save or _is_due(step, config.logging.every_steps)
+        late = pending.is_late(config.checkpoint.every_minutes, agree=log)
         # A state is only saved once all steps that led to it proved finite.
-        if save or step % config.logging.every_steps == 0:
+        if log:
             values = pending.drain()
             bar.set_postfix(loss=f"{values['train/loss']:.3f}")
             self.reporter.scalars(step, values)
+            if config.logging.progress and bar.disable and processes.is_first():
+                left = pending.speed.seconds_left()
+                _log.info(progress_line(step, run.num_steps, values, left))
+        elif late:
+            # The lines of `metrics.jsonl` do not depend on the clock.
+            pending.check()
         # Also when asked to stop: a step is saved once, and a run that resumes
         # from it could not rank it among the best without its metrics.
-        if evaluate:
-            metrics = self.evaluate(state, step)
-            self.checkpoints.save(step, state, self.meta, metrics)
-        elif save:
-            self.checkpoints.save(step, state, self.meta)
+        if save or late:
+            with pending.speed.paused():
+                metrics = self.evaluate(state, step) if evaluate else None
+                self.checkpoints.save(step, state, self.meta, metrics)
+            pending.saved()
 
     def _batches(self, first: int):
         config = self.run.config
@@ -164,35 +176,78 @@ class Loop:
             initial=first,
             desc="train",
             unit="step",
-            disable=not (self.run.config.logging.progress and processes.is_first()),
+            disable=not shows_bar(self.run.config.logging),
         )
 
 
+def _is_due(step: int, every: int) -> bool:
+    """Whether a multiple of a distance is reached; 0 for never."""
+    return bool(every) and step % every == 0
+
+
 class _Pending:
-    """Scalars of recent steps, still on the device."""
+    """Scalars of recent steps, still on the device, and the time since a save."""
 
     # Steps the host may be ahead of the device.
     _AHEAD = 2
 
-    def __init__(self, checkpoints: Checkpoints):
+    def __init__(self, checkpoints: Checkpoints, speed: Speed):
+        self.speed = speed
         self._checkpoints = checkpoints
-        self._entries: list[tuple[int, float, dict[str, Any]]] = []
-        self._last_time = time.perf_counter()
+        self._entries: list[tuple[int, dict[str, Any]]] = []
+        self.saved()
+
+    def saved(self) -> None:
+        """Begins to count the minutes until the next save."""
+        self._saved_at = time.perf_counter()
+
+    def is_late(self, minutes: float, *, agree: bool) -> bool:
+        """Whether the last save is so many minutes ago; 0 for never.
+
+        Args:
+            minutes: between two saves.
+            agree: whether several processes, whose clocks differ, may stop to agree;
+                where not, they are never late.
+        """
+        if not minutes:
+            return False
+        late = time.perf_counter() - self._saved_at >= 60 * minutes
+        if jax.process_count() == 1:
+            return late
+        return agree and processes.as_first_says(late)
 
     def add(self, step: int, scalars: dict[str, jax.Array]) -> None:
         """Keeps the scalars of one step; waits if the host runs far ahead."""
-        self._entries.append((step, time.perf_counter(), scalars))
+        self._entries.append((step, scalars))
         if len(self._entries) > self._AHEAD:
-            jax.block_until_ready(self._entries[-1 - self._AHEAD][2])
+            jax.block_until_ready(self._entries[-1 - self._AHEAD][1])
 
     def drain(self) -> dict[str, float]:
-        """Fetches everything, checks it and returns means.
+        """Fetches everything, checks it and returns means; forgets it.
 
         Raises:
             NonFiniteError: for the first scalar that is not finite.
         """
-        rows = [jax.device_get(scalars) for _, _, scalars in self._entries]
-        for (step, _, _), row in zip(self._entries, rows, strict=True):
+        rows = self.check()
+        values = {
+            f"train/{name}": float(np.mean([row[name] for row in rows]))
+            for name in rows[0]
+        }
+        values["train/learning_rate"] = float(rows[-1]["learning_rate"])
+        self._entries = []
+        return values | self.speed.finish_interval(len(rows))
+
+    def check(self) -> list[dict[str, Any]]:
+        """Fetches everything and checks it.
+
+        Returns:
+            The scalars of each step.
+
+        Raises:
+            NonFiniteError: for the first scalar that is not finite.
+        """
+        rows = [jax.device_get(scalars) for _, scalars in self._entries]
+        for (step, _), row in zip(self._entries, rows, strict=True):
             for name, value in row.items():
                 if not math.isfinite(value):
                     self._checkpoints.wait()
@@ -200,15 +255,7 @@ class _Pending:
                         f"step {step}: {name} is {float(value)}; last good "
                         f"checkpoint: {self._checkpoints.latest()}"
                     )
-        now = time.perf_counter()
-        values = {
-            f"train/{name}": float(np.mean([row[name] for row in rows]))
-            for name in rows[0]
-        }
-        values["train/learning_rate"] = float(rows[-1]["learning_rate"])
-        values["train/steps_per_second"] = len(rows) / (now - self._last_time)
-        self._entries, self._last_time = [], now
-        return values
+        return rows
 
 
 class _Profile:

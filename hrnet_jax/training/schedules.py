@@ -14,7 +14,8 @@ Schedule = Callable[[jax.Array | int], jax.Array | float]
 def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:
     """Rate of step i, counted from 0 for the first update, of `num_steps`."""
     rate, end = options.learning_rate, options.min_learning_rate
-    after = max(1, num_steps - options.warmup_steps)
+    warmup_steps = min(options.warmup_steps, int(options.warmup_limit * num_steps))
+    after = max(1, num_steps - warmup_steps)
     if options.name == "poly":
         schedule = poly_schedule(
             rate, after, options.power, end, official_offset=options.official_offset
@@ -25,18 +26,16 @@ def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:
         schedule = optax.piecewise_constant_schedule(
             rate,
             {
-                round(fraction * num_steps) - options.warmup_steps: options.decay
+                round(fraction * num_steps) - warmup_steps: options.decay
                 for fraction in options.boundaries
             },
         )
     else:
         schedule = optax.constant_schedule(rate)
-    if not options.warmup_steps:
+    if not warmup_steps:
         return schedule
-    warmup = optax.linear_schedule(
-        rate * options.warmup_factor, rate, options.warmup_steps
-    )
-    return optax.join_schedules([warmup, schedule], [options.warmup_steps])
+    warmup = optax.linear_schedule(rate * options.warmup_factor, rate, warmup_steps)
+    return optax.join_schedules([warmup, schedule], [warmup_steps])
 
 
 def poly_schedule(

@@ -1,5 +1,6 @@
 """`train` and `evaluate`: whole runs as plain functions."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -39,7 +40,9 @@ from hrnet_jax.workdir.files import (
     RESULT_FILE,
     read_json,
     write_json,
+    writing_to,
 )
+from hrnet_jax.workdir.lock import locked
 from hrnet_jax.workdir.variables import saved_variables
 
 _log = logging.getLogger(__name__)
@@ -67,13 +70,15 @@ def train(
         where there is none), also in `result.json`.
 
     Raises:
-        HRNetError: for wrong configurations, data, weights or checkpoints, and
-            for a loss that is not finite.
-        Interrupted: after SIGTERM, once the state is saved.
+        HRNetError: for wrong configurations, data, weights or checkpoints, a work
+            directory in which another training is at work, and for a loss that is
+            not finite.
+        Interrupted: after SIGTERM or Ctrl-C, once the state is saved.
     """
     options = read_config(config, trainable=True)
     workdir = pathlib.Path(workdir).absolute()
     runtime.enable_compilation_cache()
+    runtime.report_unused_accelerator()
     runtime.keep_freed_memory()
     options = fit_batches(options)
     stored = to_json(options if options.mesh.round_up_batch else config)
@@ -87,17 +92,25 @@ def train(
     run = build_run(options)
     if shorter is not None:
         check_extension(run, shorter)
-    checkpoints = Checkpoints(workdir, options.checkpoint, run.task.best_metric)
+    # The first process writes, so it alone has to be the only one.
+    lock = locked(workdir) if processes.is_first() else contextlib.nullcontext()
+    with writing_to(workdir), lock:
+        if shorter is not None and processes.is_first():
+            result_file.unlink(missing_ok=True)  # the run is not finished any more
+        return _train(run, workdir, stored)
+
+
+def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
+    """The rest of `train`, for what has to be done by one training at a time."""
+    checkpoints = Checkpoints(workdir, run.config.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
-    if shorter is not None and processes.is_first():
-        result_file.unlink(missing_ok=True)  # the run is not finished any more
     # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
     reporter = Reporter(
         workdir,
         int(state.step),
-        tensorboard=options.logging.tensorboard,
+        tensorboard=run.config.logging.tensorboard,
         active=processes.is_first(),
     )
     started, first = time.perf_counter(), int(state.step)

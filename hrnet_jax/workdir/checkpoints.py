@@ -1,6 +1,7 @@
 """Checkpoints of a run: atomic, latest N and best N, asynchronous."""
 
 import json
+import logging
 import math
 import pathlib
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers
 
 from hrnet_jax.errors import CheckpointError
@@ -41,6 +43,8 @@ class Checkpoints:
         options: CheckpointOptions | None = None,
         best_metric: tuple[str, str] | None = None,
     ):
+        # Once, however often: a filter that is there already is not added again.
+        absl_logging.get_absl_logger().addFilter(_tells_news)
         # Orbax rejects relative paths.
         self.workdir = pathlib.Path(workdir).absolute()
         self._folder = self.workdir / FOLDER
@@ -311,6 +315,14 @@ def _state_handler() -> ocp.PyTreeCheckpointHandler:
             (jax.Array, types.ArrayHandler(use_replica_parallel=False)),
         )
     )
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Keeps back what Orbax logs of a failure, pages of it for every thread.
+
+    The first of its exceptions reaches the caller, as a `CheckpointError`.
+    """
+    return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
 
 
 def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:

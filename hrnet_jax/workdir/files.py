@@ -1,9 +1,12 @@
 """Files of a work directory."""
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 from hrnet_jax.errors import CheckpointError
@@ -11,6 +14,32 @@ from hrnet_jax.errors import CheckpointError
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
 PICTURES_FOLDER = "predictions"
+
+
+# What a system says of a disk, not of a program: full, over quota, a file too large
+# for it, read-only.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+@contextlib.contextmanager
+def writing_to(workdir: pathlib.Path) -> Iterator[None]:
+    """Within this context it is an error of the user if nothing can be written.
+
+    Raises:
+        CheckpointError: instead of an `OSError` that a disk is the reason of, or that
+            names a file of the work directory.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = pathlib.Path(error.filename or workdir)
+        if error.errno not in _OF_THE_DISK and not place.is_relative_to(workdir):
+            raise
+        raise CheckpointError(
+            f"{place}: cannot be written ({error.strerror or error}); make room, or "
+            "see to it that this process may write there, and run the same command "
+            "again to resume"
+        ) from error
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:

@@ -8,8 +8,8 @@ evaluate.py support it. Process 0 prints as if it were alone; the output of the
 others goes to files, or is shown with its number before each line (--show_all).
 
 If one fails, the others are ended and its exit code is passed on (128 + n for
-signal n), as is 75: stopped by SIGTERM with everything saved, run it again. SIGTERM
-and Ctrl-C are handed to every process. None outlives this one.
+signal n), as is 75: stopped by SIGTERM or Ctrl-C with everything saved, run it again.
+Both are handed to every process. None outlives this one.
 """
 
 import argparse

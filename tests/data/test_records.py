@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 
+import cv2
 import numpy as np
 import pytest
 
@@ -28,6 +29,7 @@ from hrnet_jax.data.records import (
     prepared_names,
 )
 from hrnet_jax.errors import DataError
+from hrnet_jax.models.variants import VARIANTS
 from tests import tiny
 
 OPTIONS = {"image_size": 32, "train": 6, "val": 2}
@@ -192,6 +194,97 @@ def test_names_a_lost_shard(data_dir, tmp_path):
     lost.unlink()
     with pytest.raises(DataError, match=f"{lost.name} is missing"):
         open_records("shapes", tmp_path, "train")
+
+
+def cut(path):
+    """Takes 3000 bytes off the end of a file of records."""
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def scramble(path):
+    """Changes bits in the middle of a file of records."""
+    content = bytearray(path.read_bytes())
+    first = len(content) // 3
+    for index in range(first, 2 * first):
+        content[index] ^= 0x5A
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, empty, scramble])
+def test_names_a_damaged_file(damage, data_dir, tmp_path):
+    shutil.copytree(data_dir / "shapes", tmp_path / "shapes")
+    path = next(tmp_path.glob("shapes/1.0.0/*train*"))
+    damage(path)
+    # What it was told travels from worker processes, too.
+    for split in ("train", "train[2:5]"):
+        with pytest.raises(DataError) as error:
+            [*open_records("shapes", tmp_path, split)]
+        message = str(pickle.loads(pickle.dumps(error.value)))
+        assert message.startswith(f"{path}: record ")
+        for text in (" cannot be read (", f"split {split!r} of 'shapes'"):
+            assert text in message
+        assert message.endswith("or prepare the data set again (--overwrite)")
+        assert "\n" not in message
+
+
+def test_names_the_file_of_a_picture_that_does_not_decode(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
+    registry.prepare("shapes", tmp_path, image_size=32, train=8, val=1)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
+    files = sorted(find_prepared("shapes", tmp_path).glob("*train*"))
+    for split, index, file in (
+        ("train", 0, 0),
+        ("train", 7, 3),
+        ("train[3:6]", 0, 1),
+        ("train[3:6]", 2, 2),
+        ("val", 0, None),
+    ):
+        with pytest.raises(DataError) as error:
+            open_records("shapes", tmp_path, split)[index]
+        name = "val" if file is None else files[file].name
+        text = f"'image' of record {index} does not decode"
+        assert name in str(error.value) and text in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["features.json", "dataset_info.json"])
+def test_names_the_folder_of_damaged_descriptions(file, data_dir, tmp_path):
+    shutil.copytree(data_dir / "shapes", tmp_path / "shapes")
+    folder = tmp_path / "shapes" / "1.0.0"
+    (folder / file).write_text("{")
+    with pytest.raises(DataError) as error:
+        open_records("shapes", tmp_path, "train")
+    assert str(error.value).startswith(
+        f"{folder}: features.json or dataset_info.json cannot be read ("
+    )
+    assert str(error.value).endswith("prepare the data set again (--overwrite)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1])
+def test_scripts_name_a_damaged_file_in_one_line(workers, tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    shutil.copytree(tiny.data_dir() / "shapes", tmp_path / "shapes")
+    for path in tmp_path.glob("shapes/1.0.0/*.array_record*"):
+        cut(path)
+    place = [f"--config.dataset.data_dir={tmp_path}"]
+    place += [f"--config.dataset.workers={workers}"]
+    experiment = [f"--config={tiny.__file__}", f"--workdir={tmp_path / 'run'}"]
+    commands = {
+        "train": ["train", *experiment, *place],
+        "evaluate": ["evaluate", f"--workdir={tiny.finished_run()}", *place],
+    }
+    outcomes = tiny.run_scripts(commands, tmp_path, "tests.tiny")
+    for name, split in (("train", "train"), ("evaluate", "val")):
+        code, out, err = outcomes[name]
+        assert (code, out) == (2, ""), err
+        (line,) = [line for line in err.splitlines() if "error" in line.lower()]
+        assert line.startswith(f"error: {tmp_path}/shapes/1.0.0/shapes-{split}.arr")
+        assert line.endswith("prepare the data set again (--overwrite)")
+        assert "Traceback" not in err
 
 
 def test_names_broken_metadata(data_dir, tmp_path):

@@ -16,6 +16,7 @@ RECIPES = {
     "from_imagenet": recipes.from_imagenet("segmentation/w18", 0.01),
     "official_sgd_poly": recipes.official_sgd_poly(),
     "adamw": recipes.adamw(1e-3, weight_decay=0.01, warmup_steps=5, schedule="poly"),
+    "of_any_size": recipes.of_any_size(),
     "adamw_cosine": recipes.adamw_cosine(1e-3, weight_decay=0.01, warmup_steps=5),
 }
 

@@ -288,7 +288,7 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
     for module in ("onnx_file", "onnx_graph", "onnx_operations", "onnx_spatial"):
         monkeypatch.delitem(sys.modules, f"hrnet_jax.export.{module}", False)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ExportError, match="pip install 'hrnet_jax.onnx.'"):
+    with pytest.raises(ExportError, match=r"pip install -e '\.\[onnx\]'"):
         export_model(make_source(TINY), tmp_path / "a.onnx", FIXED)
 
 

@@ -234,7 +234,7 @@ def test_a_missing_file_and_another_kind_are_named(tmp_path):
 def test_without_onnxruntime_the_error_says_what_to_install(monkeypatch):
     path = path_of("onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ExportError, match="pip install 'hrnet_jax.onnx.'"):
+    with pytest.raises(ExportError, match=r"pip install -e '\.\[onnx\]'"):
         open_exported(path)
 
 

@@ -9,7 +9,6 @@ import pytest
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
 from hrnet_jax.training.evaluate import evaluators_of_run
-from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny, tiny_landmarks, together
@@ -107,10 +106,8 @@ def latest(workdir):
 
 def assert_same_run(workdir, expected):
     """The same lines, metrics, parameters and statistics, to double rounding."""
-    lines = read_metrics(workdir), read_metrics(expected)
+    lines = tiny.learned(workdir), tiny.learned(expected)
     for got, wanted in zip(*lines, strict=True):
-        got.pop("train/steps_per_second", None)
-        wanted.pop("train/steps_per_second", None)
         assert got == pytest.approx(wanted, rel=1e-9, abs=1e-9)
     for key in ("metrics", "step", "split", "num_steps"):
         wanted = tiny.result(expected)[key]
@@ -193,9 +190,7 @@ def landmarks(tmp_path_factory):
 def test_two_processes_learn_landmarks_like_one(landmarks):
     alone, pair, *_ = landmarks
     # Norms over few pixels make more of rounding than segmentation does.
-    for wanted, got in zip(read_metrics(alone), read_metrics(pair), strict=True):
-        wanted.pop("train/steps_per_second", None)
-        got.pop("train/steps_per_second", None)
+    for wanted, got in zip(tiny.learned(alone), tiny.learned(pair), strict=True):
         assert got == pytest.approx(wanted, rel=1e-3)
     wanted, got = tiny.result(alone), tiny.result(pair)
     assert got["metrics"] == pytest.approx(wanted["metrics"], rel=1e-3)

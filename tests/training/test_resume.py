@@ -82,13 +82,17 @@ def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("step", fast_are([3], [3, 4]))
-def test_a_signal_saves_and_the_same_call_goes_on(step, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "number", fast_are([signal.SIGINT], [signal.SIGINT, signal.SIGTERM])
+)
+def test_a_signal_saves_and_the_same_call_goes_on(step, number, tmp_path, monkeypatch):
+    handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     with monkeypatch.context() as patch:
-        before_call(patch, step, lambda: signal.raise_signal(signal.SIGTERM))
+        before_call(patch, step, lambda: signal.raise_signal(number))
         with pytest.raises(Interrupted, match=f"after step {step}, everything is"):
             train(tiny.config(), tmp_path)
     assert Checkpoints(tmp_path).latest() == step
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
     train(tiny.config(), tmp_path)
     # Step 4 is evaluated even though the signal came there.
     assert_like_an_undisturbed_run(tmp_path)
@@ -178,11 +182,11 @@ def test_a_run_killed_five_times_ends_like_an_undisturbed_one(tmp_path):
     assert_like_an_undisturbed_run(tmp_path)
 
 
-def end_by_sigterm(tmp_path):
-    """Starts the run, ends it by SIGTERM, and checks what it says and saved."""
+def end_by(number, tmp_path):
+    """Starts the run, ends it by a signal, and checks what it says and saved."""
     process = start(tmp_path)
     wait_for_lines(process, tmp_path, 1)
-    process.terminate()
+    process.send_signal(number)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == EXIT_CODE == 75, output
     assert "run the same command again" in output.splitlines()[-1]
@@ -191,13 +195,16 @@ def end_by_sigterm(tmp_path):
     assert Checkpoints(tmp_path).latest() == last["step"]
 
 
-def test_sigterm_ends_the_script_with_its_own_exit_code(tmp_path):
-    end_by_sigterm(tmp_path)
+@pytest.mark.parametrize(
+    "number", fast_are([signal.SIGINT], [signal.SIGTERM, signal.SIGINT])
+)
+def test_a_signal_ends_the_script_with_its_own_exit_code(number, tmp_path):
+    end_by(number, tmp_path)
 
 
 # Resuming is tested above within one process, and below after a kill.
 @pytest.mark.slow
 def test_after_sigterm_the_same_command_ends_like_an_undisturbed_one(tmp_path):
-    end_by_sigterm(tmp_path)
+    end_by(signal.SIGTERM, tmp_path)
     assert "mean_iou" in finish(tmp_path)
     assert_like_an_undisturbed_run(tmp_path)

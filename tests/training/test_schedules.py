@@ -120,3 +120,23 @@ def test_schedules_are_traced_like_they_are_called(name):
 def test_unknown_schedule_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ConfigError, match="'linear'.*poly, cosine, step, constant"):
         ScheduleOptions("linear")
+
+
+def test_a_warm_up_takes_no_more_of_a_run_than_its_limit():
+    options = ScheduleOptions(
+        name="cosine", learning_rate=0.1, warmup_steps=200, warmup_limit=0.1
+    )
+    short, long = make_schedule(options, 300), make_schedule(options, 2000)
+    as_written = make_schedule(
+        ScheduleOptions(name="cosine", learning_rate=0.1, warmup_steps=30), 300
+    )
+    assert rates(short, range(300)) == rates(as_written, range(300))
+    assert rates(short, [30]) == rates(long, [200]) == [pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize("limit", [-0.1, 1.5])
+def test_refuses_a_warm_up_beyond_the_run(limit):
+    with pytest.raises(
+        ConfigError, match=f"a part of the run, from 0 to 1; got {limit}"
+    ):
+        ScheduleOptions(warmup_limit=limit)

@@ -1,5 +1,6 @@
 """What a run leaves behind, and what it refuses."""
 
+import errno
 import json
 
 import cv2
@@ -16,9 +17,10 @@ from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import build, loop
 from hrnet_jax.training.evaluate import evaluate
-from hrnet_jax.training.reporting import read_metrics
+from hrnet_jax.training.reporting import Reporter, read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
+from hrnet_jax.workdir.files import writing_to
 from tests import tiny
 
 
@@ -70,6 +72,35 @@ def test_evaluating_the_best_step_again_gives_the_same_metrics():
     assert (
         evaluate(tiny.config(), workdir, step=expected["step"]) == (expected["metrics"])
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [(errno.ENOSPC, None), (errno.EROFS, None), (errno.EACCES, "metrics.jsonl")],
+)
+def test_a_disk_that_is_full_or_read_only_is_named(reason, name, tmp_path):
+    path = tmp_path / name if name else tmp_path
+    with (
+        pytest.raises(CheckpointError) as error,
+        writing_to(tmp_path),
+    ):
+        raise OSError(reason, "why", *([str(path)] if name else []))
+    assert str(error.value).startswith(f"{path}: cannot be written (why); make room")
+    assert str(error.value).endswith("run the same command again to resume")
+
+
+def test_other_errors_of_the_system_pass(tmp_path):
+    with pytest.raises(FileNotFoundError), writing_to(tmp_path):
+        (tmp_path.parent / "elsewhere").read_text()
+
+
+def test_a_disk_that_fills_up_during_training(tmp_path, monkeypatch):
+    def scalars(self, step, values):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Reporter, "scalars", scalars)
+    with pytest.raises(CheckpointError, match="cannot be written .No space left"):
+        train(tiny.config(), tmp_path)
 
 
 def test_refuses_to_evaluate_on_data_with_other_classes(tmp_path):

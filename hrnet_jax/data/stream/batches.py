@@ -9,6 +9,7 @@ number of threads, worker processes or hosts.
 
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -202,6 +203,8 @@ def _closing(dataset: grain.IterDataset) -> Iterator[Batch]:
 def _start_worker(index: int, count: int) -> None:
     """Prepares a worker process: one thread each, the cores are shared out."""
     del index, count
+    # A terminal sends Ctrl-C to workers as well; they end with whom they work for.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 

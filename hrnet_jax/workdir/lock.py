@@ -1,0 +1,125 @@
+"""One training at a time in a work directory."""
+
+import contextlib
+import datetime
+import errno
+import json
+import logging
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from hrnet_jax.errors import CheckpointError
+
+try:
+    import fcntl
+except ImportError:  # another system
+    fcntl = None
+
+LOCK_FILE = "training.lock"
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+    """Keeps other trainings out of a work directory, which is made if missing.
+
+    The system holds the lock and releases it with the process, however that ends; on
+    network file systems, between hosts as well. The text of the file only says who
+    holds it. Where a file system knows no locks the text has to do: it keeps others
+    out as long as a process of that number runs on this host. What runs on another
+    host cannot be known there, which is logged.
+
+    Raises:
+        CheckpointError: naming who holds it, or if the folder cannot be written.
+    """
+    path = workdir / LOCK_FILE
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be written ({error.strerror}); expected a work directory "
+            "that this process may write to"
+        ) from error
+    with file:
+        file.seek(0)
+        holder = _read(file)
+        if not _acquire(file, holder):
+            raise CheckpointError(
+                f"{workdir}: another training is at work there ({_named(holder)}); "
+                "wait for its end, or choose another work directory"
+            )
+        _write(file, _this_process())
+        try:
+            yield
+        finally:
+            # Not deleted: another training may have opened it already.
+            _write(file, {})
+
+
+def _acquire(file: TextIO, holder: dict[str, Any]) -> bool:
+    try:
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, "no fcntl")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno == errno.EACCES:  # said by some network file systems
+            return False
+        _log.warning(
+            "%s: no locks on this file system (%s); see to it that no other training "
+            "uses this folder",
+            file.name,
+            error.strerror,
+        )
+        return not _runs_here(holder)
+    return True
+
+
+def _runs_here(holder: dict[str, Any]) -> bool:
+    """Whether a process of the holder's number runs on this host, and is not this."""
+    if holder.get("host") != socket.gethostname() or holder["process"] == os.getpid():
+        return False
+    try:
+        os.kill(holder["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
+def _this_process() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "since": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
+    }
+
+
+def _read(file: TextIO) -> dict[str, Any]:
+    """Who wrote the file; empty where nobody did, or is just about to."""
+    with contextlib.suppress(ValueError, TypeError):
+        found = json.loads(file.read())
+        return {key: found[key] for key in _this_process() if key in found}
+    return {}
+
+
+def _write(file: TextIO, content: dict[str, Any]) -> None:
+    # A disk that is full keeps nobody from training, whose own saves will tell.
+    with contextlib.suppress(OSError):
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(content) + "\n" if content else "")
+        file.flush()
+
+
+def _named(holder: dict[str, Any]) -> str:
+    if len(holder) < len(_this_process()):
+        return "which did not leave its name yet"
+    return "process {process} on {host}, since {since}".format(**holder)
