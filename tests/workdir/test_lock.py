@@ -92,12 +92,13 @@ def ended_process():
 @pytest.mark.parametrize(
     ("host", "process", "refused"),
     [
-        (socket.gethostname(), os.getppid(), True),
-        (socket.gethostname(), 1, True),
-        (socket.gethostname(), os.getpid(), False),
-        (socket.gethostname(), None, False),
-        ("another-host", os.getppid(), False),
+        ("here", os.getppid, True),
+        ("here", lambda: 1, True),
+        ("here", os.getpid, False),
+        ("here", ended_process, False),
+        ("elsewhere", os.getppid, False),
     ],
+    ids=["parent", "first", "itself", "ended", "elsewhere"],
 )
 def test_without_locks_a_process_of_this_host_keeps_others_out(
     host, process, refused, tmp_path, monkeypatch, caplog
@@ -106,7 +107,8 @@ def test_without_locks_a_process_of_this_host_keeps_others_out(
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
     monkeypatch.setattr(lock.fcntl, "flock", flock)
-    content = {"host": host, "process": process or ended_process(), "since": "today"}
+    host = socket.gethostname() if host == "here" else host
+    content = {"host": host, "process": process(), "since": "today"}
     (tmp_path / lock.LOCK_FILE).write_text(json.dumps(content))
     if refused:
         with pytest.raises(CheckpointError, match="today"), lock.locked(tmp_path):
