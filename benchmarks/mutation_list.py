@@ -143,8 +143,8 @@ MUTATIONS = (
     ),
     Mutation(
         "resume: nothing is saved when asked to stop",
-        "save = evaluate or stop or step",
-        "save = evaluate or step",
+        "save = evaluate or stop or _is_due",
+        "save = evaluate or _is_due",
         ("training/test_resume.py", "training/test_train.py"),
     ),
     Mutation(
@@ -191,8 +191,8 @@ MUTATIONS = (
     ),
     Mutation(
         "command lines: keys that are not there are set all the same",
-        '    if name not in known:\n        raise ConfigError(\n            f"cannot set',
-        '    if not isinstance(section, dict):\n        raise ConfigError(\n            f"cannot set',
+        'check_key(dotted, config, f"cannot set {assignment!r}: ")',
+        "dotted.strip()",
         ("test_scripts.py",),
     ),
     Mutation(

@@ -11,7 +11,7 @@ heights of the images (sizes.png), images with their labels over them
 import argparse
 import sys
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 
 
 def main() -> None:
@@ -41,4 +41,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ctrl_c.ends_this_script()
     main()
