@@ -78,7 +78,8 @@ class _Table:
         self._cases = collections.Counter()
 
     def pytest_runtest_logreport(self, report):
-        self._cases[report.nodeid] += dict(report.user_properties)[KEY]
+        # The report of a worker that died has none.
+        self._cases[report.nodeid] += dict(report.user_properties).get(KEY, 0.0)
 
     def pytest_terminal_summary(self, terminalreporter):
         with open(self._path, "w") as file:

@@ -17,15 +17,15 @@ class _Presses:
 
     def __init__(self):
         self.allowed = 0
-        self._count = 0
+        self.count = 0
 
     def end_script_at_last(self, pipe: int) -> None:
         """Waits for signals; ends the process at the first that is not allowed."""
         while number := os.read(pipe, 1):
             if number[0] != signal.SIGINT:
                 continue
-            self._count += 1
-            if self._count > self.allowed:
+            self.count += 1
+            if self.count > self.allowed:
                 _end_process()
 
 
@@ -77,7 +77,8 @@ def first_one_asks(ask: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
         ask()
 
-    _presses.allowed = 1
+    # One more than those that asked something else to stop, before this.
+    _presses.allowed = _presses.count + 1
     signal.signal(signal.SIGINT, first)
     try:
         yield

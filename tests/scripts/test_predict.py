@@ -25,7 +25,6 @@ ANSWERED = {
     "faces": ["--workdir={faces}", PHOTOS],
     "boxes": ["--workdir={faces}", PHOTOS, "--boxes={tmp}/boxes.csv"],
     "video": ["--workdir={faces}", "--video={tmp}/clip.mp4", "--max_frames=3"],
-    "weights": ["--workdir={tmp}/mine.safetensors", WALL],
     "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
     "several": [
         "--workdir={finished}",
@@ -305,9 +304,14 @@ def test_found_faces_have_a_box_and_points_each(outcomes, places):
     assert wall["image"] == f"{folder}/photos/wall.png"
 
 
-def test_a_file_of_weights_is_converted_in_memory(outcomes, places):
-    out, summary = answer(outcomes, places, "weights")
+# Compiles a whole network; `conversion/test_opening.py` opens such files fast.
+@pytest.mark.slow
+def test_a_file_of_weights_is_converted_in_memory(places):
     folder = places["tmp"]
+    arguments = ["--workdir={tmp}/mine.safetensors", WALL, "--out={tmp}/out/weights"]
+    command = ["predict", *(argument.format(**places) for argument in arguments)]
+    outcome = tiny.run_scripts({"weights": command}, folder / "out", "tests.tiny")
+    out, summary = answer(outcome, places, "weights")
     assert out == f"1 images labelled, see {folder}/out/weights/summary.json\n"
     assert summary["model"] == "segmentation/w18_small_v1"
     label = cv2.imread(str(folder / "out" / "weights" / "wall_label.png"), -1)
