@@ -28,7 +28,7 @@ COMPILED = [
 # What the one line on standard error says.
 REFUSED = {
     "no config": ([SLICE], "--config"),
-    "no such file": (["--config=none.py", SLICE], "--config=none.py: no such file"),
+    "no such file": (["--config=none.py", SLICE], "none.py: no such file"),
     "unknown key": ([TINY, SLICE, "--config.batchsize=8"], "batchsize"),
     "no topology": ([TINY], "--topology is missing; name slices such as v5e:2x4"),
     "wrong topology": ([TINY, "--topology=v5e"], "wrong topology 'v5e'"),

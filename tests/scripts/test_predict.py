@@ -306,11 +306,11 @@ def test_found_faces_have_a_box_and_points_each(outcomes, places):
 
 # Compiles a whole network; `conversion/test_opening.py` opens such files fast.
 @pytest.mark.slow
-def test_a_file_of_weights_is_converted_in_memory(places):
+def test_a_file_of_weights_is_converted_in_memory(places, tmp_path):
     folder = places["tmp"]
     arguments = ["--workdir={tmp}/mine.safetensors", WALL, "--out={tmp}/out/weights"]
     command = ["predict", *(argument.format(**places) for argument in arguments)]
-    outcome = tiny.run_scripts({"weights": command}, folder / "out", "tests.tiny")
+    outcome = tiny.run_scripts({"weights": command}, tmp_path, "tests.tiny")
     out, summary = answer(outcome, places, "weights")
     assert out == f"1 images labelled, see {folder}/out/weights/summary.json\n"
     assert summary["model"] == "segmentation/w18_small_v1"
