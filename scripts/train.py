@@ -5,8 +5,8 @@
 Override any key of the experiment with --config.KEY=VALUE, such as
 --config.batch_size=4; --print_config lists all keys. Re-run the same command to
 resume, or give the work directory alone; --config=runs/a/config.json with another work
-directory repeats a run, and --workdir=runs/a --extend --config.num_steps=900 goes on
-past its end. Exit codes: 0 finished, 2 wrong input (described in one line), 75 stopped
+directory repeats a run, and --workdir=runs/a --extend --config.num_steps=900
+continues past its end. Exit codes: 0 finished, 2 wrong input (described in one line), 75 stopped
 by SIGTERM or Ctrl-C with everything saved: run it again, 130 ended by a second Ctrl-C,
 or by one before the first step.
 

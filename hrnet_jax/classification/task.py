@@ -53,6 +53,7 @@ class ClassificationTask(WholeImage):
     """
 
     Inference = InferenceOptions
+    scores_classes = True
 
     def __init__(
         self,

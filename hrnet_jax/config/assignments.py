@@ -158,7 +158,7 @@ def _typed(text: str, kind: Any) -> Any:
 
 
 def _without_none(kind: Any) -> Any:
-    """`int` of `int | None`: what nobody says is None."""
+    """`int` of `int | None`: what is not said is None."""
     if isinstance(kind, types.UnionType):
         (kind,) = set(typing.get_args(kind)) - {types.NoneType}
     return kind

@@ -88,8 +88,7 @@ def predict_files(
 
     Returns:
         What `summary.json` holds: the checkpoint, one entry per image in `images`, and
-        in `failed` those that cannot be predicted for, with the `error` of each: files
-        that are damaged or no images, sizes that the model refuses, boxes outside.
+        in `failed` those that cannot be predicted for, with the `error` of each.
 
     Raises:
         DataError: for boxes of other images, or of a model that takes none.
@@ -106,10 +105,7 @@ def predict_files(
     for path, name in zip(bar, unique_names(images), strict=True):
         try:
             image = read_pixels(path)
-            boxes_here = None if given is None else given[path]
-            if boxes_here is not None:
-                check_inside(boxes_here, image, str(path))
-            prediction = _predict_for(run, image, boxes_here)
+            prediction = _predict_for(run, path, image, given)
             summary = run.task.save(folder, name, image, prediction, **chosen)
             if windows is not None:
                 windows.show(run.task.draw(image, prediction, None), name)
@@ -129,7 +125,7 @@ def _chosen_kinds(run: OpenedModel, only: Collection[str]) -> dict[str, Any]:
     """The argument of the task's `save`, for tasks that write several kinds."""
     if not only:
         return {}
-    kinds = getattr(run.task, "picture_kinds", ())
+    kinds = run.task.picture_kinds
     unknown = [kind for kind in only if kind not in kinds]
     if unknown:
         expected = f"expected some of {', '.join(kinds)}"
@@ -143,13 +139,21 @@ def _chosen_kinds(run: OpenedModel, only: Collection[str]) -> dict[str, Any]:
 
 
 def _predict_for(
-    run: OpenedModel, image: np.ndarray, boxes: np.ndarray | None
+    run: OpenedModel,
+    path: pathlib.Path,
+    image: np.ndarray,
+    given: Mapping[pathlib.Path, np.ndarray] | None,
 ) -> dict[str, np.ndarray]:
-    """The prediction for an image, in the boxes given or in those that suit the task."""
+    """The prediction for an image, in the boxes given or in those that suit the task.
+
+    Raises:
+        DataError: for a given box that is outside the image.
+    """
     if not run.task.takes_boxes:
         return run.predict(image)
-    if boxes is not None:
-        return run.predict(image, boxes)
+    if given is not None:
+        check_inside(given[path], image, str(path))
+        return run.predict(image, given[path])
     if run.task.finds_boxes:
         return _predict_found(run, image)
     return run.predict(image, whole_image(image))

@@ -210,7 +210,7 @@ class Predictor:
         return runtime.jit(features, static_argnums=0)
 
     def _check_scores_classes(self, wanted: str) -> None:
-        if not hasattr(self.task, "logits"):
+        if not self.task.scores_classes:
             raise ConfigError(
                 f"{wanted} were asked for, but {type(self.task).__name__} scores no "
                 "classes; expected a segmentation or classification model"

@@ -83,6 +83,8 @@ class HeatmapTask:
     recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps = ()
     takes_boxes = True
+    scores_classes = False
+    picture_kinds = ()
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]
 

@@ -70,6 +70,7 @@ class SegmentationTask(WholeImage):
     map_keys = ("label",)
     pads_images = True
     pixel_maps = ("label", "confidence")
+    scores_classes = True
     picture_kinds = KINDS
 
     def __init__(

@@ -76,6 +76,10 @@ class Predicts(Protocol):
         pixel_maps: keys of `predict` that have the size of the input.
         takes_boxes: whether predictions can be asked for in boxes of the image; the
             task then is a `TakesBoxes`.
+        scores_classes: whether it has scores of classes; it then is a `ScoresClasses`.
+        picture_kinds: ends of the names of the pictures that `save` writes, `label` of
+            `street_label.png`, where there are several and a user may choose; the
+            task then is a `WritesKinds`.
         model: the network.
     """
 
@@ -85,6 +89,8 @@ class Predicts(Protocol):
     recipe: ClassVar[Mapping[str, Any]]
     pixel_maps: ClassVar[tuple[str, ...]]
     takes_boxes: ClassVar[bool]
+    scores_classes: ClassVar[bool]
+    picture_kinds: ClassVar[tuple[str, ...]]
     model: Model
 
     @staticmethod
@@ -140,14 +146,16 @@ class Predicts(Protocol):
         ...
 
 
+class ScoresClasses(Predicts, Protocol):
+    """A task whose predictions are the best of scored classes."""
+
+    def logits(self, variables: dict, images: jax.Array) -> jax.Array:
+        """Scores of uint8 images [B, H, W, 3]: float32 [B, H, W, K] or [B, K]."""
+        ...
+
+
 class WritesKinds(Predicts, Protocol):
-    """A task that writes several pictures of an image, of which some can be left out.
-
-    Attributes:
-        picture_kinds: ends of the names of the files, `label` of `street_label.png`.
-    """
-
-    picture_kinds: ClassVar[tuple[str, ...]]
+    """A task that writes several pictures of an image, of which some can be left out."""
 
     def save(
         self,

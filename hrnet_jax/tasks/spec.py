@@ -11,6 +11,7 @@ from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.protocol import (
     FindsBoxes,
     Predicts,
+    ScoresClasses,
     TakesBoxes,
     Trains,
     missing_members,
@@ -109,6 +110,8 @@ class TaskSpec:
         if getattr(task, "takes_boxes", False):
             finds = getattr(task, "finds_boxes", False)
             protocols.append(FindsBoxes if finds else TakesBoxes)
+        if getattr(task, "scores_classes", False):
+            protocols.append(ScoresClasses)
         missing = [
             name for protocol in protocols for name in missing_members(task, protocol)
         ]

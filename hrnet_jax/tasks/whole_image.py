@@ -22,6 +22,8 @@ class WholeImage:
     recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps: ClassVar[tuple[str, ...]] = ()
     takes_boxes: ClassVar[bool] = False
+    scores_classes: ClassVar[bool] = False
+    picture_kinds: ClassVar[tuple[str, ...]] = ()
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Input of the network, uint8 [H, W, 3]: the image itself."""

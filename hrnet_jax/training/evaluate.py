@@ -108,12 +108,10 @@ def evaluators_of_run(
             **evaluation.reading_options(options, f"evaluate {split}"),
         )
         if report is not None:
+            worst = evaluators[split].worst(_WORST)
+            reading = evaluation.reading_options(options, "")
             pictures = evaluation.draw_chosen(
-                *seen,
-                records[split],
-                mesh,
-                evaluators[split].worst(_WORST),
-                **evaluation.reading_options(options, ""),
+                *seen, records[split], mesh, worst, **reading
             )
             if processes.is_first():
                 folder = pathlib.Path(report) / split

@@ -62,8 +62,8 @@ def train(
     Args:
         config: a ConfigDict, see `TrainConfig`.
         workdir: made if missing; the same folder for all processes.
-        extend: the run there may be shorter; it goes on to the length of this
-            configuration, where `extension.check_extension` finds that well defined.
+        extend: the run there may be shorter; it is continued to the length of
+            this configuration, where `extension.check_extension` finds that well defined.
 
     Returns:
         Metrics of the best checkpoint on the test split (the evaluation split

@@ -103,7 +103,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _read(file: TextIO) -> dict[str, Any]:
-    """Who wrote the file; empty where nobody did, or is just about to."""
+    """Who wrote the file; empty where no process did, or is about to."""
     with contextlib.suppress(ValueError, TypeError):
         found = json.loads(file.read())
         return {key: found[key] for key in _this_process() if key in found}
@@ -111,7 +111,7 @@ def _read(file: TextIO) -> dict[str, Any]:
 
 
 def _write(file: TextIO, content: dict[str, Any]) -> None:
-    # A disk that is full keeps nobody from training, whose own saves will tell.
+    # A full disk keeps no training out, whose own saves will tell.
     with contextlib.suppress(OSError):
         file.seek(0)
         file.truncate()

@@ -28,6 +28,13 @@ def add_ten(folder, values=None):
         add(folder, f"img{number}", values, ".jpg" if number % 2 else ".png")
 
 
+def make_set(folder):
+    """A folder of ten images and masks with a list of the classes."""
+    add_ten(folder)
+    (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
+    return folder
+
+
 def prepare(source, tmp_path, **options):
     return registry.prepare(
         "segmentation_folder", tmp_path / "data", source, True, **options

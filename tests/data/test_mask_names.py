@@ -7,16 +7,14 @@ from PIL import Image
 
 from hrnet_jax.data.sources.segmentation_folder import FolderOptions, SegmentationFolder
 from hrnet_jax.errors import DataError
-from tests.data.mask_files import CLASSES, add_ten
+from tests.data.mask_files import make_set
 
 OPTION = "; give --option mask_suffix=_mask if the names of masks have _mask behind"
 
 
 @pytest.fixture
 def source(tmp_path):
-    add_ten(tmp_path)
-    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
-    return tmp_path
+    return make_set(tmp_path)
 
 
 def rename_masks(source, suffix):

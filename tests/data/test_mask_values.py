@@ -9,15 +9,12 @@ from hrnet_jax.data import registry
 from hrnet_jax.data.info import METADATA_FILE
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.errors import DataError
-from tests.data.mask_files import CLASSES, add, add_ten, prepare, read
+from tests.data.mask_files import add, add_ten, make_set, prepare, read
 
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "mine"
-    add_ten(folder)
-    (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    return folder
+    return make_set(tmp_path / "mine")
 
 
 BINARY = np.where(np.arange(96).reshape(8, 12) % 3 == 0, 255, 0).astype(np.uint8)

@@ -7,15 +7,12 @@ from PIL import Image
 from hrnet_jax.data import registry
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.palette import default_palette
-from tests.data.mask_files import CLASSES, add, add_ten, prepare, read
+from tests.data.mask_files import CLASSES, add, make_set, prepare, read
 
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "mine"
-    add_ten(folder)
-    (folder / "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    return folder
+    return make_set(tmp_path / "mine")
 
 
 def test_splits_by_ratio_repeatably(source, tmp_path):

@@ -34,7 +34,7 @@ class MaskValues:
 
     Attributes:
         labels: the label of every value that a mask may hold, 255 where it is ignored.
-        assumed: value 255 is ignored only because nobody said what it is.
+        assumed: value 255 is ignored only because no option says what it is.
     """
 
     labels: Mapping[int, int]
