@@ -12,7 +12,7 @@ from typing import Any
 
 import ml_collections
 
-from hrnet_jax.config.options import nearest_keys
+from hrnet_jax.config.options import nearest, nearest_keys
 from hrnet_jax.errors import ConfigError, HRNetError
 from hrnet_jax.experiment.defaults import default_config, update, with_defaults
 from hrnet_jax.experiment.schema import keys_of_run, read_config
@@ -46,10 +46,10 @@ def load_config(
     name, colon, options = os.fspath(source).partition(":")
     path = pathlib.Path(name)
     if not path.is_file():
-        raise ConfigError(
-            f"{path}: no such file; expected an experiment file or the config.json "
-            "of a run"
-        )
+        others = map(str, path.parent.glob(f"*{path.suffix}"))
+        meant = nearest(str(path), others)
+        expected = "; expected an experiment file or the config.json of a run"
+        raise ConfigError(f"{path}: no such file{meant or expected}")
     if path.suffix == ".json":
         if colon:
             raise ConfigError(f"{path} takes no options, got {options!r}")

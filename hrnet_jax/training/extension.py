@@ -37,9 +37,8 @@ def check_extension(run: Run, previous: TrainConfig) -> None:
         )
     old = _rates(make_schedule(previous.schedule, before), before)
     new = _rates(run.schedule, before)
-    (other,) = np.nonzero(old != new)
-    if len(other):
-        step = other[0]
+    if (old != new).any():
+        step = np.argmax(np.abs(old - new))
         raise ConfigError(
             f"schedule.name={run.config.schedule.name} cannot be extended from {before} "
             f"to {run.num_steps} steps: the rate of step {step} would have been "

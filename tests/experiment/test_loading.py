@@ -110,6 +110,9 @@ def test_files_that_are_no_configuration(name, text, message, tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r"gone.py: no such file; expected an exp"):
         load_config(tmp_path / "gone.py:debug")
+    (tmp_path / "quickstart.py").touch()
+    with pytest.raises(ConfigError, match=r"quikstart.py: no such file; did you mean "):
+        load_config(tmp_path / "quikstart.py")
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_classifiers_have_one_score_for_each_class(run):
 
 
 def test_a_task_without_classes_has_no_probabilities(run, monkeypatch):
-    monkeypatch.delattr(SegmentationTask, "logits")
+    monkeypatch.setattr(SegmentationTask, "scores_classes", False)
     with pytest.raises(ConfigError) as caught:
         run.predict(IMAGES[0], probabilities=True)
     assert str(caught.value) == (

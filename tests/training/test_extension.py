@@ -1,6 +1,7 @@
 """Runs that go on past their end."""
 
 import json
+import re
 
 import pytest
 
@@ -67,8 +68,11 @@ def test_an_extended_run_ends_with_the_bits_of_a_long_one(short, long, tmp_path)
 def test_schedules_over_the_whole_run_are_refused(name, tmp_path):
     workdir = finished(tmp_path, schedule__name=name)
     message = f"schedule.name={name} cannot be extended from 8 to 16 steps: the rate of"
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         train(tiny.config(schedule__name=name, num_steps=16), workdir, extend=True)
+    # A step at which both are seen to differ.
+    rates = re.search(r"would have been (\S+), and was (\S+);", str(caught.value))
+    assert rates[1] != rates[2]
     assert (workdir / "result.json").exists()
     assert json.loads((workdir / "config.json").read_text())["num_steps"] == 8
 
