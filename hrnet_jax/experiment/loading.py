@@ -46,8 +46,8 @@ def load_config(
     name, colon, options = os.fspath(source).partition(":")
     path = pathlib.Path(name)
     if not path.is_file():
-        others = map(str, path.parent.glob(f"*{path.suffix}"))
-        meant = nearest(str(path), others)
+        others = [other.name for other in path.parent.glob(f"*{path.suffix}")]
+        meant = nearest(path.name, others)
         expected = "; expected an experiment file or the config.json of a run"
         raise ConfigError(f"{path}: no such file{meant or expected}")
     if path.suffix == ".json":

@@ -101,7 +101,7 @@ REFUSED = {
     ),
     "extend a schedule over the whole run": (
         ["train", "--workdir={finished}", "--extend", "--config.num_steps=9"],
-        "schedule.name=poly cannot be extended from 8 to 9 steps: the rate of step 1",
+        "schedule.name=poly cannot be extended from 8 to 9 steps: the rate of step 7",
     ),
     "unknown flag": (
         ["train", QUICKSTART, "--wrkdir={tmp}/run", "--config.seed=1"],
