@@ -4,6 +4,9 @@ Command lines print them as one line, `error: <message>`, and exit with code 2.
 Each message names the file, key or value at fault and what was expected.
 """
 
+import errno
+import os
+
 
 class HRNetError(ValueError):
     """Base of every error caused by input rather than by a bug."""
@@ -51,6 +54,33 @@ _EXTRAS = {
 def how_to_install(*extras: str) -> str:
     """The command that brings extras of this project, given in its folder."""
     return f"pip install -e '.[{','.join(extras)}]'"
+
+
+# What a system says of a disk, not of a program: full, over quota, a file too large
+# for it, read-only.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# And of a name that a user gave.
+_OF_A_NAME = (
+    *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT),
+    *(errno.ENOTDIR, errno.EPERM),
+)
+
+
+def in_one_line(error: Exception) -> str | None:
+    """What a script says of an error of its user; None for a bug, which has a traceback.
+
+    Of its user are an `HRNetError`, a package that an extra brings, a disk that is full
+    or read-only, and a file that cannot be read or written where the system says so.
+    """
+    if isinstance(error, HRNetError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return missing_part(error)
+    if not isinstance(error, OSError):
+        return None
+    if error.filename is not None and error.errno in OF_THE_DISK + _OF_A_NAME:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return error.strerror if error.errno in OF_THE_DISK else None
 
 
 def missing_part(error: ModuleNotFoundError) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from absl import logging as absl_logging
 
-from hrnet_jax.errors import ConfigError, HRNetError, missing_part
+from hrnet_jax.errors import ConfigError, in_one_line
 
 # Exit code for wrong input.
 INPUT_ERROR = 2
@@ -81,19 +81,14 @@ def reporting_errors_together(*, saves_on_sigterm: bool = False) -> Iterator[Non
 
 @contextlib.contextmanager
 def _ending_in_one_line() -> Iterator[None]:
-    """Also where a package is missing that an extra of this project brings."""
     try:
         yield
-    except HRNetError as error:
-        message: str | None = str(error)
-    except ModuleNotFoundError as error:
-        message = missing_part(error)
+    except Exception as error:
+        message = in_one_line(error)
         if message is None:
             raise
-    else:
-        return
-    sys.stderr.write(f"error: {message}\n")
-    sys.exit(INPUT_ERROR)
+        sys.stderr.write(f"error: {message}\n")
+        sys.exit(INPUT_ERROR)
 
 
 def _refuse_company() -> None:

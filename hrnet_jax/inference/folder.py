@@ -91,7 +91,8 @@ def predict_files(
         in `failed` those that cannot be predicted for, with the `error` of each.
 
     Raises:
-        DataError: for boxes of other images, or of a model that takes none.
+        DataError: for boxes of other images, or of a model that takes none; for a
+            picture that cannot be written.
         ConfigError: for `max_side` below 1 or a kind that the task does not write.
     """
     chosen = _chosen_kinds(run, only)
@@ -106,15 +107,15 @@ def predict_files(
         try:
             image = read_pixels(path)
             prediction = _predict_for(run, path, image, given)
-            summary = run.task.save(folder, name, image, prediction, **chosen)
-            if windows is not None:
-                windows.show(run.task.draw(image, prediction, None), name)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
             message = str(error)
             named = message if str(path) in message else f"{path}: {message}"
             failed.append({"image": str(path), "error": named})
         else:
+            summary = run.task.save(folder, name, image, prediction, **chosen)
+            if windows is not None:
+                windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
     report = {**run.about, "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)

@@ -91,18 +91,22 @@ def write_weights_file(
 
     Raises:
         WeightsError: if PyTorch is needed and not installed.
+        OSError: if the file cannot be written.
     """
     path = os.fspath(path)
     unfinished = f"{path}.unfinished"
     if path.endswith(_SAFETENSORS):
         safetensors = _import_safetensors(path, "writing")
-        safetensors.numpy.save_file(dict(tensors), unfinished)
+        # Opened here, as both libraries have errors of their own for a wrong place.
+        with open(unfinished, "wb") as file:
+            file.write(safetensors.numpy.save(dict(tensors)))
     else:
         torch = _import_torch(path)
         content = {
             name: torch.from_numpy(value.copy()) for name, value in tensors.items()
         }
-        torch.save(content, unfinished)
+        with open(unfinished, "wb") as file:
+            torch.save(content, file)
     os.replace(unfinished, path)
 
 

@@ -22,7 +22,7 @@ import jax
 # The coordinator's client has no public name; Orbax takes it from here as well.
 from jax._src import distributed as jax_distributed
 
-from hrnet_jax.errors import HRNetError
+from hrnet_jax.errors import HRNetError, in_one_line
 
 # Exit codes: for wrong input, and for everything else.
 INPUT_ERROR = 2
@@ -49,8 +49,8 @@ _A_DAY = 24 * 3600
 def ending_together() -> Iterator[None]:
     """Within this context the failure of one process ends all of them.
 
-    An `HRNetError` ends with the line `error: <message>` and exit code 2, any other
-    error with 1, and `sys.exit` with its own code. Process 0 prints what failed,
+    An error of the user (`errors.in_one_line`) ends with the line `error: <message>`
+    and exit code 2, any other error with 1, and `sys.exit` with its own code. Process 0 prints what failed,
     wherever that was; tracebacks stay with the process they belong to. Processes
     that succeed wait for each other. Ctrl-C ends each at once.
 
@@ -72,6 +72,9 @@ def ending_together() -> Iterator[None]:
         watch.fail(code, f"exited: {error}")
     except Exception as error:  # noqa: BLE001 (any bug would hang the others)
         watch.wait_for_note()
+        message = in_one_line(error)
+        if message is not None:
+            watch.fail(INPUT_ERROR, message)
         traceback.print_exc()
         watch.fail(BUG, f"{type(error).__name__}: {error}".splitlines()[0])
     watch.finish()

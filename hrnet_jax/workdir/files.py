@@ -1,7 +1,6 @@
 """Files of a work directory."""
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -9,16 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from hrnet_jax.errors import CheckpointError
+from hrnet_jax.errors import OF_THE_DISK, CheckpointError
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
 PICTURES_FOLDER = "predictions"
-
-
-# What a system says of a disk, not of a program: full, over quota, a file too large
-# for it, read-only.
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -33,7 +27,7 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
         yield
     except OSError as error:
         place = pathlib.Path(error.filename or workdir)
-        if error.errno not in _OF_THE_DISK and not place.is_relative_to(workdir):
+        if error.errno not in OF_THE_DISK and not place.is_relative_to(workdir):
             raise
         raise CheckpointError(
             f"{place}: cannot be written ({error.strerror or error}); make room, or "

@@ -1,6 +1,7 @@
 """A part that is not installed is one line, with a command of this checkout."""
 
 import ast
+import errno
 import sys
 import tomllib
 
@@ -61,3 +62,21 @@ def test_no_message_names_a_package_index():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert "install 'hrnet_jax" not in node.value, path
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (errors.DataError("wrong"), "wrong"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a"), "/a: Permission de"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        # Of these a traceback tells more.
+        (ConnectionResetError(errno.ECONNRESET, "reset", "/a"), None),
+        (OSError(errno.EBADF, "Bad file descriptor"), None),
+        (ModuleNotFoundError("hrnet_jax.gone", name="hrnet_jax.gone"), None),
+        (ValueError("a bug"), None),
+    ],
+)
+def test_errors_of_users_and_bugs_are_told_apart(error, line):
+    said = errors.in_one_line(error)
+    assert said is None if line is None else said.startswith(line)

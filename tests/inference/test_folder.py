@@ -145,6 +145,12 @@ def test_an_error_that_names_no_file_gets_the_name(folder, run, tmp_path, monkey
     ]
 
 
+def test_a_picture_that_cannot_be_written_ends_all(folder, run, tmp_path):
+    (tmp_path / "out" / "odd_label.png").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"odd_label.png: cannot be written"):
+        predict_files(run, [folder / "odd.jpg"], tmp_path / "out", progress=False)
+
+
 def test_a_text_file_is_no_image(folder):
     with pytest.raises(DataError, match="notes.txt"):
         read_pixels(folder / "notes.txt")

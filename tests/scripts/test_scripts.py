@@ -159,6 +159,23 @@ REFUSED = {
         + ["--out={tmp}/out"],
         "README.md",
     ),
+    "predict into a file": (
+        ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
+        + ["--out={tmp}/image.png", "--only=label"],
+        "{tmp}/image.png: File exists",
+    ),
+    "convert into a file": (
+        ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
+        "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
+    ),
+    "convert below a file": (
+        ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
+        "{tmp}/image.png/x: Not a directory",
+    ),
+    "prepare into a file": (
+        ["prepare_data", "--dataset=shapes", "--data_dir={tmp}/image.png"],
+        "{tmp}/image.png",
+    ),
     "convert nothing": (
         ["convert", "{tmp}/gone.pth", "{tmp}/new"],
         "{tmp}/gone.pth: no such file",
