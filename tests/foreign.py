@@ -1,0 +1,44 @@
+"""Readers of foreign files: whatever the file holds, only errors of our own."""
+
+from collections.abc import Callable
+
+import hypothesis
+import pytest
+from hypothesis import strategies
+
+from hrnet_jax import errors
+
+# How many inputs a reader is given: a few in `make test`, the rest in the slow tier.
+COUNTS = [40, pytest.param(10_000, marks=pytest.mark.slow)]
+
+MESSAGE_LINES = 60
+
+
+def only_our_errors(
+    read: Callable[[object], object],
+    inputs: strategies.SearchStrategy,
+    count: int,
+) -> None:
+    """Has `read` take `count` inputs; nothing but an `HRNetError` may come out.
+
+    The inputs are the same in every run. An error without a message, or with more
+    lines than a terminal shows, is none of ours either.
+    """
+
+    @hypothesis.settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(inputs)
+    def every_input(one: object) -> None:
+        try:
+            read(one)
+        except errors.HRNetError as error:
+            message = str(error)
+            assert message.strip(), "an error without a message"
+            assert message.count("\n") < MESSAGE_LINES, message
+
+    every_input()
