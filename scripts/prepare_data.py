@@ -29,7 +29,7 @@ from hrnet_jax.config import assignments, command_line, ctrl_c
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line of this script."""
-    from hrnet_jax.data import registry
+    from hrnet_jax.data.sources import SOURCES
 
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -38,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--dataset", required=True, help=f"one of: {', '.join(registry.SOURCES)}"
+        "--dataset", required=True, help=f"one of: {', '.join(SOURCES)}"
     )
     parser.add_argument(
         "--data_dir", required=True, help="folder of all prepared data sets"
@@ -114,9 +114,10 @@ def _shown(args: argparse.Namespace) -> str:
 
 def _options_help() -> str:
     from hrnet_jax.data import registry
+    from hrnet_jax.data.sources import SOURCES
 
     lines = ["options of the data sets (--option KEY=VALUE):"]
-    for name in registry.SOURCES:
+    for name in SOURCES:
         defaults = registry.option_defaults(name)
         lines.append(f"  {name}:" + ("" if defaults else " none"))
         for key, default in defaults.items():

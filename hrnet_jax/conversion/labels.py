@@ -1,13 +1,13 @@
 """Names and colours of the outputs of converted weights."""
 
-import importlib
 import pathlib
 
 from hrnet_jax.conversion.output_names import LABEL_NAMES, POINT_LINES, flip_pairs
+from hrnet_jax.data.class_tables import CLASS_TABLES
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.custom import pairs_by_side
 from hrnet_jax.data.points.point_sets import AFLW, COFW, W300, WFLW, PointSet
-from hrnet_jax.data.registry import SOURCES, source_class
+from hrnet_jax.data.sources import SOURCES
 from hrnet_jax.errors import DataError
 from hrnet_jax.tasks.spec import OutputNames, TaskSpec
 
@@ -45,8 +45,8 @@ def known_labels(data: str, count: int) -> str:
     """The data set itself if there are names for all its outputs, else nothing."""
     if data in FACES:
         names = FACES[data].names
-    elif data in SOURCES:
-        names = getattr(_module(data), "CLASSES", ())
+    elif data in CLASS_TABLES:
+        names = tuple(CLASS_TABLES[data])
     else:
         names = LABEL_NAMES.get(data, ())
     return data if len(names) == count else ""
@@ -73,10 +73,14 @@ def _outputs(labels: str, what: str) -> OutputNames:
         return OutputNames(
             LABEL_NAMES[labels], flip_pairs=flip_pairs(labels), lines=lines
         )
-    if labels in SOURCES:
-        table = _class_table(labels)
+    if labels in CLASS_TABLES:
+        table = CLASS_TABLES[labels]
         pairs = pairs_by_side(tuple(table))
-        return OutputNames(tuple(table), palette=_palette(table), flip_pairs=pairs)
+        return OutputNames(
+            tuple(table), palette=tuple(table.values()), flip_pairs=pairs
+        )
+    if labels in SOURCES:
+        raise DataError(f"the data set {labels!r} has no fixed classes")
     if path.is_file():
         lines = path.read_text().splitlines()
         names = tuple(line.strip() for line in lines if line.strip())
@@ -93,18 +97,3 @@ def _check_count(labels: str, what: str, names: tuple[str, ...], count: int) -> 
         raise DataError(
             f"{labels} names {len(names)} {plural}, the weights have {count}"
         )
-
-
-def _module(data: str):
-    return importlib.import_module(source_class(data).__module__)
-
-
-def _class_table(data: str) -> dict:
-    if not hasattr(_module(data), "CLASSES"):
-        raise DataError(f"the data set {data!r} has no fixed classes")
-    return _module(data).CLASSES
-
-
-def _palette(table: dict) -> tuple[tuple[int, int, int], ...]:
-    """Colours of a class table: name -> colour, or name -> (id, colour)."""
-    return tuple(value if len(value) == 3 else value[1] for value in table.values())

@@ -1,7 +1,6 @@
-"""Names of data sets and how they are prepared."""
+"""How data sets are prepared, by name."""
 
 import dataclasses
-import importlib
 import json
 import logging
 import re
@@ -17,41 +16,13 @@ from hrnet_jax.data.records import (
     find_prepared,
     prepared_directory,
 )
+from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.data.writing import prepare_records
 from hrnet_jax.errors import DataError
 
 _log = logging.getLogger(__name__)
 
-# Modules are imported when their data set is asked for.
-SOURCES = {
-    "shapes": "hrnet_jax.data.generated.shapes:Shapes",
-    "faces": "hrnet_jax.data.generated.faces:Faces",
-    "camvid": "hrnet_jax.data.sources.camvid:CamVid",
-    "cityscapes": "hrnet_jax.data.sources.cityscapes:Cityscapes",
-    "segmentation_folder": "hrnet_jax.data.sources.segmentation_folder:SegmentationFolder",
-    "w300": "hrnet_jax.data.sources.w300:W300",
-    "wflw": "hrnet_jax.data.sources.wflw:WFLW",
-    "cofw": "hrnet_jax.data.sources.cofw:COFW",
-    "aflw": "hrnet_jax.data.sources.aflw:AFLW",
-    "landmarks_csv": "hrnet_jax.data.sources.landmarks_csv:LandmarksCSV",
-    "landmarks_coco": "hrnet_jax.data.sources.landmarks_coco:LandmarksCOCO",
-}
-
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-
-
-def source_class(name: str) -> type:
-    """The class that knows how to prepare the data set `name`.
-
-    Raises:
-        DataError: for an unknown name; lists the known ones.
-    """
-    if name not in SOURCES:
-        raise DataError(
-            f"unknown data set {name!r}; known: {', '.join(sorted(SOURCES))}"
-        )
-    module, attribute = SOURCES[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 def prepare(
@@ -67,7 +38,7 @@ def prepare(
     """Prepares a data set, or returns at once if that is already done.
 
     Args:
-        name: a key of `SOURCES`.
+        name: a key of `hrnet_jax.data.sources.SOURCES`.
         data_dir: folder of all prepared data sets.
         source: folder of the original files, for data sets that have one.
         overwrite: prepare again and replace what is there.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.source import SplitItems
 from hrnet_jax.data.records import find_prepared
-from hrnet_jax.data.registry import SOURCES, source_class
+from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.registry import get_spec

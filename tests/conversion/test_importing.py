@@ -13,7 +13,7 @@ from hrnet_jax.conversion.importing import (
     export_weights,
     import_weights,
 )
-from hrnet_jax.data.sources.cityscapes import CLASSES as CITYSCAPES
+from hrnet_jax.data.class_tables import CITYSCAPES
 from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
 from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.inference.workdir import load_run

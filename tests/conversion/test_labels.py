@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from hrnet_jax.conversion.labels import known_labels, label_info
-from hrnet_jax.data.sources.camvid import CLASSES as CAMVID
+from hrnet_jax.data.class_tables import CAMVID
 from hrnet_jax.errors import DataError
 from hrnet_jax.registry import get_spec
 

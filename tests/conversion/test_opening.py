@@ -9,15 +9,14 @@ from hrnet_jax.conversion.importing import import_weights
 from hrnet_jax.errors import ConfigError, HRNetError, WeightsError
 from hrnet_jax.inference.workdir import load_run as load_directory
 from hrnet_jax.models.initialization import initial_variables
-from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import to_torch
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.registry import create_model
 from hrnet_jax.training.weights import flat_variables
 from tests import tiny
+from tests.conversion.thin import THIN
 
-# As little as can be told apart: all stages are there, which `tiny` has not.
-THIN = Variant(4, stage1_blocks=1, stage1_width=4, modules=(1, 1, 1), blocks=1)
 NAME = "segmentation/thin"
 
 

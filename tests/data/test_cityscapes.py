@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
+from hrnet_jax.data.class_tables import CITYSCAPES
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.records import open_records
 from hrnet_jax.data.sources.cityscapes import (
     CLASS_WEIGHTS,
-    CLASSES,
     TRAIN_ID_TABLE,
     ids_from_train_ids,
 )
@@ -49,8 +49,8 @@ def test_refuses_train_ids_that_do_not_exist(wrong):
 
 
 def test_nineteen_of_everything():
-    assert len(CLASSES) == len(CLASS_WEIGHTS) == 19
-    assert list(CLASSES)[13] == "car" and CLASS_WEIGHTS[-1] == 1.0507
+    assert len(CITYSCAPES) == len(CLASS_WEIGHTS) == 19
+    assert list(CITYSCAPES)[13] == "car" and CLASS_WEIGHTS[-1] == 1.0507
 
 
 def write(folder, split, city, name, values):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.config import assignments
-from hrnet_jax.data import registry
+from hrnet_jax.data import registry, sources
+from hrnet_jax.data.class_tables import CLASS_TABLES
 from hrnet_jax.data.records import find_prepared, open_records
 from hrnet_jax.errors import ConfigError, DataError
 from scripts import prepare_data
@@ -218,5 +219,12 @@ def test_options_are_read_by_their_type():
 
 
 def test_every_data_set_can_be_asked_for_its_options():
-    for name in registry.SOURCES:
-        assert registry.source_class(name).Options() is not None
+    for name in sources.SOURCES:
+        assert sources.source_class(name).Options() is not None
+
+
+def test_the_tables_of_classes_are_those_of_the_data_sets(tmp_path):
+    for name, table in CLASS_TABLES.items():
+        cls = sources.source_class(name)
+        info = cls(tmp_path, cls.Options()).info(name)
+        assert dict(zip(info.class_names, info.palette, strict=True)) == table

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.generated.shapes import CLASSES, draw_scene
+from hrnet_jax.data.class_tables import SHAPES
+from hrnet_jax.data.generated.shapes import draw_scene
 from hrnet_jax.data.generated.shapes_drawing import (
     OBJECTS,
     POINT_FLIP_PAIRS,
@@ -40,8 +41,8 @@ def test_labels_do_not_change_between_releases():
 
 def test_every_class_occurs_and_background_dominates():
     labels = np.stack([scene.label for scene in SCENES])
-    shares = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
-    assert len(shares) == len(CLASSES) == 7
+    shares = np.bincount(labels.ravel(), minlength=len(SHAPES)) / labels.size
+    assert len(shares) == len(SHAPES) == 7
     assert 0.6 < shares[0] < 0.9 and (shares[1:] > 0.01).all()
     assert {scene.image_class for scene in SCENES} == set(range(len(OBJECTS)))
 

@@ -3,10 +3,16 @@
 import dataclasses
 import json
 
+import jax
 import pytest
 
+from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained import to_torch
+from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.registry import create_model
 from tests import tiny
+from tests.conversion.thin import THIN
 
 # What training, preparing and drawing need.
 HEAVY = (
@@ -63,6 +69,34 @@ def test_predicting_needs_none_of_our_packages_for_them(modules):
     assert [name for name in ours if name.startswith("hrnet_jax.training")] == []
     data = [name for name in ours if name.startswith("hrnet_jax.data.")]
     assert set(data) <= {"hrnet_jax.data.info"}
+
+
+# A missing package is more than one that is not imported: nothing may try.
+OPEN = """
+import json, sys
+for name in json.loads(sys.argv[4]):
+    sys.modules[name] = None
+import hrnet_jax
+from hrnet_jax.models import variants
+sizes = json.loads(sys.argv[3])
+sizes["modules"] = tuple(sizes["modules"])
+variants.VARIANTS[sys.argv[2]] = variants.Variant(**sizes)
+run = hrnet_jax.load_run(sys.argv[1])
+print(run.info.class_names[0])
+"""
+
+
+def test_opening_a_file_of_weights_needs_none_either(tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, "thin", THIN)
+    model = create_model("segmentation/thin", num_classes=3, upsample="bilinear")
+    path = tmp_path / "mine.safetensors"
+    write_weights_file(
+        path, to_torch(jax.device_get(initial_variables(model, 0)), model)
+    )
+    variant, heavy = json.dumps(dataclasses.asdict(THIN)), json.dumps(HEAVY)
+    process = tiny.run_python(OPEN, str(path), "thin", variant, heavy)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == "class 0\n"
 
 
 def test_predicting_imports_few_modules(modules):

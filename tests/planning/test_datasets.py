@@ -2,7 +2,7 @@
 
 import pytest
 
-from hrnet_jax.data.registry import SOURCES, source_class
+from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.schema import read_config

@@ -9,22 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.class_tables import SHAPES
 from hrnet_jax.data.files.image_files import Example, encode_png
 from hrnet_jax.data.generated import shapes_drawing as drawing
 from hrnet_jax.data.generated.shapes_drawing import OBJECTS, STAR, DrawnObject
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
-
-CLASSES = {
-    "background": (60, 60, 60),
-    "disc": (230, 70, 60),
-    "square": (60, 120, 220),
-    "triangle": (110, 190, 60),
-    "star": (250, 190, 40),
-    "ring": (180, 90, 210),
-    "cross": (50, 190, 180),
-}
 
 # Every object keeps at least this share of its area visible.
 _VISIBLE_SHARE = 0.7
@@ -212,9 +203,9 @@ class Shapes:
         """Names and colours of all annotations."""
         return DatasetInfo(
             name=name,
-            num_classes=len(CLASSES),
-            class_names=tuple(CLASSES),
-            palette=tuple(CLASSES.values()),
+            num_classes=len(SHAPES),
+            class_names=tuple(SHAPES),
+            palette=tuple(SHAPES.values()),
             point_names=drawing.POINT_NAMES,
             point_flip_pairs=drawing.POINT_FLIP_PAIRS,
             box_class_names=OBJECTS,

@@ -1,0 +1,34 @@
+"""Data sets by name, one file each; those that are generated are in `generated/`."""
+
+import importlib
+
+from hrnet_jax.errors import DataError
+
+# Modules are imported when their data set is asked for.
+SOURCES = {
+    "shapes": "hrnet_jax.data.generated.shapes:Shapes",
+    "faces": "hrnet_jax.data.generated.faces:Faces",
+    "camvid": "hrnet_jax.data.sources.camvid:CamVid",
+    "cityscapes": "hrnet_jax.data.sources.cityscapes:Cityscapes",
+    "segmentation_folder": "hrnet_jax.data.sources.segmentation_folder:SegmentationFolder",
+    "w300": "hrnet_jax.data.sources.w300:W300",
+    "wflw": "hrnet_jax.data.sources.wflw:WFLW",
+    "cofw": "hrnet_jax.data.sources.cofw:COFW",
+    "aflw": "hrnet_jax.data.sources.aflw:AFLW",
+    "landmarks_csv": "hrnet_jax.data.sources.landmarks_csv:LandmarksCSV",
+    "landmarks_coco": "hrnet_jax.data.sources.landmarks_coco:LandmarksCOCO",
+}
+
+
+def source_class(name: str) -> type:
+    """The class that knows how to prepare the data set `name`.
+
+    Raises:
+        DataError: for an unknown name; lists the known ones.
+    """
+    if name not in SOURCES:
+        raise DataError(
+            f"unknown data set {name!r}; known: {', '.join(sorted(SOURCES))}"
+        )
+    module, attribute = SOURCES[name].split(":")
+    return getattr(importlib.import_module(module), attribute)

