@@ -1,6 +1,7 @@
 """Semantic segmentation as a task of the training loop."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Collection
 
@@ -23,6 +24,7 @@ from hrnet_jax.segmentation.transforms import (
     make_eval_transform,
     make_train_transform,
 )
+from hrnet_jax.segmentation.windows import WindowOptions, windowed_logits
 from hrnet_jax.tasks.forward import train_outputs
 from hrnet_jax.tasks.whole_image import WholeImage
 
@@ -33,12 +35,14 @@ class InferenceOptions:
 
     Attributes:
         flip: average the logits of the image and its mirror image.
+        window: predict large images in windows.
         absent_classes: what becomes of classes that no pixel of the evaluated split is
             labelled with: `zero`, their IoU of 0 counts in the mean, as published;
             `skip`, the mean is over the others.
     """
 
     flip: bool = False
+    window: WindowOptions = WindowOptions()
     absent_classes: str = "zero"
 
     def __post_init__(self):
@@ -136,6 +140,11 @@ class SegmentationTask(WholeImage):
 
     def logits(self, variables: dict, images: jax.Array) -> jax.Array:
         """Logits float32 [B, H, W, K] of uint8 images [B, H, W, 3]."""
+        score = functools.partial(self._logits_at_once, variables)
+        return windowed_logits(score, images, self._inference.window)
+
+    def _logits_at_once(self, variables: dict, images: jax.Array) -> jax.Array:
+        """Logits of images or windows that the network sees whole."""
         inputs = normalize_images(images, self._normalization)
         logits = self._logits_of(variables, inputs)
         if self._inference.flip:
