@@ -5,6 +5,8 @@
 
     python scripts/convert.py timm.pth.tar runs/w48 --entry=state_dict_ema --overwrite
 
+    python scripts/convert.py encoder_epoch_30.pth decoder_epoch_30.pth runs/ade
+
     python scripts/convert.py runs/camvid camvid.pth
     python scripts/convert.py runs/camvid camvid.safetensors --convention=mmseg
 
@@ -12,8 +14,8 @@
     python scripts/convert.py --list cityscapes
 
 The model is recognised from the names and shapes of the tensors: official
-repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, HRNet-FCOS,
-HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
+repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, MIT's scene
+parsing, HRNet-FCOS, HRNet-MaskRCNN-Benchmark. What they cannot tell comes from the record of the file, by
 its name, or from the options below; further attributes of the model are set by
 --config.model.options.KEY=VALUE, for example --config.model.options.stride=2. Nothing
 in a .pth file is ever executed; a file that needs that is refused.
@@ -44,8 +46,13 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", nargs="?", help="weights file, or work directory")
-    parser.add_argument("target", nargs="?", help="new work directory, or file")
+    parser.add_argument(
+        "source",
+        nargs="*",
+        metavar="SOURCE... TARGET",
+        help="weights file, or several that are parts of a network, and new work "
+        "directory; or work directory and new weights file",
+    )
     parser.add_argument(
         "--list",
         nargs="?",
@@ -63,8 +70,14 @@ def parse_arguments() -> argparse.Namespace:
         help="naming convention: official, mmseg, ...",
     )
     arguments = command_line.parse_with_changes(parser)
-    if arguments.list is None and not arguments.target:
+    if arguments.list is not None:
+        return arguments
+    if len(arguments.source) < 2:
         parser.error("give a source and a target, or --list")
+    *arguments.source, arguments.target = arguments.source
+    folders = [source for source in arguments.source if pathlib.Path(source).is_dir()]
+    if folders and len(arguments.source) > 1:
+        parser.error(f"{folders[0]} is a folder; expected files, or one work directory")
     return arguments
 
 
@@ -186,9 +199,9 @@ def main() -> None:
             import_weights,
         )
 
-        if pathlib.Path(arguments.source).is_dir():
+        if pathlib.Path(arguments.source[0]).is_dir():
             count = export_weights(
-                arguments.source,
+                arguments.source[0],
                 arguments.step,
                 arguments.target,
                 arguments.convention,

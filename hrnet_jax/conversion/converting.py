@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -19,10 +19,10 @@ from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.convert import convert_names, from_torch
 from hrnet_jax.pretrained.files import open_weights_file
-from hrnet_jax.pretrained.fit import Transfer, check_values, transfer
+from hrnet_jax.pretrained.fit import Transfer, check_values, listed, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.names import BODY_KIND, find_scheme
-from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.pretrained.wrappers import Unwrapped, unwrap
 from hrnet_jax.registry import create_model, get_spec
 
 
@@ -89,18 +89,18 @@ class Converted:
     info: DatasetInfo
 
 
-def convert_file(
-    path: str | os.PathLike, options: ImportOptions = ImportOptions()
+def convert_files(
+    paths: Sequence[str | os.PathLike], options: ImportOptions = ImportOptions()
 ) -> Converted:
-    """Makes the network of a file of PyTorch weights; see `import_weights`.
+    """Makes the network of files of PyTorch weights; see `import_weights`.
 
     Raises:
-        HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
-            another model.
+        HRNetError: if a file is unsafe, damaged, ambiguous, mislabelled or of
+            another model, or two have a tensor of one name.
     """
-    read = open_weights_file(path, keep_counters=True, entry=options.entry)
-    tensors = read.tensors
-    record = find_record(path, tensors, options.record, options.inplace_abn)
+    read = _joined(paths, options.entry)
+    tensors, path = read.tensors, " and ".join(map(os.fspath, paths))
+    record = find_record(paths[0], tensors, options.record, options.inplace_abn)
     try:
         facts = gather_facts(tensors, record, options)
         facts = dataclasses.replace(facts, remarks=read.remarks)
@@ -112,6 +112,23 @@ def convert_file(
     imported = Imported(facts.model, facts, moved)
     info = _info(facts, model, options.labels)
     return Converted(imported, variables, _config(facts, model), info)
+
+
+def _joined(paths: Sequence[str | os.PathLike], entry: str | None) -> Unwrapped:
+    """The tensors of all files, which are parts of one network."""
+    tensors: dict[str, np.ndarray] = {}
+    remarks: list[str] = []
+    for path in paths:
+        part = open_weights_file(path, keep_counters=True, entry=entry)
+        twice = tensors.keys() & part.tensors.keys()
+        if twice:
+            raise WeightsError(
+                f"{path}: another file has tensors of these names too: {listed(twice)}; "
+                "expected the parts of one network, such as encoder and decoder"
+            )
+        tensors |= part.tensors
+        remarks += [remark for remark in part.remarks if remark not in remarks]
+    return Unwrapped(tensors, tuple(remarks))
 
 
 def _convert(

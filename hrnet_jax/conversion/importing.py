@@ -10,7 +10,7 @@ from hrnet_jax.conversion.converting import (
     Converted,
     Imported,
     ImportOptions,
-    convert_file,
+    convert_files,
 )
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError
@@ -22,7 +22,7 @@ from hrnet_jax.workdir.files import write_json
 
 
 def import_weights(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Sequence[str | os.PathLike],
     workdir: str | os.PathLike,
     options: ImportOptions = ImportOptions(),
     *,
@@ -34,7 +34,8 @@ def import_weights(
     not tell comes from the record of the file, where its name is known.
 
     Args:
-        path: a `.pth` or `.safetensors` file.
+        path: a `.pth` or `.safetensors` file; or several, where a network is released
+            in parts.
         workdir: a new directory; `load_run` and `model.init_from` open it.
         options: what the user knows better.
         overwrite: replace a work directory that was made of a file before; no other.
@@ -46,14 +47,15 @@ def import_weights(
     """
     workdir = pathlib.Path(workdir)
     _check_target(workdir, overwrite)
-    converted = convert_file(path, options)
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    converted = convert_files(paths, options)
     if not workdir.exists():
-        _save(path, workdir, converted)
+        _save(paths, workdir, converted)
         return converted.imported
     # Beside it first, so that what stops here leaves the old one whole.
     unfinished = workdir.with_name(f"{workdir.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    _save(path, unfinished, converted)
+    _save(paths, unfinished, converted)
     shutil.rmtree(workdir)
     os.replace(unfinished, workdir)
     return converted.imported
@@ -108,14 +110,16 @@ def export_weights(
 
 
 def _save(
-    path: str | os.PathLike, workdir: str | os.PathLike, converted: Converted
+    paths: Sequence[str | os.PathLike],
+    workdir: str | os.PathLike,
+    converted: Converted,
 ) -> None:
     """Writes the work directory, the record beside the checkpoint."""
     save_converted(workdir, converted.config, converted.variables, converted.info)
     facts, moved = converted.imported.facts, converted.imported.moved
     content = {
-        "file": pathlib.Path(path).name,
-        "sha256": _checksum(path),
+        "file": " and ".join(pathlib.Path(path).name for path in paths),
+        "sha256": " and ".join(map(_checksum, paths)),
         "model": facts.model,
         "convention": facts.convention,
         "decided": facts.lines(),

@@ -51,10 +51,10 @@ def load_run(
             f"step {step!r} of {path}: a file of weights has no steps; expected best"
         )
     # Late, as runs need none of it.
-    from hrnet_jax.conversion.converting import convert_file
+    from hrnet_jax.conversion.converting import convert_files
 
     try:
-        converted = convert_file(path)
+        converted = convert_files([path])
     except WeightsError as error:
         if "--" not in str(error):
             raise

@@ -8,13 +8,13 @@ from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.layers import Conv, at_least_float32, relu
-from hrnet_jax.models.representations import Project
+from hrnet_jax.models.representations import Project, concatenate
 
 Dtype = Any
 
 
 class PixelHead(nn.Module):
-    """1x1 convolution, norm, ReLU, 1x1 convolution at the highest resolution.
+    """Convolution, norm, ReLU, 1x1 convolution at the highest resolution.
 
     Source: `last_layer` of HRNet-Semantic-Segmentation, `head` of
     HRNet-Facial-Landmark-Detection.
@@ -24,6 +24,9 @@ class PixelHead(nn.Module):
         upsample: `bilinear` or `align_corners`, for the concatenation.
         use_bias: whether the first convolution has a bias; mmsegmentation's
             has none.
+        width: channels between the convolutions; 0: those of the representation.
+        kernel_size: side of the first convolution; 1 in all published heads but MIT's
+            (`C1` of semantic-segmentation-pytorch), which has 3.
         norm: options of the batch norm.
         dtype: compute type; the result is float32.
     """
@@ -31,21 +34,29 @@ class PixelHead(nn.Module):
     num_outputs: int
     upsample: str = "bilinear"
     use_bias: bool = True
+    width: int = 0
+    kernel_size: int = 1
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> jax.Array:
         """Maps the maps of a representation to float32 [B, H_0, W_0, num_outputs]."""
-        x = Project(
-            None,
-            self.upsample,
-            self.use_bias and not self.norm.is_folded,
-            self.dtype,
-            name="project",
-        )(maps)
+        x = self._joined(maps)
         x = relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
         x = Conv(
             self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
         )(x)
         return at_least_float32(x)
+
+    def _joined(self, maps: tuple[jax.Array, ...]) -> jax.Array:
+        """The first convolution of the concatenated maps."""
+        options = {
+            "use_bias": self.use_bias and not self.norm.is_folded,
+            "dtype": self.dtype,
+            "name": "project",
+        }
+        if self.kernel_size == 1:
+            return Project(self.width or None, self.upsample, **options)(maps)
+        x = concatenate(maps, self.upsample)
+        return Conv(self.width or x.shape[-1], self.kernel_size, **options)(x)

@@ -225,7 +225,8 @@ _BACKBONE = "backbone."
 
 # `official`: the five repositories of the authors, and timm, which kept their names;
 # its pyramid is that of HRNet-Object-Detection. `mmdet1` is the first release of
-# 2019, `mmpose0` and `mmpose1` are the generations 0.x and 1.x, `fcos` is HRNet-FCOS
+# 2019, `mit` is semantic-segmentation-pytorch (encoder `hrnetv2`, decoder `c1`, each in
+# a file of its own), `mmpose0` and `mmpose1` are the generations 0.x and 1.x, `fcos` is HRNet-FCOS
 # and `maskrcnn_benchmark` HRNet-MaskRCNN-Benchmark.
 SCHEMES: tuple[Scheme, ...] = (
     Scheme("official", "classification", "", _CLASSIFIER),
@@ -275,6 +276,13 @@ SCHEMES: tuple[Scheme, ...] = (
         upsample=BY_FACTOR,
     ),
     Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr(), upsample=BY_FACTOR),
+    Scheme(
+        "mit",
+        "segmentation",
+        "",
+        _pixel_head("head", "cbr.0", "cbr.1", "conv_last"),
+        upsample="bilinear",
+    ),
     Scheme(
         "mmdet",
         "pyramid",

@@ -45,8 +45,8 @@ def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
     A whole body, alone or with a part of a classifier's head, is one of `features`.
 
     Raises:
-        WeightsError: if no kind of model fits, several do, or the widths are
-            those of no variant.
+        WeightsError: if no kind of model fits, several do, there is a head alone, or
+            the widths are those of no variant.
     """
     found = _with_whole_heads(tensors)
     scheme = _only(found) if found else _body_alone(tensors)
@@ -57,6 +57,11 @@ def recognize(tensors: Mapping[str, np.ndarray]) -> Recognized:
             f"complete; the tensors are {listed(tensors)}"
         )
     shapes = _shapes(tensors, scheme)
+    if found and "stem/conv1/kernel" not in shapes:
+        raise WeightsError(
+            f"a head of {scheme} without the body of a network: {listed(tensors)}; "
+            "scripts/convert.py takes several files that are parts of one network"
+        )
     variant = _variant(shapes)
     return Recognized(scheme, variant, _options(scheme.kind, shapes, variant))
 
@@ -188,9 +193,10 @@ def _variant(shapes: Mapping[str, tuple]) -> str:
 
 def _options(kind: str, shapes: Mapping[str, tuple], variant: str) -> dict[str, Any]:
     """Options of the model; shapes are in PyTorch's layout, names are ours."""
-    return {
-        option: read(shapes, variant) for option, read in _OPTIONS.get(kind, {}).items()
+    read = {
+        option: tell(shapes, variant) for option, tell in _OPTIONS.get(kind, {}).items()
     }
+    return {option: value for option, value in read.items() if value is not None}
 
 
 def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
@@ -221,7 +227,17 @@ def _has(name: str) -> _Read:
     return lambda shapes, variant: name in shapes
 
 
-# Kind of model -> option -> how shapes tell its value.
+def _head_width(shapes: Mapping[str, tuple], variant: str) -> int | None:
+    width, channels = shapes["head/project/kernel"][:2]
+    return None if width == channels else width
+
+
+def _head_kernel(shapes: Mapping[str, tuple], variant: str) -> int | None:
+    side = shapes["head/project/kernel"][2]
+    return None if side == 1 else side
+
+
+# Kind of model -> option -> how shapes tell its value; None: the model's default.
 _OPTIONS: dict[str, dict[str, _Read]] = {
     "classification": {
         "num_classes": _channels("classifier/kernel"),
@@ -240,6 +256,8 @@ _OPTIONS: dict[str, dict[str, _Read]] = {
     "segmentation": {
         "num_classes": _channels("head/classifier/kernel"),
         "head_bias": _has("head/project/bias"),
+        "head_width": _head_width,
+        "head_kernel": _head_kernel,
         "representation": _representation,
     },
     "segmentation_ocr": {

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 # mean and deviation of images (mmpose 1.x).
 COUNTER = "num_batches_tracked"
 _SKIPPED = ("loss.", "data_preprocessor.")
+# Sums that MIT's synchronised norms keep beside their running statistics.
+_SUMS = ("._tmp_running_mean", "._tmp_running_var", "._running_iter")
 # How many steps an average has seen: torch.optim.swa_utils, mmengine.
 _AVERAGING = ("n_averaged", "steps")
 # HRNet-MaskRCNN-Benchmark keeps the epsilon of every norm as a vector.
@@ -108,7 +110,7 @@ def _is_kept(name: str, value: Any, keep_counters: bool) -> bool:
     Raises:
         WeightsError: if it is no tensor, or an epsilon that no model here has.
     """
-    if name.startswith(_SKIPPED) or name in _AVERAGING:
+    if name.startswith(_SKIPPED) or name.endswith(_SUMS) or name in _AVERAGING:
         return False
     if name.endswith(COUNTER) and not keep_counters:
         return False

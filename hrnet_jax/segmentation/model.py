@@ -29,6 +29,8 @@ class SegmentationHRNet(HRNetWithHead):
         num_classes: number of labels.
         head_bias: whether the head's first convolution has a bias
             (mmsegmentation's has none).
+        head_width: its output channels; 0: those of the representation.
+        head_kernel: its side in pixels; 1, or 3 in MIT's scene-parsing weights.
     """
 
     output_kind: ClassVar = "segmentation"
@@ -36,6 +38,8 @@ class SegmentationHRNet(HRNetWithHead):
 
     num_classes: int = 19
     head_bias: bool = True
+    head_width: int = 0
+    head_kernel: int = 1
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
@@ -52,6 +56,8 @@ class SegmentationHRNet(HRNetWithHead):
             self.num_classes,
             upsample_between(self.upsample),
             self.head_bias,
+            self.head_width,
+            self.head_kernel,
             self.norm,
             self.dtype,
             name="head",

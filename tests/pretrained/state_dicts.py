@@ -7,13 +7,14 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.models.initialization import variable_shapes
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained.convert import torch_shape
 from hrnet_jax.pretrained.names import BODY_KIND, SCHEMES, conventions
 from hrnet_jax.registry import create_model, model_names
 
 # Code bases whose heads lack the biases in front of norms.
 WITHOUT_BIAS = {("mmseg", "segmentation"), ("mmseg", "segmentation_ocr")}
-WITHOUT_BIAS |= {("mmpretrain", "classification")}
+WITHOUT_BIAS |= {("mmpretrain", "classification"), ("mit", "segmentation")}
 
 # Without bodies, which have no names of their own: see `test_bodies`.
 CASES = [
@@ -31,6 +32,9 @@ def make_model(name: str, convention: str):
     """A model as a code base would publish it."""
     kind = name.split("/")[0] + ("_ocr" if name.endswith("_ocr") else "")
     options = {"head_bias": False} if (convention, kind) in WITHOUT_BIAS else {}
+    if convention == "mit":
+        width = VARIANTS[name.split("/")[1]].width
+        options |= {"head_width": 15 * width // 4, "head_kernel": 3}
     return create_model(name, **options)
 
 

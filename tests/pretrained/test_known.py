@@ -13,7 +13,7 @@ from hrnet_jax.pretrained.names import conventions
 from hrnet_jax.registry import create_model
 
 RECORDS = known_files()
-LICENCES = {"MIT", "Apache-2.0", "non-commercial (FCOS)", ""}
+LICENCES = {"MIT", "Apache-2.0", "BSD-3-Clause", "non-commercial (FCOS)", ""}
 
 
 def test_every_repository_is_there():
@@ -28,6 +28,7 @@ def test_every_repository_is_there():
         "deep-high-resolution-net.pytorch",
         "HRNet-FCOS",
         "HRNet-MaskRCNN-Benchmark",
+        "CSAILVision/semantic-segmentation-pytorch",
         "timm",
         "mmsegmentation",
         "mmdetection",
@@ -35,7 +36,7 @@ def test_every_repository_is_there():
         "mmpose, branch main",
     ):
         assert any(repository in source for source in sources), repository
-    assert len(RECORDS) == 270
+    assert len(RECORDS) == 271
 
 
 @pytest.mark.parametrize(

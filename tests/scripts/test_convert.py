@@ -19,7 +19,7 @@ def test_the_list_fits_the_terminal(width):
         "https://github.com/HRNet/HRNet-Facial-Landmark-Detection/blob/HEAD/README.md"
     )
     assert page in text
-    assert lines[-1].endswith(" of 270 released files")
+    assert lines[-1].endswith(" of 271 released files")
 
 
 @pytest.mark.parametrize("width", [None, 1000])
@@ -31,4 +31,4 @@ def test_a_wide_terminal_and_a_pipe_get_a_line_for_each_file(width):
 
 
 def test_nothing_found_is_an_empty_list():
-    assert list_files("no such text", 20).endswith("0 of 270 released files")
+    assert list_files("no such text", 20).endswith("0 of 271 released files")
