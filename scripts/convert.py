@@ -19,6 +19,11 @@ its name, or from the options below; further attributes of the model are set by
 in a .pth file is ever executed; a file that needs that is refused.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import json
 import pathlib
@@ -28,7 +33,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import assignments, command_line, ctrl_c
+from hrnet_jax.config import assignments, command_line
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
@@ -215,5 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

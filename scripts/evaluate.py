@@ -12,13 +12,18 @@ predictions and the folder of true points have the layout of the COFW68 benchmar
 Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
@@ -245,5 +250,4 @@ def write_errors(
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

@@ -10,6 +10,11 @@ answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU an
 data. --check measures the same model on this machine instead. See docs/planning.md.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import json
 import os
 import pathlib
@@ -18,7 +23,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.config import command_line, ctrl_c, experiment_flags
+from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.errors import ConfigError
 
 _CONFIG = flags.DEFINE_string(
@@ -138,6 +143,5 @@ def _check(changes: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     flags.mark_flags_as_required(["config"])
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

@@ -5,10 +5,15 @@
 Every finished run also has its own curves.png.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import sys
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 
 
 def main() -> None:
@@ -29,5 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

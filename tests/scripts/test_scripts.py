@@ -21,13 +21,6 @@ from tests import tiny
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_ctrl_c_ends_every_script_in_one_line(script):
-    # What this call does is in tests/config/test_ctrl_c.py.
-    text = (tiny.ROOT / "scripts" / f"{script}.py").read_text()
-    assert 'if __name__ == "__main__":\n    ctrl_c.ends_this_script()\n' in text
-
-
 QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
 
 # name: (command, what the one line on standard error says)
