@@ -59,6 +59,12 @@ def parse_arguments() -> argparse.Namespace:
         help="list known released files whose record contains the text, with the page "
         "that publishes each, and stop",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a target that is there already: a weights file, or a work "
+        "directory that was converted from one before",
+    )
     add_reading(parser.add_argument_group("reading a file"))
     writing = parser.add_argument_group("writing a file")
     writing.add_argument("--step", default="best", help="best, latest or a number")
@@ -107,11 +113,6 @@ def add_reading(reading: argparse._ArgumentGroup) -> None:
         "--partial",
         action="store_true",
         help="take tensors of the right name and shape, and report every tensor",
-    )
-    reading.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace a work directory that was converted from a file before",
     )
 
 
@@ -198,6 +199,7 @@ def main() -> None:
                 arguments.target,
                 arguments.convention,
                 arguments.changes,
+                overwrite=arguments.overwrite,
             )
             sys.stdout.write(f"{count} tensors written to {arguments.target}\n")
             return

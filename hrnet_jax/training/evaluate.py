@@ -30,8 +30,8 @@ from hrnet_jax.training.build import (
 from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import read_variables
 
-# Examples that a report shows.
-_WORST = 8
+# Examples that a report shows, unless told otherwise.
+WORST = 8
 
 
 def evaluate(
@@ -64,6 +64,7 @@ def evaluators_of_run(
     step: int | str = "best",
     splits: Sequence[str] = (),
     report: str | os.PathLike | None = None,
+    worst: int = WORST,
 ) -> dict[str, Evaluator]:
     """Shows whole splits to evaluators of the task; see `evaluate`.
 
@@ -77,6 +78,7 @@ def evaluators_of_run(
         splits: of the data set; the one of `evaluate` if empty.
         report: folder for what the evaluators report, one folder for each split, and
             pictures of the worst examples in `worst`.
+        worst: number of these pictures; of a small split, all its examples.
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
@@ -108,10 +110,10 @@ def evaluators_of_run(
             **evaluation.reading_options(options, f"evaluate {split}"),
         )
         if report is not None:
-            worst = evaluators[split].worst(_WORST)
+            chosen = evaluators[split].worst(worst)
             reading = evaluation.reading_options(options, "")
             pictures = evaluation.draw_chosen(
-                *seen, records[split], mesh, worst, **reading
+                *seen, records[split], mesh, chosen, **reading
             )
             if processes.is_first():
                 folder = pathlib.Path(report) / split

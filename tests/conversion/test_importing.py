@@ -23,7 +23,7 @@ from hrnet_jax.pretrained import (
     known,
     read_weights_file,
 )
-from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
@@ -52,6 +52,24 @@ def test_nothing_is_lost_there_and_back(workdir, tmp_path):
     back = torch.load(tmp_path / "back.pth", weights_only=True)
     assert count == len(back) == len(tensors)
     tiny.assert_equal_bits({k: v.numpy() for k, v in back.items()}, tensors)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_weights_file_is_replaced_only_when_asked(suffix, workdir, tmp_path):
+    path = tmp_path / f"official.{suffix}"
+    path.write_bytes(b"of somebody")
+    message = rf"official\.{suffix} exists already; choose another name, or --overwrite$"
+    with pytest.raises(CheckpointError, match=message):
+        export_weights(workdir, "best", path)
+    assert path.read_bytes() == b"of somebody"
+    export_weights(workdir, "best", path, overwrite=True)
+    back = read_weights_file(path, keep_counters=True)
+    tiny.assert_equal_bits(back, published()[2])
+
+
+def test_a_folder_is_no_name_for_a_weights_file(workdir, tmp_path):
+    with pytest.raises(CheckpointError, match=r"is a folder; expected the name of a"):
+        export_weights(workdir, "best", tmp_path, overwrite=True)
 
 
 FILES = [

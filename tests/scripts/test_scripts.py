@@ -161,6 +161,10 @@ REFUSED = {
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
         "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
     ),
+    "convert over a file": (
+        ["convert", "{finished}", "{tmp}/official.pth"],
+        "{tmp}/official.pth exists already; choose another name, or --overwrite",
+    ),
     "convert below a file": (
         ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
         "{tmp}/image.png/x: Not a directory",
@@ -194,6 +198,7 @@ ANSWERED = {
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
     + ["--out={tmp}/labels"],
     "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],
+    "to torch again": ["convert", "{finished}", "{tmp}/tiny.pth", "--overwrite"],
     "from torch": ["convert", "{tmp}/official.pth", "{tmp}/converted"]
     + ["--set", "remat=true", "--partial"],
     "list": ["convert", "--list", "wflw"],
@@ -318,6 +323,7 @@ def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
 
 def test_convert_writes_the_tensors_of_the_best_step(outcomes, places, monkeypatch):
     out = answer(outcomes, "to torch")
+    assert answer(outcomes, "to torch again") == out
     path = places["tmp"] / "tiny.pth"
     assert re.fullmatch(rf"[1-9]\d+ tensors written to {path}\n", out)
     written = read_weights_file(path)
