@@ -23,7 +23,7 @@ from hrnet_jax.pretrained import (
     known,
     read_weights_file,
 )
-from hrnet_jax.pretrained.files import read_weights_file, write_weights_file
+from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
@@ -58,7 +58,9 @@ def test_nothing_is_lost_there_and_back(workdir, tmp_path):
 def test_a_weights_file_is_replaced_only_when_asked(suffix, workdir, tmp_path):
     path = tmp_path / f"official.{suffix}"
     path.write_bytes(b"of somebody")
-    message = rf"official\.{suffix} exists already; choose another name, or --overwrite$"
+    message = (
+        rf"official\.{suffix} exists already; choose another name, or --overwrite$"
+    )
     with pytest.raises(CheckpointError, match=message):
         export_weights(workdir, "best", path)
     assert path.read_bytes() == b"of somebody"
