@@ -107,5 +107,7 @@ def test_the_extras_are_those_that_requirements_do_not_have(make):
 def test_help_lists_every_target_and_the_variable(make):
     text = make("help").stdout
     assert "EXTRA=cuda" in text
-    targets = re.findall(r"^\.PHONY: (.*)$", (tiny.ROOT / "Makefile").read_text(), re.M)
+    targets = re.findall(
+        r"^\.PHONY: (.*)$", (tiny.ROOT / "Makefile").read_text(), re.MULTILINE
+    )
     assert targets and {line.split()[0] for line in text.splitlines()[1:]} == {*targets}
