@@ -24,6 +24,7 @@ import sys
 from collections.abc import Sequence
 
 from hrnet_jax.config import command_line
+from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
@@ -117,6 +118,8 @@ def main() -> None:
     from hrnet_jax.runtime import processes
 
     with command_line.reporting_errors_together():
+        if arguments.ced:
+            check_picture_file(arguments.ced)
         if arguments.workdir:
             splits = [name.strip() for name in (arguments.split or "").split(",")]
             scores = score_run(

@@ -1,6 +1,7 @@
 """Metrics, events and pictures of a run: in its work directory, and elsewhere."""
 
 import json
+import logging
 import math
 import os
 import pathlib
@@ -10,6 +11,8 @@ from typing import Protocol
 import numpy as np
 
 METRICS_FILE = "metrics.jsonl"
+
+_log = logging.getLogger(__name__)
 
 
 class Writer(Protocol):
@@ -134,11 +137,38 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
 
 def _read_lines(path: pathlib.Path) -> list[dict]:
+    """Lines that are whole; of others all but half a line at the end are named."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    found, damaged = [], []
+    # Not `splitlines`, which also ends lines within damaged ones.
     # A killed run may leave half a line at the end.
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
+    *lines, _ = path.read_text(errors="replace").split("\n")
+    for number, text in enumerate(lines, 1):
+        line = _read_line(text)
+        if line is not None:
+            found.append(line)
+        elif text.strip():
+            damaged.append(number)
+    if damaged:
+        first, more = damaged[0], len(damaged) - 1
+        _log.warning(
+            "%s: line %d cannot be read%s; left out",
+            path,
+            first,
+            f", nor can {more} more" if more else "",
+        )
+    return found
+
+
+def _read_line(text: str) -> dict | None:
+    """An object with a step; None for anything else."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    is_line = isinstance(line, dict) and isinstance(line.get("step"), int)
+    return line if is_line else None
 
 
 def _drop_later_lines(path: pathlib.Path, step: int) -> None:

@@ -314,7 +314,7 @@ def _finish(
     }
     name = run.task.best_metric[0]
     if processes.is_first():
-        draw_curves([workdir], name, workdir / CURVES_FILE)
+        draw_curves([workdir], workdir / CURVES_FILE)
         write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])
     return metrics

@@ -161,6 +161,26 @@ REFUSED = {
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
         "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
     ),
+    "draw an unknown metric": (
+        ["plot", "--workdir={finished}", "--metric=mean_uoi", "--out={tmp}/x.png"],
+        "no metric 'mean_uoi' in {finished}; there are eval/mean_iou, ",
+    ),
+    "draw no run": (
+        ["plot", "--workdir={tmp}/gone", "--out={tmp}/x.png"],
+        "{tmp}/gone: no such folder; expected the work directory of a run",
+    ),
+    "draw another format": (
+        ["plot", "--workdir={finished}", "--out={tmp}/x.doc"],
+        "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg or .pdf",
+    ),
+    "draw errors in another format": (
+        ["evaluate", "--workdir={finished}", "--ced={tmp}/x.doc"],
+        "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg or .pdf",
+    ),
+    "plan in another format": (
+        ["plan", QUICKSTART, "--topology=v5e:2x4", "--picture={tmp}/x.doc"],
+        "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg or .pdf",
+    ),
     "convert over a file": (
         ["convert", "{finished}", "{tmp}/official.pth"],
         "{tmp}/official.pth exists already; choose another name, or --overwrite",
@@ -202,6 +222,9 @@ ANSWERED = {
     "from torch": ["convert", "{tmp}/official.pth", "{tmp}/converted"]
     + ["--set", "remat=true", "--partial"],
     "list": ["convert", "--list", "wflw"],
+    "draw": ["plot", "--workdir", "{finished}", "--metric", "loss", "mean_iou"]
+    + ["--out={tmp}/curves.svg", "--smooth=0.6"],
+    "list metrics": ["plot", "--workdir={finished}", "--list"],
 }
 
 
@@ -350,6 +373,17 @@ def test_convert_lists_released_files(outcomes):
     assert "landmarks/w18" in official and "NME (%) 4.6, test (2500)" in official
     assert re.fullmatch(r"\d+ of 270 released files", lines[-1])
     assert all("wflw" in line.lower() for line in lines[1:-1])
+
+
+def test_plot_draws_what_it_is_asked_for(outcomes, places):
+    assert answer(outcomes, "draw") == f"{places['tmp']}/curves.svg\n"
+    assert (places["tmp"] / "curves.svg").read_text().startswith("<?xml")
+    lines = answer(outcomes, "list metrics").splitlines()
+    assert lines[0] == f"{places['finished']} (ranked by eval/mean_iou)"
+    ((_, count, step, _),) = [
+        line.split() for line in lines if line.startswith("eval/mean_iou ")
+    ]
+    assert (count, step) == ("2", "8")
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.pth"], ["--model=segmentation/w18"]])
