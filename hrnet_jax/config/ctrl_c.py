@@ -63,8 +63,9 @@ def is_handled_by(handler: Callable[[int, FrameType | None], None]) -> None:
 def _end_process() -> None:
     sys.stderr.write("interrupted by Ctrl-C\n")
     sys.stderr.flush()
+    # Not imported here, and perhaps just being imported: then nobody has workers.
     multiprocessing = sys.modules.get("multiprocessing")
-    for worker in multiprocessing.active_children() if multiprocessing else ():
+    for worker in getattr(multiprocessing, "active_children", list)():
         worker.terminate()
     # Not `sys.exit`, which would end this thread alone.
     os._exit(EXIT_CODE)
