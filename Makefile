@@ -1,6 +1,6 @@
 # Every target makes the virtual environment it needs; only Python 3.11 or newer
-# and make have to be there. Variables: PYTHON, VENV, WORKERS, ARGS, CASE_LIMIT
-# (seconds of processor time that a fast test may take).
+# and make have to be there. Variables: PYTHON, VENV, EXTRA, WORKERS, ARGS,
+# CASE_LIMIT (seconds of processor time that a fast test may take).
 
 VENV ?= .venv
 # Eight at most: each worker needs up to three gigabytes.
@@ -16,6 +16,16 @@ PIP := $(PY) -m pip --disable-pip-version-check install -q --no-compile
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 
+# Extras that `quickstart` and `venv` add to those of requirements.txt, with commas.
+EXTRA ?=
+EXTRAS := convert cuda notebooks onnx tpu wandb
+comma := ,
+UNKNOWN := $(filter-out $(EXTRAS),$(subst $(comma), ,$(EXTRA)))
+$(if $(UNKNOWN),$(error EXTRA=$(EXTRA) names no extra that can be added; \
+	expected one of $(EXTRAS), or several with commas))
+# Each is installed once, and again only with what it stands on.
+EXTRA_READY := $(patsubst %,$(VENV)/.extra-%-ready,$(subst $(comma), ,$(EXTRA)))
+
 # The first Python that really starts (version managers leave stubs that do
 # not) and can make environments; releases that some library may have no wheels
 # for yet come last.
@@ -30,12 +40,12 @@ PYTHON ?= $(shell for below in 14 99; do \
 
 .PHONY: help
 help: ## show this list
-	@echo "usage: make TARGET [ARGS='more arguments']"
+	@echo "usage: make TARGET [EXTRA=cuda] [ARGS='more arguments']"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | \
 		while read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
 
 .PHONY: quickstart
-quickstart: $(RUN_READY) ## generate data, train, evaluate and draw, in minutes on a CPU
+quickstart: venv ## generate data, train, evaluate and draw, in minutes on a CPU (EXTRA=cuda: on a GPU)
 	$(PY) scripts/prepare_data.py --dataset=shapes --data_dir=data
 	$(PY) scripts/train.py --config=experiments/quickstart.py --workdir=runs/quickstart
 	@echo "pictures: runs/quickstart/predictions, metrics: runs/quickstart/result.json"
@@ -85,7 +95,7 @@ hooks: $(DEV_READY) ## let git check style before each commit
 	$(PY) -m pre_commit install
 
 .PHONY: venv
-venv: $(RUN_READY) ## set up what quickstart needs, nothing else
+venv: $(RUN_READY) $(EXTRA_READY) ## set up what quickstart needs, nothing else (EXTRA=cuda,wandb: these too)
 
 .PHONY: venv-dev
 venv-dev: $(DEV_READY) ## set up what the tests need, nothing else
@@ -105,6 +115,11 @@ $(RUN_READY): requirements.txt pyproject.toml | $(PY)
 	@echo "installing requirements.txt into $(VENV): a minute or two, once"
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/.extra-%-ready: $(RUN_READY)
+	@echo "installing the extra [$*] into $(VENV), once"
+	$(PIP) -e '.[$*]'
 	@touch $@
 
 $(DEV_READY): requirements-dev.txt $(RUN_READY)

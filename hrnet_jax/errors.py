@@ -48,6 +48,7 @@ _EXTRAS = {
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
     **dict.fromkeys(("torch", "timm", "torchvision"), "convert"),
     "libtpu": "tpu",
+    "wandb": "wandb",
 }
 
 

@@ -21,6 +21,11 @@ its name, or from the options below; further attributes of the model are set by
 in a .pth file is ever executed; a file that needs that is refused.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import json
 import pathlib
@@ -30,7 +35,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import assignments, command_line, ctrl_c
+from hrnet_jax.config import assignments, command_line
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 
@@ -60,6 +65,12 @@ def parse_arguments() -> argparse.Namespace:
         metavar="TEXT",
         help="list known released files whose record contains the text, with the page "
         "that publishes each, and stop",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a target that is there already: a weights file, or a work "
+        "directory that was converted from one before",
     )
     add_reading(parser.add_argument_group("reading a file"))
     writing = parser.add_argument_group("writing a file")
@@ -115,11 +126,6 @@ def add_reading(reading: argparse._ArgumentGroup) -> None:
         "--partial",
         action="store_true",
         help="take tensors of the right name and shape, and report every tensor",
-    )
-    reading.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace a work directory that was converted from a file before",
     )
 
 
@@ -206,6 +212,7 @@ def main() -> None:
                 arguments.target,
                 arguments.convention,
                 arguments.changes,
+                overwrite=arguments.overwrite,
             )
             sys.stdout.write(f"{count} tensors written to {arguments.target}\n")
             return
@@ -228,5 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

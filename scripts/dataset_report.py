@@ -8,10 +8,15 @@ heights of the images (sizes.png), images with their labels over them
 (contact_sheet_SPLIT.png), and all counts (report.json).
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import sys
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 
 
 def main() -> None:
@@ -41,5 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

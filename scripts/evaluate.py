@@ -12,13 +12,19 @@ predictions and the folder of true points have the layout of the COFW68 benchmar
 Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
+from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
@@ -69,6 +75,12 @@ def parse_arguments() -> argparse.Namespace:
         "(or the error distribution) and pictures of the worst, one folder a split",
     )
     parser.add_argument(
+        "--worst",
+        type=_count,
+        metavar="NUMBER",
+        help="pictures of the worst images (or faces) in a report (default: 8)",
+    )
+    parser.add_argument(
         "--errors",
         type=pathlib.Path,
         help="landmarks: JSON file for the error of each face, the worst first",
@@ -88,7 +100,15 @@ def parse_arguments() -> argparse.Namespace:
             option = "config.KEY=VALUE" if name == "changes" else name
             needed = "predictions" if arguments.workdir else "workdir"
             parser.error(f"--{option} goes with --{needed}")
+    if arguments.worst is not None and not arguments.report:
+        parser.error("--worst goes with --report")
     return arguments
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return int(text)
 
 
 def main() -> None:
@@ -98,6 +118,8 @@ def main() -> None:
     from hrnet_jax.runtime import processes
 
     with command_line.reporting_errors_together():
+        if arguments.ced:
+            check_picture_file(arguments.ced)
         if arguments.workdir:
             splits = [name.strip() for name in (arguments.split or "").split(",")]
             scores = score_run(
@@ -106,6 +128,7 @@ def main() -> None:
                 splits,
                 arguments.changes,
                 arguments.report,
+                arguments.worst,
                 faces=bool(arguments.errors or arguments.ced),
             )
         else:
@@ -136,6 +159,7 @@ def score_run(
     splits: list[str],
     changes: list[str],
     folder: pathlib.Path | None,
+    worst: int | None = None,
     *,
     faces: bool,
 ) -> dict[str, Scores]:
@@ -147,6 +171,7 @@ def score_run(
         splits: names; where all are empty, the test split.
         changes: of the run's configuration, `key=value`.
         folder: for a report; None for none.
+        worst: pictures of the worst examples in it; None for the usual number.
         faces: whether the error of each face is wanted, where the task reports it.
 
     Returns:
@@ -155,13 +180,14 @@ def score_run(
     from hrnet_jax.config.assignments import with_overrides
     from hrnet_jax.experiment.defaults import with_defaults
     from hrnet_jax.registry import get_spec
-    from hrnet_jax.training.evaluate import evaluators_of_run
+    from hrnet_jax.training.evaluate import WORST, evaluators_of_run
 
     config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
     config = with_overrides(config, changes)
     faces = faces and "errors" in get_spec(config["task"]).reports
     splits = [*filter(None, splits)]
-    evaluators = evaluators_of_run(config, workdir, step, splits, folder)
+    shown = WORST if worst is None else worst
+    evaluators = evaluators_of_run(config, workdir, step, splits, folder, shown)
     scores = {}
     for split, evaluator in evaluators.items():
         scores[split] = Scores(evaluator.compute(), evaluator.remarks())
@@ -245,5 +271,4 @@ def write_errors(
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

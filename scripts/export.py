@@ -9,10 +9,15 @@ are folded into the convolutions. The file is checked against the model before i
 is kept; <out>.json beside it describes inputs and outputs.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import sys
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -109,5 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

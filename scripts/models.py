@@ -10,13 +10,18 @@ The table compares every figure with what is published for the same input size a
 number of outputs. Nothing is computed, models are only traced: a second each.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import json
 import pathlib
 import sys
 from collections.abc import Callable
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
 
 
@@ -121,5 +126,4 @@ def _write(path: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

@@ -10,6 +10,11 @@ answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU an
 data. --check measures the same model on this machine instead. See docs/planning.md.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import json
 import os
 import pathlib
@@ -18,7 +23,8 @@ from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.config import command_line, ctrl_c, experiment_flags
+from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
 
 _CONFIG = flags.DEFINE_string(
@@ -45,7 +51,9 @@ _OUTPUTS = flags.DEFINE_integer(
     "outputs", None, "Classes or points of a custom data set that is not prepared."
 )
 _OUT = flags.DEFINE_string("out", "", "JSON file for all figures.")
-_PICTURE = flags.DEFINE_string("picture", "", "Picture of the scaling, .png or .svg.")
+_PICTURE = flags.DEFINE_string(
+    "picture", "", "Picture of the scaling, .png, .svg or .pdf."
+)
 _CACHE = flags.DEFINE_boolean("cache", True, "Cache the costs of programs.")
 _CHECK = flags.DEFINE_boolean(
     "check", False, "Predict and measure a train step on this machine instead."
@@ -70,10 +78,11 @@ def _check_flags() -> None:
     for flag in (_PER_CHIP, _EXAMPLES, _OUTPUTS):
         if flag.value is not None and flag.value < 1:
             raise ConfigError(f"--{flag.name} must be positive, got {flag.value}")
-    for flag in (_OUT, _PICTURE):
-        folder = pathlib.Path(flag.value).parent
-        if flag.value and not folder.is_dir():
-            raise ConfigError(f"--{flag.name}={flag.value}: no folder {folder}")
+    folder = pathlib.Path(_OUT.value).parent
+    if _OUT.value and not folder.is_dir():
+        raise ConfigError(f"--out={_OUT.value}: no folder {folder}")
+    if _PICTURE.value:
+        check_picture_file(_PICTURE.value)
 
 
 def _config(changes: list[str]) -> Any:
@@ -138,6 +147,5 @@ def _check(changes: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     flags.mark_flags_as_required(["config"])
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

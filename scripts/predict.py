@@ -29,12 +29,17 @@ line of JSON for each frame; Ctrl-C ends it. Files of PyTorch weights are conver
 memory; where that needs options, scripts/convert.py makes a work directory of them.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
 
 # Exit code where some of the images could not be predicted for.
@@ -204,5 +209,4 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     main()

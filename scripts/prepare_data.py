@@ -19,12 +19,17 @@ Preparing twice is harmless: the second call finds the records and only prints
 the summary.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrnet_jax.config import assignments, command_line, ctrl_c
+from hrnet_jax.config import assignments, command_line
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -128,5 +133,4 @@ def _options_help() -> str:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     sys.exit(main())

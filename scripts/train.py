@@ -13,13 +13,18 @@ or by one before the first step.
 Several processes train together: scripts/launch/local.py, docs/scaling.md.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import pathlib
 import sys
 from typing import Any
 
 from absl import app, flags
 
-from hrnet_jax.config import command_line, ctrl_c, experiment_flags
+from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.workdir.files import CONFIG_FILE
 
@@ -111,5 +116,4 @@ def _described(changes: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    ctrl_c.ends_this_script()
     app.run(main, flags_parser=lambda argv: experiment_flags.parse(argv, __doc__))

@@ -9,11 +9,8 @@ from collections.abc import Iterator
 
 from absl import logging as absl_logging
 
+from hrnet_jax.config.script import INPUT_ERROR
 from hrnet_jax.errors import ConfigError, in_one_line
-
-# Exit code for wrong input.
-INPUT_ERROR = 2
-
 
 _OVERRIDE = "--config."
 

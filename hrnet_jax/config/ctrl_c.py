@@ -1,12 +1,15 @@
-"""Ctrl-C: the end of a script in one line, or a request to stop soon."""
+"""Ctrl-C: the end of a script in one line, or a request to stop soon.
+
+Imports little: what a script imports before this has to be awaited.
+"""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 # Of a script that Ctrl-C ended: 128 + SIGINT, as shells report it.
 EXIT_CODE = 130
@@ -51,10 +54,18 @@ def ends_this_script() -> None:
     ).start()
 
 
+def is_handled_by(handler: Callable[[int, FrameType | None], None]) -> None:
+    """From now on Ctrl-C calls a handler, whatever it did before."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, handler)
+
+
 def _end_process() -> None:
     sys.stderr.write("interrupted by Ctrl-C\n")
     sys.stderr.flush()
-    for worker in multiprocessing.active_children():
+    # Not imported here, and perhaps just being imported: then nobody has workers.
+    multiprocessing = sys.modules.get("multiprocessing")
+    for worker in getattr(multiprocessing, "active_children", list)():
         worker.terminate()
     # Not `sys.exit`, which would end this thread alone.
     os._exit(EXIT_CODE)

@@ -86,6 +86,8 @@ def export_weights(
     path: str | os.PathLike,
     convention: str = "official",
     changes: Sequence[str] = (),
+    *,
+    overwrite: bool = False,
 ) -> int:
     """Writes a run's weights as a state dict that a PyTorch code base loads.
 
@@ -95,18 +97,31 @@ def export_weights(
         path: of the new file.
         convention: whose names the tensors get.
         changes: of the run's configuration, see `load_run`.
+        overwrite: replace a file that is there already.
 
     Returns:
         The number of tensors written.
 
     Raises:
+        CheckpointError: if the file is there already.
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
+    _check_file(pathlib.Path(path), overwrite)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
     return len(tensors)
+
+
+def _check_file(path: pathlib.Path, overwrite: bool) -> None:
+    """Refuses a folder, and a file unless it may be replaced."""
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; expected the name of a new file")
+    if path.exists() and not overwrite:
+        raise CheckpointError(
+            f"{path} exists already; choose another name, or --overwrite"
+        )
 
 
 def _save(

@@ -13,6 +13,7 @@ from hrnet_jax.models.rematerialisation import remat_policy
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "step", "constant")
+WANDB_MODES = ("online", "offline", "disabled")
 
 # Value of an interval key that is not set, and the steps that then apply.
 UNSET = -1
@@ -290,7 +291,14 @@ class LoggingOptions:
         progress: show a progress bar; where standard error is no terminal, a line
             at each logging interval.
         tensorboard: write TensorBoard events.
-        tensorboard_pictures: predictions drawn into the events per evaluation.
+        tensorboard_pictures: predictions drawn per evaluation, for TensorBoard and
+            Weights & Biases.
+        wandb: project of Weights & Biases to report to, `PROJECT` or `TEAM/PROJECT`;
+            empty for none.
+        wandb_name: of the run there; empty: that of the work directory.
+        wandb_mode: `online`, `offline` (written for `wandb sync`) or `disabled`;
+            empty: what `WANDB_MODE` says, else `online`.
+        wandb_tags: of the run there.
         profile_start: first step of a profile; 0 for none.
         profile_steps: number of profiled steps.
     """
@@ -299,5 +307,16 @@ class LoggingOptions:
     progress: bool = True
     tensorboard: bool = True
     tensorboard_pictures: int = 2
+    wandb: str = ""
+    wandb_name: str = ""
+    wandb_mode: str = ""
+    wandb_tags: tuple[str, ...] = ()
     profile_start: int = 0
     profile_steps: int = 5
+
+    def __post_init__(self):
+        if self.wandb_mode and self.wandb_mode not in WANDB_MODES:
+            raise ConfigError(
+                f"config key 'logging.wandb_mode' is {self.wandb_mode!r}; expected one "
+                f"of {', '.join(WANDB_MODES)}, or nothing"
+            )

@@ -30,8 +30,8 @@ from hrnet_jax.training.build import (
 from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.variables import read_variables
 
-# Examples that a report shows.
-_WORST = 8
+# Examples that a report shows, unless told otherwise.
+WORST = 8
 
 
 def evaluate(
@@ -64,6 +64,7 @@ def evaluators_of_run(
     step: int | str = "best",
     splits: Sequence[str] = (),
     report: str | os.PathLike | None = None,
+    worst: int = WORST,
 ) -> dict[str, Evaluator]:
     """Shows whole splits to evaluators of the task; see `evaluate`.
 
@@ -75,8 +76,9 @@ def evaluators_of_run(
         workdir: as for `evaluate`.
         step: as for `evaluate`.
         splits: of the data set; the one of `evaluate` if empty.
-        report: folder for what the evaluators report, one folder for each split, and
-            pictures of the worst examples in `worst`.
+        report: folder for what the evaluators report and for pictures of the worst
+            examples, one folder for each split.
+        worst: number of these pictures; of a small split, all its examples.
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
@@ -99,23 +101,20 @@ def evaluators_of_run(
     evaluators = {}
     for split in splits:
         task = build_task(options, records[split].info, [split])
-        seen = (evaluation.make_predict_step(task, mesh), task, variables)
+        predict = evaluation.make_predict_step(task, mesh)
+        seen = (predict, task, variables, records[split], mesh)
         evaluators[split] = evaluation.evaluator_over(
             *seen,
-            records[split],
-            mesh,
             per_example=report is not None,
             **evaluation.reading_options(options, f"evaluate {split}"),
         )
         if report is not None:
-            worst = evaluators[split].worst(_WORST)
-            reading = evaluation.reading_options(options, "")
             pictures = evaluation.draw_chosen(
-                *seen, records[split], mesh, worst, **reading
+                *seen,
+                evaluators[split].worst(worst),
+                **evaluation.reading_options(options, ""),
             )
-            if processes.is_first():
-                folder = pathlib.Path(report) / split
-                _write_report(folder, evaluators[split], pictures)
+            _write_report(pathlib.Path(report) / split, evaluators[split], pictures)
     return evaluators
 
 
@@ -124,9 +123,13 @@ def _write_report(
 ) -> None:
     """Writes what an evaluator reports, and the pictures, the worst first.
 
+    Of several processes the first does.
+
     Raises:
         DataError: if the folder cannot be written.
     """
+    if not processes.is_first():
+        return
     try:
         evaluator.report(folder)
         ranked = {

@@ -1,23 +1,80 @@
-"""Metrics, events and pictures of a run in its work directory."""
+"""Metrics, events and pictures of a run: in its work directory, and elsewhere."""
 
 import json
+import logging
 import math
 import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 METRICS_FILE = "metrics.jsonl"
 
+_log = logging.getLogger(__name__)
+
+
+class Writer(Protocol):
+    """A further place that a run is reported to."""
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Writes scalars of a step."""
+
+    def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
+        """Writes uint8 RGB pictures [h, w, 3]."""
+
+    def result(self, metrics: dict[str, float]) -> None:
+        """Writes the metrics that the run ends with."""
+
+    def close(self, *, failed: bool = False) -> None:
+        """Writes out everything pending."""
+
+
+class TensorBoardEvents:
+    """TensorBoard events in a work directory.
+
+    Args:
+        workdir: the work directory.
+        first_step: events of later steps, of a run that was killed, are not shown.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, first_step: int):
+        # Imports PyTorch where that is installed, which takes seconds.
+        from tensorboardX import SummaryWriter
+
+        self._events = SummaryWriter(
+            logdir=os.fspath(workdir), purge_step=first_step + 1
+        )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Writes scalars of a step."""
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
+        """Writes uint8 RGB pictures [h, w, 3]."""
+        for name, picture in pictures.items():
+            self._events.add_image(name, picture, step, dataformats="HWC")
+
+    def result(self, metrics: dict[str, float]) -> None:
+        """Nothing: TensorBoard shows what has a step."""
+
+    def close(self, *, failed: bool = False) -> None:
+        """Writes out everything pending."""
+        self._events.close()
+
 
 class Reporter:
-    """Writes scalars and pictures as `metrics.jsonl` and TensorBoard events.
+    """Writes scalars as `metrics.jsonl`, and hands them and pictures to other writers.
 
     Args:
         workdir: the work directory.
         first_step: lines of later steps, written by a run that was killed, are
             removed so that every step is reported once.
         tensorboard: whether to write events.
+        others: makes further writers, once the work directory is there; not called
+            where nothing is written.
         active: False on all processes but the first.
     """
 
@@ -27,23 +84,19 @@ class Reporter:
         first_step: int = 0,
         *,
         tensorboard: bool = True,
+        others: Callable[[], Sequence[Writer]] = tuple,
         active: bool = True,
     ):
         self._path = pathlib.Path(workdir) / METRICS_FILE
-        self._events = None
+        self._writers: list[Writer] = []
         self._active = active
         if not active:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _drop_later_lines(self._path, first_step)
+        self._writers += others()
         if tensorboard:
-            # Imports PyTorch where that is installed, which takes seconds.
-            from tensorboardX import SummaryWriter
-
-            # Events of later steps, of a run that was killed, are not to be shown.
-            self._events = SummaryWriter(
-                logdir=os.fspath(workdir), purge_step=first_step + 1
-            )
+            self._writers.append(TensorBoardEvents(workdir, first_step))
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Appends one line; numbers that are not finite are kept as text."""
@@ -55,20 +108,27 @@ class Reporter:
         }
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if self._events:
-            for name, value in values.items():
-                self._events.add_scalar(name, value, step)
+        for writer in self._writers:
+            writer.scalars(step, values)
 
     def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
-        """Writes uint8 RGB pictures [h, w, 3] as TensorBoard images."""
-        if self._events:
-            for name, picture in pictures.items():
-                self._events.add_image(name, picture, step, dataformats="HWC")
+        """Hands uint8 RGB pictures [h, w, 3] to the writers."""
+        for writer in self._writers:
+            writer.pictures(step, pictures)
 
-    def close(self) -> None:
-        """Writes out everything pending."""
-        if self._events:
-            self._events.close()
+    def result(self, metrics: dict[str, float]) -> None:
+        """Hands the metrics that the run ends with to the writers."""
+        for writer in self._writers:
+            writer.result(metrics)
+
+    def close(self, *, failed: bool = False) -> None:
+        """Writes out everything pending.
+
+        Args:
+            failed: whether the session ends before the run does.
+        """
+        for writer in self._writers:
+            writer.close(failed=failed)
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
@@ -77,11 +137,38 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
 
 def _read_lines(path: pathlib.Path) -> list[dict]:
+    """Lines that are whole; of others all but half a line at the end are named."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    found, damaged = [], []
+    # Not `splitlines`, which also ends lines within damaged ones.
     # A killed run may leave half a line at the end.
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
+    *lines, _ = path.read_text(errors="replace").split("\n")
+    for number, text in enumerate(lines, 1):
+        line = _read_line(text)
+        if line is not None:
+            found.append(line)
+        elif text.strip():
+            damaged.append(number)
+    if damaged:
+        first, more = damaged[0], len(damaged) - 1
+        _log.warning(
+            "%s: line %d cannot be read%s; left out",
+            path,
+            first,
+            f", nor can {more} more" if more else "",
+        )
+    return found
+
+
+def _read_line(text: str) -> dict | None:
+    """An object with a step; None for anything else."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    is_line = isinstance(line, dict) and isinstance(line.get("step"), int)
+    return line if is_line else None
 
 
 def _drop_later_lines(path: pathlib.Path, step: int) -> None:

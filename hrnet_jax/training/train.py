@@ -30,8 +30,9 @@ from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.extension import LENGTH_KEYS, check_extension
 from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
-from hrnet_jax.training.reporting import Reporter
+from hrnet_jax.training.reporting import Reporter, Writer
 from hrnet_jax.training.state import TrainState, create_state
+from hrnet_jax.training.wandb_run import WandbRun
 from hrnet_jax.training.weights import first_variables
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import (
@@ -107,13 +108,9 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
     # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
-    reporter = Reporter(
-        workdir,
-        int(state.step),
-        tensorboard=run.config.logging.tensorboard,
-        active=processes.is_first(),
-    )
     started, first = time.perf_counter(), int(state.step)
+    reporter = _reporter(run, workdir, stored, first)
+    finished = False
     try:
         evaluations = _Evaluations(run, reporter)
         meta = {"dataset_info": run.train_records.info.to_json()}
@@ -123,10 +120,31 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
         seconds = time.perf_counter() - started
         steps = run.num_steps - first
         _log.info("%d steps in %.0f s", steps, seconds)
-        return _finish(run, workdir, checkpoints, evaluations, seconds)
+        metrics = _finish(run, workdir, checkpoints, evaluations, seconds)
+        reporter.result(metrics)
+        finished = True
+        return metrics
     finally:
-        reporter.close()
+        reporter.close(failed=not finished)
         checkpoints.close()
+
+
+def _reporter(run: Run, workdir: pathlib.Path, config: dict, step: int) -> Reporter:
+    """Where a run is reported to, from a step on."""
+    options = run.config.logging
+
+    def others() -> list[Writer]:
+        if not options.wandb:
+            return []
+        return [WandbRun(workdir, options, config, run.task.best_metric)]
+
+    return Reporter(
+        workdir,
+        step,
+        tensorboard=options.tensorboard,
+        others=others,
+        active=processes.is_first(),
+    )
 
 
 def check_workdir(
@@ -224,8 +242,9 @@ class _Evaluations:
             time.perf_counter() - start,
         )
         self._reporter.scalars(step, {f"eval/{k}": v for k, v in metrics.items()})
-        count = self._run.config.logging.tensorboard_pictures
-        if count and self._run.config.logging.tensorboard:
+        options = self._run.config.logging
+        count = options.tensorboard_pictures
+        if count and (options.tensorboard or options.wandb):
             self._reporter.pictures(
                 step, self.pictures(state.eval_variables, split, count)
             )
@@ -295,7 +314,7 @@ def _finish(
     }
     name = run.task.best_metric[0]
     if processes.is_first():
-        draw_curves([workdir], name, workdir / CURVES_FILE)
+        draw_curves([workdir], workdir / CURVES_FILE)
         write_json(workdir / RESULT_FILE, result)
     _log.info("best step %d: %s %s %.4f", step, split, name, metrics[name])
     return metrics

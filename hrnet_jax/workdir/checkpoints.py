@@ -14,11 +14,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
 
-FOLDER = "checkpoints"
-
-# Our own key of the meta; the others are those of the run.
-_RANKING = "best_metric"
+FOLDER = CHECKPOINTS_FOLDER
 
 
 class Checkpoints:
@@ -129,7 +127,7 @@ class Checkpoints:
         """(name, "max" or "min") that ranks the checkpoints, where it is known."""
         if self._reads:
             for step in reversed(self.steps()):
-                stored = self.meta(step).get(_RANKING)
+                stored = self.meta(step).get(RANKING_KEY)
                 if stored is not None:
                     return self._checked_ranking(step, stored)
         return self._given
@@ -141,7 +139,7 @@ class Checkpoints:
             name = direction = None
         if not isinstance(name, str) or direction not in ("max", "min"):
             raise CheckpointError(
-                f"{self._folder / str(step)}: {_RANKING!r} of its meta is {stored!r}; "
+                f"{self._folder / str(step)}: {RANKING_KEY!r} of its meta is {stored!r}; "
                 "expected the name of a metric and 'max' or 'min'"
             )
         return name, direction
@@ -199,7 +197,7 @@ class Checkpoints:
         if metrics is not None:
             self._check_ranked(step, metrics, self._given)
         if self._given is not None:
-            meta = meta | {_RANKING: list(self._given)}
+            meta = meta | {RANKING_KEY: list(self._given)}
         try:
             self._manager.save(
                 step,

@@ -12,6 +12,11 @@ signal n), as is 75: stopped by SIGTERM or Ctrl-C with everything saved, run it 
 Both are handed to every process. None outlives this one.
 """
 
+from hrnet_jax.config import script
+
+if __name__ == "__main__":
+    script.begins()
+
 import argparse
 import os
 import pathlib
@@ -24,7 +29,7 @@ import tempfile
 import threading
 import time
 
-from hrnet_jax.config import command_line
+from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.errors import ConfigError
 
 # Seconds between two looks at the processes.
@@ -130,8 +135,8 @@ class Group:
         Returns:
             The exit code of the first that failed, else 0.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        ctrl_c.is_handled_by(self._on_signal)
         try:
             variables = environment(free_port(), self._count, devices)
             for index in range(self._count):

@@ -31,9 +31,26 @@ while libc.sleep(1 if sys.argv[1] == "SIG_IGN" else 60):
 """
 
 
-def start(*arguments):
+# Ends while its workers are as they may be.
+WORKERS = """
+import sys, time, types
+from hrnet_jax.config import ctrl_c
+
+ctrl_c.ends_this_script()
+if sys.argv[1] == "half imported":
+    sys.modules["multiprocessing"] = types.ModuleType("multiprocessing")
+if sys.argv[1] == "running":
+    import multiprocessing
+    worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    worker.start()
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def start(*arguments, script=SCRIPT):
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *arguments],
+        [sys.executable, "-c", script, *arguments],
         env=tiny.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -52,6 +69,24 @@ def test_a_script_ends_at_once_in_one_line():
     press(process)
     assert process.communicate(timeout=30) == ("", "interrupted by Ctrl-C\n")
     assert process.returncode == ctrl_c.EXIT_CODE == 130
+
+
+@pytest.mark.parametrize("state", ["not imported", "half imported"])
+def test_a_script_without_workers_ends_as_well(state):
+    process = start(state, script=WORKERS)
+    assert process.stdout.readline() == "ready\n"
+    press(process)
+    assert process.communicate(timeout=30) == ("", "interrupted by Ctrl-C\n")
+    assert process.returncode == 130
+
+
+def test_workers_end_with_the_script():
+    process = start("running", script=WORKERS)
+    assert process.stdout.readline() == "ready\n"
+    press(process)
+    # Waits for the worker too, which has the same output and would sleep for longer.
+    assert process.communicate(timeout=30) == ("", "interrupted by Ctrl-C\n")
+    assert process.returncode == 130
 
 
 def test_a_script_that_is_asked_ends_at_the_second():

@@ -54,6 +54,26 @@ def test_nothing_is_lost_there_and_back(workdir, tmp_path):
     tiny.assert_equal_bits({k: v.numpy() for k, v in back.items()}, tensors)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_weights_file_is_replaced_only_when_asked(suffix, workdir, tmp_path):
+    path = tmp_path / f"official.{suffix}"
+    path.write_bytes(b"of somebody")
+    message = (
+        rf"official\.{suffix} exists already; choose another name, or --overwrite$"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        export_weights(workdir, "best", path)
+    assert path.read_bytes() == b"of somebody"
+    export_weights(workdir, "best", path, overwrite=True)
+    back = read_weights_file(path, keep_counters=True)
+    tiny.assert_equal_bits(back, published()[2])
+
+
+def test_a_folder_is_no_name_for_a_weights_file(workdir, tmp_path):
+    with pytest.raises(CheckpointError, match=r"is a folder; expected the name of a"):
+        export_weights(workdir, "best", tmp_path, overwrite=True)
+
+
 FILES = [
     ("classification/w18_small_v1", "official", {"num_classes": 10}),
     ("classification/w18_small_v1", "mmpretrain", {"head_bias": False}),

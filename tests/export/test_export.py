@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from hrnet_jax import runtime
-from hrnet_jax.config import ctrl_c
+from hrnet_jax.config import script as begin
 from hrnet_jax.errors import ConfigError, ExportError
 from hrnet_jax.export import writing as export
 from hrnet_jax.export.check import largest_error
@@ -316,7 +316,7 @@ def test_the_script_exports_a_run(
     # A process has one cache of programs, and one answer to Ctrl-C; this one has those
     # of the tests.
     monkeypatch.setattr(runtime, "enable_compilation_cache", lambda: None)
-    monkeypatch.setattr(ctrl_c, "ends_this_script", lambda: None)
+    monkeypatch.setattr(begin, "begins", lambda: None)
     runpy.run_path(str(script), run_name="__main__")
     assert output in capsys.readouterr().out
     path = next(path for path in tmp_path.iterdir() if path.suffix != ".json")

@@ -1,8 +1,12 @@
-"""The list of released files in scripts/convert.py."""
+"""The command line of scripts/convert.py, and its list of released files."""
+
+import subprocess
+import sys
 
 import pytest
 
 from scripts.convert import list_files
+from tests import tiny
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -32,3 +36,16 @@ def test_a_wide_terminal_and_a_pipe_get_a_line_for_each_file(width):
 
 def test_nothing_found_is_an_empty_list():
     assert list_files("no such text", 20).endswith("0 of 271 released files")
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.pth"], ["--model=segmentation/w18"]])
+def test_convert_wants_a_source_and_a_target(arguments):
+    process = subprocess.run(
+        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", *arguments],
+        env=tiny.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert process.stderr.splitlines()[-1].startswith("convert.py: error: ")

@@ -129,6 +129,20 @@ def test_a_report_shows_the_worst_images(run, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_report_shows_as_many_of_the_worst_as_asked_for(count, run, tmp_path):
+    arguments = f"--workdir={tiny.finished_run()}", f"--report={tmp_path}/report"
+    code, _, error = run(*arguments, f"--worst={count}")
+    assert code == 0, error
+    rows = (tmp_path / "report" / "val" / "images.csv").read_text().splitlines()[1:]
+    assert len(rows) == tiny.VAL_IMAGES
+    pictures = (tmp_path / "report" / "val" / "worst").glob("*.png")
+    assert sorted(path.stem for path in pictures) == [
+        f"{rank:02d}_{row.split(',')[0].replace('/', '_')}"
+        for rank, row in enumerate(rows[:count], 1)
+    ]
+
+
 def test_errors_of_faces_are_for_landmarks(run, tmp_path):
     workdir = tiny.finished_run()
     code, text, error = run(f"--workdir={workdir}", f"--ced={tmp_path}/ced.png")
@@ -165,7 +179,7 @@ def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     }
     asked = []
 
-    def evaluators(config, workdir, step, splits, report):
+    def evaluators(config, workdir, step, splits, report, worst):
         asked.append((workdir, step, splits))
         return {split: FaceEvaluator(faces[split]) for split in splits}
 
@@ -256,6 +270,8 @@ def test_predictions_are_of_the_same_faces(run, tmp_path):
         (["--workdir=a", "--truth=b"], "--truth goes with --predictions"),
         (["--predictions=a", "--truth=b", "--split=c"], "--split goes with --workdir"),
         (["--predictions=a", "--truth=b", "--step=1"], "--step goes with --workdir"),
+        (["--workdir=a", "--worst=3"], "--worst goes with --report"),
+        (["--workdir=a", "--worst=-1"], "argument --worst: expected 0 or more, got -1"),
         (
             ["--predictions=a", "--truth=b", "--set=c=1"],
             "--config.KEY=VALUE goes with --workdir",

@@ -41,6 +41,10 @@ REFUSED = {
         [TINY, SLICE, "--out={tmp}/none/a.json"],
         "--out={tmp}/none/a.json: no folder {tmp}/none",
     ),
+    "another format": (
+        [TINY, SLICE, "--picture={tmp}/x.doc"],
+        "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg or .pdf",
+    ),
     "own data": (
         [TINY, SLICE, "--config.dataset.name=mine"],
         "data set 'mine' is neither prepared nor one of aflw, camvid",

@@ -3,8 +3,6 @@
 import ast
 import json
 import re
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -21,13 +19,6 @@ from tests import tiny
 SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_ctrl_c_ends_every_script_in_one_line(script):
-    # What this call does is in tests/config/test_ctrl_c.py.
-    text = (tiny.ROOT / "scripts" / f"{script}.py").read_text()
-    assert 'if __name__ == "__main__":\n    ctrl_c.ends_this_script()\n' in text
-
-
 QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
 
 # name: (command, what the one line on standard error says)
@@ -35,6 +26,8 @@ IS_A_FILE = (
     "{tmp}/official.pth is a file; expected a work directory of a run, which "
     "scripts/convert.py makes of weights: convert.py official.pth DIR"
 )
+
+ANOTHER_FORMAT = "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg"
 
 REFUSED = {
     "unknown key": (
@@ -168,6 +161,22 @@ REFUSED = {
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
         "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
     ),
+    "draw an unknown metric": (
+        ["plot", "--workdir={finished}", "--metric=mean_uoi", "--out={tmp}/x.png"],
+        "no metric 'mean_uoi' in {finished}; there are eval/mean_iou, ",
+    ),
+    "draw another format": (
+        ["plot", "--workdir={finished}", "--out={tmp}/x.doc"],
+        ANOTHER_FORMAT,
+    ),
+    "draw errors in another format": (
+        ["evaluate", "--workdir={finished}", "--ced={tmp}/x.doc"],
+        ANOTHER_FORMAT,
+    ),
+    "convert over a file": (
+        ["convert", "{finished}", "{tmp}/official.pth"],
+        "{tmp}/official.pth exists already; choose another name, or --overwrite",
+    ),
     "convert below a file": (
         ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
         "{tmp}/image.png/x: Not a directory",
@@ -201,9 +210,13 @@ ANSWERED = {
     "predict": ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
     + ["--out={tmp}/labels"],
     "to torch": ["convert", "{finished}", "{tmp}/tiny.pth"],
+    "to torch again": ["convert", "{finished}", "{tmp}/tiny.pth", "--overwrite"],
     "from torch": ["convert", "{tmp}/official.pth", "{tmp}/converted"]
     + ["--set", "remat=true", "--partial"],
     "list": ["convert", "--list", "wflw"],
+    "draw": ["plot", "--workdir", "{finished}", "--metric", "loss", "mean_iou"]
+    + ["--out={tmp}/curves.svg", "--smooth=0.6"],
+    "list metrics": ["plot", "--workdir={finished}", "--list"],
 }
 
 
@@ -325,6 +338,7 @@ def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
 
 def test_convert_writes_the_tensors_of_the_best_step(outcomes, places, monkeypatch):
     out = answer(outcomes, "to torch")
+    assert answer(outcomes, "to torch again") == out
     path = places["tmp"] / "tiny.pth"
     assert re.fullmatch(rf"[1-9]\d+ tensors written to {path}\n", out)
     written = read_weights_file(path)
@@ -353,17 +367,15 @@ def test_convert_lists_released_files(outcomes):
     assert all("wflw" in line.lower() for line in lines[1:-1])
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.pth"], ["--model=segmentation/w18"]])
-def test_convert_wants_a_source_and_a_target(arguments):
-    process = subprocess.run(
-        [sys.executable, f"{tiny.ROOT}/scripts/convert.py", *arguments],
-        env=tiny.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 2
-    assert process.stderr.splitlines()[-1].startswith("convert.py: error: ")
+def test_plot_draws_what_it_is_asked_for(outcomes, places):
+    assert answer(outcomes, "draw") == f"{places['tmp']}/curves.svg\n"
+    assert (places["tmp"] / "curves.svg").read_text().startswith("<?xml")
+    lines = answer(outcomes, "list metrics").splitlines()
+    assert lines[0] == f"{places['finished']} (ranked by eval/mean_iou)"
+    ((_, count, step, _),) = [
+        line.split() for line in lines if line.startswith("eval/mean_iou ")
+    ]
+    assert (count, step) == ("2", "8")
 
 
 def documented_commands():

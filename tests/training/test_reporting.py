@@ -44,6 +44,27 @@ def test_half_a_line_is_dropped(cut, tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\0" * 40,
+        b'{"step": 2, "train/lo{"step": 3}',
+        b"[2]",
+        b'{"loss": 1}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_damaged_line_is_named_and_left_out(damage, tmp_path, caplog):
+    report(tmp_path, 0, [1])
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + damage + b"\n\n")
+    report(tmp_path, 4, [5])  # a run that resumes goes on, and leaves no damage
+    (message,) = caplog.messages
+    assert message == f"{path}: line 2 cannot be read; left out"
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 5]
+    assert len(caplog.messages) == 1
+
+
 def test_no_file_is_no_lines(tmp_path):
     assert read_metrics(tmp_path) == []
 

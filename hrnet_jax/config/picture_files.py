@@ -1,0 +1,25 @@
+"""Names of pictures that are to be drawn."""
+
+import os
+import pathlib
+
+from hrnet_jax.errors import ConfigError
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def check_picture_file(path: str | os.PathLike) -> None:
+    """Refuses a name that cannot be drawn to, before what takes long.
+
+    Raises:
+        ConfigError: if its suffix is none of `FORMATS`, or its folder is missing.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() not in FORMATS:
+        *others, last = FORMATS
+        raise ConfigError(
+            f"{path}: expected the name of a picture, which ends in "
+            f"{', '.join(others)} or {last}"
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: no folder {path.parent}")
