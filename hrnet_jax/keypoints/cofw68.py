@@ -14,6 +14,7 @@ import scipy.io
 from scipy.io.matlab import MatReadError
 
 from hrnet_jax.data.files.listing import listed
+from hrnet_jax.data.files.text_files import read_text
 from hrnet_jax.errors import DataError
 
 NUM_POINTS = 68
@@ -74,10 +75,7 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
         DataError: naming the line that is wrong, or the face that is missing.
     """
     path = pathlib.Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({error})") from None
+    lines = read_text(path).splitlines()
     while lines and not lines[-1].strip():
         del lines[-1]
     if not lines or len(lines) % _LINES:

@@ -71,7 +71,7 @@ REFUSED = {
     "suffix": ("boxes.txt", "", "boxes.txt: boxes are read from files ending in .json"),
     "missing": ("gone/boxes.json", None, "cannot read {path}: No such file"),
     "missing table": ("gone/boxes.csv", None, "cannot read {path}: No such file"),
-    "no json": ("boxes.json", "a.jpg 1 2", "{path} is not a JSON file: Expecting"),
+    "no json": ("boxes.json", "a.jpg 1 2", "{path} is not valid JSON: Expecting"),
     "empty": ("boxes.json", {}, "{path} holds no boxes"),
     "number": ("boxes.json", 3, "{path}: expected {{"),
     "text for boxes": (

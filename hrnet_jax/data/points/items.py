@@ -4,7 +4,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -126,17 +125,3 @@ def name_faces(names: Sequence[str]) -> list[str]:
         seen[key] += 1
         faces.append(key if seen[key] == 1 else f"{key}#{seen[key]}")
     return faces
-
-
-def check_image_name(name: Any, where: str) -> str:
-    """The name of an image file, if it is one.
-
-    Raises:
-        DataError: naming file and line (`where`) of a name that is missing, no text,
-            or that of no file, such as `.`.
-    """
-    if not isinstance(name, str) or not Path(name).name:
-        raise DataError(
-            f"{where}: the image is called {name!r}, expected the name of a file"
-        )
-    return name
