@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from hrnet_jax.data.files.listing import is_file
 from hrnet_jax.data.points.findings import Findings
 from hrnet_jax.errors import DataError
 
@@ -31,6 +32,7 @@ class ImageFinder:
     """
 
     def __init__(self, folders: Sequence[Path], path: Path, findings: Findings) -> None:
+        folders = [Path(os.path.normpath(folder)) for folder in folders]
         self._folders = list(dict.fromkeys(folders))
         self._path = path
         self._findings = findings
@@ -58,19 +60,28 @@ class ImageFinder:
         readings = list(dict.fromkeys(filter(_is_plain, _readings(name))))
         for reading in readings:
             for folder in self._folders:
-                if _is_file(folder / reading):
-                    self._take(name, folder / reading, where, whole=True)
-                    return folder / reading, _below(folder, reading)
+                # Without `..`, so that a file has one path.
+                path = Path(os.path.normpath(folder / reading))
+                if is_file(path):
+                    self._take(name, path, where, whole=True)
+                    return path, self._below(path)
         for reading in readings:
             parts = _parts(reading)
             for start in range(1, len(parts)):
                 for folder in self._folders:
                     path = folder.joinpath(*parts[start:])
-                    if _is_file(path):
+                    if is_file(path):
                         self._take(name, path, where, whole=False)
-                        return path, "/".join(parts[start:])
+                        return path, self._below(path)
         missing = "/".join(_parts(readings[-1]))
         return self._folders[0] / missing, missing
+
+    def _below(self, path: Path) -> str:
+        """The name of a file below the folders; its path if it is in none of them."""
+        for folder in self._folders:
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return "/".join(_parts(str(path)))
 
     def _take(self, name: str, path: Path, where: str, *, whole: bool) -> None:
         other, other_whole = self._names.setdefault(path, (name, whole))
@@ -94,7 +105,7 @@ def check_image_name(name: Any, where: str) -> str:
             or that of no file, such as `.`.
     """
     good = isinstance(name, str) and Path(name).name and _is_plain(name)
-    if not good or not Path(name.replace("\\", "/")).name:
+    if not good or Path(name.replace("\\", "/")).name in ("", ".."):
         raise DataError(
             f"{where}: the image is called {name!r}, expected the name of a file"
         )
@@ -128,18 +139,3 @@ def _parts(reading: str) -> list[str]:
     """The folders and the file of a path below some folder."""
     parts = _DRIVE.sub("", reading, count=1).replace("\\", "/").split("/")
     return [part for part in parts if part not in ("", ".", "..")] or [reading]
-
-
-def _below(folder: Path, reading: str) -> str:
-    """The name of a file below the folder of the images; its path if outside."""
-    relative = os.path.relpath(folder / reading, folder)
-    if relative.startswith(".."):
-        return "/".join(_parts(reading))
-    return Path(relative).as_posix()
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # A name too long, or no name.
-        return False

@@ -226,13 +226,13 @@ class LandmarksCOCO(LandmarkSource):
         images = read_images(path, document, self.findings)
         category = self._categories[path]
         chosen: list[Marked] = []
-        seen: dict[Any, Mapping[str, Any]] = {}
+        seen: dict[str, list[Mapping[str, Any]]] = {}
         for number, annotation in enumerate(document["annotations"], start=1):
             identity = as_id(annotation.get("id"))
             where = f"{path}: annotation {identity or f'number {number}'}"
             reason = self._left_out(annotation, category, path, where)
             if identity in seen and not reason:
-                if seen[identity] == annotation:
+                if annotation in seen[identity]:
                     reason = "annotations that are there twice, left out"
                 else:
                     self.findings.count(path, "annotations with the id of another")
@@ -240,7 +240,7 @@ class LandmarksCOCO(LandmarkSource):
                 self.findings.count(path, reason)
                 continue
             if identity is not None:
-                seen[identity] = annotation
+                seen.setdefault(identity, []).append(annotation)
             points = read_keypoints(annotation["keypoints"], len(category.names), where)
             image = _image_of(annotation, images, where)
             points = self._settled(path, points, category, where)
