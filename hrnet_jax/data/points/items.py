@@ -1,8 +1,9 @@
 """Faces as annotated, and the squares around them."""
 
 import dataclasses
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,14 @@ def name_faces(names: Sequence[str]) -> list[str]:
         seen[key] += 1
         faces.append(key if seen[key] == 1 else f"{key}#{seen[key]}")
     return faces
+
+
+def image_of_face(name: str, images: Collection[str]) -> str:
+    """The name of a face's image, after `name_faces`.
+
+    Args:
+        name: of the face.
+        images: names of the images of faces before this one.
+    """
+    image = re.sub(r"#\d+$", "", name)
+    return image if image in images else name
