@@ -79,7 +79,9 @@ class PointContents:
             sizes[image] = size
             faces[image] += 1
         self.counts[split] = PointCounts(
-            *totals,
+            annotated=totals[0],
+            visible=totals[1],
+            outside=totals[2],
             boxes=np.array(boxes, np.int64),
             sizes=np.array(list(sizes.values()), np.int64),
             faces=np.array([faces[image] for image in sizes], np.int64),

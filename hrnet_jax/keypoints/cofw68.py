@@ -7,11 +7,9 @@ heavy occlusion.
 
 import os
 import pathlib
-import zlib
 
 import numpy as np
 import scipy.io
-from scipy.io.matlab import MatReadError
 
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.text_files import read_text
@@ -108,18 +106,11 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
 
 def _read_face(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Points float64 [68, 2] and occlusion bool [68] of one file."""
-    # SciPy reports damage in many ways, and HDF5 (MATLAB 7.3) as not implemented.
+    # SciPy was not made for damaged files and fails in all ways that Python has; HDF5
+    # (MATLAB 7.3) is not implemented.
     try:
         content = scipy.io.loadmat(path)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-        MatReadError,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # noqa: BLE001 (see above)
         raise DataError(f"{path}: not a MATLAB 5 file ({error})") from None
     try:
         points = np.asarray(content["Points"], np.float64)

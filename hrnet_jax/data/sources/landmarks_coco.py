@@ -249,7 +249,7 @@ class LandmarksCOCO(LandmarkSource):
                 self.findings.count(path, reason)
                 continue
             told = annotation.get("num_keypoints")
-            if told is not None and told != np.count_nonzero(points[:, 2]):
+            if told is not None and told != int(np.count_nonzero(points[:, 2])):
                 self.findings.count(
                     path, "num_keypoints that is not the number of points with v > 0"
                 )
