@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Iterable
+import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -36,121 +37,133 @@ ODD_CELLS = (
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "cp500")
 
 
-def documents(valid: Iterable[Any]) -> st.SearchStrategy[bytes]:
+CUT_AT_MOST = 4
+
+Damage = Callable[[random.Random], Any]
+
+
+def by_seed(damage: Damage) -> st.SearchStrategy:
+    """What a function makes with a generator of random numbers.
+
+    One number decides all of it: drawing each part from Hypothesis takes longer than
+    the readers do.
+    """
+    return st.integers(0, 2**64).map(lambda seed: damage(random.Random(seed)))
+
+
+def documents(valid: Sequence[Any]) -> st.SearchStrategy[bytes]:
     """JSON files: valid documents with entries dropped, doubled or replaced."""
 
-    @st.composite
-    def damaged(draw: st.DrawFn) -> bytes:
-        document = copy.deepcopy(draw(st.sampled_from(list(valid))))
-        for _ in range(draw(st.integers(0, 4))):
-            document = _change(draw, document)
+    def damaged(rng: random.Random) -> bytes:
+        document = copy.deepcopy(rng.choice(valid))
+        for _ in range(rng.randrange(5)):
+            document = _change(rng, document)
         try:
-            text = json.dumps(document, ensure_ascii=draw(st.booleans()))
+            text = json.dumps(document, ensure_ascii=rng.random() < 0.5)
         except ValueError:  # More digits than Python writes.
-            text = json.dumps(str(document)[:50])
-        return draw(encoded(text))
+            text = "1" * 5000
+        return encoded(rng, text)
 
-    return damaged()
+    return by_seed(damaged)
 
 
-def tables(valid: Iterable[str]) -> st.SearchStrategy[bytes]:
+def tables(valid: Sequence[str]) -> st.SearchStrategy[bytes]:
     """Text files: valid ones with cells, lines and separators changed."""
 
-    @st.composite
-    def damaged(draw: st.DrawFn) -> bytes:
-        text = draw(st.sampled_from(list(valid)))
-        for _ in range(draw(st.integers(0, 5))):
+    def damaged(rng: random.Random) -> bytes:
+        text = rng.choice(valid)
+        for _ in range(rng.randrange(6)):
             lines = text.split("\n")
-            at = draw(st.integers(0, len(lines) - 1))
+            at = rng.randrange(len(lines))
             separator = max(",; \t", key=lines[at].count)
-            kind = draw(st.integers(0, 5))
+            kind = rng.randrange(6)
             if kind <= 1:
                 cells = lines[at].split(separator)
-                cells[draw(st.integers(0, len(cells) - 1))] = draw(_CELLS)
+                cells[rng.randrange(len(cells))] = _cell(rng)
                 lines[at] = separator.join(cells)
             elif kind == 2:
                 del lines[at]
             elif kind == 3:
-                lines.insert(at, draw(st.sampled_from(lines)))
+                lines.insert(at, rng.choice(lines))
             elif kind == 4:
-                lines[at] = lines[at].replace(
-                    separator, draw(st.sampled_from(",;\t |"))
-                )
+                lines[at] = lines[at].replace(separator, rng.choice(",;\t |"))
             else:
-                lines[at] = draw(st.text(max_size=20))
-            text = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])).join(lines)
-        return draw(encoded(text))
+                lines[at] = _text(rng, 20)
+            text = rng.choice(["\n", "\n", "\r\n", "\r"]).join(lines)
+        return encoded(rng, text)
 
-    return damaged()
-
-
-_CELLS = st.one_of(
-    st.sampled_from(ODD_CELLS),
-    st.text(max_size=5),
-    st.floats(width=32).map(str),
-    st.integers().map(str),
-)
+    return by_seed(damaged)
 
 
-@st.composite
-def encoded(draw: st.DrawFn, text: str) -> bytes:
+def encoded(rng: random.Random, text: str) -> bytes:
     """A text in some encoding, most often the right one, and at times cut."""
-    encoding = "utf-8"
-    if draw(st.integers(0, 7)) == 0:
-        encoding = draw(st.sampled_from(ENCODINGS))
+    encoding = "utf-8" if rng.randrange(8) else rng.choice(ENCODINGS)
     data = text.encode(encoding, errors="replace")
-    return cut(data, draw(CUTS)) if draw(st.integers(0, 7)) == 0 else data
+    return data if rng.randrange(8) else cut(rng, data)
 
 
-# (where, how many bytes go or None for all that follow, what comes) of each cut.
-CUTS = st.lists(
-    st.tuples(
-        st.integers(0, 2**20),
-        st.sampled_from([0, 1, 2, 8, None]),
-        st.binary(max_size=8),
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-def cut(data: bytes, cuts: Iterable[tuple[int, int | None, bytes]]) -> bytes:
+def cut(rng: random.Random, data: bytes) -> bytes:
     """Bytes with some of them replaced, taken out or put in."""
     damaged = bytearray(data)
-    for where, gone, new in cuts:
-        start = where % (len(damaged) + 1)
-        end = len(damaged) if gone is None else start + gone
-        damaged[start:end] = new
+    for _ in range(rng.randint(1, CUT_AT_MOST)):
+        start = rng.randint(0, len(damaged))
+        gone = rng.choice([0, 1, 2, 8, rng.randint(0, len(damaged))])
+        damaged[start : start + gone] = rng.randbytes(rng.choice([0, 1, 4, 8]))
     return bytes(damaged)
 
 
-def _change(draw: st.DrawFn, document: Any) -> Any:
+def _change(rng: random.Random, document: Any) -> Any:
     """The document with one change at some depth."""
     place = document
     while isinstance(place, dict | list) and place:
-        keys = list(place) if isinstance(place, dict) else range(len(place))
-        key = draw(st.sampled_from(list(keys)))
+        key = rng.choice(list(place) if isinstance(place, dict) else range(len(place)))
         inner = place[key]
-        if isinstance(inner, dict | list) and inner and draw(st.integers(0, 3)):
+        if isinstance(inner, dict | list) and inner and rng.randrange(4):
             place = inner
             continue
-        kind = draw(st.integers(0, 5))
+        kind = rng.randrange(6)
         if kind == 0:
             del place[key]
         elif kind == 1 and isinstance(place, list):
-            place.insert(key, copy.deepcopy(draw(st.sampled_from(place))))
+            place.insert(key, copy.deepcopy(rng.choice(place)))
         elif kind == 2 and isinstance(place, dict):
             place[str(key).upper()] = place.pop(key)
         else:
-            place[key] = copy.deepcopy(draw(_VALUES))
+            place[key] = _value(rng)
         return document
-    return draw(_VALUES)
+    return _value(rng)
 
 
-_VALUES = st.one_of(
-    st.sampled_from(ODD_VALUES),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=5),
-    st.lists(st.one_of(st.integers(-9, 99), st.none()), max_size=10),
-)
+def _value(rng: random.Random) -> Any:
+    kind = rng.randrange(6)
+    if kind == 0:
+        return rng.randint(-(2**31), 2**31)
+    if kind == 1:
+        return rng.gauss(10, 30)
+    if kind == 2:
+        return _text(rng, 5)
+    if kind == 3:
+        return [
+            rng.choice([rng.randint(-9, 99), None]) for _ in range(rng.randrange(10))
+        ]
+    return copy.deepcopy(rng.choice(ODD_VALUES))
+
+
+def _cell(rng: random.Random) -> str:
+    kind = rng.randrange(5)
+    if kind == 0:
+        return _text(rng, 5)
+    if kind == 1:
+        return str(
+            rng.choice([rng.gauss(10, 30), rng.gauss(0, 1e300), rng.getrandbits(70)])
+        )
+    return rng.choice(ODD_CELLS)
+
+
+def _text(rng: random.Random, length: int) -> str:
+    """Letters from all over Unicode, halves of pairs included."""
+    limits = [0x80, 0x80, 0x800, 0x10000, 0x110000]
+    letters = (
+        chr(rng.randrange(rng.choice(limits))) for _ in range(rng.randint(0, length))
+    )
+    return "".join(letters)

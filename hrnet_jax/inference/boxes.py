@@ -12,6 +12,7 @@ import numpy as np
 
 from hrnet_jax.data.files.text_files import read_json
 from hrnet_jax.data.files.text_tables import csv_rows, decimal_mark, number
+from hrnet_jax.data.points.image_names import check_image_name
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import FARTHEST
 
@@ -49,8 +50,7 @@ def read_boxes(path: str | os.PathLike) -> Boxes:
     entries = _csv_entries(path) if suffix == ".csv" else _json_entries(path)
     rows: dict[str, list] = {}
     for image, boxes, where in entries:
-        if not isinstance(image, str) or not image:
-            raise DataError(f"{where}: image is {image!r}, expected the name of a file")
+        check_image_name(image, where)
         if not isinstance(boxes, list):
             raise DataError(f"{where} ({image}): boxes are {boxes!r}, {_EXPECTED}")
         checked = [

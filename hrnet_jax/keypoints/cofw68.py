@@ -9,9 +9,9 @@ import os
 import pathlib
 
 import numpy as np
-import scipy.io
 
 from hrnet_jax.data.files.listing import listed
+from hrnet_jax.data.files.matlab5 import read_arrays
 from hrnet_jax.data.files.text_files import read_text
 from hrnet_jax.errors import DataError
 
@@ -106,17 +106,12 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
 
 def _read_face(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Points float64 [68, 2] and occlusion bool [68] of one file."""
-    # SciPy was not made for damaged files and fails in all ways that Python has; HDF5
-    # (MATLAB 7.3) is not implemented.
-    try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # noqa: BLE001 (see above)
-        raise DataError(f"{path}: not a MATLAB 5 file ({error})") from None
+    content = read_arrays(path)
     try:
         points = np.asarray(content["Points"], np.float64)
         occluded = np.asarray(content["Occ"]).ravel() != 0
     except (KeyError, ValueError, TypeError) as error:
-        names = ", ".join(sorted(k for k in content if not k.startswith("__")))
+        names = ", ".join(sorted(content))
         raise DataError(
             f"{path} holds {names or 'nothing'}; expected numbers Points and Occ "
             f"({error})"

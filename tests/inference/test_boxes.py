@@ -112,7 +112,7 @@ REFUSED = {
     "image without a name": (
         "boxes.csv",
         "image,x1,y1,x2,y2\n,10,20,60,70\n",
-        "{path}, line 2: image is '', expected the name of a file",
+        "{path}, line 2: the image is called '', expected the name of a file",
     ),
     "no boxes": (
         "boxes.json",

@@ -27,6 +27,7 @@ def test_boxes(suffix, count, tmp_path):
     path = tmp_path / f"boxes.{suffix}"
 
     def read(data):
+        path.unlink(missing_ok=True)  # Replacing its content may wait for the disk.
         path.write_bytes(data)
         found = read_boxes(path)
         match_boxes([pathlib.Path("a.jpg"), pathlib.Path("c/d.jpg")], found)
