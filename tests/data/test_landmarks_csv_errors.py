@@ -71,6 +71,7 @@ def test_names_wrong_headers(header, message, source, tmp_path):
             r"train\.csv:8, column 'nose_y' is empty; give .* or leave nose_x, nose_y "
             + "and nose_visible empty if it is not annotated",
         ),
+        (2, 5, "-1e300", r"train\.csv:2, column 'nose_x': '-1e300' is too large, exp"),
         (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
         (4, 0, "", r"train\.csv:4: the image is called '', expected the name of a f"),
         (4, 0, ".", r"train\.csv:4: the image is called '\.', expected"),
