@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.text_files import read_json
 from hrnet_jax.data.files.text_tables import csv_rows, decimal_mark, number
-from hrnet_jax.data.points.image_names import check_image_name
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import FARTHEST
 
@@ -195,8 +195,9 @@ def _boxes_of(entry: dict, where: str) -> list:
     if "box" in entry:
         return [entry["box"]]
     found = entry.get("found")
-    if isinstance(found, list) and all("box" in row for row in found):
-        return [row["box"] for row in found]
+    rows = found if isinstance(found, list) else [None]
+    if all(isinstance(row, dict) and "box" in row for row in rows):
+        return [row["box"] for row in rows]
     raise DataError(f"{where} ({entry['image']}): no boxes, {_EXPECTED}")
 
 

@@ -25,11 +25,3 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
 def is_litter(name: str) -> bool:
     """Whether a file of this name is hidden (`.DS_Store`, `._a.png`) or `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _LITTER
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; not where no file can have this name."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # Too long, or not to be encoded.
-        return False

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.image_files import EncodedImage
-from hrnet_jax.data.files.listing import is_file
 from hrnet_jax.data.points.items import BOX_UNIT, LandmarkItem
 from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.errors import DataError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.text_tables import csv_rows, is_number, number
-from hrnet_jax.data.points.image_names import check_image_name
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,

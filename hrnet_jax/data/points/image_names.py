@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from hrnet_jax.data.files.listing import is_file
+from hrnet_jax.data.files.file_names import check_image_name, is_file, is_plain
 from hrnet_jax.data.points.findings import Findings
 from hrnet_jax.errors import DataError
 
@@ -57,7 +57,7 @@ class ImageFinder:
         return self._known[name]
 
     def _find(self, name: str, where: str) -> tuple[Path, str]:
-        readings = list(dict.fromkeys(filter(_is_plain, _readings(name))))
+        readings = list(dict.fromkeys(filter(is_plain, _readings(name))))
         for reading in readings:
             for folder in self._folders:
                 # Without `..`, so that a file has one path.
@@ -95,32 +95,6 @@ class ImageFinder:
             self._findings.count(
                 self._path, "images found without the first folders of their names"
             )
-
-
-def check_image_name(name: Any, where: str) -> str:
-    """The name of an image file, if it is one.
-
-    Raises:
-        DataError: naming file and line (`where`) of a name that is missing, no text,
-            or that of no file, such as `.`.
-    """
-    good = isinstance(name, str) and Path(name).name and _is_plain(name)
-    if not good or Path(name.replace("\\", "/")).name in ("", ".."):
-        raise DataError(
-            f"{where}: the image is called {name!r}, expected the name of a file"
-        )
-    return name
-
-
-def _is_plain(text: str) -> bool:
-    """Whether a text can be part of a path, and be printed."""
-    if any(ord(letter) < ord(" ") for letter in text):
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # Half of a pair, "\ud800", which JSON can hold.
-        return False
-    return True
 
 
 def _readings(name: str) -> Iterator[str]:
