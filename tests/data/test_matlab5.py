@@ -38,11 +38,11 @@ def element(order, kind, content):
     return struct.pack(order + "II", kind, len(content)) + padded
 
 
-def matrix(order, name="a", flags=6, shape=(1, 2), kind=9, numbers=None):
+def matrix(order, name="a", shape=(1, 2), kind=9, numbers=None, of_shape=(5, "i")):
     numbers = struct.pack(order + "dd", 1, 2) if numbers is None else numbers
     parts = [
-        element(order, 6, struct.pack(order + "II", flags, 0)),
-        element(order, 5, struct.pack(f"{order}{len(shape)}i", *shape)),
+        element(order, 6, struct.pack(order + "II", 6, 0)),
+        element(order, of_shape[0], struct.pack(f"{order}2{of_shape[1]}", *shape)),
         element(order, 1, name.encode()),
         element(order, kind, numbers),
     ]
@@ -77,6 +77,11 @@ BOMB = zlib.compress(bytes(2**26 + 8))
         (WHOLE[:-4], "72 bytes are announced, 68 follow"),
         (header() + matrix("<", shape=(2, 2)), "cannot reshape array of size 2"),
         (header() + matrix("<", shape=(-1, -2)), r"array 'a' has the shape \[-1, -2\]"),
+        (header() + matrix("<", of_shape=(9, "d")), "a shape of the type 9"),
+        (
+            header() + matrix("<", shape=(2**63,) * 2, of_shape=(13, "Q")),
+            "of the type 13",
+        ),
         (header() + matrix("<", kind=99), "numbers of the unknown type 99"),
         (header() + matrix("<", numbers=bytes(7)), "buffer size must be a multiple"),
         (header() + matrix("<", name="é"), "'ascii' codec can't decode"),

@@ -16,7 +16,7 @@ from hrnet_jax.data.files.image_files import read_bytes
 from hrnet_jax.errors import DataError
 
 _HEADER, _VERSION = 128, 0x0100
-_MATRIX, _COMPRESSED = 14, 15
+_INT32, _MATRIX, _COMPRESSED = 5, 14, 15
 # Number of a type -> NumPy's letter and size.
 _TYPES = {
     1: "i1",
@@ -96,6 +96,8 @@ def _array(content: bytes, order: str) -> tuple[str, np.ndarray] | None:
     flags = struct.unpack_from(order + "I", parts[0][1])[0]
     if flags & 0xFF not in _NUMERIC or flags >> 8 & _COMPLEX or len(parts) != 4:
         return None
+    if parts[1][0] != _INT32:
+        raise ValueError(f"a shape of the type {parts[1][0]}")
     shape = _numbers(parts[1], order).tolist()
     name = parts[2][1].decode("ascii")
     values = _numbers(parts[3], order)
