@@ -108,7 +108,9 @@ def _read_face(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Points float64 [68, 2] and occlusion bool [68] of one file."""
     content = read_arrays(path)
     try:
-        points = np.asarray(content["Points"], np.float64)
+        # A signalling NaN, which is refused below, makes NumPy warn here.
+        with np.errstate(invalid="ignore"):
+            points = np.asarray(content["Points"], np.float64)
         occluded = np.asarray(content["Occ"]).ravel() != 0
     except (KeyError, ValueError, TypeError) as error:
         names = ", ".join(sorted(content))

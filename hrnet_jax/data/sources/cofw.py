@@ -155,7 +155,9 @@ def read_faces(path: Path, split: str) -> list[COFWItem]:
                 f"{path}: {num_images} images in {image_key}, {shape[0]} rows in "
                 f"{point_key}"
             )
-        matrix = np.asarray(file[point_key], np.float64).T
+        # A signalling NaN, which is refused below, makes NumPy warn here.
+        with np.errstate(invalid="ignore"):
+            matrix = np.asarray(file[point_key], np.float64).T
     return [_face(path, split, row, values) for row, values in enumerate(matrix)]
 
 
