@@ -43,7 +43,7 @@ _EXTRAS = {
         ("array_record", "clu", "grain", "importlib_resources", "optax"), "train"
     ),
     **dict.fromkeys(("tensorboardX", "tensorflow_datasets"), "train"),
-    **dict.fromkeys(("h5py", "scipy"), "prepare"),
+    "h5py": "prepare",
     "skimage": "faces",
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
     **dict.fromkeys(("torch", "timm", "torchvision"), "convert"),

@@ -1,11 +1,13 @@
-"""Shows what a prepared segmentation set holds, before training on it.
+"""Shows what a prepared set of masks or points holds, before training on it.
 
     python scripts/dataset_report.py --name=my_set --data_dir=data --out=report
 
-Prints pixels and images of each class in each split, and warns of classes that
-never occur. Writes into the folder: shares of the classes (classes.png), widths and
-heights of the images (sizes.png), images with their labels over them
-(contact_sheet_SPLIT.png), and all counts (report.json).
+Of a segmentation set it prints pixels and images of each class in each split, and
+warns of classes that never occur; of a landmark set on how many faces each point is
+annotated and in sight, and warns of points that never are, or are outside their image.
+Writes into the folder: shares of the classes (classes.png) or points (points.png),
+sizes of the images, and of boxes (sizes.png), images with their labels, or faces with
+their points (contact_sheet_SPLIT.png), and all counts (report.json).
 """
 
 from hrnet_jax.config import script

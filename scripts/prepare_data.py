@@ -14,6 +14,9 @@ Examples:
   python scripts/prepare_data.py --dataset=w300 --source=300w --data_dir=data
   python scripts/prepare_data.py --dataset=landmarks_csv \\
       --source=my_faces --name=my_faces --data_dir=data
+  python scripts/prepare_data.py --dataset=landmarks_coco \\
+      --source=cvat_export --name=hands --data_dir=data \\
+      --option annotations=annotations/person_keypoints_default.json
 
 Preparing twice is harmless: the second call finds the records and only prints
 the summary.

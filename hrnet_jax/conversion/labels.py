@@ -4,6 +4,7 @@ import pathlib
 
 from hrnet_jax.conversion.output_names import LABEL_NAMES, POINT_LINES, flip_pairs
 from hrnet_jax.data.class_tables import CLASS_TABLES
+from hrnet_jax.data.files.text_files import read_text
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.points.custom import pairs_by_side
 from hrnet_jax.data.points.point_sets import AFLW, COFW, W300, WFLW, PointSet
@@ -82,7 +83,7 @@ def _outputs(labels: str, what: str) -> OutputNames:
     if labels in SOURCES:
         raise DataError(f"the data set {labels!r} has no fixed classes")
     if path.is_file():
-        lines = path.read_text().splitlines()
+        lines = read_text(path).splitlines()
         names = tuple(line.strip() for line in lines if line.strip())
         return OutputNames(names, flip_pairs=pairs_by_side(names))
     raise DataError(

@@ -56,6 +56,7 @@ class DatasetInfo:
             and `min_size` include the subsets.
         box_class_names: names behind `box_class`, without a background.
         image_class_names: names behind `class`.
+        findings: (file, what, how often) of what the preparation left out or derived.
         prepared_from: source folder and options of the preparation.
     """
 
@@ -90,6 +91,7 @@ class DatasetInfo:
     )
     box_class_names: tuple[str, ...] = ()
     image_class_names: tuple[str, ...] = ()
+    findings: tuple[tuple[str, str, int], ...] = ()
     prepared_from: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -131,6 +133,7 @@ _TUPLES = {
     "point_flip_pairs",
     "point_lines",
     "box_class_names",
+    "findings",
     "image_class_names",
 }
 

@@ -11,7 +11,7 @@ def summarize(info: DatasetInfo) -> str:
 
     Shares are of the labelled pixels; the ignored share is of all pixels. The
     weights are those of `median_frequency_weights` on the training split. Sets
-    without classes end after the splits.
+    without classes end after the splits, and what was left out of their files.
     """
     lines = [f"{info.name}: {_contents(info)}", ""]
     lines += _split_lines(info)
@@ -19,6 +19,9 @@ def summarize(info: DatasetInfo) -> str:
     if sum(info.label_histogram.get(train, ())) > 0:
         lines += ["", *_class_lines(info, train)]
         lines += ["", *_weight_lines(info, train)]
+    if info.findings:
+        rows = [(file, what, str(count)) for file, what, count in info.findings]
+        lines += ["", *columns([("file", "found in it", "number"), *rows], "llr")]
     return "\n".join(lines)
 
 

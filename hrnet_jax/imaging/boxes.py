@@ -7,6 +7,9 @@ import numpy as np
 
 from hrnet_jax.errors import DataError
 
+# No image is so large, in pixels; what is calculated with larger numbers may overflow.
+FARTHEST = 1e9
+
 
 def check_inside(boxes: np.ndarray, image: np.ndarray, where: str) -> np.ndarray:
     """Returns boxes, each of which overlaps its image.

@@ -3,17 +3,18 @@
 A box is (x1, y1, x2, y2) in pixels of the image, pixel centres at integers.
 """
 
-import json
-import math
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hrnet_jax.data.files.text_tables import csv_rows, number
+from hrnet_jax.data.files.file_names import check_image_name
+from hrnet_jax.data.files.text_files import read_json
+from hrnet_jax.data.files.text_tables import csv_rows, decimal_mark, number
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.boxes import FARTHEST
 
 Boxes = dict[str, np.ndarray]
 
@@ -49,8 +50,7 @@ def read_boxes(path: str | os.PathLike) -> Boxes:
     entries = _csv_entries(path) if suffix == ".csv" else _json_entries(path)
     rows: dict[str, list] = {}
     for image, boxes, where in entries:
-        if not isinstance(image, str) or not image:
-            raise DataError(f"{where}: image is {image!r}, expected the name of a file")
+        check_image_name(image, where)
         if not isinstance(boxes, list):
             raise DataError(f"{where} ({image}): boxes are {boxes!r}, {_EXPECTED}")
         checked = [
@@ -138,29 +138,36 @@ def _shown(names: Iterable[str]) -> str:
 
 def _csv_entries(path: pathlib.Path) -> Iterable[tuple[str, list, str]]:
     """(image, boxes, where) of each line."""
-    header, *rows = csv_rows(path) or [(1, [])]
-    if sorted(header[1]) != sorted(COLUMNS):
+    header, *rows = csv_rows(path, _is_header) or [(1, [])]
+    if not _is_header(header[1]):
         raise DataError(
             f"{path}, line 1: {','.join(header[1])!r}, expected the header "
             f"{','.join(COLUMNS)}"
         )
+    names = [name.lower() for name in header[1]]
+    numbers = [
+        (line, cell)
+        for line, cells in rows
+        for name, cell in zip(names, cells, strict=False)
+        if name != COLUMNS[0]
+    ]
+    mark = decimal_mark(numbers, path)
     for line, cells in rows:
         where = f"{path}, line {line}"
         if len(cells) != len(COLUMNS):
             raise DataError(f"{where}: {len(cells)} cells, expected {len(COLUMNS)}")
-        row = dict(zip(header[1], cells, strict=True))
-        box = [number(row[name], where, name) for name in COLUMNS[1:]]
+        row = dict(zip(names, cells, strict=True))
+        box = [number(row[name], where, name, mark) for name in COLUMNS[1:]]
         yield row["image"], [box], where
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return sorted(cell.lower() for cell in cells) == sorted(COLUMNS)
 
 
 def _json_entries(path: pathlib.Path) -> Iterable[tuple[Any, Any, str]]:
     """(image, boxes, where) of each entry."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not a JSON file: {error}") from None
+    content = read_json(path)
     if isinstance(content, dict) and not _is_summary(content):
         for image, boxes in content.items():
             yield image, _as_list(boxes), f"{path}, entry {image!r}"
@@ -188,8 +195,9 @@ def _boxes_of(entry: dict, where: str) -> list:
     if "box" in entry:
         return [entry["box"]]
     found = entry.get("found")
-    if isinstance(found, list) and all("box" in row for row in found):
-        return [row["box"] for row in found]
+    rows = found if isinstance(found, list) else [None]
+    if all(isinstance(row, dict) and "box" in row for row in rows):
+        return [row["box"] for row in rows]
     raise DataError(f"{where} ({entry['image']}): no boxes, {_EXPECTED}")
 
 
@@ -203,8 +211,9 @@ def _as_list(boxes: Any) -> Any:
 
 def _checked_box(box: Any, where: str) -> list[float]:
     numbers = isinstance(box, list) and len(box) == 4
+    # Not a number is not below the limit either.
     numbers = numbers and all(
-        isinstance(value, int | float) and math.isfinite(value) for value in box
+        isinstance(value, int | float) and abs(value) <= FARTHEST for value in box
     )
     if not numbers:
         raise DataError(f"{where}: {box!r}, expected four finite numbers x1 y1 x2 y2")

@@ -32,6 +32,7 @@ LANDMARKS = TaskSpec(
     models={"": LandmarkHRNet},
     task="hrnet_jax.keypoints.landmarks:LandmarkTask",
     trainable=True,
+    data="points",
     default_size=(256, 256),
     reports=("errors",),
     **_COMMON,

@@ -7,13 +7,12 @@ heavy occlusion.
 
 import os
 import pathlib
-import zlib
 
 import numpy as np
-import scipy.io
-from scipy.io.matlab import MatReadError
 
 from hrnet_jax.data.files.listing import listed
+from hrnet_jax.data.files.matlab5 import read_arrays
+from hrnet_jax.data.files.text_files import read_text
 from hrnet_jax.errors import DataError
 
 NUM_POINTS = 68
@@ -74,10 +73,7 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
         DataError: naming the line that is wrong, or the face that is missing.
     """
     path = pathlib.Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({error})") from None
+    lines = read_text(path).splitlines()
     while lines and not lines[-1].strip():
         del lines[-1]
     if not lines or len(lines) % _LINES:
@@ -110,24 +106,14 @@ def read_predictions(path: str | os.PathLike) -> np.ndarray:
 
 def _read_face(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     """Points float64 [68, 2] and occlusion bool [68] of one file."""
-    # SciPy reports damage in many ways, and HDF5 (MATLAB 7.3) as not implemented.
+    content = read_arrays(path)
     try:
-        content = scipy.io.loadmat(path)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-        MatReadError,
-        zlib.error,
-    ) as error:
-        raise DataError(f"{path}: not a MATLAB 5 file ({error})") from None
-    try:
-        points = np.asarray(content["Points"], np.float64)
+        # A signalling NaN, which is refused below, makes NumPy warn here.
+        with np.errstate(invalid="ignore"):
+            points = np.asarray(content["Points"], np.float64)
         occluded = np.asarray(content["Occ"]).ravel() != 0
     except (KeyError, ValueError, TypeError) as error:
-        names = ", ".join(sorted(k for k in content if not k.startswith("__")))
+        names = ", ".join(sorted(content))
         raise DataError(
             f"{path} holds {names or 'nothing'}; expected numbers Points and Occ "
             f"({error})"

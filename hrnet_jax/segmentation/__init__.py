@@ -24,6 +24,7 @@ SPEC = TaskSpec(
     models={"": SegmentationHRNet, "_ocr": SegmentationOCR},
     task="hrnet_jax.segmentation.task:SegmentationTask",
     trainable=True,
+    data="labels",
     default_size=(1024, 2048),
     num_outputs="num_classes",
     upsampled_on_export=True,

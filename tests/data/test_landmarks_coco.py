@@ -2,11 +2,11 @@
 
 import copy
 import json
-import logging
 
 import numpy as np
 import pytest
 
+from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
 from tests.data.landmark_files import prepare, read, write_image
 
@@ -80,20 +80,26 @@ def test_reads_points_visibility_and_boxes(source, tmp_path):
         assert sample["scale"] == 24.5 / 200 and sample["box_size"] == 24.5
 
 
-def test_annotations_without_key_points_are_skipped_and_counted(
-    source, tmp_path, caplog
-):
-    caplog.set_level(logging.INFO, "hrnet_jax")
+def test_annotations_without_key_points_are_skipped_and_counted(source, tmp_path):
     content = document(0)
     content["annotations"] += [
         {"id": 1, "image_id": 11, "category_id": 3, "keypoints": [0] * 9},
         {"id": 2, "image_id": 11, "category_id": 3, "keypoints": []},
         {"id": 3, "image_id": 11, "category_id": 3, "iscrowd": 1},
+        {"id": 4, "image_id": 11, "category_id": 3},
     ]
+    content["images"].append({"id": 7, "file_name": "empty.jpg"})
     write(source / "annotations" / "train.json", content)
-    assert prepare_coco(source, tmp_path).counts["train"] == 2
-    (line,) = [line for line in caplog.messages if "train.json: skipped" in line]
-    assert line.endswith("skipped 3 annotations without key points")
+    info = prepare_coco(source, tmp_path)
+    assert info.counts["train"] == 2
+    assert [found for found in info.findings if found[0] == "train.json"] == [
+        ("train.json", "annotations of other categories, left out", 1),
+        ("train.json", "annotations without key points, left out", 3),
+        ("train.json", "annotations of crowds (iscrowd), left out", 1),
+        ("train.json", "images without key points, left out", 1),
+    ]
+    lines = [" ".join(line.split()) for line in summarize(info).splitlines()]
+    assert "train.json annotations without key points, left out 3" in lines
 
 
 def test_without_bbox_the_box_is_around_the_points(source, tmp_path):
@@ -147,10 +153,16 @@ def test_one_of_several_categories(source, tmp_path):
         content = document(first)
         content["categories"][0]["keypoints"] = ["nose"]
         write(source / "annotations" / f"{split}.json", content)
-    with pytest.raises(DataError, match="with key points are 'face', 'hand'; choose"):
+    both = (
+        r"key points are 'face' \(id 1, 0 annotations\), 'hand' \(id 3, 2 annotations\); "
+        "choose one with the option category=NAME or category=ID"
+    )
+    with pytest.raises(DataError, match=both):
         prepare_coco(source, tmp_path)
-    assert len(prepare_coco(source, tmp_path, category="hand").point_names) == 3
-    with pytest.raises(DataError, match="with key points are 'face', 'hand'; choose"):
+    for category in ("hand", "3"):
+        info = prepare_coco(source, tmp_path, category=category)
+        assert len(info.point_names) == 3
+    with pytest.raises(DataError, match=both):
         prepare_coco(source, tmp_path, category="foot")
 
 
@@ -176,8 +188,10 @@ def with_category(**values):
             r"train\.json has no list 'annotations'; COCO key points have",
         ),
         (
-            with_category(keypoints=[]),
-            r"train\.json has no category with 'keypoints' \(a list of their names\); is",
+            lambda content: content.update(
+                categories=[{"id": 3, "name": "hand"}], annotations=[]
+            ),
+            r"train\.json has no category with 'keypoints' \(a list of their names\), and",
         ),
         (
             lambda content: content.update(annotations=[]),
@@ -197,7 +211,7 @@ def with_category(**values):
         ),
         (
             with_annotation(keypoints=[1, 2, 2]),
-            r"train\.json: annotation 101 has 1 key points, expected 3",
+            r"train\.json: annotation 101: 'keypoints' has 3 numbers, expected 9: x,",
         ),
         (
             with_annotation(keypoints=[1, 2, 2, 3, float("nan"), 2, 0, 0, 0]),
@@ -209,7 +223,7 @@ def with_category(**values):
         ),
         (
             with_annotation(keypoints=[1, 2, 5, 3, 3, 2, 0, 0, 0]),
-            r"annotation 101: visibility v is 5, expected 0, 1 or 2",
+            r"annotation 101, key point 0: visibility v is 5, expected 0, 1 or 2",
         ),
         (
             with_annotation(bbox=[4, 5, 0, 3]),
@@ -307,8 +321,11 @@ def test_all_objects_of_an_image_come_into_one_split(source, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["images"].append(7), "an entry of 'images' is 7, expected an obj"),
-        (lambda c: c["categories"][1].pop("id"), "key points has no 'id'"),
+        (
+            lambda c: c["images"].append(7),
+            "entry 3 of 'images' is 7, expected an object",
+        ),
+        (lambda c: c["categories"][1].pop("id"), "the category 'hand' has no 'id'"),
         (
             lambda c: c["images"][0].update(file_name=""),
             r"train\.json: entry 1 of 'images': the image is called '', expected the name",
@@ -317,14 +334,17 @@ def test_all_objects_of_an_image_come_into_one_split(source, tmp_path):
             lambda c: c["images"][1].update(file_name=5),
             r"entry 2 of 'images': the image is called 5, expected the name of a file",
         ),
-        (lambda c: c["images"][1].update(id=[1]), r"the id \[1\], expected a number"),
+        (
+            lambda c: c["images"][1].update(id=[1]),
+            r"of 'images': 'id' is \[1\], expected a number",
+        ),
         (
             lambda c: c["annotations"][0].update(image_id=[1]),
             r"annotation 100 is on image \[1\], which is not listed",
         ),
         (
             lambda c: c["annotations"][0].update(keypoints="5 6 2"),
-            r"annotation 100: keypoints are '5 6 2', expected a list",
+            r"annotation 100: 'keypoints' is '5 6 2', expected a list",
         ),
         (
             lambda c: c["annotations"][0].update(bbox=7),

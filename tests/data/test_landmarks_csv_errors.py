@@ -26,12 +26,12 @@ def source(tmp_path):
     [
         (["img0.jpg", 1, 2, 3, 4, 5, 6], r"train\.csv has no header; its first line"),
         (
-            ["file", *COLUMNS],
+            ["picture", *COLUMNS],
             r"train\.csv has no column 'image_name'; expected image_n",
         ),
         (
             ["image_name", *COLUMNS, "age"],
-            r"train\.csv: unknown column 'age'; expected",
+            r"train\.csv: unknown column 'age' \(ignore=age leaves it out\); ex",
         ),
         (
             ["image_name", *COLUMNS, "nose_x"],
@@ -71,6 +71,7 @@ def test_names_wrong_headers(header, message, source, tmp_path):
             r"train\.csv:8, column 'nose_y' is empty; give .* or leave nose_x, nose_y "
             + "and nose_visible empty if it is not annotated",
         ),
+        (2, 5, "-1e300", r"train\.csv:2, column 'nose_x': '-1e300' is too large, exp"),
         (2, 5, "left", r"train\.csv:2, column 'nose_x': 'left' is not a finite number"),
         (4, 0, "", r"train\.csv:4: the image is called '', expected the name of a f"),
         (4, 0, ".", r"train\.csv:4: the image is called '\.', expected"),
@@ -80,7 +81,12 @@ def test_names_wrong_headers(header, message, source, tmp_path):
             "gone.jpg",
             r"train\.csv:4 names .*images/gone\.jpg, not found \(1 of 7",
         ),
-        (4, 6, "1,2", r"train\.csv:4, column 'nose_y': '1,2' is not a finite number"),
+        (
+            4,
+            6,
+            "1,2",
+            r"train\.csv:4: '1,2' has a comma, but '.*' of line 2 a decimal point; write",
+        ),
     ],
 )
 def test_names_the_cell_at_fault(line, column, text, message, source, tmp_path):
@@ -130,7 +136,7 @@ def test_names_rows_of_another_length_or_without_points(source, tmp_path):
         prepare_csv(source, tmp_path)
     flags = [f"{name}_visible" for name in NAMES]
     write_csv(source / "train.csv", [[*header, *flags], ["img0.jpg", *[""] * 9]])
-    with pytest.raises(DataError, match=r"train\.csv:2 has no annotated point"):
+    with pytest.raises(DataError, match=r"train\.csv has no annotated point"):
         prepare_csv(source, tmp_path)
     write_csv(source / "train.csv", [header])
     with pytest.raises(DataError, match=r"train\.csv lists no images"):

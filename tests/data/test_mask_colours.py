@@ -155,5 +155,10 @@ def test_lists_as_windows_writes_them(source, tmp_path):
         path.write_text(text, encoding="utf-8-sig", newline="")
     assert prepare(source, tmp_path).counts == {"train": 1, "val": 1}
     (source / "val.txt").write_text("img2\r\n", encoding="utf-16")
-    with pytest.raises(DataError, match=r"val\.txt is not a text file: 'utf-8' codec"):
+    assert prepare(source, tmp_path).counts == {"train": 1, "val": 1}
+    (source / "val.txt").write_text("img2\r\nimgß\r\n", encoding="cp1252")
+    message = (
+        r"val\.txt is not a text file in UTF-8 \(byte 0xdf in line 2\); save it as"
+    )
+    with pytest.raises(DataError, match=message):
         prepare(source, tmp_path)

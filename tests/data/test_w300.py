@@ -285,8 +285,8 @@ def cell(line, column, text):
             r"300w_train\.csv lists no images",
         ),
         (
-            lambda path: path.write_bytes(b"\xff\xfe\x00\x01"),
-            r"300w_train\.csv is not a CSV text file",
+            lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"),
+            r"300w_train\.csv is not a text file in UTF-8 \(byte 0x89 in line 1\); save it",
         ),
     ],
 )

@@ -71,7 +71,7 @@ REFUSED = {
     "suffix": ("boxes.txt", "", "boxes.txt: boxes are read from files ending in .json"),
     "missing": ("gone/boxes.json", None, "cannot read {path}: No such file"),
     "missing table": ("gone/boxes.csv", None, "cannot read {path}: No such file"),
-    "no json": ("boxes.json", "a.jpg 1 2", "{path} is not a JSON file: Expecting"),
+    "no json": ("boxes.json", "a.jpg 1 2", "{path} is not valid JSON: Expecting"),
     "empty": ("boxes.json", {}, "{path} holds no boxes"),
     "number": ("boxes.json", 3, "{path}: expected {{"),
     "text for boxes": (
@@ -112,7 +112,7 @@ REFUSED = {
     "image without a name": (
         "boxes.csv",
         "image,x1,y1,x2,y2\n,10,20,60,70\n",
-        "{path}, line 2: image is '', expected the name of a file",
+        "{path}, line 2: the image is called '', expected the name of a file",
     ),
     "no boxes": (
         "boxes.json",

@@ -1,6 +1,7 @@
-"""The report on a prepared segmentation set: counts, warnings, pictures."""
+"""The report on a prepared set: counts, warnings, pictures of labels or points."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -10,8 +11,11 @@ from hrnet_jax.data import registry
 from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import DataError
 from hrnet_jax.inspection import dataset_report
-from hrnet_jax.inspection.dataset_drawing import contact_sheet
+from hrnet_jax.inspection.dataset_drawing import CELL, contact_sheet
+from hrnet_jax.inspection.label_contents import LabelContents
+from hrnet_jax.inspection.point_contents import PointContents
 from scripts import dataset_report as script
+from tests.data.landmark_files import write_csv, write_image
 from tests.data.mask_files import add
 
 
@@ -35,8 +39,26 @@ def data_dir(tmp_path_factory):
     ]
     (folder / "mine" / "classes.txt").write_text("\n".join(classes))
     registry.prepare("segmentation_folder", folder, folder / "mine", save_as="small")
-    registry.prepare("faces", folder, train=1, val=0, image_size=48)
+    write_faces(folder / "faces")
+    registry.prepare(
+        "landmarks_csv", folder, folder / "faces", save_as="ears", point_origin=1.0
+    )
     return folder
+
+
+def write_faces(folder):
+    """Three faces on two images of 40x32 to train on, one to evaluate."""
+    header = ["image_name", "x1", "y1", "x2", "y2", "l_x", "l_y", "r_x", "r_y"]
+    header += ["nose_x", "nose_y", "l_visible"]
+    rows = [
+        ["a.png", 9, 9, 25, 29, 11, 12, 21, 12, "", "", 1],
+        ["a.png", 5, 5, 17, 13, 3, 5, 44, 9, "", "", 0],
+        ["b.png", 1, 1, 33, 33, 5, 6, 28, 9, "", "", 1],
+    ]
+    for name in ("a", "b", "c"):
+        write_image(folder / "images" / f"{name}.png", seed=3)
+    write_csv(folder / "train.csv", [header, *rows])
+    write_csv(folder / "val.csv", [header, ["c.png", *rows[0][1:9], 16, 22, 1]])
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +113,13 @@ def test_the_folder_holds_counts_and_pictures(report, data_dir):
 
 def test_contact_sheets_show_labels_over_images(data_dir):
     records = open_records("small", data_dir, "train")
-    sheet = contact_sheet(records, 3)
+    picture = LabelContents(records.info).picture
+    sheet = contact_sheet(records, 3, picture)
     # Three cells of 240 and gaps of 8; below each its name in 20.
     assert sheet.shape == (240 + 20 + 2 * 8, 3 * 248 + 8, 3)
     all_car = sheet[60:160, 60:200].reshape(-1, 3)
     assert (all_car == (2, 2, 130)).all()  # Half of grey 4, half of blue.
-    assert len(contact_sheet(records, 99)[0]) == 5 * 248 + 8
+    assert len(contact_sheet(records, 99, picture)[0]) == 5 * 248 + 8
 
 
 def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
@@ -112,13 +135,87 @@ def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
     ("name", "changes", "message"),
     [
         ("absent", {}, "data set 'absent' is not prepared in"),
-        ("faces", {}, "data set 'faces' has no labelled pixels; expected a segmentati"),
+        (
+            "nothing",
+            {},
+            "'nothing' is for none of the tasks landmarks, segmentation: it",
+        ),
         ("small", {"shown": 0}, "a contact sheet shows at least 1 image, got 0"),
         ("small", {"out": "small.txt"}, "small.txt is a file; expected a folder"),
     ],
 )
 def test_mistakes_are_named(name, changes, message, data_dir):
     (data_dir / "small.txt").touch()
+    copied = data_dir / "nothing" / "1.0.0"
+    if not copied.exists():
+        shutil.copytree(data_dir / "small" / "1.0.0", copied)
+        info = json.loads((copied / "metadata.json").read_text())
+        info |= {"name": "nothing", "num_classes": 0, "class_names": [], "palette": []}
+        (copied / "metadata.json").write_text(json.dumps(info))
     out = data_dir / changes.pop("out", "unused")
     with pytest.raises(DataError, match=message):
         dataset_report.write_dataset_report(name, data_dir, out, **changes)
+
+
+@pytest.fixture(scope="module")
+def ears(data_dir):
+    text = dataset_report.write_dataset_report(
+        "ears", data_dir, data_dir / "ears_out", progress=False
+    )
+    return text.splitlines()
+
+
+def test_the_table_has_faces_of_each_point(ears):
+    assert ears[0] == "ears: 3 points, 1 flip pairs"
+    header = "point train annotated % in sight val annotated % in sight"
+    assert " ".join(ears[2].split()) == header
+    assert [line.split() for line in ears[3:10]] == [
+        ["0", "l", "3", "100.0", "2", "1", "100.0", "1"],
+        ["1", "r", "3", "100.0", "3", "1", "100.0", "1"],
+        ["2", "nose", "0", "0.0", "0", "1", "100.0", "1"],
+        ["faces", "3", "1"],
+        ["images", "2", "1"],
+        ["faces", "per", "image", "1", "to", "2", "1"],
+        ["side", "of", "boxes", "12", "to", "32", "20"],
+    ]
+    assert ears[11:] == [
+        "warning: point 2 (nose) is never annotated in train",
+        "warning: 1 of 6 points of train are outside their image, most often r",
+    ]
+
+
+def test_the_folder_holds_counts_and_pictures_of_points(ears, data_dir):
+    folder = data_dir / "ears_out"
+    assert {path.name for path in folder.iterdir()} == {
+        *("report.json", "points.png", "sizes.png"),
+        *("contact_sheet_train.png", "contact_sheet_val.png"),
+    }
+    stored = json.loads((folder / "report.json").read_text())
+    assert stored["point_names"] == ["l", "r", "nose"]
+    assert stored["warnings"] == ears[11:]
+    assert stored["splits"]["train"] == {
+        "faces": 3,
+        "images": 2,
+        "annotated": [3, 3, 0],
+        "visible": [2, 3, 0],
+        "outside": [0, 1, 0],
+        "box_sides": [20, 12, 32],
+        "sizes": [[32, 40], [32, 40]],
+        "faces_per_image": [2, 1],
+    }
+
+
+def test_a_picture_of_a_face_shows_box_and_points_where_they_are(data_dir):
+    records = open_records("ears", data_dir, "train")
+    picture = PointContents(records.info).picture(records[0])
+    # The box of 20 around (16, 18) and half as much again: x 1..31, y 3..32 (the end).
+    assert picture.shape == (232, CELL, 3)
+    scale = CELL / 30
+    for x, y in ((10, 11), (20, 11)):
+        assert (
+            picture[round((y - 3 + 0.5) * scale), round((x - 1 + 0.5) * scale)].max()
+            > 200
+        )
+    left = round((6 - 1 + 0.5) * scale)
+    assert picture[100:130, left - 3 : left + 3].max(axis=1).min() > 150  # The box.
+    assert (picture[120, left + 20 : left + 60] == 40).all()  # Its inside is the image.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.image_files import EncodedImage
 from hrnet_jax.data.points.items import BOX_UNIT, LandmarkItem
 from hrnet_jax.data.points.point_sets import PointSet
@@ -21,7 +22,7 @@ def check_images_exist(splits: Mapping[str, Sequence[LandmarkItem]]) -> None:
         DataError: naming the first missing image and how many are missing.
     """
     for split, items in splits.items():
-        missing = [item for item in items if not item.image.is_file()]
+        missing = [item for item in items if not is_file(item.image)]
         if missing:
             raise DataError(
                 f"{missing[0].where} names {missing[0].image}, not found "

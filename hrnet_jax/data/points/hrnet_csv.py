@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.text_tables import csv_rows, is_number, number
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,
     SquareBox,
-    check_image_name,
     fully_annotated,
     name_faces,
 )
@@ -98,7 +98,7 @@ def read_hrnet_csv(
             another number of points, a value that is no finite number, a face
             box of size 0, an image without name, no rows.
     """
-    rows = csv_rows(path)
+    rows = csv_rows(path, lambda cells: cells[: len(columns)] == list(columns))
     header = rows[0][1] if rows else []
     _check_header(path, header, num_points, columns)
     if len(rows) == 1:

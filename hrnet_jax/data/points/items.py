@@ -1,10 +1,10 @@
 """Faces as annotated, and the squares around them."""
 
 import dataclasses
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -128,15 +128,12 @@ def name_faces(names: Sequence[str]) -> list[str]:
     return faces
 
 
-def check_image_name(name: Any, where: str) -> str:
-    """The name of an image file, if it is one.
+def image_of_face(name: str, images: Collection[str]) -> str:
+    """The name of a face's image, after `name_faces`.
 
-    Raises:
-        DataError: naming file and line (`where`) of a name that is missing, no text,
-            or that of no file, such as `.`.
+    Args:
+        name: of the face.
+        images: names of the images of faces before this one.
     """
-    if not isinstance(name, str) or not Path(name).name:
-        raise DataError(
-            f"{where}: the image is called {name!r}, expected the name of a file"
-        )
-    return name
+    image = re.sub(r"#\d+$", "", name)
+    return image if image in images else name

@@ -16,6 +16,7 @@ from hrnet_jax.data.points.checks import (
     check_normalizers,
     check_place,
 )
+from hrnet_jax.data.points.findings import Findings
 from hrnet_jax.data.points.items import LandmarkItem
 from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.data.writing import image_feature
@@ -53,6 +54,7 @@ class LandmarkSource:
         point_origin: coordinate of the first pixel's centre in the files.
         tight_boxes: whether the face boxes are the squares around the points.
         eval_splits: the splits to evaluate on by default, best first.
+        findings: what was left out of the files or derived.
     """
 
     needs_source: ClassVar[bool] = True
@@ -65,6 +67,7 @@ class LandmarkSource:
     def __init__(self, source: Path, options: Any) -> None:
         self.source = source
         self.options = options
+        self.findings = Findings()
 
     def read(self) -> SplitItems:
         """Reads all annotations; called once."""
@@ -100,6 +103,7 @@ class LandmarkSource:
             default_normalizer=chosen.default_normalizer,
             tight_boxes=self.tight_boxes,
             subsets=self.contents.subsets,
+            findings=self.findings.listed(),
         )
 
     def features(self) -> dict[str, tfds.features.FeatureConnector]:

@@ -21,6 +21,7 @@ from hrnet_jax.data.points.source import (
     SplitItems,
 )
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.boxes import FARTHEST
 
 NUM_POINTS = len(point_sets.COFW.names)
 
@@ -28,6 +29,7 @@ NUM_POINTS = len(point_sets.COFW.names)
 _KEYS = {"train": ("IsTr", "phisTr"), "test": ("IsT", "phisT")}
 _MATLAB_5 = b"MATLAB 5.0 MAT-file"
 _IMAGE_BYTES = 200_000  # about, as PNG
+_MOST_PIXELS = 2**28  # of an image and its channels, as Pillow has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,19 +142,22 @@ def read_faces(path: Path, split: str) -> list[COFWItem]:
                 f"file of COFW holds {image_key} and {point_key}"
             )
         _check_kinds(path, file, image_key, point_key)
-        matrix = np.asarray(file[point_key], np.float64).T
-        num_images = file[image_key].size
-    # MATLAB stores the transpose, which the line above undoes.
-    if matrix.ndim != 2 or matrix.shape[1] != 3 * NUM_POINTS:
-        raise DataError(
-            f"{path}: {point_key} has shape {matrix.shape}, expected {3 * NUM_POINTS} "
-            f"columns ({NUM_POINTS} x, y and occlusion flags)"
-        )
-    if len(matrix) != num_images:
-        raise DataError(
-            f"{path}: {num_images} images in {image_key}, {len(matrix)} rows in "
-            f"{point_key}"
-        )
+        # MATLAB stores the transpose. Damaged files may name any shape, and have to be
+        # refused before so much is read.
+        shape, num_images = file[point_key].shape[::-1], file[image_key].size
+        if len(shape) != 2 or shape[1] != 3 * NUM_POINTS:
+            raise DataError(
+                f"{path}: {point_key} has shape {shape}, expected {3 * NUM_POINTS} "
+                f"columns ({NUM_POINTS} x, y and occlusion flags)"
+            )
+        if shape[0] != num_images:
+            raise DataError(
+                f"{path}: {num_images} images in {image_key}, {shape[0]} rows in "
+                f"{point_key}"
+            )
+        # A signalling NaN, which is refused below, makes NumPy warn here.
+        with np.errstate(invalid="ignore"):
+            matrix = np.asarray(file[point_key], np.float64).T
     return [_face(path, split, row, values) for row, values in enumerate(matrix)]
 
 
@@ -187,7 +192,10 @@ def open_matlab(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as file:
             yield file
-    except OSError as error:
+    except DataError:
+        raise
+    # HDF5 reports damage in many ways, wherever its parts are first read.
+    except Exception as error:  # noqa: BLE001 (see above)
         raise DataError(f"{path} is truncated or damaged: {error}") from None
 
 
@@ -201,12 +209,13 @@ def read_image_cell(file: h5py.File, key: str, row: int, where: str) -> np.ndarr
     stored = file[reference] if reference else None
     if not isinstance(stored, h5py.Dataset):
         raise DataError(f"{where} has no image in the cell {key}")
-    pixels = np.asarray(stored).T
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
+    no_size = not stored.size or stored.size > _MOST_PIXELS
+    if stored.dtype != np.uint8 or stored.ndim not in (2, 3) or no_size:
         raise DataError(
-            f"{where} is {pixels.dtype} of shape {pixels.shape}, expected uint8 grey "
-            "or RGB"
+            f"{where} is {stored.dtype} of shape {stored.shape[::-1]}, expected uint8 "
+            "grey or RGB"
         )
+    pixels = np.asarray(stored).T
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.shape[2] != 3:
@@ -218,10 +227,13 @@ def _face(path: Path, split: str, row: int, values: np.ndarray) -> COFWItem:
     where = f"{path}: face {row + 1}"
     points = values[: 2 * NUM_POINTS].reshape(2, NUM_POINTS).T
     hidden = values[2 * NUM_POINTS :]
-    if not np.isfinite(points).all():
-        k, axis = np.argwhere(~np.isfinite(points))[0]
+    # Not a number is not below the limit either.
+    good = np.abs(points) <= FARTHEST
+    if not good.all():
+        k, axis = np.argwhere(~good)[0]
         raise DataError(
-            f"{where}, point {k} {'xy'[axis]}: {points[k, axis]} is not a finite number"
+            f"{where}, point {k} {'xy'[axis]}: {points[k, axis]} is not a finite number "
+            "of pixels"
         )
     if not np.isin(hidden, (0, 1)).all():
         raise DataError(f"{where}: occlusion flags must be 0 or 1, got {set(hidden)}")

@@ -1,38 +1,47 @@
 """Custom images with key points in COCO's JSON format."""
 
 import dataclasses
-import json
-import logging
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS
+from hrnet_jax.data.points.coco_file import (
+    Category,
+    Document,
+    ImageEntry,
+    as_id,
+    read_bbox,
+    read_category,
+    read_document,
+    read_images,
+    read_keypoints,
+    shown,
+)
 from hrnet_jax.data.points.custom import own_point_set
+from hrnet_jax.data.points.image_names import ImageFinder
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,
-    box_around,
     box_from_corners,
-    check_image_name,
     name_faces,
 )
-from hrnet_jax.data.points.source import (
-    LandmarkSource,
-    SplitItems,
-    image_folder,
-)
-from hrnet_jax.data.points.splits import (
-    check_apart,
-    cut_by_image,
-)
+from hrnet_jax.data.points.marks import box_around_marked, check_zeros, without_zeros
+from hrnet_jax.data.points.source import LandmarkSource, SplitItems, image_folder
+from hrnet_jax.data.points.splits import check_apart, cut_by_image
 from hrnet_jax.errors import DataError
 
-_log = logging.getLogger(__name__)
+# Where Roboflow puts the files of the splits, beside their images.
+_ROBOFLOW = {
+    split: f"{folder}/_annotations.coco.json"
+    for split, folder in zip(SPLITS, ("train", "valid", "test"), strict=True)
+}
+_V1 = {"hidden": 2, "seen": 1}  # meaning of v = 1 -> least v of a point in sight
+_SHOWN_FILES = 4
+_NO_POINTS = "annotations without key points, left out"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +55,19 @@ class LandmarksCOCOOptions:
         annotations: one file for all, cut by ratios, instead of those three.
         ratios: shares of train, val and test for `annotations`.
         seed: seed of that random split.
-        images: folder of the images, with `{split}` for the split; `images`, or
-            the source folder itself, if empty.
-        category: name of the category, where several have key points.
+        images: folder of the images, with `{split}` for the split; `images`, the
+            source folder itself and that of the annotation file, if empty.
+        category: name or id of the category, where several have key points.
         flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
             empty those of `flip_pairs.txt`, else by the names; `none` for none.
         normalizer: points whose distance divides the errors,
             `left_eye:right_eye`; the box if empty.
         point_origin: coordinate of the first pixel's centre, of points and boxes.
+        v1: what v = 1 says of a point: `hidden`, as COCO has it, or `seen`; asked where
+            no point has v = 2.
+        zeros: what points at 0, 0 with v > 0 are: `missing` or `points`; asked where
+            there are some.
+        min_points: annotations with fewer annotated points are left out.
     """
 
     train: str = "annotations/train.json"
@@ -67,34 +81,26 @@ class LandmarksCOCOOptions:
     flip_pairs: tuple[str, ...] = ()
     normalizer: str = ""
     point_origin: float = 0.0
+    v1: str = ""
+    zeros: str = ""
+    min_points: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageFile:
-    """An entry of 'images'.
+class Marked:
+    """An annotation with key points.
 
     Attributes:
-        name: of the file, below the folder of the images.
-        size: (height, width) in pixels, if the entry tells both.
+        image: where it is.
+        points: float64 [K, 3], x, y and v.
+        content: the annotation as it is in the file.
+        where: file and annotation, for messages.
     """
 
-    name: str
-    size: tuple[float, float] | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Category:
-    """The category with key points.
-
-    Attributes:
-        id: its number in the annotations.
-        names: names of the points.
-        skeleton: pairs of points to join, from 0.
-    """
-
-    id: int
-    names: tuple[str, ...]
-    skeleton: tuple[tuple[int, ...], ...]
+    image: ImageEntry
+    points: np.ndarray
+    content: Mapping[str, Any]
+    where: str
 
 
 class LandmarksCOCO(LandmarkSource):
@@ -105,8 +111,10 @@ class LandmarksCOCO(LandmarkSource):
     SOURCE/images/ ...
     ```
 
-    Each annotation with key points is one record; its box is the square around
-    `bbox`. Key points with v = 0 count as not annotated, v = 1 as hidden.
+    or, as Roboflow has it, `train/`, `valid/` and `test/` with images and
+    `_annotations.coco.json`. Each annotation with key points is one record; its box is
+    the square around `bbox`. Key points with v = 0 count as not annotated, v = 1 as
+    hidden.
     """
 
     Options: ClassVar[type] = LandmarksCOCOOptions
@@ -114,10 +122,13 @@ class LandmarksCOCO(LandmarkSource):
 
     def __init__(self, source: Path, options: LandmarksCOCOOptions) -> None:
         super().__init__(source, options)
+        if options.v1 not in ("", *_V1):
+            raise DataError(f"option v1={options.v1}: expected one of {', '.join(_V1)}")
+        check_zeros(options.zeros)
         self.point_origin = options.point_origin
         self._documents = self._read_documents()
         found = {
-            path: read_category(path, document, options.category)
+            path: read_category(path, document, options.category, self.findings)
             for path, document in self._documents.values()
         }
         (first, category), *rest = found.items()
@@ -128,12 +139,6 @@ class LandmarksCOCO(LandmarkSource):
                     f"{first} has {len(category.names)}: {list(category.names)}"
                 )
         self._categories = found
-        self.tight_boxes = not any(
-            annotation.get("bbox")
-            for path, document in self._documents.values()
-            for annotation in document["annotations"]
-            if annotation.get("category_id") == found[path].id
-        )
         self.point_set = own_point_set(
             category.names,
             source,
@@ -148,10 +153,20 @@ class LandmarksCOCO(LandmarkSource):
         Raises:
             DataError: naming the file and the annotation at fault.
         """
-        faces = {
-            split: self._read_faces(split, path, document)
+        marked = {
+            split: self._marked(path, document)
             for split, (path, document) in self._documents.items()
         }
+        least = self._least_in_sight(marked)
+        faces = {
+            split: self._faces(split, self._documents[split][0], chosen, least)
+            for split, chosen in marked.items()
+        }
+        self.tight_boxes = not any(
+            read_bbox(one.content.get("bbox"), one.where)
+            for chosen in marked.values()
+            for one in chosen
+        )
         if self.options.annotations:
             options = self.options
             cut = cut_by_image(faces[""], self.source, options.ratios, options.seed)
@@ -159,7 +174,7 @@ class LandmarksCOCO(LandmarkSource):
         check_apart(faces)
         return SplitItems(faces)
 
-    def _read_documents(self) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    def _read_documents(self) -> dict[str, tuple[Path, Document]]:
         defaults = LandmarksCOCOOptions()
         if self.options.annotations:
             for split in SPLITS:
@@ -171,210 +186,194 @@ class LandmarksCOCO(LandmarkSource):
                     )
             path = self.source / self.options.annotations
             return {"": (path, read_document(path))}
-        documents = {}
-        for split in SPLITS:
-            name = getattr(self.options, split)
-            path = self.source / name
-            if path.is_file() or name != getattr(defaults, split):
-                documents[split] = (path, read_document(path))
-        if not documents:
+        names = {split: getattr(self.options, split) for split in SPLITS}
+        chosen = {
+            split: name
+            for split, name in names.items()
+            if (self.source / name).is_file() or name != getattr(defaults, split)
+        }
+        if not chosen:
+            chosen = {
+                split: name
+                for split, name in _ROBOFLOW.items()
+                if (self.source / name).is_file()
+            }
+        if not chosen:
             raise DataError(
                 f"{self.source} has none of {defaults.train}, {defaults.val}, "
                 f"{defaults.test}; name your files with the options train, val and "
-                "test, or annotations"
+                f"test, or annotations{self._json_files()}"
             )
-        return documents
+        return {
+            split: (self.source / name, read_document(self.source / name))
+            for split, name in chosen.items()
+        }
 
-    def _read_faces(
-        self, split: str, path: Path, document: Mapping[str, Any]
-    ) -> list[LandmarkItem]:
-        option = self.options.images.replace("{split}", split)
-        images = image_folder(self.source, option, ("images",))
-        files = _image_files(path, document)
+    def _json_files(self) -> str:
+        """The JSON files that are there, for the message."""
+        found = [
+            path.relative_to(self.source).as_posix()
+            for path in listed(self.source, "**/*.json")
+        ]
+        if not found:
+            return ""
+        more = f", and {len(found) - _SHOWN_FILES} more"
+        names = ", ".join(found[:_SHOWN_FILES])
+        return f" (there is {names}{more if len(found) > _SHOWN_FILES else ''})"
+
+    def _marked(self, path: Path, document: Document) -> list[Marked]:
+        """The annotations of one file that have key points; counts the others."""
+        images = read_images(path, document, self.findings)
         category = self._categories[path]
-        chosen, skipped = [], 0
+        chosen: list[Marked] = []
+        seen: dict[str, list[Mapping[str, Any]]] = {}
         for number, annotation in enumerate(document["annotations"], start=1):
-            if annotation.get("category_id") != category.id:
+            identity = as_id(annotation.get("id"))
+            where = f"{path}: annotation {identity or f'number {number}'}"
+            reason = self._left_out(annotation, category, path, where)
+            if identity in seen and not reason:
+                if annotation in seen[identity]:
+                    reason = "annotations that are there twice, left out"
+                else:
+                    self.findings.count(path, "annotations with the id of another")
+            if reason:
+                self.findings.count(path, reason)
                 continue
-            where = f"{path}: annotation {annotation.get('id', f'number {number}')}"
-            points = _keypoints(annotation, len(category.names), where)
-            if not (points[:, 2] > 0).any():
-                skipped += 1
+            if identity is not None:
+                seen.setdefault(identity, []).append(annotation)
+            points = read_keypoints(annotation["keypoints"], len(category.names), where)
+            image = _image_of(annotation, images, where)
+            points = self._settled(path, points, category, where)
+            reason = self._too_few(points)
+            if reason:
+                self.findings.count(path, reason)
                 continue
-            image_id = annotation.get("image_id")
-            if not isinstance(image_id, int | str) or image_id not in files:
-                raise DataError(
-                    f"{where} is on image {image_id!r}, which is not listed under "
-                    "'images'"
+            told = annotation.get("num_keypoints")
+            if told is not None and told != int(np.count_nonzero(points[:, 2])):
+                self.findings.count(
+                    path, "num_keypoints that is not the number of points with v > 0"
                 )
-            chosen.append((files[image_id], points, annotation, where))
-        if skipped:
-            _log.info("%s: skipped %d annotations without key points", path, skipped)
+            chosen.append(Marked(image, points, annotation, where))
+        with_points = {one.image.where for one in chosen}
+        self.findings.count(
+            path, "images without key points, left out", len(images) - len(with_points)
+        )
         if not chosen:
             raise DataError(f"{path} has no annotation with key points")
-        names = name_faces([file.name for file, *_ in chosen])
+        return chosen
+
+    def _left_out(
+        self, annotation: Mapping[str, Any], category: Category, path: Path, where: str
+    ) -> str:
+        """Why an annotation is left out; empty for one that is not."""
+        has_points = annotation.get("keypoints") not in (None, [])
+        if annotation.get("category_id") is None:
+            if has_points and not category.only:
+                raise DataError(
+                    f"{where} has no 'category_id', and the file has several categories"
+                )
+            self.findings.count(
+                path, f"annotations without category_id, taken for {category.name!r}"
+            )
+        elif as_id(annotation["category_id"]) != category.id:
+            return "annotations of other categories, left out"
+        if annotation.get("iscrowd") in (1, "1"):
+            return "annotations of crowds (iscrowd), left out"
+        return "" if has_points else _NO_POINTS
+
+    def _too_few(self, points: np.ndarray) -> str:
+        """Why an annotation with these points is left out; empty for one that is not."""
+        marked, least = np.count_nonzero(points[:, 2]), self.options.min_points
+        if not marked:
+            return _NO_POINTS
+        few = f"annotations with fewer than {least} key points, left out"
+        return few if marked < least else ""
+
+    def _settled(
+        self, path: Path, points: np.ndarray, category: Category, where: str
+    ) -> np.ndarray:
+        """The points, float64 [K, 3], without those at 0, 0 that are missing."""
+        annotated = points[:, 2] > 0
+        kept = without_zeros(
+            points[:, :2], annotated, self.options.zeros, category.names, where
+        )
+        self.findings.count(
+            path,
+            "points at 0, 0, taken for not annotated",
+            int(annotated.sum() - kept.sum()),
+        )
+        return np.where(kept[:, None], points, 0.0)
+
+    def _least_in_sight(self, marked: Mapping[str, list[Marked]]) -> int:
+        """The least v of points that are in sight: 2, or 1 where 1 is `seen`.
+
+        Raises:
+            DataError: if all points had to be hidden, which the user has not said.
+        """
+        if self.options.v1:
+            return _V1[self.options.v1]
+        everything = [one for chosen in marked.values() for one in chosen]
+        if any((one.points[:, 2] == 2).any() for one in everything):
+            return _V1["hidden"]
+        raise DataError(
+            f"{everything[0].where}: v of all its points is 0 or 1, as in all of "
+            f"{self.source}; say v1=seen (1 is a point in sight) or v1=hidden (1 is a "
+            "hidden point, as COCO has it)"
+        )
+
+    def _faces(
+        self, split: str, path: Path, chosen: list[Marked], least: int
+    ) -> list[LandmarkItem]:
+        option = self.options.images.replace("{split}", split)
+        folders = [image_folder(self.source, option, ("images",))]
+        if not option:
+            folders += [path.parent, self.source]
+        finder = ImageFinder(folders, path, self.findings)
+        found = [finder.find(one.image.name, one.image.where) for one in chosen]
+        names = name_faces([name for _, name in found])
         return [
-            _face(file, images, name, *rest)
-            for (file, *rest), name in zip(chosen, names, strict=True)
+            self._face(path, one, file, name, least)
+            for one, (file, _), name in zip(chosen, found, names, strict=True)
         ]
 
+    def _face(
+        self, path: Path, one: Marked, file: Path, name: str, least: int
+    ) -> LandmarkItem:
+        annotated = one.points[:, 2] > 0
+        corners = read_bbox(one.content.get("bbox"), one.where)
+        if corners is None:
+            self.findings.count(path, "boxes around the points, as there is no bbox")
+            box = box_around_marked(one.points[annotated, :2], one.where, "'bbox'")
+        else:
+            x, y, width, height = corners
+            box = box_from_corners((x, y, x + width, y + height), one.where)
+        return LandmarkItem(
+            image=file,
+            image_id=name,
+            points=one.points[:, :2].copy(),
+            visible=(one.points[:, 2] >= least).astype(np.uint8),
+            annotated=annotated.astype(np.uint8),
+            box=box,
+            box_size=box.scale * BOX_UNIT,
+            where=one.where,
+            image_size=one.image.size,
+        )
 
-def read_document(path: Path) -> Mapping[str, Any]:
-    """A JSON file with the three lists of COCO.
+
+def _image_of(
+    annotation: Mapping[str, Any], images: Mapping[str, ImageEntry], where: str
+) -> ImageEntry:
+    """The entry of the image that an annotation is on.
 
     Raises:
-        DataError: if it is missing, no JSON, or lacks a list of objects.
+        DataError: if it names none that is listed.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from None
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(key), list):
-            raise DataError(
-                f"{path} has no list {key!r}; COCO key points have images, annotations "
-                "and categories"
-            )
-        odd = [entry for entry in document[key] if not isinstance(entry, dict)]
-        if odd:
-            raise DataError(
-                f"{path}: an entry of {key!r} is {odd[0]!r}, expected an object"
-            )
-    return document
-
-
-def read_category(path: Path, document: Mapping[str, Any], wanted: str) -> Category:
-    """The category that has key points.
-
-    Args:
-        path: the file, for messages.
-        document: its content.
-        wanted: its name; empty if there is only one.
-
-    Raises:
-        DataError: if there is none, or several to choose from; if its names are
-            no list or not different, or the skeleton joins points that do not
-            exist.
-    """
-    candidates = [c for c in document["categories"] if c.get("keypoints")]
-    named = [c for c in candidates if wanted in ("", c.get("name"))]
-    if not candidates:
+    if annotation.get("image_id") is None:
+        raise DataError(f"{where} has no 'image_id'")
+    identity = as_id(annotation["image_id"])
+    if identity not in images:
         raise DataError(
-            f"{path} has no category with 'keypoints' (a list of their names); is it a "
-            "file of boxes only?"
+            f"{where} is on image {shown(annotation['image_id'])}, which is not listed "
+            "under 'images'"
         )
-    if len(named) != 1:
-        known = ", ".join(repr(c.get("name")) for c in candidates)
-        raise DataError(
-            f"{path}: categories with key points are {known}; choose one with the "
-            "option category"
-        )
-    (category,) = named
-    if "id" not in category:
-        raise DataError(f"{path}: the category with key points has no 'id'")
-    if not isinstance(category["keypoints"], list):
-        raise DataError(
-            f"{path}: 'keypoints' of the category is {category['keypoints']!r}, "
-            "expected a list of names"
-        )
-    names = tuple(map(str, category["keypoints"]))
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise DataError(f"{path}: key point {doubled[0]!r} is named twice")
-    return Category(category["id"], names, _skeleton(path, category, len(names)))
-
-
-def _skeleton(
-    path: Path, category: Mapping[str, Any], num_points: int
-) -> tuple[tuple[int, ...], ...]:
-    """Pairs of points from 0, of pairs from 1; none where it is null or absent."""
-    pairs = category.get("skeleton") or []
-    if not isinstance(pairs, list):
-        raise DataError(f"{path}: skeleton is {pairs!r}, expected a list of pairs")
-    for pair in pairs:
-        if not isinstance(pair, list) or not all(isinstance(end, int) for end in pair):
-            raise DataError(f"{path}: skeleton has {pair!r}, expected two numbers")
-        if any(not 1 <= end <= num_points for end in pair):
-            raise DataError(
-                f"{path}: skeleton {pair} joins points outside 1..{num_points}"
-            )
-    return tuple(tuple(end - 1 for end in pair) for pair in pairs)
-
-
-def _image_files(path: Path, document: Mapping[str, Any]) -> dict[int | str, ImageFile]:
-    files = {}
-    for number, entry in enumerate(document["images"], start=1):
-        where = f"{path}: entry {number} of 'images'"
-        for key in ("id", "file_name"):
-            if key not in entry:
-                raise DataError(f"{where} has no {key!r}")
-        if not isinstance(entry["id"], int | str):
-            raise DataError(f"{where} has the id {entry['id']!r}, expected a number")
-        size = entry.get("height"), entry.get("width")
-        known = all(isinstance(side, int | float) for side in size)
-        name = check_image_name(entry["file_name"], where)
-        files[entry["id"]] = ImageFile(name, size if known else None)
-    return files
-
-
-def _keypoints(
-    annotation: Mapping[str, Any], num_points: int, where: str
-) -> np.ndarray:
-    """x, y and v of each point, float64 [K, 3]; all zero if there are none."""
-    values = annotation.get("keypoints") or [0] * (3 * num_points)
-    if not isinstance(values, list):
-        raise DataError(f"{where}: keypoints are {values!r}, expected a list")
-    if len(values) != 3 * num_points:
-        raise DataError(
-            f"{where} has {len(values) / 3:g} key points, expected {num_points}"
-        )
-    for index, value in enumerate(values):
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(
-                f"{where}, key point {index // 3} {'xyv'[index % 3]}: {value!r} is not "
-                "a finite number"
-            )
-    points = np.array(values, np.float64).reshape(num_points, 3)
-    if not np.isin(points[:, 2], (0, 1, 2)).all():
-        wrong = points[~np.isin(points[:, 2], (0, 1, 2)), 2][0]
-        raise DataError(f"{where}: visibility v is {wrong:g}, expected 0, 1 or 2")
-    return points
-
-
-def _face(
-    file: ImageFile,
-    images: Path,
-    name: str,
-    points: np.ndarray,
-    annotation: Mapping[str, Any],
-    where: str,
-) -> LandmarkItem:
-    annotated = points[:, 2] > 0
-    if annotation.get("bbox"):
-        x, y, width, height = _bbox(annotation["bbox"], where)
-        box = box_from_corners((x, y, x + width, y + height), where)
-    else:
-        box = box_around(points[annotated, :2], where)
-    return LandmarkItem(
-        image=images / file.name,
-        image_id=name,
-        points=np.where(annotated[:, None], points[:, :2], 0.0),
-        visible=(points[:, 2] == 2).astype(np.uint8),
-        annotated=annotated.astype(np.uint8),
-        box=box,
-        box_size=box.scale * BOX_UNIT,
-        where=where,
-        image_size=file.size,
-    )
-
-
-def _bbox(values: Any, where: str) -> Sequence[float]:
-    listed = values if isinstance(values, list) else []
-    numbers = [value for value in listed if isinstance(value, int | float)]
-    if len(listed) != 4 or len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise DataError(
-            f"{where}: bbox is {values}, expected [x, y, width, height] in pixels"
-        )
-    return numbers
+    return images[identity]

@@ -1,47 +1,29 @@
 """Custom images with landmarks in CSV tables."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from hrnet_jax.data.files.splitting import SPLITS
-from hrnet_jax.data.files.text_tables import csv_rows, is_number, number
+from hrnet_jax.data.files.text_tables import decimal_mark
 from hrnet_jax.data.points.custom import BOX, FLIP_FILE, LINE_FILE, own_point_set
+from hrnet_jax.data.points.image_names import ImageFinder
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,
-    SquareBox,
-    box_around,
-    box_from_corners,
-    check_image_name,
     name_faces,
 )
+from hrnet_jax.data.points.marks import box_around_marked, check_zeros, without_zeros
 from hrnet_jax.data.points.point_sets import POINT_SETS, PointSet
-from hrnet_jax.data.points.source import (
-    LandmarkSource,
-    SplitItems,
-    image_folder,
-)
-from hrnet_jax.data.points.splits import (
-    check_apart,
-    cut_by_image,
-)
+from hrnet_jax.data.points.point_tables import Table, read_table
+from hrnet_jax.data.points.source import LandmarkSource, SplitItems, image_folder
+from hrnet_jax.data.points.splits import check_apart, cut_by_image
+from hrnet_jax.data.points.table_rows import FaceRow
 from hrnet_jax.errors import DataError
 
 ONE_TABLE = "landmarks.csv"
-
-_NAME = "image_name"
-_BOXES = (("center_x", "center_y", "scale"), ("x1", "y1", "x2", "y2"))
-_ALIASES = {"center_w": "center_x", "center_h": "center_y"}  # HRNet's names
-_BOX_SIZE = "box_size"
-_FORMS = (
-    f"{_NAME}, then none or one of ({'; '.join(', '.join(box) for box in _BOXES)}), "
-    f"then, if you like, {_BOX_SIZE}, then for each point NAME_x, NAME_y and, if you "
-    "like, NAME_visible"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +31,7 @@ class LandmarksCSVOptions:
     """Options of the preparation.
 
     Attributes:
+        table: one table to be cut by ratios, instead of `landmarks.csv`.
         images: folder of the images in the source folder; `images`, or the
             source folder itself, if empty.
         ratios: shares of train, val and test, where there is no `train.csv`.
@@ -62,8 +45,16 @@ class LandmarksCSVOptions:
             for MATLAB.
         point_set: 68, 98, 29 or 19 for points in the order of 300W, WFLW, COFW
             or AFLW, with their names, pairs, lines and normalisers.
+        decimal: how numbers are written, `point` or `comma`; asked where `1,250` may
+            be either.
+        encoding: of the tables; empty for UTF-8, or what a byte-order mark says.
+        ignore: names of columns to leave out.
+        zeros: what points at 0, 0 are: `missing` or `points`; asked where there are
+            some.
+        min_points: faces with fewer annotated points are left out.
     """
 
+    table: str = ""
     images: str = ""
     ratios: tuple[float, ...] = (0.8, 0.2)
     seed: int = 0
@@ -71,23 +62,11 @@ class LandmarksCSVOptions:
     normalizer: str = ""
     point_origin: float = 0.0
     point_set: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Columns of one CSV file.
-
-    Attributes:
-        path: the file.
-        columns: name -> position.
-        box: the columns of the box, or none.
-        points: names of the points, in the order of their `_x` columns.
-    """
-
-    path: Path
-    columns: Mapping[str, int]
-    box: tuple[str, ...]
-    points: tuple[str, ...]
+    decimal: str = ""
+    encoding: str = ""
+    ignore: tuple[str, ...] = ()
+    zeros: str = ""
+    min_points: int = 1
 
 
 class LandmarksCSV(LandmarkSource):
@@ -100,7 +79,8 @@ class LandmarksCSV(LandmarkSource):
     SOURCE/lines.txt                        optional: names of a polyline a line
     ```
 
-    The header names the points: `image_name,nose_x,nose_y,...`.
+    The header names the points: `image_name,nose_x,nose_y,...`. Tables of DeepLabCut,
+    whose header has several lines, are read as well.
     """
 
     Options: ClassVar[type] = LandmarksCSVOptions
@@ -108,8 +88,9 @@ class LandmarksCSV(LandmarkSource):
 
     def __init__(self, source: Path, options: LandmarksCSVOptions) -> None:
         super().__init__(source, options)
+        check_zeros(options.zeros)
         self.point_origin = options.point_origin
-        self._tables = self._read_headers()
+        self._tables = self._read_tables()
         self._columns = next(iter(self._tables.values())).points
         self.point_set = self._chosen_points()
         self.tight_boxes = not any(table.box for table in self._tables.values())
@@ -123,7 +104,7 @@ class LandmarksCSV(LandmarkSource):
         """
         images = image_folder(self.source, self.options.images, ("images",))
         faces = {
-            split: _read_faces(table, self._columns, images)
+            split: self._read_faces(table, images)
             for split, table in self._tables.items()
         }
         if ONE_TABLE in faces:
@@ -136,10 +117,12 @@ class LandmarksCSV(LandmarkSource):
         check_apart(faces)
         return SplitItems(faces)
 
-    def _read_headers(self) -> dict[str, Table]:
+    def _read_tables(self) -> dict[str, Table]:
+        if self.options.table:
+            return {ONE_TABLE: self._read_table(self.source / self.options.table)}
         names = [f"{split}.csv" for split in SPLITS]
         found = {
-            split: read_header(self.source / name)
+            split: self._read_table(self.source / name)
             for split, name in zip(SPLITS, names, strict=True)
             if (self.source / name).is_file()
         }
@@ -153,9 +136,10 @@ class LandmarksCSV(LandmarkSource):
         if not found:
             if not path.is_file():
                 raise DataError(
-                    f"{self.source} has none of {', '.join(names)}, {ONE_TABLE}"
+                    f"{self.source} has none of {', '.join(names)}, {ONE_TABLE} (the "
+                    "option table=FILE names another)"
                 )
-            found = {ONE_TABLE: read_header(path)}
+            found = {ONE_TABLE: self._read_table(path)}
         tables = list(found.values())
         for table in tables[1:]:
             if set(table.points) != set(tables[0].points):
@@ -166,6 +150,10 @@ class LandmarksCSV(LandmarkSource):
                     f"{', '.join(odd)}"
                 )
         return found
+
+    def _read_table(self, path: Path) -> Table:
+        options = self.options
+        return read_table(path, options.encoding, options.ignore, self.findings)
 
     def _chosen_points(self) -> PointSet:
         options = self.options
@@ -211,143 +199,110 @@ class LandmarksCSV(LandmarkSource):
                 f"leave out {given}"
             )
 
-
-def read_header(path: Path) -> Table:
-    """The columns of a table, in any order.
-
-    Raises:
-        DataError: for a file without header, or columns that are unknown,
-            double or incomplete.
-    """
-    rows = csv_rows(path)
-    header = rows[0][1] if rows else []
-    if not header or any(is_number(cell) for cell in header):
-        raise DataError(f"{path} has no header; its first line must be {_FORMS}")
-    names = [_ALIASES.get(name, name) for name in header]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DataError(f"{path}: column {doubled[0]!r} is there twice")
-    if _NAME not in names:
-        raise DataError(f"{path} has no column {_NAME!r}; expected {_FORMS}")
-    known = {_NAME, _BOX_SIZE, *_BOXES[0], *_BOXES[1]}
-    points = [
-        name.removesuffix("_x")
-        for name in names
-        if name.endswith("_x") and name not in known
-    ]
-    wanted = {f"{point}_{part}" for point in points for part in ("x", "y", "visible")}
-    for name in names:
-        if name not in known | wanted:
-            raise DataError(f"{path}: unknown column {name!r}; expected {_FORMS}")
-    for point in points:
-        if f"{point}_y" not in names:
-            raise DataError(f"{path}: column '{point}_x' has no '{point}_y'")
-    if not points:
-        raise DataError(f"{path} has no points; expected {_FORMS}")
-    columns = {name: position for position, name in enumerate(names)}
-    return Table(path, columns, _box_columns(path, columns), tuple(points))
-
-
-def _box_columns(path: Path, columns: Mapping[str, int]) -> tuple[str, ...]:
-    begun = [box for box in _BOXES if any(name in columns for name in box)]
-    if len(begun) > 1:
-        raise DataError(f"{path} has two kinds of boxes; expected {_FORMS}")
-    for name in begun[0] if begun else ():
-        if name not in columns:
-            raise DataError(
-                f"{path}: a box needs the columns {', '.join(begun[0])}; {name!r} is "
-                "missing"
+    def _read_faces(self, table: Table, images: Path) -> list[LandmarkItem]:
+        """The faces of a table; counts the lines that have no points."""
+        if not table.rows:
+            raise DataError(f"{table.path} lists no images")
+        finder = ImageFinder([images, self.source], table.path, self.findings)
+        mark = self._decimal_mark(table)
+        marked = []
+        for line, cells in table.rows:
+            where = f"{table.path}:{line}"
+            if len(cells) != table.width:
+                more = (
+                    "; a cell with the separator in it, such as a decimal comma, needs "
+                    "quotes around it"
+                )
+                raise DataError(
+                    f"{where} has {len(cells)} values, expected {table.width} as in "
+                    f"the header{more if len(cells) > table.width else ''}"
+                )
+            image = finder.find("/".join(cells[at] for at in table.name), where)
+            for columns in table.faces:
+                row = FaceRow(table, cells, columns, mark, where)
+                xy, annotated, visible = self._marked_points(row)
+                reason = self._too_few(annotated)
+                if not reason:
+                    marked.append((image, row, xy, annotated, visible))
+                    continue
+                kind = "lines" if len(table.faces) == 1 else "individuals"
+                self.findings.count(table.path, f"{kind} {reason}, left out")
+        if not marked:
+            raise DataError(f"{table.path} has no annotated point")
+        names = name_faces([name for (_, name), *_ in marked])
+        return [
+            self._face(row, xy, annotated, visible, file, name)
+            for ((file, _), row, xy, annotated, visible), name in zip(
+                marked, names, strict=True
             )
-    return begun[0] if begun else ()
-
-
-def _read_faces(
-    table: Table, points: tuple[str, ...], images: Path
-) -> list[LandmarkItem]:
-    rows = csv_rows(table.path)[1:]
-    if not rows:
-        raise DataError(f"{table.path} lists no images")
-    where = [f"{table.path}:{line}" for line, _ in rows]
-    for place, (_, cells) in zip(where, rows, strict=True):
-        if len(cells) != len(table.columns):
-            raise DataError(
-                f"{place} has {len(cells)} values, expected {len(table.columns)} as in "
-                "the header"
-            )
-        check_image_name(cells[table.columns[_NAME]], place)
-    names = name_faces([cells[table.columns[_NAME]] for _, cells in rows])
-    return [
-        _read_face(table, points, dict(zip(table.columns, cells, strict=True)), *about)
-        for (_, cells), *about in zip(
-            rows, where, names, [images] * len(rows), strict=True
-        )
-    ]
-
-
-def _read_face(
-    table: Table,
-    points: tuple[str, ...],
-    cells: Mapping[str, str],
-    where: str,
-    name: str,
-    images: Path,
-) -> LandmarkItem:
-    xy = np.zeros((len(points), 2))
-    visible = np.zeros(len(points), np.uint8)
-    annotated = np.zeros(len(points), np.uint8)
-    for k, point in enumerate(points):
-        flag = cells.get(f"{point}_visible", "1")
-        texts = [cells[f"{point}_{axis}"] for axis in "xy"]
-        if not flag and not any(texts):
-            continue
-        xy[k] = [
-            _coordinate(text, where, point, axis)
-            for text, axis in zip(texts, "xy", strict=True)
         ]
-        visible[k] = _visible(flag, where, f"{point}_visible")
-        annotated[k] = 1
-    if not annotated.any():
-        raise DataError(f"{where} has no annotated point")
-    values = [number(cells[column], where, column) for column in table.box]
-    box = _box(values, xy[annotated == 1], where)
-    box_size = box.scale * BOX_UNIT
-    if _BOX_SIZE in cells:
-        box_size = number(cells[_BOX_SIZE], where, _BOX_SIZE)
-    if box.scale <= 0 or box_size <= 0:
-        raise DataError(
-            f"{where}: the face box has no size (scale {box.scale:g}, box_size "
-            f"{box_size:g})"
+
+    def _decimal_mark(self, table: Table) -> str:
+        columns = table.number_columns()
+        numbers = (
+            (line, cells[at])
+            for line, cells in table.rows
+            for at in columns
+            if at < len(cells)
         )
-    return LandmarkItem(
-        image=images / cells[_NAME],
-        image_id=name,
-        points=xy,
-        visible=visible,
-        annotated=annotated,
-        box=box,
-        box_size=box_size,
-        where=where,
-    )
+        return decimal_mark(numbers, table.path, self.options.decimal, "decimal")
 
+    def _too_few(self, annotated: np.ndarray) -> str:
+        """Why a face is left out; empty for one that is not."""
+        if not annotated.any():
+            return "without annotated points"
+        least = self.options.min_points
+        few = f"with fewer than {least} annotated points"
+        return few if annotated.sum() < least else ""
 
-def _box(values: list[float], points: np.ndarray, where: str) -> SquareBox:
-    if len(values) == len(_BOXES[1]):
-        return box_from_corners((values[0], values[1], values[2], values[3]), where)
-    if values:
-        return SquareBox((values[0], values[1]), values[2])
-    return box_around(points, where)
-
-
-def _coordinate(text: str, where: str, point: str, axis: str) -> float:
-    if not text:
-        raise DataError(
-            f"{where}, column '{point}_{axis}' is empty; give a number, or leave "
-            f"{point}_x, {point}_y and {point}_visible empty if it is not annotated"
+    def _marked_points(self, row: FaceRow) -> tuple[np.ndarray, ...]:
+        """Coordinates float64 [K, 2], annotated and visible bool [K]."""
+        order = self._columns
+        xy = np.zeros((len(order), 2))
+        annotated, visible = np.zeros((2, len(order)), bool)
+        for index, point in enumerate(order):
+            marked = row.point(point)
+            if marked is not None:
+                (*xy[index], visible[index]), annotated[index] = marked, True
+        kept = without_zeros(xy, annotated, self.options.zeros, order, row.where)
+        self.findings.count(
+            row.table.path,
+            "points at 0, 0, taken for not annotated",
+            int(annotated.sum() - kept.sum()),
         )
-    return number(text, where, f"{point}_{axis}")
+        return np.where(kept[:, None], xy, 0.0), kept, visible & kept
 
-
-def _visible(text: str, where: str, column: str) -> int:
-    if not is_number(text) or float(text) not in (0.0, 1.0):
-        raise DataError(f"{where}, column {column!r}: {text!r}, expected 0 or 1")
-    return int(float(text))
+    def _face(
+        self,
+        row: FaceRow,
+        xy: np.ndarray,
+        annotated: np.ndarray,
+        visible: np.ndarray,
+        file: Path,
+        name: str,
+    ) -> LandmarkItem:
+        box = row.box()
+        if box is None:
+            if row.table.box:
+                self.findings.count(
+                    row.table.path, "boxes around the points, as theirs are empty"
+                )
+            box = box_around_marked(xy[annotated], row.where, "columns x1, y1, x2, y2")
+        box_size = row.box_size()
+        if box_size is None:
+            box_size = box.scale * BOX_UNIT
+        if box.scale <= 0 or box_size <= 0:
+            raise DataError(
+                f"{row.where}: the face box has no size (scale {box.scale:g}, box_size "
+                f"{box_size:g})"
+            )
+        return LandmarkItem(
+            image=file,
+            image_id=name,
+            points=xy,
+            visible=visible.astype(np.uint8),
+            annotated=annotated.astype(np.uint8),
+            box=box,
+            box_size=box_size,
+            where=row.where,
+        )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.text_tables import number, word_rows
 from hrnet_jax.data.points import point_sets
 from hrnet_jax.data.points.hrnet_csv import CsvFiles
@@ -189,7 +190,9 @@ def read_list(
     if not rows:
         raise DataError(f"{path} lists no images")
     between = _RECTANGLE + len(_ATTRIBUTES) if flagged else 0
-    names = name_faces([words[-1] for _, words in rows])
+    names = name_faces(
+        [check_image_name(words[-1], f"{path}:{line}") for line, words in rows]
+    )
     faces = []
     flags = np.zeros((len(rows), len(_ATTRIBUTES)), np.uint8)
     for index, (line, words) in enumerate(rows):

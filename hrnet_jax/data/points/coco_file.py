@@ -1,0 +1,364 @@
+"""COCO's JSON files with key points, as labelling tools write them."""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hrnet_jax.data.files.text_files import read_json
+from hrnet_jax.data.points.findings import Findings
+from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.boxes import FARTHEST
+
+Document = Mapping[str, Any]
+# As numbers and text, for tools that write one for the other.
+Id = str
+
+_NAMED = "key points are named by their numbers, as the category names none"
+_FROM_ZERO = "pairs of the skeleton that count points from 0"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageEntry:
+    """An entry of 'images'.
+
+    Attributes:
+        name: the file, as it is named.
+        size: (height, width) in pixels, if the entry tells both.
+        where: file and id, for messages.
+    """
+
+    name: Any
+    size: tuple[float, float] | None
+    where: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Category:
+    """The category with key points.
+
+    Attributes:
+        id: its number in the annotations.
+        name: its name.
+        names: names of the points.
+        skeleton: pairs of points to join, from 0.
+        only: whether there is no other, so that annotations need not name it.
+    """
+
+    id: Id
+    name: str
+    names: tuple[str, ...]
+    skeleton: tuple[tuple[int, ...], ...]
+    only: bool
+
+
+def read_document(path: Path) -> Document:
+    """A JSON file with the lists of COCO; that of categories may be absent.
+
+    Raises:
+        DataError: if it is missing, no JSON, or lacks a list of objects.
+    """
+    document = read_json(path)
+    for key in ("images", "annotations", "categories"):
+        if isinstance(document, dict) and key == "categories":
+            document.setdefault(key, [])
+        if not isinstance(document, dict) or not isinstance(document.get(key), list):
+            raise DataError(
+                f"{path} has no list {key!r}; COCO key points have images, annotations "
+                "and categories"
+            )
+        for number, entry in enumerate(document[key], start=1):
+            if not isinstance(entry, dict):
+                raise DataError(
+                    f"{path}: entry {number} of {key!r} is {shown(entry)}, expected an "
+                    "object"
+                )
+    return document
+
+
+def read_category(
+    path: Path, document: Document, wanted: str, findings: Findings
+) -> Category:
+    """The category that has key points.
+
+    It has names of key points, or annotations with some; then the points are named
+    `point_0`, `point_1`, ...
+
+    Args:
+        path: the file, for messages.
+        document: its content.
+        wanted: its name or id; empty if there is only one.
+        findings: takes what is derived.
+
+    Raises:
+        DataError: if there is none, or several to choose from; if its names are
+            no list or not different, or the skeleton joins points that do not
+            exist.
+    """
+    lengths = _lengths(document)
+    listed = [_checked_category(path, entry) for entry in document["categories"]]
+    if not listed:
+        listed = [{"id": one} for one in lengths if one]
+    only = len(listed) == 1
+    if only:
+        # Annotations that name no category are of this one.
+        own = lengths.setdefault(as_id(listed[0]["id"]), Counter())
+        own.update(lengths.pop(None, Counter()))
+    candidates = [
+        entry
+        for entry in listed
+        if entry.get("keypoints") or lengths.get(as_id(entry["id"]))
+    ]
+    if not candidates:
+        raise DataError(
+            f"{path} has no category with 'keypoints' (a list of their names), and no "
+            "annotation has 'keypoints'; is it a file of boxes only?"
+        )
+    chosen = _chosen(path, candidates, wanted, lengths)
+    names = _names(path, chosen, lengths.get(as_id(chosen["id"]), Counter()))
+    if not chosen.get("keypoints"):
+        findings.count(path, _NAMED, len(names))
+    skeleton = _skeleton(path, chosen, len(names), findings)
+    identity = as_id(chosen["id"])
+    return Category(identity, str(chosen.get("name", identity)), names, skeleton, only)
+
+
+def read_images(
+    path: Path, document: Document, findings: Findings
+) -> dict[Id, ImageEntry]:
+    """The entries of 'images' by id.
+
+    Raises:
+        DataError: for an entry without id or name, or two different ones of one id.
+    """
+    files: dict[Id, ImageEntry] = {}
+    for number, entry in enumerate(document["images"], start=1):
+        where = f"{path}: entry {number} of 'images'"
+        for key in ("id", "file_name"):
+            if entry.get(key) is None:
+                raise DataError(f"{where} has no {key!r}")
+        identity = checked_id(entry["id"], f"{where}: 'id'")
+        told = files.get(identity)
+        if told is not None:
+            if told.name != entry["file_name"]:
+                raise DataError(
+                    f"{where} has the id {identity} of {told.name!r} too; expected an "
+                    "id of its own"
+                )
+            findings.count(path, "entries of 'images' that are there twice, left out")
+            continue
+        size = entry.get("height"), entry.get("width")
+        known = all(is_pixels(side) and side > 0 for side in size)
+        files[identity] = ImageEntry(
+            entry["file_name"], (size[0], size[1]) if known else None, where
+        )
+    return files
+
+
+def read_keypoints(values: Any, num_points: int, where: str) -> np.ndarray:
+    """x, y and v of each point.
+
+    Args:
+        values: the value of 'keypoints'.
+        num_points: K.
+        where: file and annotation, for messages.
+
+    Returns:
+        float64 [K, 3]; x and y are 0 where v is 0.
+
+    Raises:
+        DataError: naming the point of a value that is wrong.
+    """
+    if not isinstance(values, list):
+        raise DataError(f"{where}: 'keypoints' is {shown(values)}, expected a list")
+    if len(values) != 3 * num_points:
+        raise DataError(
+            f"{where}: 'keypoints' has {len(values)} numbers, expected "
+            f"{3 * num_points}: x, y and v of {num_points} points"
+        )
+    points = np.zeros((num_points, 3))
+    for index in range(num_points):
+        x, y, v = values[3 * index : 3 * index + 3]
+        if not is_number(v) or v not in (0, 1, 2):
+            raise DataError(
+                f"{where}, key point {index}: visibility v is {shown(v)}, expected 0, "
+                "1 or 2"
+            )
+        if v == 0:
+            continue  # Not annotated, whatever x and y are.
+        for axis, value in (("x", x), ("y", y)):
+            if not is_pixels(value):
+                raise DataError(
+                    f"{where}, key point {index} {axis}: {shown(value)} is not a "
+                    "finite number of pixels"
+                )
+        points[index] = x, y, v
+    return points
+
+
+def read_bbox(values: Any, where: str) -> Sequence[float] | None:
+    """(x, y, width, height) of an annotation; None where it is missing or all 0.
+
+    Raises:
+        DataError: for anything but four numbers.
+    """
+    if values is None or values == []:
+        return None
+    if (
+        not isinstance(values, list)
+        or len(values) != 4
+        or not all(map(is_pixels, values))
+    ):
+        raise DataError(
+            f"{where}: bbox is {shown(values)}, expected [x, y, width, height] in pixels"
+        )
+    return values if any(values) else None
+
+
+def is_pixels(value: Any) -> bool:
+    """Whether a JSON value is a number that can count pixels."""
+    return is_number(value) and abs(value) <= FARTHEST
+
+
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number, `true` and `false` being none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def as_id(value: Any) -> Id | None:
+    """An id, as text: `7`, `7.0` and `"7"` are the same; None for what is none."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if not is_number(value):
+        return None
+    try:
+        return str(int(value)) if value == int(value) else str(value)
+    except ValueError:  # More digits than Python writes.
+        return None
+
+
+def checked_id(value: Any, what: str) -> Id:
+    """An id, as text.
+
+    Raises:
+        DataError: naming what is neither number nor text.
+    """
+    identity = as_id(value)
+    if identity is None:
+        raise DataError(f"{what} is {shown(value)}, expected a number or a text")
+    return identity
+
+
+def shown(value: Any) -> str:
+    """A value for a message, not longer than a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # An integer with more digits than Python writes.
+        text = "a huge number"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _checked_category(path: Path, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    if entry.get("id") is None:
+        raise DataError(f"{path}: the category {shown(entry.get('name'))} has no 'id'")
+    checked_id(entry["id"], f"{path}: 'id' of the category {shown(entry.get('name'))}")
+    return entry
+
+
+def _lengths(document: Document) -> dict[Id | None, Counter[int]]:
+    """Category -> length of 'keypoints' -> how many annotations have that many."""
+    found: dict[Id | None, Counter[int]] = {}
+    for annotation in document["annotations"]:
+        values = annotation.get("keypoints")
+        if isinstance(values, list) and values:
+            category = as_id(annotation.get("category_id"))
+            found.setdefault(category, Counter())[len(values)] += 1
+    return found
+
+
+def _chosen(
+    path: Path,
+    candidates: Sequence[Mapping[str, Any]],
+    wanted: str,
+    lengths: Mapping[Id | None, Counter[int]],
+) -> Mapping[str, Any]:
+    named = [entry for entry in candidates if wanted in ("", entry.get("name"))]
+    if wanted and not named:
+        named = [entry for entry in candidates if as_id(entry["id"]) == wanted]
+    if len(named) == 1:
+        return named[0]
+    known = ", ".join(
+        f"{shown(entry.get('name'))} (id {shown(entry['id'])}, "
+        f"{sum(lengths.get(as_id(entry['id']), Counter()).values())} annotations)"
+        for entry in candidates
+    )
+    raise DataError(
+        f"{path}: categories with key points are {known}; choose one with the option "
+        "category=NAME or category=ID"
+    )
+
+
+def _names(
+    path: Path, category: Mapping[str, Any], lengths: Counter[int]
+) -> tuple[str, ...]:
+    names = category.get("keypoints")
+    if not names:
+        if len(lengths) != 1 or next(iter(lengths)) % 3:
+            told = ", ".join(map(str, sorted(lengths)))
+            raise DataError(
+                f"{path}: the category {shown(category.get('name', category['id']))} "
+                "has no 'keypoints' (a list of their names), and those of its "
+                f"annotations have {told} numbers, expected x, y and v of as many "
+                "points each"
+            )
+        return tuple(f"point_{index}" for index in range(next(iter(lengths)) // 3))
+    if not isinstance(names, list):
+        raise DataError(
+            f"{path}: 'keypoints' of the category is {shown(names)}, expected a list "
+            "of names"
+        )
+    for name in names:
+        if not isinstance(name, str | int) or not _is_name(str(name)):
+            raise DataError(
+                f"{path}: 'keypoints' of the category has {shown(name)}, expected names"
+            )
+    found = tuple(str(name).strip() for name in names)
+    doubled = [name for name, count in Counter(found).items() if count > 1]
+    if doubled:
+        raise DataError(f"{path}: key point {doubled[0]!r} is named twice")
+    return found
+
+
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable()
+
+
+def _skeleton(
+    path: Path, category: Mapping[str, Any], num_points: int, findings: Findings
+) -> tuple[tuple[int, ...], ...]:
+    """Pairs of points from 0, of pairs from 1; none where it is null or absent.
+
+    Some tools count from 0, which a 0 shows.
+    """
+    pairs = category.get("skeleton") or []
+    if not isinstance(pairs, list):
+        raise DataError(f"{path}: skeleton is {shown(pairs)}, expected a list of pairs")
+    for pair in pairs:
+        if not isinstance(pair, list) or any(type(end) is not int for end in pair):
+            raise DataError(f"{path}: skeleton has {shown(pair)}, expected two numbers")
+    first = 0 if any(0 in pair for pair in pairs) else 1
+    for pair in pairs:
+        if any(not first <= end < first + num_points for end in pair):
+            raise DataError(
+                f"{path}: skeleton {shown(pair)} joins points outside "
+                f"{first}..{first + num_points - 1}"
+            )
+    if not first:
+        findings.count(path, _FROM_ZERO, len(pairs))
+    return tuple(tuple(end - first for end in pair) for pair in pairs)

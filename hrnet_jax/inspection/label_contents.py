@@ -1,0 +1,151 @@
+"""What the labels of a prepared segmentation set hold: counts, sizes, pictures."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from hrnet_jax.config.tables import columns
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.imaging.palette import default_palette
+from hrnet_jax.inspection.dataset_drawing import (
+    CELL,
+    Sample,
+    draw_bars,
+    draw_histograms,
+)
+from hrnet_jax.segmentation.drawing import overlay
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelCounts:
+    """What the records of one split hold.
+
+    Attributes:
+        pixels: int64 [K], pixels of each class.
+        images: int64 [K], images that show the class.
+        ignored: pixels without a class.
+        sizes: int64 [N, 2], (height, width) of each image.
+    """
+
+    pixels: np.ndarray
+    images: np.ndarray
+    ignored: int
+    sizes: np.ndarray
+
+
+class LabelContents:
+    """Counts and pictures of labels; see `dataset_report.Contents`."""
+
+    keys: ClassVar[tuple[str, ...]] = ("image", "label")
+    pictures: ClassVar[tuple[str, ...]] = ("classes.png", "sizes.png")
+
+    def __init__(self, info: DatasetInfo) -> None:
+        self._info = info
+        self._palette = info.palette or default_palette(info.num_classes)
+        self.counts: dict[str, LabelCounts] = {}
+
+    def count(self, split: str, samples: Iterable[Sample]) -> None:
+        """Counts pixels, images and sizes of one split."""
+        num_classes = self._info.num_classes
+        pixels = np.zeros(num_classes, np.int64)
+        images = np.zeros(num_classes, np.int64)
+        ignored = 0
+        sizes = []
+        for sample in samples:
+            count = np.bincount(sample["label"].ravel(), minlength=256)
+            pixels += count[:num_classes]
+            images += count[:num_classes] > 0
+            ignored += int(count[self._info.ignore_label])
+            sizes.append(sample["label"].shape)
+        counts = LabelCounts(pixels, images, ignored, np.array(sizes, np.int64))
+        self.counts[split] = counts
+
+    def picture(self, sample: Sample) -> np.ndarray:
+        """The image with its labels over it, for a contact sheet."""
+        label = sample["label"]
+        scale = CELL / max(label.shape)
+        size = tuple(max(1, round(side * scale)) for side in label.shape[::-1])
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        small = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        image = cv2.resize(sample["image"], size, interpolation=method)
+        return overlay(image, small, self._palette)
+
+    def draw(self, folder: pathlib.Path) -> None:
+        """Shares of the classes, and widths and heights of the images."""
+        shares = {
+            split: {
+                "labelled pixels": 100 * each.pixels / max(1, each.pixels.sum()),
+                "images": 100 * each.images / len(each.sizes),
+            }
+            for split, each in self.counts.items()
+        }
+        bars, sizes = (folder / name for name in self.pictures)
+        colours = np.array(self._palette) / 255
+        draw_bars(self._info.class_names, colours, shares, bars)
+        sides = {
+            f"{name} of images, pixels": {
+                s: e.sizes[:, k] for s, e in self.counts.items()
+            }
+            for k, name in ((1, "width"), (0, "height"))
+        }
+        draw_histograms(sides, sizes)
+
+    def text(self) -> list[str]:
+        """Pixels and images of each class in each split."""
+        header = ["", "class"]
+        for split in self.counts:
+            header += [f"{split} pixels", "%", "images"]
+        rows = [header]
+        for label, name in enumerate(self._info.class_names):
+            row = [str(label), name]
+            for each in self.counts.values():
+                share = 100 * each.pixels[label] / max(1, each.pixels.sum())
+                row += [str(each.pixels[label]), f"{share:.3f}"]
+                row.append(str(each.images[label]))
+            rows.append(row)
+        all_row = ["", "ignored"]
+        for each in self.counts.values():
+            share = 100 * each.ignored / max(1, each.pixels.sum() + each.ignored)
+            all_row += [str(each.ignored), f"{share:.3f}", f"of {len(each.sizes)}"]
+        rows.append(all_row)
+        title = f"{self._info.name}: {self._info.num_classes} classes"
+        return [title, "", *columns(rows, "rlr")]
+
+    def warnings(self) -> list[str]:
+        """A line for each class without a pixel in some split."""
+        lines = []
+        for label, name in enumerate(self._info.class_names):
+            without = [s for s, each in self.counts.items() if not each.pixels[label]]
+            if not without:
+                continue
+            if len(without) == len(self.counts):
+                lines.append(
+                    f"warning: class {label} ({name}) never occurs; are the mask values "
+                    "and the class list as intended?"
+                )
+            else:
+                lines.append(
+                    f"warning: class {label} ({name}) never occurs in "
+                    f"{', '.join(without)}"
+                )
+        return lines
+
+    def as_json(self) -> dict:
+        """All counts."""
+        return {
+            "class_names": list(self._info.class_names),
+            "splits": {
+                split: {
+                    "images": len(each.sizes),
+                    "pixels": each.pixels.tolist(),
+                    "images_with_class": each.images.tolist(),
+                    "ignored_pixels": each.ignored,
+                    "sizes": each.sizes.tolist(),
+                }
+                for split, each in self.counts.items()
+            },
+        }
