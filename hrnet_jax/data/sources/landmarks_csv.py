@@ -179,8 +179,8 @@ class LandmarksCSV(LandmarkSource):
                 otherwise=f", or point_set={len(self._columns)}" if known else "",
             )
         if options.point_set not in POINT_SETS:
-            known = ", ".join(map(str, sorted(POINT_SETS)))
-            raise DataError(f"point_set {options.point_set} is none of {known}")
+            sizes = ", ".join(map(str, sorted(POINT_SETS)))
+            raise DataError(f"point_set {options.point_set} is none of {sizes}")
         self._check_only_the_point_set()
         if len(self._columns) != options.point_set:
             first = next(iter(self._tables.values())).path
@@ -277,10 +277,15 @@ def _read_faces(
         check_image_name(cells[table.columns[_NAME]], place)
     names = name_faces([cells[table.columns[_NAME]] for _, cells in rows])
     return [
-        _read_face(table, points, dict(zip(table.columns, cells, strict=True)), *about)
-        for (_, cells), *about in zip(
-            rows, where, names, [images] * len(rows), strict=True
+        _read_face(
+            table,
+            points,
+            dict(zip(table.columns, cells, strict=True)),
+            place,
+            name,
+            images,
         )
+        for (_, cells), place, name in zip(rows, where, names, strict=True)
     ]
 
 
