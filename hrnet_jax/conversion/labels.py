@@ -78,8 +78,8 @@ def _outputs(labels: str, what: str) -> OutputNames:
         pairs = pairs_by_side(tuple(table))
         return OutputNames(tuple(table), palette=_palette(table), flip_pairs=pairs)
     if path.is_file():
-        lines = path.read_text().splitlines()
-        names = tuple(line.strip() for line in lines if line.strip())
+        rows = path.read_text().splitlines()
+        names = tuple(row.strip() for row in rows if row.strip())
         return OutputNames(names, flip_pairs=pairs_by_side(names))
     raise DataError(
         f"{labels}: neither a file of {what} names nor one of the data sets "

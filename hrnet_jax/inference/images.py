@@ -4,7 +4,7 @@ import os
 import pathlib
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ def local_path(source: str | os.PathLike) -> pathlib.Path:
 
 
 def for_each(
-    images: ImageLike | Sequence[ImageLike],
+    images: Any,
     boxes: Any,
     predict: Callable[[np.ndarray, Any], Any],
 ) -> Any:

@@ -1,6 +1,7 @@
 """Opens work directories, without a mesh, flags or the data set."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -92,7 +93,7 @@ class LoadedRun:
 
 
 def load_run(
-    workdir: str | pathlib.Path,
+    workdir: str | os.PathLike,
     step: int | str = "best",
     *,
     pad_multiple: int = 1,
@@ -110,8 +111,8 @@ def load_run(
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
-    config = with_defaults(read_json(workdir / CONFIG_FILE))
-    config = read_config(with_overrides(config, list(changes)))
+    stored = with_defaults(read_json(workdir / CONFIG_FILE))
+    config = read_config(with_overrides(stored, list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])

@@ -3,6 +3,7 @@
 import pathlib
 
 from hrnet_jax.registry import get_spec
+from hrnet_jax.tasks.protocol import trains
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
 
@@ -21,6 +22,6 @@ def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
     best_metric = None
     if path.is_file():
         spec = get_spec(read_json(path).get("task", "segmentation"))
-        if spec.trainable:
+        if spec.trainable and trains(spec.task_class):
             best_metric = spec.task_class.best_metric
     return Checkpoints(workdir, best_metric=best_metric)
