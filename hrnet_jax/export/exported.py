@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -23,7 +23,7 @@ from hrnet_jax.errors import (
     reason_of,
 )
 from hrnet_jax.inference.batching import equal_parts, join_parts
-from hrnet_jax.inference.images import ImageLike, for_each
+from hrnet_jax.inference.images import OneImage, Prediction, SeveralImages, for_each
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.registry import create_model, get_spec, get_task
@@ -66,7 +66,13 @@ class ExportedModel:
     task: Predicts
     run: Callable[[np.ndarray], Outputs]
 
-    def predict(self, image: ImageLike | Sequence[ImageLike], boxes: Any = None) -> Any:
+    @overload
+    def predict(self, image: OneImage, boxes: Any = None) -> Prediction: ...
+    @overload
+    def predict(self, image: SeveralImages, boxes: Any = None) -> list[Prediction]: ...
+    @overload
+    def predict(self, image: np.ndarray, boxes: Any = None) -> Any: ...
+    def predict(self, image: Any, boxes: Any = None) -> Any:
         """Predicts for one image, or for several.
 
         Args:
