@@ -84,6 +84,11 @@ def in_one_line(error: Exception) -> str | None:
     return error.strerror if error.errno in OF_THE_DISK else None
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, or what the library says that raised it."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 def missing_part(error: ModuleNotFoundError) -> str | None:
     """One line for a package that belongs to an extra; None for any other module."""
     package = (error.name or "").partition(".")[0]

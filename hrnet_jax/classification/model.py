@@ -47,12 +47,12 @@ class ClassificationHRNet(HRNetWithHead):
     def pool_features(self, branches: tuple[jax.Array, ...], train: bool) -> jax.Array:
         """Merges the branches into [B, ceil(H / 32), ceil(W / 32), 2048]."""
         common = {"norm": self.norm, "dtype": self.dtype}
-        total = None
+        total = branches[0]
         for index, (x, width) in enumerate(
             zip(branches, _INCREASE_WIDTHS, strict=True)
         ):
             x = Bottleneck(width, **common, name=f"increase{index}")(x, train)
-            if total is not None:
+            if index > 0:
                 x = x + ConvNorm(
                     4 * width,
                     stride=2,

@@ -40,7 +40,8 @@ def keys_of(cls: type, sections: Mapping[str, type], path: str = "") -> Iterator
     said, hints = meanings(cls), typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         dotted, hint = path + field.name, hints[field.name]
-        section = hint if dataclasses.is_dataclass(hint) else sections.get(dotted)
+        is_section = isinstance(hint, type) and dataclasses.is_dataclass(hint)
+        section = hint if is_section else sections.get(dotted)
         if section is None:
             yield Key(dotted, kind_of(hint, field.default), said.get(field.name, ""))
         else:

@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 from hrnet_jax.errors import ConfigError
 
-T = TypeVar("T")
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _likeness(a: str, b: str) -> float:
 
 def _convert(value: Any, hint: Any, dotted: str, everywhere: Iterable[str] = ()) -> Any:
     """Checks `value` against a type hint and converts lists and integers."""
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return read_options(hint, value, dotted, everywhere)
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):

@@ -21,7 +21,7 @@ from hrnet_jax.pretrained.convert import convert_names, from_torch
 from hrnet_jax.pretrained.files import open_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_values, listed, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
-from hrnet_jax.pretrained.names import BODY_KIND, find_scheme
+from hrnet_jax.pretrained.names import BODY_KIND, body_scheme
 from hrnet_jax.pretrained.wrappers import Unwrapped, unwrap
 from hrnet_jax.registry import create_model, get_spec
 
@@ -99,7 +99,7 @@ def convert_files(
             another model, or two have a tensor of one name.
     """
     read = _joined(paths, options.entry)
-    tensors, path = read.tensors, " and ".join(map(os.fspath, paths))
+    tensors, path = read.tensors, " and ".join(os.fspath(each) for each in paths)
     record = find_record(paths[0], tensors, options.record, options.inplace_abn)
     try:
         facts = gather_facts(tensors, record, options)
@@ -153,7 +153,7 @@ def _convert(
     kept = tuple(traverse_util.flatten_dict(variables, sep="/"))
     dropped = {}
     if model.output_kind == BODY_KIND:
-        body = find_scheme(BODY_KIND, facts.convention)
+        body = body_scheme(facts.convention)
         heads = [name for name in unwrap(tensors) if not body.from_torch(name)]
         dropped = dict.fromkeys(heads, "of a head")
     return variables, Transfer(kept, dropped=dropped)
@@ -179,8 +179,9 @@ def _config(facts: WeightsFacts, model: Model) -> ml_collections.ConfigDict:
         config.model.upsample = model.upsample
         config.model.normalization = dataclasses.asdict(facts.normalization)
         fixed = (spec.num_outputs, "upsample")
-        if record and spec.task and spec.task_class.takes_boxes and spec.size_option:
-            size = tuple(record.input_size)
+        cuts_boxes = spec.task is not None and spec.task_class.takes_boxes
+        size = record.input_size if record else None
+        if cuts_boxes and spec.size_option and size is not None:
             config.dataset.augmentation[spec.size_option] = size
         config.model.options = {
             key: value for key, value in facts.options.items() if key not in fixed

@@ -18,7 +18,7 @@ from hrnet_jax.registry import model_class
 
 # The caffe means of HRNet-FCOS, on the scale of 0 to 1; images keep OpenCV's order.
 _CAFFE = Normalization(
-    tuple(mean / 255 for mean in (102.9801, 115.9465, 122.7717)),
+    (102.9801 / 255, 115.9465 / 255, 122.7717 / 255),
     (1 / 255,) * 3,
     "bgr",
 )
@@ -34,10 +34,17 @@ _EPSILON = 1e-5
 class Stated(Protocol):
     """Facts that a user states about a file; see `conversion.ImportOptions`."""
 
-    model: str | None
-    upsample: str | None
-    inplace_abn: bool | None
-    options: Mapping[str, Any]
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def upsample(self) -> str | None: ...
+
+    @property
+    def inplace_abn(self) -> bool | None: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +101,7 @@ def gather_facts(
             changes every output.
     """
     names = unwrap(tensors)
-    found = _recognize(names, record, stated)
-    model = stated.model or (found.model if found else record.model)
+    model, found = _recognize(names, record, stated)
     options = dict(found.options) if found and found.model == model else {}
     if record is not None and record.model == model:
         options |= record.options
@@ -125,8 +131,8 @@ def gather_facts(
 
 def _recognize(
     names: Mapping[str, np.ndarray], record: KnownFile | None, stated: Stated
-) -> Recognized | None:
-    """The model of the tensors; None where they have no head but the model is given.
+) -> tuple[str, Recognized | None]:
+    """The model, and that of the tensors: None where they have no head but it is given.
 
     Raises:
         WeightsError: if it cannot be recognised, or is not that of the record.
@@ -136,11 +142,16 @@ def _recognize(
     except WeightsError:
         if stated.model is None:
             raise
-        return None
-    if record is None:
-        return found
+        return stated.model, None
+    if record is not None:
+        _check_model(found, record)
+    return stated.model or found.model, found
+
+
+def _check_model(found: Recognized, record: KnownFile) -> None:
+    """A file of this name has the model that its tensors have."""
     if found.scheme.kind == BODY_KIND and _variant_of(record.model) == found.variant:
-        return found
+        return
     outputs = found.options.get("num_classes", found.options.get("num_points"))
     if (found.model, outputs) != (record.model, _or(record.outputs, outputs)):
         raise WeightsError(
@@ -148,7 +159,6 @@ def _recognize(
             f"{record.outputs} outputs ({record.source}), these tensors are "
             f"{found.model} with {outputs}; --record= ignores the name"
         )
-    return found
 
 
 def _upsampling(

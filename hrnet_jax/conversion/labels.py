@@ -83,8 +83,8 @@ def _outputs(labels: str, what: str) -> OutputNames:
     if labels in SOURCES:
         raise DataError(f"the data set {labels!r} has no fixed classes")
     if path.is_file():
-        lines = read_text(path).splitlines()
-        names = tuple(line.strip() for line in lines if line.strip())
+        rows = read_text(path).splitlines()
+        names = tuple(row.strip() for row in rows if row.strip())
         return OutputNames(names, flip_pairs=pairs_by_side(names))
     raise DataError(
         f"{labels}: neither a file of {what} names nor one of the data sets "

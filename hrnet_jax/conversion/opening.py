@@ -62,8 +62,8 @@ def load_run(
             f"{error}; options like that are those of scripts/convert.py, which makes "
             "a work directory to open instead"
         ) from error
-    config = to_json(converted.config)
-    config = read_config(with_overrides(config, list(changes)))
+    stored = to_json(converted.config)
+    config = read_config(with_overrides(stored, list(changes)))
     task = build_for_inference(config, converted.info)
     return LoadedRun(
         config,

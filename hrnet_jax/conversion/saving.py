@@ -1,5 +1,6 @@
 """Work directories made of weights alone."""
 
+import os
 import pathlib
 
 import ml_collections
@@ -15,7 +16,7 @@ from hrnet_jax.workdir.files import CONFIG_FILE, write_json
 
 
 def save_converted(
-    workdir: str | pathlib.Path,
+    workdir: str | os.PathLike,
     config: ml_collections.ConfigDict,
     variables: dict,
     info: DatasetInfo,

@@ -16,11 +16,11 @@ without (JAX 0.10.2).
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jax.extend import core
 
-from hrnet_jax.runtime.pieces import inner_jaxprs
+from hrnet_jax.runtime.pieces import bytes_of, inner_jaxprs
 
 # Functions of this package that count as one operation.
 _NORMS, _RELU = {"normalize_batch", "normalize_frozen"}, "relu"
@@ -86,7 +86,7 @@ def read_program(closed: core.ClosedJaxpr, outputs: int | None = None) -> Progra
         outputs: how many of its results count as such; None for all.
     """
     images, *others = closed.jaxpr.invars
-    program = Program([], [_bytes(images)], (0,), ())
+    program = Program([], [bytes_of(images)], (0,), ())
     known = dict.fromkeys(others, _WEIGHTS) | {images: 0}
     values = _run(closed.jaxpr, known, program)[:outputs]
     results = (value for value in values if value not in (None, _WEIGHTS))
@@ -158,6 +158,7 @@ def _run(
         arguments = [value_of(atom) for atom in equation.invars]
         reads = [value for value in arguments if value not in (None, _WEIGHTS)]
         inner = _called(equation)
+        results: Sequence[int | None]
         if not reads:
             constant = all(value is None for value in arguments)
             results = [None if constant else _WEIGHTS] * len(equation.outvars)
@@ -180,7 +181,7 @@ def _run(
 
 def _append(equation, arguments: list[int | None], program: Program) -> list[int]:
     first = len(program.sizes)
-    program.sizes.extend(map(_bytes, equation.outvars))
+    program.sizes.extend(map(bytes_of, equation.outvars))
     writes = range(first, len(program.sizes))
     reads = (value for value in arguments if value not in (None, _WEIGHTS))
     program.operations.append(
@@ -227,7 +228,3 @@ def _stores(program: Program) -> Iterator[tuple[frozenset[int], int, bool]]:
                 sources[value] = made_of
     for value in program.outputs:
         yield from stored(value)
-
-
-def _bytes(variable: core.Var) -> int:
-    return variable.aval.size * variable.aval.dtype.itemsize

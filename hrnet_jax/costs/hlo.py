@@ -270,8 +270,9 @@ class HloProgram:
         while row := self._tables["StackFrames"].get(frame):
             ids = dict(re.findall(r"(\w+)=(\d+)", row))
             location = self._tables["FileLocations"][int(ids["file_location_id"])]
-            file = int(re.search(r"file_name_id=(\d+)", location)[1])
-            files.add(pathlib.Path(self._tables["FileNames"][file].strip('"')).name)
+            place = dict(re.findall(r"(\w+)=(\d+)", location))
+            file = self._tables["FileNames"][int(place["file_name_id"])]
+            files.add(pathlib.Path(file.strip('"')).name)
             parent = int(ids.get("parent_frame_id", 0))
             if parent == frame:  # The outermost frame is its own parent.
                 break

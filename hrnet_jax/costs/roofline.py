@@ -83,7 +83,7 @@ class Times:
     @property
     def bound(self) -> str:
         """The name of that part."""
-        return max(self.parts, key=self.parts.get)
+        return max(self.parts, key=self.parts.__getitem__)
 
     @property
     def expected(self) -> float:

@@ -204,7 +204,8 @@ def bit_palette(num_colours: int) -> tuple[tuple[int, int, int], ...]:
         for bit in range(24):
             if label >> bit & 1:
                 colour[bit % 3] |= 1 << (7 - bit // 3)
-        colours.append(tuple(colour))
+        red, green, blue = colour
+        colours.append((red, green, blue))
     return tuple(colours)
 
 

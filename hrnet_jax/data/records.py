@@ -4,11 +4,12 @@ Needs neither TensorFlow nor the builder that wrote them: features and metadata
 are read from the prepared directory.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import cv2
 import numpy as np
@@ -37,7 +38,7 @@ class Records(Sequence):
         info: facts about the whole data set.
     """
 
-    def __init__(self, name: str, data_dir: str | Path, split: str) -> None:
+    def __init__(self, name: str, data_dir: str | os.PathLike, split: str) -> None:
         directory = prepared_directory(name, data_dir)
         self.name = name
         self.split = split
@@ -53,13 +54,21 @@ class Records(Sequence):
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
         """The decoded sample at `index`; negative indices count from the end.
+
+        A slice, `records[:3]`, decodes all its samples at once.
 
         Raises:
             IndexError: if there is no such record.
             DataError: naming the file, if it is damaged or an image does not decode.
         """
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"record {index} of {len(self)}")
@@ -76,7 +85,7 @@ class Records(Sequence):
     def __repr__(self) -> str:
         return f"Records({self.name!r}, {self.split!r}, {len(self)} samples)"
 
-    def _open(self, builder: tfds.core.DatasetBuilder) -> Sequence:
+    def _open(self, builder: tfds.core.DatasetBuilder) -> Sequence | SubsetSource:
         decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
         info = self.info
         try:
@@ -136,7 +145,7 @@ class Records(Sequence):
         return pixels
 
 
-def open_records(name: str, data_dir: str | Path, split: str) -> Records:
+def open_records(name: str, data_dir: str | os.PathLike, split: str) -> Records:
     """Opens one split of a prepared data set.
 
     Args:
@@ -151,7 +160,7 @@ def open_records(name: str, data_dir: str | Path, split: str) -> Records:
     return Records(name, data_dir, split)
 
 
-def find_prepared(name: str, data_dir: str | Path) -> Path | None:
+def find_prepared(name: str, data_dir: str | os.PathLike) -> Path | None:
     """The newest complete version of a data set, or None.
 
     Directories of preparations that were killed carry other names, and one
@@ -171,7 +180,7 @@ def find_prepared(name: str, data_dir: str | Path) -> Path | None:
     return versions[newest.index(max(newest))] if versions else None
 
 
-def prepared_directory(name: str, data_dir: str | Path) -> Path:
+def prepared_directory(name: str, data_dir: str | os.PathLike) -> Path:
     """Like `find_prepared`, but an absent data set is an error.
 
     Raises:
@@ -190,7 +199,7 @@ def prepared_directory(name: str, data_dir: str | Path) -> Path:
     )
 
 
-def prepared_names(data_dir: str | Path) -> list[str]:
+def prepared_names(data_dir: str | os.PathLike) -> list[str]:
     """Names of all data sets that are prepared in a folder."""
     root = Path(data_dir).expanduser()
     if not root.is_dir():
@@ -199,7 +208,7 @@ def prepared_names(data_dir: str | Path) -> list[str]:
     return sorted(name for name in names if find_prepared(name, root))
 
 
-def delete_prepared(name: str, data_dir: str | Path) -> None:
+def delete_prepared(name: str, data_dir: str | os.PathLike) -> None:
     """Deletes every version of a data set and leftovers of killed preparations.
 
     Touches nothing else in `data_dir/name`, which may be a folder of the user.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from hrnet_jax.data.records import (
     prepared_directory,
 )
 from hrnet_jax.data.sources import SOURCES, source_class
-from hrnet_jax.data.writing import prepare_records
+from hrnet_jax.data.writing import Source, prepare_records
 from hrnet_jax.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 def prepare(
     name: str,
-    data_dir: str | Path,
-    source: str | Path | None = None,
+    data_dir: str | os.PathLike,
+    source: str | os.PathLike | None = None,
     overwrite: bool = False,
     *,
     save_as: str | None = None,
@@ -57,7 +58,7 @@ def prepare(
     cls = source_class(name)
     stored_name = _stored_name(name, save_as)
     data_dir = Path(data_dir).expanduser()
-    chosen = read_options(cls.Options, options, name)
+    chosen: Any = read_options(cls.Options, options, name)
     origin = {
         "dataset": name,
         "source": None if source is None else str(Path(source).expanduser().resolve()),
@@ -97,7 +98,9 @@ def _stored_name(name: str, save_as: str | None) -> str:
     return save_as
 
 
-def _source_folder(name: str, source: str | Path | None, cls: type) -> Path | None:
+def _source_folder(
+    name: str, source: str | os.PathLike | None, cls: type[Source]
+) -> Path | None:
     if not cls.needs_source:
         if source is not None:
             raise DataError(f"{name} is generated and takes no source folder")
@@ -112,7 +115,9 @@ def _source_folder(name: str, source: str | Path | None, cls: type) -> Path | No
     return folder
 
 
-def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> None:
+def _check_same(
+    info: DatasetInfo, origin: dict, existing: Path, cls: type[Source]
+) -> None:
     """Refuses to pass off records made with other options as these."""
     before = dict(info.prepared_from)
     now = json.loads(json.dumps(origin))  # lists, as in the stored one
@@ -129,13 +134,13 @@ def _check_same(info: DatasetInfo, origin: dict, existing: Path, cls: type) -> N
             )
 
 
-def _filled(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(cls: type[Source], options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with the defaults of those that are None, or came after the records."""
     said = {key: value for key, value in options.items() if value is not None}
     return json.loads(json.dumps(_defaults(cls))) | said
 
 
-def _defaults(cls: type) -> dict[str, Any]:
+def _defaults(cls: type[Source]) -> dict[str, Any]:
     # A default of None, which tells whether a user said anything, stands for a value.
     return {
         field.name: field.metadata.get("unsaid", field.default)

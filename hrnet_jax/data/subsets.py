@@ -7,7 +7,7 @@ from typing import Any
 _SLICED = re.compile(r"([\w-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
-class SubsetSource(Sequence):
+class SubsetSource:
     """Records of stored splits, chosen by index.
 
     Attributes:

@@ -38,10 +38,14 @@ class Source(Protocol):
     Attributes:
         Options: dataclass of its options, each with a default.
         needs_source: whether it reads a folder of the user.
+        source_decides: whether another folder means another data set.
+        options: those that it was made with.
     """
 
     Options: ClassVar[type]
     needs_source: ClassVar[bool]
+    source_decides: ClassVar[bool]
+    options: Any
 
     def __init__(self, source: Path | None, options: Any) -> None: ...
 

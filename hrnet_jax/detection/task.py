@@ -12,6 +12,7 @@ from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.resize import size_of
 from hrnet_jax.tasks.whole_image import WholeImage
 
 
@@ -67,7 +68,7 @@ class PyramidTask(WholeImage):
         inputs = normalize_images(batch["image"], self._normalization)
         levels = self.model.apply(variables, inputs)
         named = {f"level{index}": level for index, level in enumerate(levels)}
-        return self.decode(named, inputs.shape[1:3])
+        return self.decode(named, size_of(inputs))
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]

@@ -14,7 +14,7 @@ from hrnet_jax.tasks.protocol import Predicts
 def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
     """The network of a configuration, for a data set's classes or points."""
     options = config.model
-    chosen = {
+    chosen: dict[str, Any] = {
         "representation": options.representation,
         "align_corners": options.align_corners,
         "upsample": options.upsample,

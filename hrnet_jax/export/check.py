@@ -94,7 +94,7 @@ def compare(
             "nothing is written"
         )
     megabytes = exported.path.stat().st_size / 1e6
-    return Check(errors, tuple(size), megabytes, *times)
+    return Check(errors, (size[0], size[1]), megabytes, *times)
 
 
 def largest_error(expected: Mapping, got: Mapping) -> float:

@@ -4,9 +4,10 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -14,9 +15,15 @@ import numpy as np
 from hrnet_jax import runtime
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError, ExportError, HRNetError, how_to_install
+from hrnet_jax.errors import (
+    DataError,
+    ExportError,
+    HRNetError,
+    how_to_install,
+    reason_of,
+)
 from hrnet_jax.inference.batching import equal_parts, join_parts
-from hrnet_jax.inference.images import ImageLike, for_each
+from hrnet_jax.inference.images import OneImage, Prediction, SeveralImages, for_each
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.registry import create_model, get_spec, get_task
@@ -35,7 +42,7 @@ _KEYS |= {"dataset_info"}
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
-def record_path(path: str | pathlib.Path) -> pathlib.Path:
+def record_path(path: str | os.PathLike) -> pathlib.Path:
     """Path of the description of an exported model: `<file>.json`."""
     path = pathlib.Path(path)
     return path.with_name(f"{path.name}.json")
@@ -59,7 +66,13 @@ class ExportedModel:
     task: Predicts
     run: Callable[[np.ndarray], Outputs]
 
-    def predict(self, image: ImageLike | Sequence[ImageLike], boxes: Any = None) -> Any:
+    @overload
+    def predict(self, image: OneImage, boxes: Any = None) -> Prediction: ...
+    @overload
+    def predict(self, image: SeveralImages, boxes: Any = None) -> list[Prediction]: ...
+    @overload
+    def predict(self, image: np.ndarray, boxes: Any = None) -> Any: ...
+    def predict(self, image: Any, boxes: Any = None) -> Any:
         """Predicts for one image, or for several.
 
         Args:
@@ -156,7 +169,7 @@ def _text(size) -> str:
     return "x".join(map(str, size))
 
 
-def open_exported(path: str | pathlib.Path, *, on_cpu: bool = False) -> ExportedModel:
+def open_exported(path: str | os.PathLike, *, on_cpu: bool = False) -> ExportedModel:
     """Opens what `scripts/export.py` wrote.
 
     Args:
@@ -236,7 +249,7 @@ def _read(path: pathlib.Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = error.strerror.lower()
+        reason = reason_of(error).lower()
         raise ExportError(f"{path} cannot be read: {reason}") from error
 
 

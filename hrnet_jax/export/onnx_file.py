@@ -48,7 +48,8 @@ def to_onnx(
     results = convert(graph, traced, [Tensor("images", shape, order)])
     named = {}
     for name, tensor in zip(sorted(outputs), results, strict=True):
-        kept = order if tensor.rank == 4 else tuple(range(tensor.rank))
+        rank = len(tensor.shape)
+        kept = order if rank == 4 else tuple(range(rank))
         named[name] = graph.arranged(tensor, kept), _shape(outputs[name].shape, kept)
     inputs = {"images": (np.dtype(dtype), _shape(shape, order))}
     return graph.model("hrnet", inputs, named, metadata).SerializeToString()

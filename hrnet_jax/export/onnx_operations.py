@@ -135,8 +135,9 @@ def _add_bias(graph: Graph, values: list[Value], once: list[bool]) -> Tensor | N
         if not isinstance(x, Tensor) or not isinstance(bias, np.ndarray) or not alone:
             continue
         producer = graph.producer(x.name)
-        is_free = producer and producer.op_type == "Conv" and len(producer.input) == 2
-        if is_free and bias.shape == (1, 1, 1, x.shape[-1]):
+        if producer is None or producer.op_type != "Conv" or len(producer.input) != 2:
+            continue
+        if bias.shape == (1, 1, 1, x.shape[-1]):
             producer.input.append(graph.constant(bias.ravel()))
             return x
     return None
@@ -168,10 +169,10 @@ def _product(graph: Graph, x: Value, y: Value, *, dimension_numbers, **_) -> Ten
     on_last = tuple(of_x) == (len(x.shape) - 1,) and tuple(of_y) == (0,)
     if on_last and isinstance(y, np.ndarray) and y.ndim == 2 and not batch_x:
         shape = (*x.shape[:-1], y.shape[1])
-        if x.rank == 2:
+        if len(x.shape) == 2:
             name = graph.node("MatMul", [graph.plain(x), graph.constant(y)])
             return Tensor(name, shape, (0, 1))
-        if x.rank == 4:
+        if len(x.shape) == 4:
             inputs = [
                 graph.arranged(x, CHANNELS_FIRST),
                 graph.constant(y.T[:, :, None, None]),
@@ -288,8 +289,8 @@ def _gather(
     kept = [size for place, size in enumerate(x.shape) if place != axis]
     # Position of the axis of the indices in the result.
     places = set(range(x.rank - 1 + count)) - set(numbers.offset_dims)
-    is_plain = isinstance(indices, np.ndarray) and not more and others == kept
-    if not is_plain or places not in (set(), {axis}):
+    is_plain = not more and others == kept and places in (set(), {axis})
+    if not isinstance(indices, np.ndarray) or not is_plain:
         raise ExportError("only constant indices on one axis have a counterpart here")
     x = take(graph, x, axis, indices.ravel())
     return x if count else _squeeze(graph, x, dimensions=(axis,))

@@ -77,7 +77,7 @@ def pool(
         strides=window_strides[1:3],
     )
     if average:  # JAX sums.
-        count = graph.constant(np.float32(window[0] * window[1]))
+        count = graph.constant(np.array(window[0] * window[1], np.float32))
         name = graph.node("Mul", [name, count])
     height, width = (
         (x.shape[axis] - window_dimensions[axis]) // window_strides[axis] + 1

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import ConfigError, ExportError, how_to_install
+from hrnet_jax.errors import ConfigError, ExportError, how_to_install, reason_of
 from hrnet_jax.export.check import TOLERANCE, Check, compare
 from hrnet_jax.export.exported import (
     FORMATS,
@@ -185,7 +185,7 @@ def export_model(
     try:
         return _write_checked(path, content, record, check)
     except OSError as error:
-        reason = error.strerror.lower()
+        reason = reason_of(error).lower()
         raise ExportError(f"{path} cannot be written: {reason}") from error
 
 
@@ -214,10 +214,8 @@ def _check_options(
 ) -> None:
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: expected a name ending in {' or '.join(FORMATS)}")
-    if path.suffix == ".onnx" and options.size is None:
-        raise ConfigError(
-            "ONNX files are exported for images of one size: give one (--size=HxW)"
-        )
+    if path.suffix == ".onnx":
+        _onnx_size(options)
     if path.suffix == ".stablehlo" and options.layout != "nhwc":
         raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
     if options.upsample and not source.spec.upsampled_on_export:
@@ -276,7 +274,7 @@ def describe(
     packages = ["hrnet_jax", "jax", "jaxlib", "flax", "numpy"]
     if suffix == ".onnx":
         packages.append("onnx")
-    about = {
+    about: dict[str, Any] = {
         "format": suffix.removeprefix("."),
         "task": source.task,
         "model": source.name,
@@ -328,18 +326,26 @@ def _stablehlo_content(
         return bytes(exporter(images).serialize())
 
 
+def _onnx_size(options: ExportOptions) -> tuple[int, int]:
+    if options.size is None:
+        raise ConfigError(
+            "ONNX files are exported for images of one size: give one (--size=HxW)"
+        )
+    return options.size
+
+
 def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
     try:
         from hrnet_jax.export.onnx_file import to_onnx
     except ModuleNotFoundError as error:
-        if error.name.partition(".")[0] != "onnx":
+        if (error.name or "").partition(".")[0] != "onnx":
             raise
         raise ExportError(
             f"exporting ONNX needs onnx and onnxruntime ({how_to_install('onnx')})"
         ) from error
     return to_onnx(
         function,
-        options.size,
+        _onnx_size(options),
         np.dtype(options.input),
         channels_first=options.layout == "nchw",
         metadata={key: json.dumps(value) for key, value in record.items()},

@@ -32,11 +32,12 @@ def default_palette(num_colours: int) -> tuple[Colour, ...]:
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     usable = (lab[:, 0] > 28) & (lab[:, 0] < 88) & (chroma < 72)
     candidates, lab = candidates[usable], lab[usable]
-    distance = np.linalg.norm(lab - _to_lab(np.uint8([IGNORED])), axis=1)
+    distance = np.linalg.norm(lab - _to_lab(np.array([IGNORED], np.uint8)), axis=1)
     colours = []
     for _ in range(num_colours):
         chosen = int(np.argmax(distance))
-        colours.append(tuple(int(value) for value in candidates[chosen]))
+        red, green, blue = (int(value) for value in candidates[chosen])
+        colours.append((red, green, blue))
         distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen], axis=1))
     return tuple(colours)
 

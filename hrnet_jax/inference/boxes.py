@@ -195,9 +195,10 @@ def _boxes_of(entry: dict, where: str) -> list:
     if "box" in entry:
         return [entry["box"]]
     found = entry.get("found")
-    rows = found if isinstance(found, list) else [None]
-    if all(isinstance(row, dict) and "box" in row for row in rows):
-        return [row["box"] for row in rows]
+    if isinstance(found, list):
+        boxes = [row["box"] for row in found if isinstance(row, dict) and "box" in row]
+        if len(boxes) == len(found):
+            return boxes
     raise DataError(f"{where} ({entry['image']}): no boxes, {_EXPECTED}")
 
 

@@ -18,6 +18,7 @@ from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.reducing import Reduced
 from hrnet_jax.inference.showing import Windows
+from hrnet_jax.tasks.protocol import FindsBoxes, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
@@ -150,21 +151,21 @@ def _predict_for(
     Raises:
         DataError: for a given box that is outside the image.
     """
-    if not run.task.takes_boxes:
+    if not takes_boxes(run.task):
         return run.predict(image)
     if given is not None:
         check_inside(given[path], image, str(path))
         return run.predict(image, given[path])
-    if run.task.finds_boxes:
-        return _predict_found(run, image)
+    if finds_boxes(run.task):
+        return _predict_found(run, run.task, image)
     return run.predict(image, whole_image(image))
 
 
-def _predict_found(run: OpenedModel, image: np.ndarray) -> dict:
+def _predict_found(run: OpenedModel, task: FindsBoxes, image: np.ndarray) -> dict:
     """Predicts in the boxes that the task finds, in better ones where it knows any."""
-    found = run.task.find_boxes(image)
+    found = task.find_boxes(image)
     prediction = run.predict(image, found)
-    better = run.task.better_boxes(found, prediction)
+    better = task.better_boxes(found, prediction)
     return prediction if better is None else run.predict(image, better)
 
 

@@ -4,8 +4,8 @@ import os
 import pathlib
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,23 @@ from hrnet_jax.imaging.checks import checked_image
 from hrnet_jax.imaging.pillow import pixels_of
 
 ImageLike = str | os.PathLike | Image.Image | np.ndarray
+
+# What is one image whatever it holds; an array may be a stack of them.
+OneImage = str | os.PathLike | Image.Image
+Prediction = dict[str, np.ndarray]
+
+
+class SeveralImages(Protocol):
+    """A list or tuple of images; a string is none, as only strings can be in one."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[ImageLike]: ...
+
+    def __contains__(self, value: object, /) -> bool: ...
+
+    def index(self, value: Any, /) -> int: ...
+
 
 _EXPECTED = (
     "expected the path of an image file, a Pillow image, an array uint8 [height, "
@@ -62,7 +79,7 @@ def local_path(source: str | os.PathLike) -> pathlib.Path:
 
 
 def for_each(
-    images: ImageLike | Sequence[ImageLike],
+    images: Any,
     boxes: Any,
     predict: Callable[[np.ndarray, Any], Any],
 ) -> Any:

@@ -4,7 +4,7 @@ import copy
 import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,8 @@ import numpy as np
 from hrnet_jax import runtime
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.batching import equal_parts, join_parts
-from hrnet_jax.inference.images import ImageLike, for_each
+from hrnet_jax.inference.images import OneImage, Prediction, SeveralImages, for_each
+from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.runtime import layouts
@@ -48,7 +49,7 @@ class Predictor:
         runtime.keep_freed_memory()
 
     @classmethod
-    def open(cls, path: str | os.PathLike) -> Any:
+    def open(cls, path: str | os.PathLike) -> OpenedModel:
         """Opens a `.stablehlo` or `.onnx` file of `scripts/export.py` to predict.
 
         Raises:
@@ -58,12 +59,20 @@ class Predictor:
 
         return hrnet_jax.open_exported(path)
 
+    @overload
     def predict(
-        self,
-        image: ImageLike | Sequence[ImageLike],
-        boxes: Any = None,
-        *,
-        probabilities: bool = False,
+        self, image: OneImage, boxes: Any = None, *, probabilities: bool = False
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, image: SeveralImages, boxes: Any = None, *, probabilities: bool = False
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(
+        self, image: np.ndarray, boxes: Any = None, *, probabilities: bool = False
+    ) -> Any: ...
+    def predict(
+        self, image: Any, boxes: Any = None, *, probabilities: bool = False
     ) -> Any:
         """Predicts for one image, or for several one after the other.
 
@@ -93,7 +102,13 @@ class Predictor:
         self._check_scores_classes("probabilities")
         return for_each(image, boxes, self._predict_with_probabilities)
 
-    def logits(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+    @overload
+    def logits(self, image: OneImage) -> np.ndarray: ...
+    @overload
+    def logits(self, image: SeveralImages) -> list[np.ndarray]: ...
+    @overload
+    def logits(self, image: np.ndarray) -> Any: ...
+    def logits(self, image: Any) -> Any:
         """Scores of all classes before the softmax.
 
         Args:
@@ -110,9 +125,17 @@ class Predictor:
         self._check_scores_classes("logits")
         return for_each(image, None, self._logits_of_one)
 
+    @overload
     def features(
-        self, image: ImageLike | Sequence[ImageLike], normalization: Normalization
-    ) -> Any:
+        self, image: OneImage, normalization: Normalization
+    ) -> tuple[np.ndarray, ...]: ...
+    @overload
+    def features(
+        self, image: SeveralImages, normalization: Normalization
+    ) -> list[tuple[np.ndarray, ...]]: ...
+    @overload
+    def features(self, image: np.ndarray, normalization: Normalization) -> Any: ...
+    def features(self, image: Any, normalization: Normalization) -> Any:
         """Maps of the network's branches at the end of stage 4, which its head reads.
 
         Args:

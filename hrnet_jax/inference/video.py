@@ -22,7 +22,7 @@ from hrnet_jax.imaging.boxes import whole_image
 from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
-from hrnet_jax.tasks.protocol import BoxFinder
+from hrnet_jax.tasks.protocol import BoxFinder, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
 # For cameras and files that do not say how many frames they have in a second.
@@ -78,7 +78,9 @@ def predict_video(
             frames, desc="predict", unit="frame", total=total, disable=not progress
         )
         is_camera = isinstance(source, int)
-        name = f"camera{source}" if is_camera else pathlib.Path(source).stem
+        name = (
+            f"camera{source}" if isinstance(source, int) else pathlib.Path(source).stem
+        )
         with VideoFiles(out, name, _rate(stream), keeps_time=is_camera) as files:
             for image in bar:
                 prediction = predict(image)
@@ -102,11 +104,13 @@ def _make_predict(
     run: OpenedModel, find: BoxFinder | None, every: int
 ) -> Callable[[np.ndarray], dict]:
     """Prediction for the next frame."""
-    if not run.task.takes_boxes:
+    if not takes_boxes(run.task):
         return run.predict
-    if find is None and not run.task.finds_boxes:
+    if find is None and finds_boxes(run.task):
+        find = run.task.find_boxes_in_frame
+    if find is None:
         return lambda image: run.predict(image, boxes=whole_image(image))
-    follower = run.task.follow_boxes(find or run.task.find_boxes_in_frame, every)
+    follower = run.task.follow_boxes(find, every)
 
     def predict(image: np.ndarray) -> dict:
         prediction = run.predict(image, boxes=follower.boxes(image))
@@ -120,7 +124,7 @@ def _make_predict(
 def _opened(source: str | os.PathLike | int) -> Iterator[cv2.VideoCapture]:
     """A camera or a video file."""
     is_camera = isinstance(source, int)
-    if not is_camera:
+    if not isinstance(source, int):
         path = pathlib.Path(source)
         if not path.is_file():
             raise DataError(

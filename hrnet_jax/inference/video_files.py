@@ -77,10 +77,11 @@ class VideoFiles:
             picture: uint8 [h, w, 3] RGB.
         """
         now = time.monotonic()
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             # The first frame takes as long as the network needs to compile.
             self._start = now
-            self._open(picture, "points" in prediction)
+            writer = self._writer = self._open(picture, "points" in prediction)
         self._times.append(now)
         if self._points is not None:
             seconds = self.frames / self._rate
@@ -89,7 +90,7 @@ class VideoFiles:
             row = {"frame": self.frames, "seconds": round(seconds, 3)}
             line = json.dumps({**row, "found": _found(prediction)})
             self._points.write(line + "\n")
-        self._write(_fitted(self._with_rate(picture), self._size), now)
+        self._write(writer, _fitted(self._with_rate(picture), self._size), now)
         self.frames += 1
 
     def summary(self) -> dict:
@@ -105,13 +106,13 @@ class VideoFiles:
             "predicted_per_second": round(self._speed(self._start, self.frames), 2),
         }
 
-    def _open(self, picture: np.ndarray, with_points: bool) -> None:
+    def _open(self, picture: np.ndarray, with_points: bool) -> cv2.VideoWriter:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._size = picture.shape[1::-1]
-        codec = cv2.VideoWriter_fourcc(*_CODEC)
-        self._writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
-        self._closing.callback(self._writer.release)
-        if not self._writer.isOpened():
+        codec = cv2.VideoWriter.fourcc(*_CODEC)
+        writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
+        self._closing.callback(writer.release)
+        if not writer.isOpened():
             raise DataError(
                 f"{self._path}: no video of {self._size[0]}x{self._size[1]} pixels can "
                 "be written there"
@@ -119,13 +120,14 @@ class VideoFiles:
         if with_points:
             path = self._path.with_suffix(".jsonl")
             self._points = self._closing.enter_context(path.open("w"))
+        return writer
 
-    def _write(self, picture: np.ndarray, now: float) -> None:
+    def _write(self, writer: cv2.VideoWriter, picture: np.ndarray, now: float) -> None:
         copies = 1
         if self._keeps_time and self.frames:
             copies = round((now - self._start) * self._rate) + 1 - self._written
         for _ in range(copies):
-            self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
             self._written += 1
 
     def _speed(self, since: float, frames: int) -> float:

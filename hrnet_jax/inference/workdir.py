@@ -1,9 +1,10 @@
 """Opens work directories, without a mesh, flags or the data set."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -12,7 +13,13 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.defaults import with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
-from hrnet_jax.inference.images import ImageLike, as_pixels
+from hrnet_jax.inference.images import (
+    ImageLike,
+    OneImage,
+    Prediction,
+    SeveralImages,
+    as_pixels,
+)
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
@@ -59,12 +66,20 @@ class LoadedRun:
             "weights": None if self.record is None else self.record.to_json(),
         }
 
+    @overload
     def predict(
-        self,
-        image: ImageLike | Sequence[ImageLike],
-        boxes: Any = None,
-        *,
-        probabilities: bool = False,
+        self, image: OneImage, boxes: Any = None, *, probabilities: bool = False
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self, image: SeveralImages, boxes: Any = None, *, probabilities: bool = False
+    ) -> list[Prediction]: ...
+    @overload
+    def predict(
+        self, image: np.ndarray, boxes: Any = None, *, probabilities: bool = False
+    ) -> Any: ...
+    def predict(
+        self, image: Any, boxes: Any = None, *, probabilities: bool = False
     ) -> Any:
         """Predicts for a path, a Pillow image, a uint8 RGB array [H, W, 3], or several.
 
@@ -72,11 +87,23 @@ class LoadedRun:
         """
         return self.predictor.predict(image, boxes, probabilities=probabilities)
 
-    def logits(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+    @overload
+    def logits(self, image: OneImage) -> np.ndarray: ...
+    @overload
+    def logits(self, image: SeveralImages) -> list[np.ndarray]: ...
+    @overload
+    def logits(self, image: np.ndarray) -> Any: ...
+    def logits(self, image: Any) -> Any:
         """Scores of all classes before the softmax; see `Predictor.logits`."""
         return self.predictor.logits(image)
 
-    def features(self, image: ImageLike | Sequence[ImageLike]) -> Any:
+    @overload
+    def features(self, image: OneImage) -> tuple[np.ndarray, ...]: ...
+    @overload
+    def features(self, image: SeveralImages) -> list[tuple[np.ndarray, ...]]: ...
+    @overload
+    def features(self, image: np.ndarray) -> Any: ...
+    def features(self, image: Any) -> Any:
         """Maps of the network's branches; see `Predictor.features`."""
         return self.predictor.features(image, self.config.model.normalization)
 
@@ -92,7 +119,7 @@ class LoadedRun:
 
 
 def load_run(
-    workdir: str | pathlib.Path,
+    workdir: str | os.PathLike,
     step: int | str = "best",
     *,
     pad_multiple: int = 1,
@@ -110,8 +137,8 @@ def load_run(
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
-    config = with_defaults(read_json(workdir / CONFIG_FILE))
-    config = read_config(with_overrides(config, list(changes)))
+    stored = with_defaults(read_json(workdir / CONFIG_FILE))
+    config = read_config(with_overrides(stored, list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])

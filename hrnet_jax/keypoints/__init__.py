@@ -1,5 +1,7 @@
 """Key points as peaks of heatmaps: facial landmarks and human pose."""
 
+import functools
+
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.keypoints.model import LandmarkHRNet, PoseHRNet
 from hrnet_jax.tasks.spec import OutputNames, TaskSpec
@@ -19,15 +21,16 @@ def info_of_points(name: str, outputs: OutputNames) -> DatasetInfo:
     )
 
 
-_COMMON = {
-    "num_outputs": "num_points",
-    "output": "point",
-    "output_name": "heatmaps",
-    "size_option": "crop_size",
-    "info_of_outputs": info_of_points,
-}
+_heatmap_task = functools.partial(
+    TaskSpec,
+    num_outputs="num_points",
+    output="point",
+    output_name="heatmaps",
+    size_option="crop_size",
+    info_of_outputs=info_of_points,
+)
 
-LANDMARKS = TaskSpec(
+LANDMARKS = _heatmap_task(
     name="landmarks",
     models={"": LandmarkHRNet},
     task="hrnet_jax.keypoints.landmarks:LandmarkTask",
@@ -35,13 +38,11 @@ LANDMARKS = TaskSpec(
     data="points",
     default_size=(256, 256),
     reports=("errors",),
-    **_COMMON,
 )
 
-POSE = TaskSpec(
+POSE = _heatmap_task(
     name="pose",
     models={"": PoseHRNet},
     task="hrnet_jax.keypoints.pose:PoseTask",
     default_size=(256, 192),
-    **_COMMON,
 )

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.keypoints.geometry import mirrored_order
+from hrnet_jax.models.resize import size_of
 
 METHODS = ("argmax", "quarter", "dark")
 
@@ -75,7 +76,7 @@ def quarter_offsets(heatmaps: jax.Array, peak: jax.Array) -> jax.Array:
     slope = jnp.stack(
         [around[:, 1, 2] - around[:, 1, 0], around[:, 2, 1] - around[:, 0, 1]], -1
     )
-    is_inner = _is_inner(peak, heatmaps.shape[1:3], 1)
+    is_inner = _is_inner(peak, size_of(heatmaps), 1)
     return jnp.where(is_inner[..., None], 0.25 * jnp.sign(slope), 0.0)
 
 
@@ -88,11 +89,11 @@ def _dark(heatmaps: jax.Array, peak: jax.Array, sigma: float) -> jax.Array:
     """
     radius = round(2.5 * sigma)
     weights = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
-    weights = jnp.asarray(weights / weights.sum(), jnp.float32)
+    kernel = jnp.asarray(weights / weights.sum(), jnp.float32)
     around = _patches(heatmaps, peak, 2 + radius)
     # Of the smoothed map, only the 5 x 5 cells around the peak are needed.
-    rows = sum(w * around[:, i : i + 5] for i, w in enumerate(weights))
-    smooth = sum(w * rows[:, :, i : i + 5] for i, w in enumerate(weights))
+    rows = sum(w * around[:, i : i + 5] for i, w in enumerate(kernel))
+    smooth = sum(w * rows[:, :, i : i + 5] for i, w in enumerate(kernel))
     log = jnp.log(jnp.maximum(smooth, _SMALLEST))
     dx = 0.5 * (log[:, 2, 3] - log[:, 2, 1])
     dy = 0.5 * (log[:, 3, 2] - log[:, 1, 2])
@@ -101,7 +102,7 @@ def _dark(heatmaps: jax.Array, peak: jax.Array, sigma: float) -> jax.Array:
     dxy = 0.25 * (log[:, 3, 3] - log[:, 1, 3] - log[:, 3, 1] + log[:, 1, 1])
     determinant = dxx * dyy - dxy * dxy
     is_maximum = (dxx < 0) & (determinant > 0)
-    is_maximum &= _is_inner(peak, heatmaps.shape[1:3], 2)
+    is_maximum &= _is_inner(peak, size_of(heatmaps), 2)
     divisor = jnp.where(is_maximum, determinant, 1.0)
     step = jnp.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], -1)
     return jnp.where(is_maximum[..., None], step / divisor[..., None], 0.0)

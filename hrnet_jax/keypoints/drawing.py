@@ -78,7 +78,8 @@ def draw_points(
         if truth is not None:
             shown = None if truth_mask is None else np.asarray(truth_mask[face], bool)
             true = _visible(truth[face], shown)
-        size = _face_size(predicted if true is None else [*predicted, *true])
+        both = [predicted] if true is None else [predicted, true]
+        size = _face_size(np.concatenate(both))
         if boxes is not None:
             _draw_box(picture, boxes[face], max(1, round(size / 250)))
         if true is not None:
@@ -147,7 +148,6 @@ def _visible(points: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
 
 def _face_size(points: np.ndarray) -> float:
     """Larger side of the box around the points, in pixels; 0 for none."""
-    points = np.asarray(points)
     shown = points[~np.isnan(points[:, 0])]
     return float(np.ptp(shown, axis=0).max()) if len(shown) else 0.0
 
@@ -201,7 +201,8 @@ def _draw_lines_and_dots(
     for paint, thickness in ((_OUTLINE, width + 2 * rim), (colour, width)):
         cv2.polylines(picture, runs, False, paint, thickness, cv2.LINE_AA, shift=_SHIFT)
     for index in np.flatnonzero(shown):
-        place = tuple(int(value) for value in fixed[index])
+        x, y = (int(value) for value in fixed[index])
+        place = x, y
         _disc(picture, place, radius + rim, _OUTLINE)
         _disc(picture, place, radius, colour)
         if low is not None and low[index]:

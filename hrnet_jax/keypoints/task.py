@@ -27,6 +27,7 @@ from hrnet_jax.keypoints.tracking import FaceFollower
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
+from hrnet_jax.models.resize import size_of
 from hrnet_jax.tasks.protocol import BoxFinder
 
 # Of the colours and the panels of a crop drawn with its truth.
@@ -206,7 +207,7 @@ class HeatmapTask:
             mirrored: Any = self.model.apply(variables, inputs[:, :, ::-1])
             pairs = self._info.point_flip_pairs
             heatmaps = (heatmaps + mirror_heatmaps(mirrored, pairs)) / 2
-        return self.decode({"heatmaps": heatmaps}, inputs.shape[1:3])
+        return self.decode({"heatmaps": heatmaps}, size_of(inputs))
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
@@ -219,7 +220,7 @@ class HeatmapTask:
         else:
             options = self._inference
             cells, scores = decode(heatmaps, options.decoding, options.dark_sigma)
-            points = encoding.cells_to_crop(cells, size, heatmaps.shape[1:3])
+            points = encoding.cells_to_crop(cells, size, size_of(heatmaps))
         return {"heatmaps": heatmaps, "points": points, "scores": scores}
 
     def draw(

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,10 @@ class BatchNorm(nn.Module):
     options: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
 
+    @overload
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array: ...
+    @overload
+    def __call__(self, x: Map, train: bool) -> Map: ...
     @nn.compact
     def __call__(self, x: Map, train: bool) -> Map:
         """Normalises the channels of [..., C]."""
@@ -122,9 +126,10 @@ def running_moments(
     if options.unbiased_variance and count > 1:
         var = var * (count / (count - 1))
     momentum = options.momentum
-    return tuple(
-        (1 - momentum) * value + momentum * new
-        for value, new in zip(old, (mean, var), strict=True)
+    old_mean, old_var = old
+    return (
+        (1 - momentum) * old_mean + momentum * mean,
+        (1 - momentum) * old_var + momentum * var,
     )
 
 
@@ -185,7 +190,8 @@ def _backward(epsilon, residuals, cotangents):
     return d_x.astype(x.dtype), d_scale, d_bias
 
 
-normalize_batch.__wrapped__.defvjp(_forward, _backward)
+# Not in the type of `jax.jit`, which sets it as `functools.wraps` does.
+normalize_batch.__wrapped__.defvjp(_forward, _backward)  # type: ignore[attr-defined]
 
 
 # Differentiating `_affine` would keep x in float32 for the gradient of the scale: of
@@ -252,7 +258,7 @@ def _frozen_backward(epsilon, residuals, cotangent):
     return d_x, -multiplier * d_bias, d_var, d_scale, d_bias
 
 
-normalize_frozen.__wrapped__.defvjp(
+normalize_frozen.__wrapped__.defvjp(  # type: ignore[attr-defined]  # As above.
     _frozen_forward, _frozen_backward, symbolic_zeros=True
 )
 

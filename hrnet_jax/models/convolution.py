@@ -10,6 +10,7 @@ without zeros instead; figures are in docs/performance.md.
 
 import functools
 import math
+import operator
 from collections.abc import Iterator
 
 import jax
@@ -226,14 +227,13 @@ def _from_taps(
         low = tap - size // 2
         return low, length - low - stride * (count - 1) - 1, stride - 1
 
-    total = None
-    for tap in range(size * size):
+    def part_of(tap: int) -> jax.Array:
         part = taps[..., tap * channels : (tap + 1) * channels]
         row = margins(tap // size, rows, shape[1])
         column = margins(tap % size, columns, shape[2])
-        part = jax.lax.pad(part, zero, ((0, 0, 0), row, column, (0, 0, 0)))
-        total = part if total is None else total + part
-    return total
+        return jax.lax.pad(part, zero, ((0, 0, 0), row, column, (0, 0, 0)))
+
+    return functools.reduce(operator.add, map(part_of, range(size * size)))
 
 
 def _by_phases(g: jax.Array, kernel: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -272,7 +272,7 @@ class HRNet(ModelFacts, nn.Module):
         return tuple(map(at_least_float32, maps))
 
     @nn.compact
-    def represent(self, images: jax.Array, train: bool) -> Maps:
+    def represent(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
         """Computes the maps of the representation for a head, in the compute type.
 
         Args:
@@ -291,18 +291,21 @@ class HRNet(ModelFacts, nn.Module):
         expand = Conv(width, 1, use_bias=True, dtype=self.dtype, name="expand")
         return (expand(branches[0]),)
 
-    def _branches(self, images: jax.Array, train: bool, outputs: int) -> Maps:
+    def _branches(
+        self, images: jax.Array, train: bool, outputs: int
+    ) -> tuple[jax.Array, ...]:
         """The first `outputs` branches after stage 4."""
         variant = get_variant(self.variant)
         common = {"norm": self.norm, "dtype": self.dtype}
-        stem = rematerialised(Stem, "stem", self.remat)
-        transition = rematerialised(Transition, "transition", self.remat)
-        images = self._packed_images(images.astype(self.dtype))
-        x = stem(**common, name="stem")(images, train)
+        remat = remat_policy(self.remat)
+        stem = rematerialised(Stem, "stem", remat)
+        transition = rematerialised(Transition, "transition", remat)
+        x = self._packed_images(images.astype(self.dtype))
+        x = stem(**common, name="stem")(x, train)
         x = Stage1(
             variant.stage1_width,
             variant.stage1_blocks,
-            remat=self.remat,
+            remat=remat,
             **common,
             name="stage1",
         )(x, train)
@@ -317,7 +320,7 @@ class HRNet(ModelFacts, nn.Module):
                 variant.blocks,
                 outputs if stage == 4 else stage,
                 self.upsample,
-                remat=self.remat,
+                remat=remat,
                 **common,
                 name=f"stage{stage}",
             )(branches, train)

@@ -1,7 +1,7 @@
 """Convolution, ReLU and the two residual blocks HRNet is built of."""
 
 import functools
-from typing import Any
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,10 @@ class Conv(nn.Module):
     use_bias: bool = False
     dtype: Dtype = jnp.float32
 
+    @overload
+    def __call__(self, x: jax.Array) -> jax.Array: ...
+    @overload
+    def __call__(self, x: Map) -> Map: ...
     @nn.compact
     def __call__(self, x: Map) -> Map:
         """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
@@ -90,7 +94,8 @@ def _relu_backward(y, g):
     )
 
 
-relu.__wrapped__.defvjp(_relu_forward, _relu_backward)
+# Not in the type of `jax.jit`, which sets it as `functools.wraps` does.
+relu.__wrapped__.defvjp(_relu_forward, _relu_backward)  # type: ignore[attr-defined]
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:
@@ -119,6 +124,10 @@ class ConvNorm(nn.Module):
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
 
+    @overload
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array: ...
+    @overload
+    def __call__(self, x: Map, train: bool) -> Map: ...
     @nn.compact
     def __call__(self, x: Map, train: bool) -> Map:
         """Maps [B, H, W, C] to [B, ceil(H / s), ceil(W / s), features]."""
@@ -176,6 +185,10 @@ class Bottleneck(nn.Module):
     norm: NormOptions = NormOptions()
     dtype: Dtype = jnp.float32
 
+    @overload
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array: ...
+    @overload
+    def __call__(self, x: Map, train: bool) -> Map: ...
     @nn.compact
     def __call__(self, x: Map, train: bool) -> Map:
         """Maps [B, H, W, C] to [B, H, W, 4 * width]."""

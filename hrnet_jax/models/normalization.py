@@ -1,6 +1,7 @@
 """Normalisation of images, on the device so that they travel as bytes."""
 
 import dataclasses
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 CHANNEL_ORDERS = ("rgb", "bgr")
+
+# On the device or on the host.
+Images = TypeVar("Images", jax.Array, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +44,8 @@ class Normalization:
 
 
 def normalize_images(
-    images: jax.Array, options: Normalization = Normalization()
-) -> jax.Array:
+    images: Images, options: Normalization = Normalization()
+) -> Images:
     """Maps uint8 RGB [..., 3] to float32 (x / 255 - mean) / std.
 
     Returns:

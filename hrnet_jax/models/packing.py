@@ -17,6 +17,7 @@ that saves on a TPU is in docs/performance.md.
 """
 
 import functools
+from typing import overload
 
 import flax.struct
 import jax
@@ -25,7 +26,7 @@ import numpy as np
 from jax.export import is_symbolic_dim
 
 from hrnet_jax.models.convolution import convolve
-from hrnet_jax.models.resize import BY_FACTOR, interpolation_matrix, resize
+from hrnet_jax.models.resize import BY_FACTOR, interpolation_matrix, resize, size_of
 
 
 @flax.struct.dataclass
@@ -54,18 +55,28 @@ class PackedMap:
         return self.values.dtype
 
     def astype(self, dtype: jnp.dtype) -> "PackedMap":
-        return self.replace(values=self.values.astype(dtype))
+        return PackedMap(self.values.astype(dtype), self.pack_width)
 
     def __add__(self, other: "PackedMap | jax.Array") -> "PackedMap":
         """Adds a map that is packed alike, or a vector [C] to every pixel."""
         if not isinstance(other, PackedMap):
-            return self.replace(values=self.values + jnp.tile(other, self.pack_width))
+            if other.ndim != 1:
+                raise ValueError(
+                    f"a map of {self.pack_width} pixels a position and an array of "
+                    f"shape {other.shape} cannot be added"
+                )
+            vector = jnp.tile(other, self.pack_width)
+            return PackedMap(self.values + vector, self.pack_width)
         if other.pack_width != self.pack_width:
             raise ValueError(
                 f"maps of {self.pack_width} and {other.pack_width} pixels a position "
                 "cannot be added"
             )
-        return self.replace(values=self.values + other.values)
+        return PackedMap(self.values + other.values, self.pack_width)
+
+    __radd__ = __add__
+    # Otherwise an array of NumPy adds a map to each of its numbers.
+    __array_ufunc__ = None
 
 
 # What layers of the body take and return: [B, H, W, C], packed or not.
@@ -104,7 +115,11 @@ def pack(x: Map, pixels: int) -> Map:
 
 def unpack(x: Map) -> jax.Array:
     """The array [B, H, W, C] of a map."""
-    return pack(x, 1)
+    pixels = pack_width_of(x)
+    if pixels == 1:
+        return values_of(x)
+    b, h, w, c = x.shape
+    return values_of(x).reshape(b, h, w, c)
 
 
 def pack_width_of(x: Map) -> int:
@@ -122,6 +137,10 @@ def as_map(values: jax.Array, pixels: int) -> Map:
     return values if pixels == 1 else PackedMap(values, pixels)
 
 
+@overload
+def convolve_map(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array: ...
+@overload
+def convolve_map(x: Map, kernel: jax.Array, stride: int) -> Map: ...
 def convolve_map(x: Map, kernel: jax.Array, stride: int) -> Map:
     """`convolution.convolve` of a map in the type of the map.
 
@@ -134,11 +153,10 @@ def convolve_map(x: Map, kernel: jax.Array, stride: int) -> Map:
         [B, ceil(H / stride), ceil(W / stride), F], of 1 / stride as many pixels a
         position.
     """
-    pixels = pack_width_of(x)
-    if pixels == 1:
+    if not isinstance(x, PackedMap):
         return convolve(x, kernel.astype(x.dtype), stride)
-    values = convolve_packed(x.values, kernel, stride, pixels // stride)
-    return as_map(values, pixels // stride)
+    pixels = x.pack_width // stride
+    return as_map(convolve_packed(x.values, kernel, stride, pixels), pixels)
 
 
 def upsample_like(x: Map, goal: Map, factor: int, method: str) -> Map:
@@ -154,7 +172,7 @@ def upsample_like(x: Map, goal: Map, factor: int, method: str) -> Map:
     Returns:
         [B, H, W, C].
     """
-    size, pixels = goal.shape[1:3], pack_width_of(goal)
+    size, pixels = size_of(goal), pack_width_of(goal)
     is_whole = size[1] == x.shape[2] * factor
     if pixels > 1 and method == "bilinear" and is_whole:
         columns = upsample_columns(values_of(x), factor, pack_width_of(x), pixels)

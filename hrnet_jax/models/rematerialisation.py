@@ -48,7 +48,7 @@ def remat_policy(value: Any) -> str:
         ConfigError: for anything else.
     """
     if isinstance(value, bool | str):
-        policy = _ANSWERS.get(value, value)
+        policy = _ANSWERS.get(value, str(value))
         if policy in _PARTS:
             return policy
     raise ConfigError(

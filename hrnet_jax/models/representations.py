@@ -8,6 +8,9 @@ A representation is handed on as the maps that a head still has to join: one map
 for V1 and V1h, four for V2, so that a head may convolve before it upsamples.
 """
 
+import functools
+import itertools
+import operator
 from typing import Any
 
 import jax
@@ -18,7 +21,7 @@ from jax.export import is_symbolic_dim
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, at_least_float32, kernel_init
 from hrnet_jax.models.parameters import parameter
-from hrnet_jax.models.resize import resize
+from hrnet_jax.models.resize import resize, size_of
 
 Dtype = Any
 Maps = tuple[jax.Array, ...]
@@ -83,16 +86,15 @@ class Project(nn.Module):
         shape = (1, 1, sum(widths), features)
         kernel = parameter(self, "kernel", kernel_init, shape)
         kernel = kernel[0, 0].astype(self.dtype)
-        size = maps[0].shape[1:3]
-        total = None
-        start = 0
-        for x, width in zip(maps, widths, strict=True):
-            y = jnp.einsum(
-                "bhwc,cf->bhwf", x.astype(self.dtype), kernel[start : start + width]
-            )
-            y = resize(y, size, self.upsample)
-            total = y if total is None else total + y
-            start += width
+        size = size_of(maps[0])
+
+        def part(x: jax.Array, end: int) -> jax.Array:
+            rows = kernel[end - x.shape[-1] : end]
+            y = jnp.einsum("bhwc,cf->bhwf", x.astype(self.dtype), rows)
+            return resize(y, size, self.upsample)
+
+        ends = itertools.accumulate(widths)
+        total = functools.reduce(operator.add, map(part, maps, ends))
         if self.use_bias:
             bias = parameter(self, "bias", nn.initializers.zeros, (features,))
             total = total + bias.astype(self.dtype)
@@ -104,7 +106,7 @@ def concatenate(maps: Maps, upsample: str) -> jax.Array:
 
     Only for what is more than a 1x1 convolution; see `Project` for the others.
     """
-    size = maps[0].shape[1:3]
+    size = size_of(maps[0])
     return jnp.concatenate([resize(x, size, upsample) for x in maps], -1)
 
 

@@ -8,8 +8,9 @@ antialias (`jax.image.resize` does, and has no aligned corners).
 
 import contextvars
 import functools
+import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +39,19 @@ RESIZE_OVERRIDE: contextvars.ContextVar[Callable | None] = contextvars.ContextVa
 # the sides of the image are no multiples of 32.
 BY_FACTOR = "bilinear_by_factor"
 EXCHANGE_METHODS = (*METHODS, BY_FACTOR)
+
+
+class HasShape(Protocol):
+    """An array of whatever library, or a packed map."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def size_of(maps: HasShape) -> tuple[int, int]:
+    """(height, width) of maps or images [B, H, W, C]."""
+    _, height, width, _ = maps.shape
+    return height, width
 
 
 def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax.Array:
@@ -87,6 +101,7 @@ def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Ar
     n = x.shape[axis]
     if m == n:  # For symbolic sizes: provably equal.
         return x
+    matrix: jax.Array | np.ndarray
     if is_symbolic_dim(n) or is_symbolic_dim(m):
         matrix = _symbolic_matrix(n, m, align_corners).astype(x.dtype)
     else:
@@ -148,12 +163,13 @@ def _upsample_repeated(
     weights = neighbour_weights(n, factor, align_corners).transpose(1, 2, 0)
     between = x.shape[: axis + 1] + (factor,) + x.shape[axis + 1 :]
     beyond = tuple(range(2, x.ndim - axis + 1))
-    total = None
-    for step, weight in zip((1, 0, -1), weights, strict=True):
+
+    def part(step: int, weight: np.ndarray) -> jax.Array:
         copy = shifted(x, axis, step) if step else x
         copy = jnp.broadcast_to(jnp.expand_dims(copy, axis + 1), between)
-        part = copy * jnp.asarray(np.expand_dims(weight, beyond), x.dtype)
-        total = part if total is None else total + part
+        return copy * jnp.asarray(np.expand_dims(weight, beyond), x.dtype)
+
+    total = functools.reduce(operator.add, map(part, (1, 0, -1), weights))
     return total.reshape(x.shape[:axis] + (n * factor,) + x.shape[axis + 1 :])
 
 

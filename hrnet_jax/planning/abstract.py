@@ -81,7 +81,7 @@ def _batch(
         for key, value in sample.items()
         if not isinstance(value, str)
     }
-    arrays["example_valid"] = np.True_
+    arrays["example_valid"] = np.array(True)
     batch = {}
     for key, array in arrays.items():
         shape = (batch_size, *np.shape(array))

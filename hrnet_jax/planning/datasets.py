@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.points.source import SplitItems
+from hrnet_jax.data.points.source import LandmarkSource, SplitItems
 from hrnet_jax.data.records import find_prepared
 from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
@@ -127,7 +127,8 @@ def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
         )
     # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
-    source.contents = SplitItems(dict.fromkeys(published.counts, ()))
+    if isinstance(source, LandmarkSource):
+        source.contents = SplitItems(dict.fromkeys(published.counts, ()))
     return _facts(
         source.info(name),
         published.counts,

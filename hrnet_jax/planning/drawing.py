@@ -50,13 +50,17 @@ def draw_scaling(plans: Sequence[Plan], title: str, path: pathlib.Path) -> None:
 def _draw_rate(axes: Axes, plans: Sequence[Plan]) -> None:
     for chip in dict.fromkeys(plan.slice.chip.name for plan in plans):
         own = [plan for plan in plans if plan.slice.chip.name == chip]
-        chips = [plan.slice.chips for plan in own]
         for which, style in (("roofline", "o-"), ("expected", "s--")):
-            rates = [plan.images_per_second(which) for plan in own]
+            rated = [
+                (plan.slice.chips, rate)
+                for plan in own
+                if (rate := plan.images_per_second(which)) is not None
+            ]
+            chips, rates = [count for count, _ in rated], [rate for _, rate in rated]
             axes.plot(chips, rates, style, label=f"{chip}, {which}")
             ideal = [rates[0] / chips[0] * count for count in chips]
             axes.plot(chips, ideal, color="grey", linewidth=0.8, zorder=0)
-            for count, rate, best in zip(chips, rates, ideal, strict=True):
+            for (count, rate), best in zip(rated, ideal, strict=True):
                 axes.annotate(
                     f"{rate:.3g}/s, {rate / best:.0%}",
                     (count, rate),
@@ -78,13 +82,14 @@ def _draw_rate(axes: Axes, plans: Sequence[Plan]) -> None:
 
 def _draw_parts(axes: Axes, plans: Sequence[Plan]) -> None:
     names = [f"{plan.slice.name}\n{plan.train.batch_size} images" for plan in plans]
-    places = np.arange(len(plans))
-    bottom = np.zeros(len(plans))
+    times = [plan.train.times for plan in plans if plan.train.times is not None]
+    places = np.arange(len(times))
+    bottom = np.zeros(len(times))
     for part, colour in _COLOURS.items():
-        heights = 1e3 * np.array([plan.train.times.parts[part] for plan in plans])
+        heights = 1e3 * np.array([each.parts[part] for each in times])
         axes.bar(places, heights, 0.5, bottom=bottom, color=colour, label=part)
         bottom += heights
-    expected = [1e3 * plan.train.times.compiler for plan in plans]
+    expected = [1e3 * each.compiler for each in times]
     axes.plot(places, expected, "k_", markersize=30, label="compiler's expectation")
     axes.set_xticks(places, names)
     axes.set_ylabel("ms of a train step")

@@ -162,7 +162,7 @@ def _largest_image(config: TrainConfig, facts: DatasetFacts) -> tuple[int, int] 
     """(height, width) of images of an evaluated split, where they are known."""
     sizes = facts.info.max_size
     splits = evaluated_splits(config)
-    return next((tuple(sizes[split]) for split in splits if split in sizes), None)
+    return next((sizes[split] for split in splits if split in sizes), None)
 
 
 def _mesh(config: TrainConfig, chosen: Slice, options: PlanOptions) -> Mesh:

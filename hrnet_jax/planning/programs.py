@@ -9,7 +9,7 @@ import pathlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -35,7 +35,7 @@ class DoesNotFitError(HRNetError):
 
 
 def compile_costs(
-    name: str, function: Callable, *arguments: Any, cache: pathlib.Path | None
+    name: str, function: jax.stages.Wrapped, *arguments: Any, cache: pathlib.Path | None
 ) -> ProgramCosts:
     """Traces a jitted function, compiles it and reads its costs.
 

@@ -206,7 +206,7 @@ def _by_opcode_group(programs: Sequence[Program], cells: Callable) -> list[Row]:
             totals[group] = totals.get(group, 0) + size
     return [
         (f"    {group}", cells(lambda c, t, g=group: _size(c.hbm.get(g, 0))))
-        for group in sorted(totals, key=totals.get, reverse=True)
+        for group in sorted(totals, key=totals.__getitem__, reverse=True)
     ]
 
 

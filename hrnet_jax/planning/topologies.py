@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import os
 import re
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -129,7 +130,7 @@ def describe(chosen: Slice) -> list[jax.Device]:
     Raises:
         ConfigError: if there is no such slice.
     """
-    options = {}
+    options: dict[str, Any] = {}
     if chosen.chip.name == "v4":
         # Both cores of a chip as one device, as JAX shows them where chips are real.
         options["chip_config_name"] = "megacore"

@@ -68,8 +68,8 @@ class KnownFile:
     epsilon: float = 1e-5
     inplace_abn: bool = False
     input_size: tuple[int, int] | None = None
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
     channel_order: str = "rgb"
     licence: str = ""
     metric: str = ""

@@ -361,6 +361,18 @@ def find_scheme(kind: str, convention: str) -> Scheme | None:
     return None
 
 
+def body_scheme(convention: str) -> Scheme:
+    """The names that all models of a code base have for the body.
+
+    Raises:
+        KeyError: for a code base without names.
+    """
+    for scheme in SCHEMES:
+        if scheme.convention == convention:
+            return scheme.body
+    raise KeyError(convention)
+
+
 def _is_norm(layer: str) -> bool:
     return layer.rsplit("/", 1)[-1].startswith("norm")
 

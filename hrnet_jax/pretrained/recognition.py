@@ -13,8 +13,8 @@ from hrnet_jax.pretrained.names import (
     BODY_KIND,
     SCHEMES,
     Scheme,
+    body_scheme,
     conventions,
-    find_scheme,
 )
 
 
@@ -77,8 +77,8 @@ def _shapes(tensors: Mapping[str, np.ndarray], scheme: Scheme) -> dict[str, tupl
 
 def _body_alone(tensors: Mapping[str, np.ndarray]) -> Scheme | None:
     """The names of a body that has at most a part of a classifier's head, if any."""
-    bodies = [find_scheme(BODY_KIND, name) for name in conventions(BODY_KIND)]
-    body = max(filter(None, bodies), key=lambda one: len(_explained(one, tensors)))
+    bodies = [body_scheme(name) for name in conventions(BODY_KIND)]
+    body = max(bodies, key=lambda one: len(_explained(one, tensors)))
     classifiers = [
         scheme
         for scheme in SCHEMES
@@ -170,16 +170,18 @@ def _count(shapes: Mapping[str, tuple], template: str) -> int:
 def _variant(shapes: Mapping[str, tuple]) -> str:
     """Name of the variant with these widths and numbers of blocks."""
     block = "stage4/module0/branch0/block{}/conv1/kernel"
+
+    def modules(stage: int) -> int:
+        first = "branch0/block0/conv1/kernel"
+        return _count(shapes, f"stage{stage}/module{{}}/{first}")
+
     first = shapes.get(block.format(0), ())
     bottleneck = shapes.get("stage1/block0/conv1/kernel", ())
     found = Variant(
         width=first[0] if first else 0,
         stage1_blocks=_count(shapes, "stage1/block{}/conv1/kernel"),
         stage1_width=bottleneck[0] if bottleneck else 0,
-        modules=tuple(
-            _count(shapes, f"stage{s}/module{{}}/branch0/block0/conv1/kernel")
-            for s in (2, 3, 4)
-        ),
+        modules=(modules(2), modules(3), modules(4)),
         blocks=_count(shapes, block),
     )
     for name, variant in VARIANTS.items():

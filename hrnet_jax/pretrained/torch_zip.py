@@ -7,6 +7,7 @@ containers; what stands for those here are functions that only take notes.
 
 import collections
 import contextlib
+import dataclasses
 import io
 import math
 import pickle
@@ -38,7 +39,8 @@ class NotAllowed(pickle.UnpicklingError):
     """The pickle names something other than tensors; `args[0]` tells what."""
 
 
-class Storage(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Storage:
     """Numbers in the archive: where they are, of which type, how many."""
 
     archive: "_Archive"
@@ -127,6 +129,8 @@ def opened(path: str) -> Iterator[Any]:
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     """Knows tensors, storages and plain containers, and nothing else."""
 
+    # Of the base class, in whose type it is not.
+    stack: list[Any]
     dispatch: ClassVar = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, archive: _Archive):
@@ -168,7 +172,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
         return Storage(self._archive, key, dtype, count)
 
 
-def _leave_attributes_out(unpickler: _Unpickler) -> None:
+def _leave_attributes_out(unpickler: Any) -> None:
     """In place of setting attributes: no tensor is in those of a container."""
     unpickler.stack.pop()
 

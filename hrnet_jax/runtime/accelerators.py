@@ -20,7 +20,9 @@ def report_unused_accelerator() -> None:
 
     Who chose the platform (`JAX_PLATFORMS=cpu`) is not told.
     """
-    if jax.config.jax_platforms or jax.default_backend() != "cpu":
+    # Attributes of `jax.config` are set when JAX is imported; its type has none.
+    chosen = jax.config.jax_platforms  # type: ignore[attr-defined]
+    if chosen or jax.default_backend() != "cpu":
         return
     found = _accelerator()
     if found:

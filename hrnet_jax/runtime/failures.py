@@ -84,7 +84,10 @@ class _Watch:
     """Leaves and looks for notes."""
 
     def __init__(self):
-        self._client = jax_distributed.global_state.client
+        client = jax_distributed.global_state.client
+        if client is None:
+            raise RuntimeError("several processes without jax.distributed.initialize")
+        self._client = client
         self._index, self._count = jax.process_index(), jax.process_count()
         self._finished = threading.Event()
         self._told = threading.Event()

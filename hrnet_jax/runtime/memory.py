@@ -4,9 +4,11 @@ import ctypes
 import functools
 import os
 import sys
+from types import ModuleType
 
 import jax
 
+resource: ModuleType | None
 try:
     import resource
 except ImportError:  # another system

@@ -63,7 +63,8 @@ class PiecewiseProgram:
     def __init__(self, traced: jax.stages.Traced, compiler_options: dict[str, str]):
         closed = traced.jaxpr
         donated = [info.donated for info in jax.tree.leaves(traced.args_info)]
-        self._in_tree = jax.tree.structure(traced.args_info[0])
+        # Any: jaxlib has no types.
+        self._in_tree: Any = jax.tree.structure(traced.args_info[0])
         self._out_tree = jax.tree.structure(traced.out_info)
         self._arguments = closed.jaxpr.invars
         self._results = closed.jaxpr.outvars
@@ -102,7 +103,7 @@ class PiecewiseProgram:
 
     def _read(self, arguments: tuple) -> dict[core.Var, Any]:
         leaves, tree = jax.tree.flatten(arguments)
-        if tree != self._in_tree:
+        if self._in_tree != tree:
             raise TypeError(
                 f"compiled for arguments of structure {self._in_tree}, got {tree}"
             )
@@ -111,11 +112,11 @@ class PiecewiseProgram:
     def memory_bytes(self) -> int:
         """Largest memory in use at a time, in bytes: arguments, values, temporaries."""
         given = (*self._arguments, *self._constants)
-        sizes = {variable: _bytes(variable) for variable in given}
+        sizes = {variable: bytes_of(variable) for variable in given}
         peak = held = sum(sizes.values())
         for piece, program in zip(self._pieces, self._programs, strict=True):
             needs = program.memory_analysis()
-            new = {variable: _bytes(variable) for variable in piece.outputs}
+            new = {variable: bytes_of(variable) for variable in piece.outputs}
             peak = max(
                 peak,
                 held
@@ -263,13 +264,26 @@ def _compile(pieces: list[_Piece], options: dict[str, str]) -> list[Any]:
                 compiler_options=options,
             )
             forms = [
-                jax.ShapeDtypeStruct(variable.aval.shape, variable.aval.dtype)
-                for variable in piece.inputs
+                jax.ShapeDtypeStruct(array.shape, array.dtype)
+                for array in map(array_of, piece.inputs)
             ]
             lowered[piece.key] = function.lower(*forms)
     compiled = {key: program.compile() for key, program in lowered.items()}
     return [compiled[piece.key] for piece in pieces]
 
 
-def _bytes(variable: core.Var) -> int:
-    return variable.aval.size * variable.aval.dtype.itemsize
+def array_of(variable: core.Var) -> jax.core.ShapedArray:
+    """Shape and type of what a variable of a program holds.
+
+    Raises:
+        TypeError: if that is no array.
+    """
+    if not isinstance(variable.aval, jax.core.ShapedArray):
+        raise TypeError(f"{variable} holds {variable.aval}, expected an array")
+    return variable.aval
+
+
+def bytes_of(variable: core.Var) -> int:
+    """Bytes of what a variable of a program holds."""
+    array = array_of(variable)
+    return array.size * array.dtype.itemsize

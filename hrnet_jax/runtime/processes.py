@@ -194,7 +194,8 @@ def gather_names(names: Sequence[str], rows: jax.Array) -> list[str]:
         row[: len(name)] = np.frombuffer(name, np.uint8)
     # [processes, rows of each, width]
     tables = np.asarray(multihost_utils.process_allgather(table))
-    indices = rows.sharding.devices_indices_map(rows.shape)
+    # Any: jaxlib has no types.
+    indices: Mapping[Any, Any] = rows.sharding.devices_indices_map(rows.shape)
     owners = {
         (index[0].start or 0): device.process_index for device, index in indices.items()
     }

@@ -47,7 +47,8 @@ def is_only_for(platform: str) -> bool:
 
 
 def _default() -> str:
-    device = jax.config.jax_default_device
+    # Attributes of `jax.config` are set when JAX is imported; its type has none.
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
     if device is None:
         return jax.default_backend()
     return _BACKENDS[device if isinstance(device, str) else device.platform]

@@ -80,6 +80,7 @@ def overlay(
     colours = color_map(label, palette)
     edges = _boundaries(label)
     picture = np.empty_like(image)
+    line = np.asarray(_LINE, np.float32)
     # In strips: in real numbers a photograph needs many times its memory.
     for start in range(0, len(image), _STRIP):
         rows = slice(start, start + _STRIP)
@@ -87,7 +88,7 @@ def overlay(
         below = image[rows].astype(np.float32)
         blended = below + opacity.astype(np.float32) * (colours[rows] - below)
         edge = edges[rows][..., None]
-        blended = np.where(edge, 0.25 * blended + 0.75 * np.float32(_LINE), blended)
+        blended = np.where(edge, 0.25 * blended + 0.75 * line, blended)
         picture[rows] = np.rint(blended)
     return picture
 
@@ -199,7 +200,7 @@ def _errors(image: np.ndarray, label: np.ndarray, target: np.ndarray) -> np.ndar
     picture = np.repeat(30 + 0.45 * grey, 3, axis=2)
     labelled = target != IGNORE_LABEL
     wrong = labelled & (label != target)
-    picture[wrong] = 0.15 * picture[wrong] + 0.85 * np.float32(WRONG)
+    picture[wrong] = 0.15 * picture[wrong] + 0.85 * np.asarray(WRONG, np.float32)
     picture[~labelled] = IGNORED
     return np.rint(picture).astype(np.uint8)
 
@@ -328,5 +329,5 @@ def _draw_entry(
     )
     x += _SWATCH + 10
     draw.text((x, middle), name, _INK, font(_FONT_SIZE), anchor="lm")
-    x += font(_FONT_SIZE).getlength(name) + 8
-    draw.text((x, middle), entry.remark, _FAINT_INK, font(_FONT_SIZE), anchor="lm")
+    end = x + font(_FONT_SIZE).getlength(name) + 8
+    draw.text((end, middle), entry.remark, _FAINT_INK, font(_FONT_SIZE), anchor="lm")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.resize import resize
+from hrnet_jax.models.resize import resize, size_of
 from hrnet_jax.runtime.target import target
 from hrnet_jax.segmentation.phases import grows_by_whole_factor, over_phases
 
@@ -85,13 +85,12 @@ def segmentation_loss(
     Returns:
         Scalar, in the type of the logits.
     """
-    has_aux = isinstance(outputs, dict)
-    logits = outputs["logits"] if has_aux else outputs
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs
     if options.name == "ohem":
         loss = ohem_cross_entropy(logits, labels, options, upsample)
     else:
         loss = mean_cross_entropy(logits, labels, options.class_weights, upsample)
-    if not has_aux:
+    if not isinstance(outputs, dict):
         return loss
     weighted = (outputs["aux"], labels, options.class_weights, upsample)
     if options.official_aux_mean:
@@ -146,10 +145,11 @@ def _cross_entropy(
     logits: jax.Array, labels: jax.Array, upsample: str
 ) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy, zero on ignored pixels, and the labels in the same order."""
-    size = labels.shape[1:3]
+    _, height, width = labels.shape
+    size = height, width
     largest = _LARGE_ON_GPU if target() == "gpu" else _LARGE
     is_large = labels.size * logits.shape[-1] > largest
-    if is_large and grows_by_whole_factor(logits.shape[1:3], size):
+    if is_large and grows_by_whole_factor(size_of(logits), size):
         return over_phases(_at_labels, logits, labels, upsample == "align_corners")
     logits = resize(logits, size, upsample)
     return _at_labels(logits, labels)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.models.resize import resize
+from hrnet_jax.models.resize import resize, size_of
 from hrnet_jax.segmentation.drawing import draw_panels, overlay
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
@@ -154,11 +155,11 @@ class SegmentationTask(WholeImage):
                 order[[left, right]] = right, left
                 mirrored = mirrored[..., order]
             logits = (logits + mirrored) / 2
-        return resize(logits, images.shape[1:3], self._upsample)
+        return resize(logits, size_of(images), self._upsample)
 
     def _logits_of(self, variables: dict, inputs: jax.Array) -> jax.Array:
         """The model's logits; an auxiliary output is for the loss alone."""
-        outputs = self.model.apply(variables, inputs)
+        outputs: Any = self.model.apply(variables, inputs)
         return outputs["logits"] if isinstance(outputs, dict) else outputs
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
@@ -170,7 +171,7 @@ class SegmentationTask(WholeImage):
             `confusion` matrix, padded examples left out.
         """
         logits = self.logits(variables, batch["image"])
-        predictions = self.decode({"logits": logits}, logits.shape[1:3])
+        predictions = self.decode({"logits": logits}, size_of(logits))
         if "label" in batch:
             valid = batch["example_valid"][:, None, None]
             target = jnp.where(valid, batch["label"], self._info.ignore_label)

@@ -8,6 +8,7 @@ that reads only the pixels which are kept: at scale 2.1 a 512x1024 crop needs a
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import photometric
 
-Sample = dict[str, object]
+Sample = dict[str, Any]
 
 # mmsegmentation's RandomCrop draws this many further crops at most.
 _CROP_RETRIES = 10

@@ -8,7 +8,7 @@ boxes of an image offers in addition. Facts needed before a task is built are in
 
 import pathlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 import jax
 import numpy as np
@@ -272,6 +272,21 @@ class FindsBoxes(TakesBoxes, Protocol):
         None where a second prediction would not be better.
         """
         ...
+
+
+def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
+    """Whether a class of tasks has all that training asks for."""
+    return not missing_members(task_class, Trains)
+
+
+def takes_boxes(task: Predicts) -> TypeGuard[TakesBoxes]:
+    """Whether predictions can be asked for in boxes of the image."""
+    return task.takes_boxes
+
+
+def finds_boxes(task: TakesBoxes) -> TypeGuard[FindsBoxes]:
+    """Whether a task finds its boxes itself."""
+    return task.finds_boxes
 
 
 def missing_members(task_class: type, protocol: type) -> list[str]:

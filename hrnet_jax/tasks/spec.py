@@ -15,6 +15,7 @@ from hrnet_jax.tasks.protocol import (
     TakesBoxes,
     Trains,
     missing_members,
+    trains,
 )
 
 
@@ -107,6 +108,13 @@ class TaskSpec:
         found = getattr(importlib.import_module(module), name)
         self._check(found)
         return found
+
+    @property
+    def best_metric(self) -> tuple[str, str] | None:
+        """(name, "max" or "min") that ranks checkpoints; None if it does not train."""
+        if self.trainable and trains(self.task_class):
+            return self.task_class.best_metric
+        return None
 
     def _check(self, task: type[Predicts]) -> None:
         protocols: list[type] = [Trains if self.trainable else Predicts]

@@ -7,6 +7,7 @@ import numpy as np
 
 from hrnet_jax.config.options import NoOptions
 from hrnet_jax.errors import DataError
+from hrnet_jax.tasks.protocol import Predicts
 
 
 class WholeImage:
@@ -47,6 +48,6 @@ class WholeImage:
         """The predictions of the one image."""
         return {name: value[0] for name, value in predictions.items()}
 
-    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+    def draw_frame(self: Predicts, image: np.ndarray, prediction: dict) -> np.ndarray:
         """The picture of a prediction in a video, as in a photograph."""
         return self.draw(image, prediction, None)

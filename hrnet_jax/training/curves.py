@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,7 +82,7 @@ def _draw_panel(
     labels = _labels(runs)
     for index, run in enumerate(runs):
         steps, values = run.curves.get(name, (np.array([]), np.array([])))
-        style = {
+        style: dict[str, Any] = {
             "color": _COLOURS[index % len(_COLOURS)],
             "linestyle": _LINES[index // len(_COLOURS) % len(_LINES)],
             "marker": "o" if name.startswith("eval/") or len(steps) < 2 else None,
@@ -95,7 +96,11 @@ def _draw_panel(
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
     if not any(name in run.curves for run in runs):
-        middle = {"ha": "center", "va": "center", "transform": panel.transAxes}
+        middle: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "transform": panel.transAxes,
+        }
         panel.text(0.5, 0.5, "no value yet", color=_COLOURS[-1], **middle)
     if name == RATE:
         _show_decades(

@@ -1,7 +1,7 @@
 """The one evaluation loop."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -9,8 +9,7 @@ from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
 from hrnet_jax import runtime
-from hrnet_jax.data.records import Records
-from hrnet_jax.data.stream.batches import eval_batches
+from hrnet_jax.data.stream.batches import Records, eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
@@ -20,7 +19,13 @@ from hrnet_jax.training.speed import shows_bar
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
 
 
-def make_predict_step(task: Trains, mesh: Mesh) -> PredictFn:
+class PredictStep(jax.stages.Wrapped, Protocol):
+    """A jitted `PredictFn`."""
+
+    def __call__(self, variables: dict, batch: dict) -> dict[str, jax.Array]: ...
+
+
+def make_predict_step(task: Trains, mesh: Mesh) -> PredictStep:
     """Builds the compiled function (variables, batch) -> predictions."""
 
     def sharding(name: str, value: jax.Array) -> NamedSharding:

@@ -3,7 +3,7 @@
 import collections
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,15 @@ from hrnet_jax.runtime import layouts
 from hrnet_jax.training.state import TrainState
 
 LossFn = Callable[[dict, dict, dict], tuple[jax.Array, tuple[Any, dict]]]
-StepFn = Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]
+
+
+class StepFn(jax.stages.Wrapped, Protocol):
+    """A jitted step: `(state, batch) -> state, scalars`."""
+
+    def __call__(
+        self, state: TrainState, batch: dict
+    ) -> tuple[TrainState, dict[str, jax.Array]]: ...
+
 
 # Arrays of fewer values are joined before their squares are summed.
 _SMALL = 4096
@@ -98,8 +106,8 @@ def _gradients_of(loss_fn: LossFn) -> Callable:
 def _averaged(average, new, decay: float, step: jax.Array):
     """The moving average after update number `step` (from 0)."""
     # Young averages follow faster, or they would remember the start.
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda old, x: decay * old + (1 - decay) * x, average, new)
+    kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda old, x: kept * old + (1 - kept) * x, average, new)
 
 
 def _accumulated(gradients, state: TrainState, batch: dict, key, count: int):

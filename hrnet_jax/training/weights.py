@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 import numpy as np
 from flax import traverse_util
@@ -128,7 +129,7 @@ def merge_partly(
     drawn: dict,
     arrays: dict[str, np.ndarray],
     skip: tuple[str, ...] = (),
-    unknown: list[str] = (),
+    unknown: Sequence[str] = (),
 ) -> tuple[dict, Transfer]:
     """Puts those arrays over drawn variables that fit and are not skipped."""
     merged, moved = transfer(flat_variables(drawn), _without(arrays, skip), unknown)

@@ -323,8 +323,10 @@ def _tells_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
 
 
-def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:
+def _worth(metrics: dict[str, float], ranking: tuple[str, str] | None) -> float:
     """The higher, the better; what is not a number is worst."""
+    if ranking is None:
+        raise ValueError("nothing says which metric ranks the checkpoints")
     name, direction = ranking
     value = metrics[name]
     if math.isnan(value):

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from hrnet_jax.errors import OF_THE_DISK, CheckpointError
+from hrnet_jax.errors import OF_THE_DISK, CheckpointError, reason_of
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
@@ -30,7 +30,7 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
         if error.errno not in OF_THE_DISK and not place.is_relative_to(workdir):
             raise
         raise CheckpointError(
-            f"{place}: cannot be written ({error.strerror or error}); make room, or "
+            f"{place}: cannot be written ({reason_of(error)}); make room, or "
             "see to it that this process may write there, and run the same command "
             "again to resume"
         ) from error

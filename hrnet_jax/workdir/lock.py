@@ -9,10 +9,12 @@ import os
 import pathlib
 import socket
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, TextIO
 
 from hrnet_jax.errors import CheckpointError
 
+fcntl: ModuleType | None
 try:
     import fcntl
 except ImportError:  # another system

@@ -20,7 +20,5 @@ def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
     path = pathlib.Path(workdir) / CONFIG_FILE
     best_metric = None
     if path.is_file():
-        spec = get_spec(read_json(path).get("task", "segmentation"))
-        if spec.trainable:
-            best_metric = spec.task_class.best_metric
+        best_metric = get_spec(read_json(path).get("task", "segmentation")).best_metric
     return Checkpoints(workdir, best_metric=best_metric)

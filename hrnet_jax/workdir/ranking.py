@@ -31,7 +31,7 @@ def ranking_metric(workdir: pathlib.Path) -> str | None:
         spec = get_spec(config.get("task", "segmentation")) if config else None
     except ConfigError:  # of a task that is not installed here
         return None
-    return spec.task_class.best_metric[0] if spec and spec.trainable else None
+    return spec.best_metric[0] if spec and spec.best_metric else None
 
 
 def _read(path: pathlib.Path) -> dict:

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from hrnet_jax import runtime
+from hrnet_jax.conversion.converting import _config as network_config
+from hrnet_jax.conversion.facts import gather_facts
 from hrnet_jax.conversion.importing import (
     ImportOptions,
     export_weights,
@@ -15,6 +17,7 @@ from hrnet_jax.conversion.importing import (
 )
 from hrnet_jax.data.class_tables import CITYSCAPES
 from hrnet_jax.errors import CheckpointError, ConfigError, HRNetError, WeightsError
+from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.sections import ModelOptions
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.models.normalization import normalize_images
@@ -25,6 +28,7 @@ from hrnet_jax.pretrained import (
 )
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE, find_known, get_known
+from hrnet_jax.registry import create_model
 from hrnet_jax.training.weights import first_variables, flat_variables
 from tests import tiny
 from tests.conversion.published import NAME, published, write
@@ -212,6 +216,21 @@ def test_a_renamed_file_can_be_told_to_be_a_released_one(tmp_path):
     options = ImportOptions(record="HR19.pth")
     with pytest.raises(WeightsError, match=r"HR19\.pth: no released file of this name"):
         import_weights(path, tmp_path / "other", options)
+
+
+def test_a_released_file_of_unknown_size_takes_the_crop_of_its_task():
+    _, _, tensors = published("landmarks/w18", num_points=98)
+    record = get_known("HR18-WFLW.pth")
+    model = create_model("landmarks/w18", num_points=98)
+    for size, expected in ((record.input_size, (256, 256)), ((320, 320), (320, 320))):
+        known = dataclasses.replace(record, input_size=size)
+        facts = gather_facts(tensors, known, ImportOptions())
+        assert network_config(facts, model).dataset.augmentation.crop_size == expected
+    facts = dataclasses.replace(
+        facts, record=dataclasses.replace(record, input_size=None)
+    )
+    crop = network_config(facts, model).dataset.augmentation.crop_size
+    assert crop == default_config("landmarks").dataset.augmentation.crop_size
 
 
 @pytest.mark.slow

@@ -60,6 +60,11 @@ def test_negative_indices_and_the_end(data_dir):
     records = open_records("shapes", data_dir, "val")
     assert records[-1]["image_id"] == records[1]["image_id"]
     assert [sample["image_id"] for sample in records] == ["val_00000", "val_00001"]
+    assert [sample["image_id"] for sample in records[1:]] == ["val_00001"]
+    assert [sample["image_id"] for sample in records[:-3:-1]] == [
+        "val_00001",
+        "val_00000",
+    ]
     with pytest.raises(IndexError, match="record 2 of 2"):
         records[2]
 

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from hrnet_jax import errors
 from hrnet_jax.errors import DataError, ExportError
 from hrnet_jax.export.exported import open_exported, record_path
 from hrnet_jax.export.writing import ExportOptions, export_model
@@ -227,6 +228,8 @@ def test_a_wrong_description_is_named(content, message, tmp_path):
 def test_a_missing_file_and_another_kind_are_named(tmp_path):
     with pytest.raises(ExportError, match="a.onnx cannot be read: no such file"):
         open_exported(tmp_path / "a.onnx")
+    reason = errors.reason_of(OSError("Without a number"))
+    assert reason == "Without a number" and errors.reason_of(OSError()) == "OSError"
     with pytest.raises(ExportError, match=r"a.pth: expected .* .stablehlo or .onnx"):
         Predictor.open(tmp_path / "a.pth")
 

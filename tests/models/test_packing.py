@@ -57,6 +57,10 @@ def test_maps_are_added_pixel_by_pixel():
         np.testing.assert_allclose(unpack(packed), x + other, rtol=1e-6)
     with pytest.raises(ValueError, match="maps of 2 and 4 pixels a position cannot"):
         pack(x, 2) + pack(y, 4)
+    np.testing.assert_allclose(unpack(vector + pack(x, 2)), x + vector, rtol=1e-6)
+    for add in (lambda: pack(x, 2) + y, lambda: y + pack(x, 2)):
+        with pytest.raises(ValueError, match=r"array of shape \(1.*\) cannot be added"):
+            add()
 
 
 def test_a_compiled_function_takes_and_returns_packed_maps():

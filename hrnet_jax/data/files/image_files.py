@@ -6,6 +6,7 @@ training run.
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 def encode_png(pixels: np.ndarray) -> bytes:
     """Encodes labels uint8 [H, W] or RGB uint8 [H, W, 3], to decode fast."""
-    encoding = _LABEL_ENCODING
+    encoding: Sequence[int] = _LABEL_ENCODING
     if pixels.ndim == 3:
         pixels, encoding = pixels[..., ::-1], _IMAGE_ENCODING
     done, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels), encoding)

@@ -75,8 +75,7 @@ def read_label(path: Path) -> LabelFile:
     if opened.mode in _COLOUR:
         return LabelFile(_opaque(opened, path), None)
     palette = None
-    if opened.mode == "P":
-        flat = opened.getpalette("RGB")
+    if opened.mode == "P" and (flat := opened.getpalette("RGB")) is not None:
         palette = tuple(zip(flat[0::3], flat[1::3], flat[2::3], strict=True))
     values = np.asarray(opened)
     return LabelFile(values if depth == 16 else values.astype(np.uint8), palette)

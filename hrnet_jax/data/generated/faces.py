@@ -106,7 +106,8 @@ def draw_face(
     if rng.random() < _GREY_SHARE:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, 2)
     points = landmarks(shape, num_points)
-    seen = ((points >= 0) & (points < size)).all(1)
+    inside = (points >= 0) & (points < size)
+    seen = inside[:, 0] & inside[:, 1]
     if occluder is not None:
         seen &= ~occluder.covers(points)
     return FaceImage(image, points - 0.5, seen.astype(np.uint8))

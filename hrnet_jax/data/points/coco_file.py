@@ -123,7 +123,7 @@ def read_category(
     if not chosen.get("keypoints"):
         findings.count(path, _NAMED, len(names))
     skeleton = _skeleton(path, chosen, len(names), findings)
-    identity = as_id(chosen["id"])
+    identity = checked_id(chosen["id"], f"{path}: the 'id' of a category")
     return Category(identity, str(chosen.get("name", identity)), names, skeleton, only)
 
 

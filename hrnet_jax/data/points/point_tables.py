@@ -250,7 +250,7 @@ def _read_deeplabcut(path: Path, rows: Sequence[Row], findings: Findings) -> Tab
                 f"{at + 1}); several scorers need a table each"
             )
         parts[axis] = at
-    if len(faces) > 1 and faces.pop(_UNIQUE, None):
+    if len(faces) > 1 and faces.pop(_UNIQUE, {}):
         findings.count(path, f"individuals {_UNIQUE!r} (parts of none), left out")
     return Table(
         path,

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -25,11 +25,12 @@ from hrnet_jax.errors import DataError
 # Files of one data set write the same coordinate with different digits.
 _SAME_POINT = 1e-3  # pixels
 
+Item = TypeVar("Item", bound=LandmarkItem)
 Subsets = Mapping[str, Mapping[str, tuple[int, ...] | None]]
 
 
 @dataclasses.dataclass(frozen=True)
-class SplitItems:
+class SplitItems(Generic[Item]):
     """Items of all splits of a source, and its subsets.
 
     Attributes:
@@ -37,11 +38,11 @@ class SplitItems:
         subsets: splits that are parts of others, see `DatasetInfo.subsets`.
     """
 
-    splits: Mapping[str, Sequence[LandmarkItem]]
+    splits: Mapping[str, Sequence[Item]]
     subsets: Subsets = dataclasses.field(default_factory=dict)
 
 
-class LandmarkSource:
+class LandmarkSource(Generic[Item]):
     """Base of sources of faces (or other objects) with key points.
 
     A subclass gives `read`, and for a standard data set the attributes; one
@@ -69,12 +70,12 @@ class LandmarkSource:
         self.options = options
         self.findings = Findings()
 
-    def read(self) -> SplitItems:
+    def read(self) -> SplitItems[Item]:
         """Reads all annotations; called once."""
         raise NotImplementedError
 
     @functools.cached_property
-    def contents(self) -> SplitItems:
+    def contents(self) -> SplitItems[Item]:
         """The result of `read`, checked.
 
         Raises:
@@ -110,19 +111,19 @@ class LandmarkSource:
         """Image, name, points and box."""
         return landmark_features(len(self.point_set.names))
 
-    def splits(self) -> Mapping[str, Sequence[LandmarkItem]]:
+    def splits(self) -> Mapping[str, Sequence[Item]]:
         """The faces of each split."""
         return self.contents.splits
 
-    def item_bytes(self, item: LandmarkItem) -> int:
+    def item_bytes(self, item: Item) -> int:
         """Size of the image file plus something for the points."""
         return item.image.stat().st_size + 50 * len(item.points)
 
-    def image(self, item: LandmarkItem) -> EncodedImage:
+    def image(self, item: Item) -> EncodedImage:
         """The image of one face."""
         return read_image(item.image)
 
-    def example(self, split: str, item: LandmarkItem) -> Example:
+    def example(self, split: str, item: Item) -> Example:
         """Reads the image, checks the face's place in it, and returns both.
 
         Raises:

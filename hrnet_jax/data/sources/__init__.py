@@ -1,8 +1,12 @@
 """Data sets by name, one file each; those that are generated are in `generated/`."""
 
 import importlib
+from typing import TYPE_CHECKING
 
 from hrnet_jax.errors import DataError
+
+if TYPE_CHECKING:  # it brings the libraries that write records
+    from hrnet_jax.data.writing import Source
 
 # Modules are imported when their data set is asked for.
 SOURCES = {
@@ -20,7 +24,7 @@ SOURCES = {
 }
 
 
-def source_class(name: str) -> type:
+def source_class(name: str) -> "type[Source]":
     """The class that knows how to prepare the data set `name`.
 
     Raises:

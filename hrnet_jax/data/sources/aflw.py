@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.points import point_sets
 from hrnet_jax.data.points.hrnet_csv import AFLW_NAME_AND_BOX, CsvFiles
+from hrnet_jax.data.points.items import LandmarkItem
 from hrnet_jax.data.points.source import LandmarkSource, SplitItems, image_folder
 from hrnet_jax.errors import DataError
 
@@ -27,7 +28,7 @@ class AFLWOptions:
     images: str = ""
 
 
-class AFLW(LandmarkSource):
+class AFLW(LandmarkSource[LandmarkItem]):
     """Annotated Facial Landmarks in the Wild: 19 landmarks.
 
     ```

@@ -58,7 +58,7 @@ class COFWItem(LandmarkItem):
     row: int
 
 
-class COFW(LandmarkSource):
+class COFW(LandmarkSource[COFWItem]):
     """Caltech Occluded Faces in the Wild: 29 landmarks, hidden ones marked.
 
     ```
@@ -77,7 +77,7 @@ class COFW(LandmarkSource):
     tight_boxes = True
     eval_splits: ClassVar[tuple[str, ...]] = ("test",)
 
-    def read(self) -> SplitItems:
+    def read(self) -> SplitItems[COFWItem]:
         """The splits whose file is there.
 
         Raises:
@@ -102,7 +102,7 @@ class COFW(LandmarkSource):
             )
         return SplitItems(splits)
 
-    def item_bytes(self, item: LandmarkItem) -> int:
+    def item_bytes(self, item: COFWItem) -> int:
         """About the size of the PNG."""
         del item
         return _IMAGE_BYTES

@@ -371,7 +371,7 @@ def _image_of(
     if annotation.get("image_id") is None:
         raise DataError(f"{where} has no 'image_id'")
     identity = as_id(annotation["image_id"])
-    if identity not in images:
+    if identity is None or identity not in images:
         raise DataError(
             f"{where} is on image {shown(annotation['image_id'])}, which is not listed "
             "under 'images'"

@@ -167,8 +167,8 @@ class LandmarksCSV(LandmarkSource):
                 otherwise=f", or point_set={len(self._columns)}" if known else "",
             )
         if options.point_set not in POINT_SETS:
-            known = ", ".join(map(str, sorted(POINT_SETS)))
-            raise DataError(f"point_set {options.point_set} is none of {known}")
+            sizes = ", ".join(map(str, sorted(POINT_SETS)))
+            raise DataError(f"point_set {options.point_set} is none of {sizes}")
         self._check_only_the_point_set()
         if len(self._columns) != options.point_set:
             first = next(iter(self._tables.values())).path

@@ -68,7 +68,7 @@ class W300Options:
     images: str = ""
 
 
-class W300(LandmarkSource):
+class W300(LandmarkSource[LandmarkItem]):
     """300 Faces in the Wild: 68 landmarks.
 
     ```

@@ -68,7 +68,7 @@ class WFLWOptions:
     images: str = ""
 
 
-class WFLW(LandmarkSource):
+class WFLW(LandmarkSource[LandmarkItem]):
     """Wider Facial Landmarks in the Wild: 98 landmarks.
 
     ```
@@ -97,7 +97,7 @@ class WFLW(LandmarkSource):
         layout = check_layout(self.options.layout, LAYOUTS)
         usual = ("images", "WFLW_images")
         images = image_folder(self.source, self.options.images, usual)
-        contents = SplitItems({})
+        contents: SplitItems[LandmarkItem] = SplitItems({})
         if layout in ("auto", "csv"):
             files = CsvFiles(self.source, images, NUM_POINTS)
             contents = files.read(_CSV_SPLITS, _CSV_SUBSETS)
@@ -131,7 +131,7 @@ def read_lists(folder: Path, images: Path) -> SplitItems:
         DataError: naming file and line, if a list is malformed.
     """
     splits: dict[str, list[LandmarkItem]] = {}
-    subsets: dict[str, Mapping[str, tuple[int, ...]]] = {}
+    subsets: dict[str, Mapping[str, tuple[int, ...] | None]] = {}
     for split in ("train", "test"):
         path = folder / _FLAGGED_LIST.format(split)
         if path.is_file():
@@ -142,8 +142,8 @@ def read_lists(folder: Path, images: Path) -> SplitItems:
             if chosen:
                 subsets[subset] = {"test": tuple(chosen)}
         return SplitItems(splits, subsets)
-    tests, subsets = _read_test_lists(folder, images)
-    return SplitItems(splits | tests, subsets)
+    tests, listed = _read_test_lists(folder, images)
+    return SplitItems(splits | tests, listed)
 
 
 def _read_test_lists(

@@ -10,7 +10,7 @@ number of threads, worker processes or hosts.
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -20,7 +20,7 @@ from absl import flags
 
 from hrnet_jax.errors import DataError
 
-Sample = Mapping[str, Any]
+Sample = dict[str, Any]
 Batch = dict[str, Any]
 
 # More threads than this contend for the interpreter lock between decodings.

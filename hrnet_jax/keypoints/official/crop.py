@@ -148,7 +148,9 @@ def crop(
         center, scale = center / np.float32(shrink), scale / shrink
     # Counted from one, so these are where the crop's -1 and size - 1 are.
     upper, lower = (
-        geometry.transform_pixel([corner, corner], center, scale, size, invert=True)
+        geometry.transform_pixel(
+            np.array([corner, corner]), center, scale, size, invert=True
+        )
         for corner in (0, size)
     )
     if (lower <= upper).any():
@@ -159,8 +161,8 @@ def crop(
     canvas = stretch(_window(image, upper - pad, lower + pad))
     turned = Image.fromarray(canvas).rotate(rotation, Image.Resampling.BILINEAR)
     height, width = canvas.shape[:2]
-    turned = np.asarray(turned)[pad : height - pad, pad : width - pad]
-    return _resize(turned, (size, size))
+    inside = np.asarray(turned)[pad : height - pad, pad : width - pad]
+    return _resize(inside, (size, size))
 
 
 def stretch(image: np.ndarray) -> np.ndarray:

@@ -75,12 +75,13 @@ def _patch_distances(
     # A patch has the samples 0, 1, ... < 2 * reach + 1 and its peak at this one.
     peak = (2 * reach + 1) // 2
     points = points.astype(jnp.float32)
-    distances, inside = [], []
-    for axis, length in ((1, size[0]), (0, size[1])):
+
+    def along(axis: int, length: int) -> tuple[jax.Array, jax.Array]:
         # Both truncate toward zero, which moves negative corners inwards.
         first = jnp.trunc(points[:, None, :, axis] - reach)
         last = jnp.trunc(points[:, None, :, axis] + reach + 1)
         cell = jnp.arange(length, dtype=jnp.float32)[None, :, None]
-        distances.append(cell - first - peak)
-        inside.append((cell >= first) & (cell < last))
-    return tuple(distances), tuple(inside)
+        return cell - first - peak, (cell >= first) & (cell < last)
+
+    (down, in_rows), (right, in_columns) = along(1, size[0]), along(0, size[1])
+    return (down, right), (in_rows, in_columns)
