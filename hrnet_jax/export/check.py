@@ -93,13 +93,13 @@ def compare(
         raise ExportError(
             f"{exported.path.name} differs from the model by {worst:.1e} standard "
             f"deviations of its output, more than the tolerance of {tolerance:.0e}; "
-            f"nothing is written{_advice(worst)}"
+            f"nothing is written{advice(worst)}"
         )
     megabytes = exported.path.stat().st_size / 1e6
     return Check(errors, tuple(size), megabytes, *times)
 
 
-def _advice(error: float) -> str:
+def advice(error: float) -> str:
     """How to have a file all the same, where rounding alone explains its error."""
     if not error < _ROUNDING:
         return ""

@@ -61,10 +61,9 @@ def read(page: str) -> str:
     return (folder / page).read_text()
 
 
-@functools.cache
-def blocks(page: str) -> tuple[Block, ...]:
+def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page, in order."""
-    return tuple(Block(page, *found.groups()) for found in _FENCE.finditer(read(page)))
+    return [Block(page, *found.groups()) for found in _FENCE.finditer(read(page))]
 
 
 def python_blocks(page: str) -> list[Block]:
@@ -72,27 +71,33 @@ def python_blocks(page: str) -> list[Block]:
     return [block for block in blocks(page) if block.language == "python"]
 
 
-@functools.cache
-def spans(page: str) -> tuple[str, ...]:
-    """What stands between backticks in the text of a page, line ends as blanks."""
-    text = _FENCE.sub("", read(page))
-    return tuple(" ".join(span.split()) for span in _SPAN.findall(text))
+def spans(text: str) -> list[str]:
+    """What stands between backticks in a text outside its blocks, line ends as blanks."""
+    return [" ".join(span.split()) for span in _SPAN.findall(_FENCE.sub("", text))]
 
 
-@functools.cache
-def commands(page: str) -> tuple[str, ...]:
-    """What a user types, each once: `python scripts/...` in full, on one line."""
+def commands_in(text: str) -> tuple[str, ...]:
+    """What a text has a user type, each once: `python scripts/...`, on one line."""
     found = []
-    for block in blocks(page):
-        if not block.language:
-            lines = block.text.replace("\\\n", " ").splitlines()
-            found += [_COMMENT.sub("", line) for line in lines if _COMMAND.match(line)]
-    for span in spans(page):
+    for language, lines in _FENCE.findall(text):
+        if not language:
+            whole = lines.replace("\\\n", " ").splitlines()
+            found += [_COMMENT.sub("", line) for line in whole if _COMMAND.match(line)]
+    for line in _FENCE.sub("", text).splitlines():
+        if line.startswith("    ") and _COMMAND.match(line.strip()):
+            found.append(_COMMENT.sub("", line))
+    for span in spans(text):
         if _COMMAND.match(span):
             found.append(span)
         elif script := _SCRIPT.match(span):
             found.append(f"python scripts/{script[1]}{span[script.end(1) :]}")
     return tuple(dict.fromkeys(" ".join(command.split()) for command in found))
+
+
+@functools.cache
+def commands(page: str) -> tuple[str, ...]:
+    """Those of a page."""
+    return commands_in(read(page))
 
 
 def filled(command: str) -> str:
@@ -123,13 +128,15 @@ def files_in_table(page: str, header: str) -> list[str]:
 
 def fragments(page: str) -> list[str]:
     """Flags that a page names without their command."""
-    return [span for span in spans(page) if re.match(r"--[a-z]", span)]
+    return [span for span in spans(read(page)) if re.match(r"--[a-z]", span)]
 
 
 def keys(page: str) -> list[str]:
     """`KEY` and `KEY=VALUE` of configurations that a page names."""
     return [
-        span for span in spans(page) if re.fullmatch(r"[a-z_]+\.[a-z_.]+(=\S+)?", span)
+        span
+        for span in spans(read(page))
+        if re.fullmatch(r"[a-z_]+\.[a-z_.]+(=\S+)?", span)
     ]
 
 

@@ -9,6 +9,7 @@ parser says against it, and the options that it knows, as JSON.
 import argparse
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
@@ -33,9 +34,12 @@ class Read(Exception):
 
 def main(path: str) -> None:
     """Reads each in a process of its own, as flags of absl are global."""
-    for module in ("torch", "matplotlib.pyplot", "hrnet_jax.training.train"):
-        with contextlib.suppress(ImportError):
-            __import__(module)
+    # What many of them would import once more.
+    importlib.import_module("benchmarks.torch_program")
+    for task in task_names():
+        default_config(task)
+    for name in data_registry.SOURCES:
+        data_registry.option_kinds(name)
     gc.freeze()
     with open(path) as file:
         lines = json.load(file)
@@ -86,8 +90,7 @@ _of_argparse = argparse.ArgumentParser.parse_args
 
 
 def _parse_args(parser, *arguments, **named):
-    if sys.argv[1:] != ["--options"]:
-        _check(_of_argparse(parser, *arguments, **named))
+    _check(_of_argparse(parser, *arguments, **named))
     raise Read([*parser._option_string_actions])
 
 
@@ -117,12 +120,11 @@ def _one_accepts(change) -> None:
 
 def _run(main, flags_parser) -> None:
     del main
-    if sys.argv[1:] != ["--options"]:
-        changes = flags_parser(sys.argv)[1:]
-        source = flags.FLAGS.config or ""
-        if source.endswith(".json") or not source:
-            source = "experiments/quickstart.py"  # there is no run here
-        experiment_flags.with_changes(load_config(source), changes)
+    changes = flags_parser(sys.argv)[1:]
+    source = flags.FLAGS.config or ""
+    if source.endswith(".json") or not source:
+        source = "experiments/quickstart.py"  # there is no run here
+    experiment_flags.with_changes(load_config(source), changes)
     raise Read([f"--{name}" for name in flags.FLAGS] + ["--nocache"])
 
 
