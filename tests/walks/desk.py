@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Mapping
 
 from tests import tiny
@@ -28,10 +28,8 @@ CHEAP = {
     "--workdir=runs/hosts",
 }
 
-# Never on a terminal, whatever the command: what libraries and Python say by themselves.
-NOISE = re.compile(
-    r"Traceback|Warning\b|WARNING|^[WEF]\d{4} \d\d:\d\d|^[WEF]0000 ", re.MULTILINE
-)
+# What libraries and Python say by themselves; no user is to see it.
+NOISE = re.compile(r"Traceback|Warning\b|WARNING|^[WEF]\d{4} \d\d:\d\d", re.MULTILINE)
 
 _DEVICES = "--xla_force_host_platform_device_count"
 # A walk waits for compilations, on a busy machine.
@@ -153,12 +151,13 @@ class Desk:
             code: the exit code after it.
         """
         seen = ""
-        start = time.monotonic()
+        last = threading.Timer(_PATIENCE, os.killpg, (process.pid, signal.SIGKILL))
+        last.start()
         for text in process.stderr:
             seen += text
             if re.search(line, text):
                 break
-            assert time.monotonic() < start + _PATIENCE, seen
+        last.cancel()
         assert process.poll() is None, f"{process.args[2]}\n{seen}"
         os.killpg(process.pid, number)
         return self.finish(process, code, seen)

@@ -27,7 +27,7 @@ def _image() -> np.ndarray:
 
 
 def _face() -> np.ndarray:
-    return draw_face(np.random.default_rng(0), 192).image
+    return draw_face(0, "frontal", 0, 256, 68, 0.0).image
 
 
 # Names that pages leave to the reader.

@@ -176,11 +176,14 @@ def test_a_run_goes_on_past_its_end(desk):
 def test_own_points_from_the_table_to_predictions(desk):
     assert "my_faces: 3 points, 1 flip pairs" in desk.type("prepare points").out
     assert desk.type("train on points").out.startswith("nme ")
-    assert "report: mistakes" in desk.type("wrong points").err
-    desk.has("mistakes/val/faces.csv", "mistakes/val/ced.png", "mistakes/val/worst/*")
+    assert "report: wrong_faces" in desk.type("wrong points").err
+    desk.has(
+        *(f"wrong_faces/val/{name}" for name in ("faces.csv", "ced.png", "worst/*"))
+    )
     assert "1 images labelled, 1 face, see" in desk.type("predict points").out
     (entry,) = json.loads((desk.folder / "out/summary.json").read_text())["images"]
-    assert [*entry["found"][0]["points"]] == ["left_eye", "right_eye", "nose"]
+    names = [point["name"] for point in entry["found"][0]["points"]]
+    assert names == ["left_eye", "right_eye", "nose"]
 
 
 def make_coco(folder):
