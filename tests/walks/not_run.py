@@ -28,6 +28,9 @@ NOT_RUN = {
     "pip install -e '.[all,tpu]'": INSTALLS,
     "pip install -e '.[onnx]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,
+    "python scripts/plan.py --config=experiments/quickstart.py --check": (
+        "measures this machine; tests/planning/test_cross_check.py has it small"
+    ),
     "python scripts/models.py": "traces every model, a minute; tests/inspection reads it",
     "python scripts/convert.py faster_rcnn_hrnetv2p_w18.pth runs/pyramid --partial": (
         "needs a whole detector; tests/conversion/test_parts.py has one"

@@ -99,12 +99,17 @@ def converted(desk):
 
 
 @pytest.fixture(scope="module")
-def exported(converted):
+def exported(tmp_path_factory):
+    """Files of a small network in the place of W48, which takes minutes to export."""
+    desk = Desk(tmp_path_factory.mktemp("exports"), TABLE)
+    _, _, small = published("segmentation/w18_small_v1", num_classes=19)
+    write(desk.folder / "small.pth", small)
+    desk.finish(desk.shell("python scripts/convert.py small.pth runs/w48"))
     for name, file in (("stablehlo", "w48.stablehlo"), ("onnx", "w48.onnx")):
         # Images of the check as small as those of the walk.
-        assert "largest error" in converted.type(name, "--check_size=64x96").out
-        converted.has(file, f"{file}.json")
-    return converted
+        assert "largest error" in desk.type(name, "--check_size=64x96").out
+        desk.has(file, f"{file}.json")
+    return desk
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +119,11 @@ def faces(desk):
 
 
 @pytest.fixture(scope="module")
-def problems(exported, faces):
+def problems(converted, exported, faces):
     """Page -> the traceback of its Python blocks."""
-    desk = exported
+    desk = converted
+    for path in exported.folder.glob("w48.*"):
+        shutil.copy(path, desk.folder)
     desk.type("prepare")
     shutil.copytree(tiny.finished_run(), desk.folder / "runs/mine")
     command = [sys.executable, "-W", "error", "-m", "tests.walks.notebook", *PAGES]

@@ -29,10 +29,6 @@ TABLE = {
     "host 0": ("scaling.md", "HRNET_JAX_PROCESSES=2 HRNET_JAX_PROCESS=0"),
     "host 1": ("scaling.md", "HRNET_JAX_PROCESSES=2 HRNET_JAX_PROCESS=1"),
     "plan": ("README.md", "python scripts/plan.py --config=EXPERIMENT --topology="),
-    "check": (
-        "planning.md",
-        "python scripts/plan.py --config=experiments/quickstart.py",
-    ),
 }
 
 HAS_LIBTPU = importlib.util.find_spec("libtpu") is not None
@@ -78,8 +74,3 @@ def test_a_slice_is_planned_or_what_that_needs_is_said(desk):
         return
     printed = desk.type("plan", "--nocache")
     assert "v5e:2x4" in printed.out and "hours of the schedule" in printed.out
-
-
-def test_the_model_of_costs_is_checked_on_this_machine(desk):
-    printed = desk.type("check")
-    assert "predicted / measured" in printed.out
