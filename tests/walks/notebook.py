@@ -84,8 +84,8 @@ def _check_training(cells: dict) -> None:
 def _check_weights(cells: dict) -> None:
     assert cells["found"].model == "segmentation/w48"
     given = cells["pretrained"].read_weights_file("hrnet_w48.pth")
-    for name, tensor in cells["tensors"].items():
-        np.testing.assert_array_equal(tensor, given[name], err_msg=name)
+    for name, tensor in given.items():
+        np.testing.assert_array_equal(cells["tensors"][name], tensor, err_msg=name)
 
 
 # What pages say of the names that their cells leave.
