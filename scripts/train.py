@@ -25,6 +25,7 @@ from typing import Any
 from absl import app, flags
 
 from hrnet_jax.config import command_line, experiment_flags
+from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.workdir.files import CONFIG_FILE
 
@@ -65,8 +66,9 @@ def main(argv: list[str]) -> None:
 
         try:
             metrics = train(_config(argv[1:]), _workdir(), extend=_EXTEND.value)
-            for name, value in metrics.items() if processes.is_first() else ():
-                sys.stdout.write(f"{name:24} {value:.4f}\n")
+            rows = [(name, f"{value:.4f}") for name, value in metrics.items()]
+            if processes.is_first():
+                sys.stdout.writelines(f"{line}\n" for line in columns(rows, "lr"))
         except Interrupted as error:
             stopped = error
     if stopped:

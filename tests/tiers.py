@@ -7,6 +7,9 @@ import pytest
 # Files that take longest in either tier. Begun last, one of them would run alone.
 LONG = (
     "models/test_goldens.py",
+    "walks/test_own_photographs.py",
+    "walks/test_notebook.py",
+    "walks/test_pod.py",
     "test_experiments.py",
     "pretrained/test_conventions.py",
     "segmentation/test_ocr_training.py",

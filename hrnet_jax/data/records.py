@@ -192,10 +192,13 @@ def prepared_directory(name: str, data_dir: str | os.PathLike) -> Path:
     if directory is not None:
         return directory
     available = prepared_names(data_dir)
+    ways = f"python scripts/prepare_data.py --dataset={name} --data_dir={data_dir}"
+    if available:
+        # Sets of one's own have names of their own.
+        ways += f", or name one of these, as in dataset.name={available[0]}"
     raise DataError(
         f"data set {name!r} is not prepared in {data_dir} "
-        f"(found there: {', '.join(available) or 'none'}); run: "
-        f"python scripts/prepare_data.py --dataset={name} --data_dir={data_dir}"
+        f"(found there: {', '.join(available) or 'none'}); run: {ways}"
     )
 
 

@@ -274,7 +274,7 @@ class MeshOptions:
         space: devices along which the rows of every image are divided.
         round_up_batch: raise `batch_size` and `eval.batch_size` to the next multiples
             of the devices along `data`, instead of refusing others; so do the `debug`
-            forms of experiments.
+            forms of experiments. A run keeps the `batch_size` that it was begun with.
     """
 
     data: int = -1

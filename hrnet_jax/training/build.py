@@ -123,10 +123,15 @@ def open_split(config: TrainConfig, split: str) -> Records:
     return open_records(config.dataset.name, config.dataset.data_dir, split)
 
 
-def fit_batches(config: TrainConfig) -> TrainConfig:
+def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:
     """Raises batches to multiples of the devices, if `mesh.round_up_batch` asks for it.
 
     Only here: experiments are read before it is known which devices there are.
+
+    Args:
+        config: of a run.
+        begun: JSON of the configuration that the run was begun with, if it was. Its
+            batches were raised for the devices of then, and stay as they are.
 
     Raises:
         ConfigError: if the devices do not divide as `mesh` says.
@@ -134,11 +139,15 @@ def fit_batches(config: TrainConfig) -> TrainConfig:
     if not config.mesh.round_up_batch:
         return config
     devices = runtime.make_mesh(config.mesh.data, config.mesh.space).shape["data"]
+    if begun and begun["mesh"]["round_up_batch"]:
+        batch_size = max(config.batch_size, begun["batch_size"])
+    else:
+        batch_size = _next_multiple(
+            "batch_size", config.batch_size, devices * config.optimizer.accumulate
+        )
     return dataclasses.replace(
         config,
-        batch_size=_next_multiple(
-            "batch_size", config.batch_size, devices * config.optimizer.accumulate
-        ),
+        batch_size=batch_size,
         eval=dataclasses.replace(
             config.eval,
             batch_size=_next_multiple(

@@ -150,6 +150,8 @@ class Loop:
             ema_decay=config.optimizer.ema_decay,
             free_layout=True,
         )
+        # Without this line nothing would be seen for half a minute.
+        _log.info("compiling the train step")
         start = time.perf_counter()
         traced, compiled = runtime.compile_ahead(step_fn, state, device_part(batch))
         seconds = time.perf_counter() - start

@@ -81,7 +81,7 @@ def train(
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
     runtime.keep_freed_memory()
-    options = fit_batches(options)
+    options = fit_batches(options, _begun(workdir))
     stored = to_json(options if options.mesh.round_up_batch else config)
     check_same_run(stored)
     result_file = workdir / RESULT_FILE
@@ -164,8 +164,9 @@ def check_workdir(
         CheckpointError: if the directory belongs to another configuration, or has no
             run to extend.
     """
-    path = workdir / CONFIG_FILE
-    if not path.exists():
+    saved = _begun(workdir)
+    if saved is None:
+        path = workdir / CONFIG_FILE
         if any(workdir.glob("checkpoints/*")):
             raise CheckpointError(
                 f"{workdir} has checkpoints but no {CONFIG_FILE}; "
@@ -174,7 +175,6 @@ def check_workdir(
         if extend:
             raise CheckpointError(f"{path}: no such file, so there is no run to extend")
         return None
-    saved = with_defaults(read_json(path))
     changed = changed_keys(saved, with_defaults(config))
     in_length = [text for text in changed if text.partition(":")[0] in LENGTH_KEYS]
     if len(in_length) < len(changed) or (changed and not extend):
@@ -187,6 +187,12 @@ def check_workdir(
             + (f", {', or '.join(ways)}" if in_length else "")
         )
     return read_config(saved) if changed else None
+
+
+def _begun(workdir: pathlib.Path) -> dict | None:
+    """The configuration that a work directory was begun with, if it was."""
+    path = workdir / CONFIG_FILE
+    return with_defaults(read_json(path)) if path.exists() else None
 
 
 def _write_config(workdir: pathlib.Path, config: dict) -> None:

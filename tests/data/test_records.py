@@ -178,7 +178,8 @@ def test_names_the_command_where_nothing_is_prepared(data_dir, tmp_path):
     message = str(caught.value)
     assert "'camvid' is not prepared" in message and "found there: shapes" in message
     assert f"scripts/prepare_data.py --dataset=camvid --data_dir={data_dir}" in message
-    with pytest.raises(DataError, match="found there: none"):
+    assert message.endswith(", or name one of these, as in dataset.name=shapes")
+    with pytest.raises(DataError, match=r"found there: none\); run: .*absent$"):
         open_records("shapes", tmp_path / "absent", "train")
 
 

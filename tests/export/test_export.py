@@ -16,7 +16,7 @@ from hrnet_jax import runtime
 from hrnet_jax.config import script as begin
 from hrnet_jax.errors import ConfigError, ExportError
 from hrnet_jax.export import writing as export
-from hrnet_jax.export.check import largest_error
+from hrnet_jax.export.check import advice, largest_error
 from hrnet_jax.export.writing import (
     ExportOptions,
     export_model,
@@ -233,6 +233,11 @@ def test_a_file_that_differs_is_refused_and_not_kept(suffix, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
     export_model(make_source(TINY), path, FIXED, tolerance=1e-1)
     assert path.exists()
+
+
+def test_what_may_be_rounding_can_be_accepted():
+    assert advice(2e-5).endswith("--tolerance=2.2e-05 accepts that")
+    assert advice(0.01) == advice(float("nan")) == ""
 
 
 def test_errors_count_in_deviations_of_each_output():

@@ -191,6 +191,22 @@ def test_batches_fit_the_devices_where_asked_for(changes, expected):
     assert (fitted.batch_size, fitted.eval.batch_size) == expected
 
 
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        ({"batch_size": 8, "mesh__round_up_batch": True}, (8, 2)),
+        ({"batch_size": 8}, (2, 2)),
+        ({"batch_size": 1, "mesh__round_up_batch": True}, (2, 2)),
+    ],
+)
+def test_batches_of_a_run_stay_as_it_was_begun(begun, expected):
+    # On eight devices, for instance, and resumed on two.
+    small = {"batch_size": 2, "eval__batch_size": 1, "mesh__data": 2}
+    config = read_config(tiny.config(**small, mesh__round_up_batch=True))
+    fitted = build.fit_batches(config, to_json(tiny.config(**begun)))
+    assert (fitted.batch_size, fitted.eval.batch_size) == expected
+
+
 @pytest.mark.slow
 def test_debug_runs_on_all_devices_and_can_be_repeated(tmp_path, caplog):
     caplog.set_level("INFO", logger="hrnet_jax")

@@ -1,0 +1,1 @@
+"""Days of three kinds of user, in the words of README and docs."""

@@ -1,0 +1,121 @@
+"""Executes the Python blocks of pages as cells of a notebook, one after the other.
+
+    python -m tests.walks.notebook PAGE.md ...
+
+Run in a folder with the files that pages suppose. Prints, of each page, the traceback
+of its first cell that failed, as JSON.
+"""
+
+import contextlib
+import json
+import pathlib
+import runpy
+import sys
+import traceback
+from collections.abc import Callable
+
+import numpy as np
+
+from hrnet_jax.data.generated.faces import draw_face
+from tests.walks import pages
+
+SIZE = 64, 96
+
+
+def _image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+
+
+def _face() -> np.ndarray:
+    return draw_face(0, "frontal", 0, 256, 68, 0.0).image
+
+
+# Names that pages leave to the reader.
+GIVEN: dict[str, Callable[[], dict]] = {
+    "README.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
+    "export.md": lambda: {"image": _image(), "images": _image()[None]},
+    "landmarks.md": lambda: {"image": _face()},
+    "networks.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
+    "weights.md": lambda: {"image": _image()},
+}
+
+
+def _check_readme(cells: dict) -> None:
+    run, prediction = cells["run"], cells["prediction"]
+    assert prediction["label"].shape == SIZE and prediction["label"].dtype == np.uint8
+    assert cells["picture"].shape[2] == 3
+    assert cells["logits"].shape == (1, SIZE[0] // 4, SIZE[1] // 4, 19)
+    # The end of a cell.
+    assert len(repr(run).splitlines()) == 1 and "road" in run._repr_html_()
+    assert len(repr(prediction)) < 2000
+
+
+def _check_configuration(cells: dict) -> None:
+    assert callable(cells["get_config"])
+    assert cells["config"].schedule.learning_rate == 1e-3
+    assert 0 <= cells["metrics"]["mean_iou"] <= 1
+
+
+def _check_data(cells: dict) -> None:
+    assert (len(cells["records"]), cells["sample"]["label"].shape) == (256, (64, 64))
+
+
+def _check_export(cells: dict) -> None:
+    label = cells["prediction"]["label"]
+    assert label.shape == SIZE
+    np.testing.assert_array_equal(cells["logits"][0].argmax(0), label)
+
+
+def _check_landmarks(cells: dict) -> None:
+    assert cells["prediction"]["points"].shape[1:] == (98, 2)
+    assert cells["picture"].dtype == np.uint8
+
+
+def _check_networks(cells: dict) -> None:
+    assert cells["body"].channels == (32, 64, 128, 256)
+    assert [each.shape[-1] for each in cells["maps"]] == [32, 64, 128, 256]
+    assert cells["logits"].shape == (1, SIZE[0] // 4, SIZE[1] // 4, 19)
+
+
+def _check_training(cells: dict) -> None:
+    assert set(cells["state"]) >= {"params", "batch_stats", "step"}
+
+
+def _check_weights(cells: dict) -> None:
+    assert cells["found"].model == "segmentation/w48"
+    given = cells["pretrained"].read_weights_file("hrnet_w48.pth")
+    for name, tensor in given.items():
+        np.testing.assert_array_equal(cells["tensors"][name], tensor, err_msg=name)
+
+
+# What pages say of the names that their cells leave.
+CHECKS: dict[str, Callable[[dict], None]] = {
+    "README.md": _check_readme,
+    "configuration.md": _check_configuration,
+    "data.md": _check_data,
+    "export.md": _check_export,
+    "landmarks.md": _check_landmarks,
+    "networks.md": _check_networks,
+    "training.md": _check_training,
+    "weights.md": _check_weights,
+}
+
+
+def main(names: list[str]) -> None:
+    """Executes the cells of these pages."""
+    problems = {}
+    for page in names:
+        cells = pathlib.Path(f"{page}.py")
+        cells.write_text("\n".join(block.text for block in pages.python_blocks(page)))
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                left = runpy.run_path(str(cells), GIVEN.get(page, dict)())
+                CHECKS.get(page, lambda left: None)(left)
+            problems[page] = ""
+        except Exception:  # noqa: BLE001, whatever a cell raises is told
+            problems[page] = traceback.format_exc()
+    json.dump(problems, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
