@@ -30,8 +30,10 @@ TABLE = {
     ),
     "train": (
         "training.md",
-        "python scripts/train.py --config=experiments/segmentation/folder.py "
-        "--config.dataset.name=my_set --workdir=runs/mine",
+        (
+            "python scripts/train.py --config=experiments/segmentation/folder.py "
+            "--config.dataset.name=my_set --workdir=runs/mine"
+        ),
     ),
     "resume": ("training.md", "python scripts/train.py --workdir=runs/mine"),
     "evaluate": ("README.md", "python scripts/evaluate.py --workdir=RUN --step=best"),
