@@ -5,7 +5,6 @@ are read from the prepared directory.
 """
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -199,8 +198,8 @@ def prepared_names(data_dir: str | Path) -> list[str]:
     return sorted(name for name in names if find_prepared(name, root))
 
 
-def delete_prepared(name: str, data_dir: str | Path) -> None:
-    """Deletes every version of a data set and leftovers of killed preparations.
+def set_aside(name: str, data_dir: str | Path, aside: Path) -> None:
+    """Moves every version of a data set, and what TFDS left unfinished, to a folder.
 
     Touches nothing else in `data_dir/name`, which may be a folder of the user.
     """
@@ -208,7 +207,7 @@ def delete_prepared(name: str, data_dir: str | Path) -> None:
     for path in root.iterdir() if root.is_dir() else ():
         complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
         if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
-            shutil.rmtree(path)
+            path.rename(aside / path.name)
 
 
 def _open_builder(directory: Path) -> tfds.core.DatasetBuilder:

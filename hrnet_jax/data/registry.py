@@ -12,13 +12,10 @@ from typing import Any
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
-from hrnet_jax.data.records import (
-    delete_prepared,
-    find_prepared,
-    prepared_directory,
-)
-from hrnet_jax.data.writing import prepare_records
+from hrnet_jax.data.records import find_prepared, prepared_directory, set_aside
+from hrnet_jax.data.writing import VERSION, prepare_records
 from hrnet_jax.errors import DataError
+from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 
 _log = logging.getLogger(__name__)
 
@@ -94,24 +91,49 @@ def prepare(
     }
     existing = find_prepared(stored_name, data_dir)
     if existing is not None and not overwrite:
+        remove_leftovers(existing.parent)
         info = load_info(existing)
         _check_same(info, origin, existing, cls)
         _log.debug("data set %r is already prepared in %s", stored_name, existing)
         return info
     folder = _source_folder(name, source, cls)
     reader = cls(folder, chosen)
-    if overwrite:
-        reader.splits()  # raises before anything is deleted
-        delete_prepared(stored_name, data_dir)
-    prepare_records(
-        reader,
-        stored_name,
-        data_dir,
-        description=(cls.__doc__ or name).strip().splitlines()[0],
-        prepared_from=origin,
-        progress=progress,
-    )
-    return load_info(prepared_directory(stored_name, data_dir))
+    place = data_dir / stored_name / VERSION
+    # Beside it first, so that what stops here leaves an old one whole, or nothing.
+    with unfinished_folder(place) as unfinished:
+        prepare_records(
+            reader,
+            stored_name,
+            unfinished,
+            description=(cls.__doc__ or name).strip().splitlines()[0],
+            prepared_from=origin,
+            progress=progress,
+        )
+        if overwrite:
+            set_aside(stored_name, data_dir, unfinished)
+        _put_in_place(unfinished / stored_name / VERSION, place)
+    info = load_info(prepared_directory(stored_name, data_dir))
+    # Another preparation may have come first.
+    _check_same(info, origin, place, cls)
+    return info
+
+
+def _put_in_place(new: Path, place: Path) -> None:
+    """Moves prepared records to their place, unless others were faster.
+
+    Raises:
+        DataError: if something else is there.
+    """
+    try:
+        new.rename(place)
+    except OSError as error:
+        if not place.exists():
+            raise
+        if find_prepared(place.parent.name, place.parents[1]) is None:
+            raise DataError(
+                f"{place} is in the way ({error.strerror}): expected nothing there, or "
+                "a prepared data set; move it elsewhere"
+            ) from error
 
 
 def _stored_name(name: str, save_as: str | None) -> str:

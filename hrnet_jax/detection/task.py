@@ -13,6 +13,7 @@ from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.whole_image import WholeImage
+from hrnet_jax.whole_files import whole_file
 
 
 class PyramidTask(WholeImage):
@@ -96,5 +97,6 @@ class PyramidTask(WholeImage):
         """Writes the levels as `<name>_pyramid.npz` and a picture of them."""
         folder.mkdir(parents=True, exist_ok=True)
         write_picture(folder / f"{name}_pyramid.png", self.draw(image, prediction))
-        np.savez(folder / f"{name}_pyramid.npz", **prediction)
+        with whole_file(folder / f"{name}_pyramid.npz") as file:
+            np.savez(file, **prediction)
         return {"levels": {key: list(value.shape) for key, value in prediction.items()}}

@@ -12,7 +12,7 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import Records
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.palette import default_palette
-from hrnet_jax.imaging.pictures import font
+from hrnet_jax.imaging.pictures import font, save_figure
 from hrnet_jax.segmentation.drawing import overlay
 
 # Pixels of a contact sheet.
@@ -135,6 +135,7 @@ def _end_that_fits(text: str) -> str:
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
     try:
-        figure.savefig(path, dpi=_DPI)
+        save_figure(figure, path, dpi=_DPI)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error})") from None
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be written ({reason})") from None

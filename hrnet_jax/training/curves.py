@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from hrnet_jax.errors import CheckpointError
+from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
 
 CURVES_FILE = "curves.png"
@@ -56,7 +57,7 @@ def draw_curves(
         axis.spines[["top", "right"]].set_visible(False)
     if len(workdirs) > 1:
         axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(out, dpi=110)
+    save_figure(figure, out, dpi=110)
 
 
 def _cycle(count: int) -> list[str]:

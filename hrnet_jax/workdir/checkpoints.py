@@ -92,6 +92,8 @@ class Checkpoints:
         return ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=options.asynchronous,
+            # What a killed run was saving; only one training is at work here.
+            cleanup_tmp_directories=True,
             **ranking,
         )
 

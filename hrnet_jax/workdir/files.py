@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from hrnet_jax.errors import OF_THE_DISK, CheckpointError
+from hrnet_jax.whole_files import write_whole
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
@@ -37,15 +37,11 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Writes JSON atomically: to a temporary file, which is then renamed."""
+    """Writes JSON, whole or not at all."""
     path = pathlib.Path(path)
     text = json.dumps(content, indent=2, allow_nan=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    write_whole(path, text + "\n")
 
 
 def read_json(path: pathlib.Path) -> dict:

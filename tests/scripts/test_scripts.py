@@ -166,11 +166,11 @@ REFUSED = {
     ),
     "convert into a file": (
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
-        "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
+        "{tmp}/image.png/x.safetensors: Not a directory",
     ),
     "convert below a file": (
         ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
-        "{tmp}/image.png/x: Not a directory",
+        "{tmp}/image.png: File exists",
     ),
     "prepare into a file": (
         ["prepare_data", "--dataset=shapes", "--data_dir={tmp}/image.png"],
