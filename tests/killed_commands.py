@@ -36,7 +36,7 @@ _TRAIN = (
 )
 _CONVERT = (
     *("convert", "{shared}/tiny.pth", "{place}/run"),
-    *("--model=segmentation/tiny", "--upsample=bilinear", "--partial"),
+    *("--model=segmentation/tiny", "--upsample=bilinear", "--set", "num_classes=7"),
 )
 _EXPORT = (
     *("export", "--workdir={shared}/run", "--size=64x64", "--check_size=64x64"),
@@ -65,7 +65,7 @@ _ALL = (
     Command(
         "convert --overwrite",
         (*_CONVERT, "--overwrite"),
-        before=(*_CONVERT, "--labels={root}/LICENSE"),
+        before=(*_CONVERT, "--labels={shared}/names.txt"),
         in_one_piece=True,
     ),
     Command(
@@ -77,7 +77,7 @@ _ALL = (
     Command(
         "predict",
         ("predict", "--workdir={shared}/run", "--images={shared}/photographs")
-        + ("--out={place}/out",),
+        + ("--out={place}/out", "--max_side=64"),
     ),
     Command("plot", ("plot", "--workdir={shared}/run", "--out={place}/curves.png")),
     Command(
