@@ -50,7 +50,12 @@ def import_weights(
     converted = convert_file(path, options)
     # Beside it first, so that what stops here leaves an old one whole, or nothing.
     with unfinished_folder(workdir) as folder:
-        _save(path, folder / "new", converted)
+        try:
+            _save(path, folder / "new", converted)
+        except CheckpointError as error:
+            # Nobody knows the folder that it names, which is gone in a moment.
+            reason = str(error).replace(str(folder / "new"), str(workdir))
+            raise CheckpointError(reason) from error
         _put_in_place(folder / "new", workdir, folder / "old", overwrite)
     return converted.imported
 

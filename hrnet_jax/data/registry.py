@@ -1,11 +1,12 @@
 """Names of data sets and how they are prepared."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import find_prepared, prepared_directory, set_aside
 from hrnet_jax.data.writing import VERSION, prepare_records
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import OF_THE_DISK, DataError
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def prepare(
     reader = cls(folder, chosen)
     place = data_dir / stored_name / VERSION
     # Beside it first, so that what stops here leaves an old one whole, or nothing.
-    with unfinished_folder(place) as unfinished:
+    with _disk_errors_named(place), unfinished_folder(place) as unfinished:
         prepare_records(
             reader,
             stored_name,
@@ -116,6 +117,31 @@ def prepare(
     # Another preparation may have come first.
     _check_same(info, origin, place, cls)
     return info
+
+
+# What ArrayRecord says of a call of the system that failed.
+_WRITING_FAILED = re.compile(r"\w+\(\) failed: ([^;]+); writing ")
+
+
+@contextlib.contextmanager
+def _disk_errors_named(place: Path) -> Iterator[None]:
+    """What a disk refuses becomes an error that names the place of the records.
+
+    Raises:
+        DataError: instead of an `OSError` of a full or read-only disk, and of what
+            ArrayRecord raises there.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        said = _WRITING_FAILED.search(str(error))
+        reason = said[1] if said else getattr(error, "strerror", None)
+        if not said and getattr(error, "errno", None) not in OF_THE_DISK:
+            raise
+        raise DataError(
+            f"{place}: cannot be written ({reason}); make room there, or choose "
+            "another --data_dir"
+        ) from error
 
 
 def _put_in_place(new: Path, place: Path) -> None:

@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+import os
 import pathlib
+import re
 from typing import Any
 
 import jax
@@ -228,7 +230,7 @@ class Checkpoints:
 
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
-        reason = _first_line(error)
+        reason = _reason(error)
         return CheckpointError(
             f"{self._folder}: {what} failed ({reason}); "
             f"complete checkpoints kept: {kept}"
@@ -287,7 +289,7 @@ class Checkpoints:
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
         others = ", ".join(str(s) for s in self.steps() if s != step) or "none"
-        reason = _first_line(error)
+        reason = _reason(error)
         return CheckpointError(
             f"{self._folder / str(step)}: cannot be read ({reason}); "
             f"delete this folder to resume from another checkpoint (others: {others})"
@@ -336,7 +338,16 @@ def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:
     return -value if direction == "min" else value
 
 
-def _first_line(error: Exception) -> str:
-    """The reason, without the pages of internals that tensorstore appends."""
+# How tensorstore ends what it says of a call of the system that failed.
+_OF_THE_SYSTEM = re.compile(r"\[os_error_code='(\d+)'\]")
+
+
+def _reason(error: Exception) -> str:
+    """One line: what the system says, or what comes before tensorstore's internals."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).strip() or type(error).__name__
+    code = _OF_THE_SYSTEM.search(text)
+    if code:
+        return os.strerror(int(code[1]))
     return text.splitlines()[0].partition(" [tensorstore_spec=")[0]
