@@ -22,6 +22,10 @@ _LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
 _FEATURES_FILE = "features.json"
 
 
+class NotPreparedError(DataError):
+    """A data set is not in the folder where it was looked for."""
+
+
 class Records(Sequence):
     """The samples of one split, by index.
 
@@ -174,7 +178,7 @@ def prepared_directory(name: str, data_dir: str | Path) -> Path:
     """Like `find_prepared`, but an absent data set is an error.
 
     Raises:
-        DataError: with the command that prepares the data set.
+        NotPreparedError: with the command that prepares the data set.
     """
     if not name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise DataError(f"{name!r} is not a name of a data set")
@@ -182,7 +186,7 @@ def prepared_directory(name: str, data_dir: str | Path) -> Path:
     if directory is not None:
         return directory
     available = prepared_names(data_dir)
-    raise DataError(
+    raise NotPreparedError(
         f"data set {name!r} is not prepared in {data_dir} "
         f"(found there: {', '.join(available) or 'none'}); run: "
         f"python scripts/prepare_data.py --dataset={name} --data_dir={data_dir}"

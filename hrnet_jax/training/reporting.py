@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from hrnet_jax.errors import CheckpointError
 from hrnet_jax.whole_files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
@@ -81,9 +82,37 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 def _read_lines(path: pathlib.Path) -> list[dict]:
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not a text ({error})") from error
     # A killed run may leave half a line at the end.
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
+    whole = lines if not lines or lines[-1].endswith("\n") else lines[:-1]
+    return [
+        _read_line(line, f"{path}:{number}")
+        for number, line in enumerate(whole, 1)
+        if line.strip()
+    ]
+
+
+def _read_line(text: str, place: str) -> dict:
+    """One line of `metrics.jsonl`.
+
+    Raises:
+        CheckpointError: if it is damaged.
+    """
+    try:
+        line = json.loads(text)
+        if isinstance(line["step"], int):
+            return line
+        reason = f"'step' is {line['step']!r}"
+    except KeyError:
+        reason = "it has no 'step'"
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error)
+    raise CheckpointError(
+        f"{place}: not a line of metrics ({reason}); remove this line"
+    )
 
 
 def _drop_later_lines(path: pathlib.Path, step: int) -> None:

@@ -48,10 +48,10 @@ def read_json(path: pathlib.Path) -> dict:
     """Reads a JSON file of a work directory.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if it is missing, damaged or something else than an object.
     """
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
@@ -61,5 +61,11 @@ def read_json(path: pathlib.Path) -> dict:
             f"{path.parent} is a file; expected a work directory of a run, which "
             f"scripts/convert.py makes of weights: convert.py {path.parent.name} DIR"
         ) from error
-    except json.JSONDecodeError as error:
+    # Also what is no text at all, and what is nested too deeply.
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"{path}: expected keys and values in braces, got {json.dumps(content):.40}"
+        )
+    return content
