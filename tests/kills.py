@@ -209,9 +209,11 @@ class Killer:
         return Undisturbed(seconds, changes, listing(self._place), found, passing)
 
     def kill(self, count: int, rng: random.Random) -> Outcome:
-        """Kills it `count` times."""
+        """Kills it `count` times, and more often where it ended before the moment."""
         outcome = Outcome(self._command.name, round(self._undisturbed.seconds, 2))
-        for number in range(count):
+        number = -1
+        while outcome.killed < count and number < 3 * count:
+            number += 1
             before = self._begin()
             process = start(self._arguments(self._command.arguments), self._log)
             if number % 2:
@@ -220,7 +222,7 @@ class Killer:
                 killed = self._kill_at_change(process, moment)
                 outcome.while_writing += killed
             else:
-                share = (number + rng.random()) / (count + count % 2)
+                share = (number % count + rng.random()) / (count + count % 2)
                 what = f"at {share:.2f} of its time"
                 killed = self._kill_at(process, share * self._undisturbed.seconds)
             outcome.killed += killed
@@ -333,13 +335,15 @@ def main() -> None:
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="hrnet-jax-kills-") as name:
         folder = pathlib.Path(name)
-        make_shared(folder / "shared")
+        if any("{shared}" in " ".join(COMMANDS[each].arguments) for each in chosen):
+            make_shared(folder / "shared")
         for each in chosen:
             killer = Killer(COMMANDS[each], folder / "shared", folder)
             outcome = killer.kill(
                 arguments.kills, random.Random(f"{arguments.seed} {each}")
             )
             outcomes.append(outcome)
+            print(json.dumps(dataclasses.asdict(outcome)), file=sys.stderr, flush=True)
             for fault in outcome.faults:
                 print(f"{each}: {fault}", file=sys.stderr, flush=True)
             print(f"{each}: {outcome.killed} killed", file=sys.stderr, flush=True)

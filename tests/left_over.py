@@ -13,7 +13,7 @@ from hrnet_jax.training.speed import SPEEDS
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
-_LITTER = re.compile(r"\.unfinished|\.orbax-checkpoint-tmp|incomplete\.")
+_LITTER = re.compile(r"\.unfinished|\.orbax-checkpoint-tmp|incomplete\.|/deleted")
 # Says who trains, and nothing afterwards.
 _IGNORED = ("training.lock",)
 # Of JSON files: what depends on the clock.
@@ -33,7 +33,7 @@ def listing(folder: pathlib.Path) -> set[str]:
         names |= {os.path.join(relative, name) for name in files}
         if os.path.basename(place) == "checkpoints":
             names |= {os.path.join(relative, name) for name in folders}
-            folders[:] = []
+            folders[:] = [name for name in folders if name == "deleted"]
     return names
 
 

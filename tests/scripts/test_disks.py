@@ -24,7 +24,7 @@ MODULES = (
 
 
 @contextlib.contextmanager
-def small_disk(folder, size="3m"):
+def small_disk(folder, size="16m"):
     """A disk of its own at a folder; skips where this process cannot mount one."""
     folder.mkdir()
     mount = shutil.which("mount")
