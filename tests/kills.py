@@ -84,9 +84,12 @@ def in_a_child(function: Callable[[], None], log: pathlib.Path) -> int:
     """Runs a function in a forked process group of its own; returns the process."""
     child = os.fork()
     if child:
+        # Both do it, so that there is a group to be killed, whoever comes first.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(child, child)
         return child
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o666)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
