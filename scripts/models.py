@@ -23,6 +23,7 @@ from collections.abc import Callable
 
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.whole_files import write_whole
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -119,7 +120,7 @@ def _drawing() -> Callable[..., str]:
 
 def _write(path: str, text: str) -> None:
     try:
-        pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+        write_whole(path, text + "\n")
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
     sys.stdout.write(f"{path}\n")

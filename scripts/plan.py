@@ -26,6 +26,7 @@ from absl import app, flags
 from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.whole_files import write_whole
 
 _CONFIG = flags.DEFINE_string(
     "config",
@@ -119,7 +120,7 @@ def _plans(changes: list[str]) -> str:
     data = _data_line(config, facts)
     if _OUT.value:
         text = json.dumps(report.as_json(plans, experiment, data), indent=2)
-        pathlib.Path(_OUT.value).write_text(text + "\n")
+        write_whole(_OUT.value, text + "\n")
     if _PICTURE.value:
         title = f"{config.model.name}, {config.precision}: train step"
         drawing.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))

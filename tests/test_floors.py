@@ -18,20 +18,29 @@ TASKS = {"segmentation", "keypoints", "detection", "classification"}
 # Where a package may import less than everything below it.
 NARROWER = {
     "models": {"errors", "runtime"},
-    "pretrained": {"errors", "models"},
-    "data": {"errors", "runtime", "config", "imaging"},
+    "pretrained": {"errors", "whole_files", "models"},
+    "data": {"errors", "whole_files", "runtime", "config", "imaging"},
     # Of the data, tasks know the description of a data set only.
     "tasks": {"errors", "config", "imaging", "models", "data.info"},
     **{
-        task: {"errors", "runtime", "config", "imaging", "models", "tasks"}
-        | {"data.info", "data.files"}
+        task: {"errors", "whole_files", "runtime", "config", "imaging", "models"}
+        | {"tasks", "data.info", "data.files"}
         for task in TASKS
     },
     # Opened on machines without data and optimizers.
     "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
     | {"data.info"},
-    "workdir": {"errors", "runtime", "config", "registry", "experiment", "data.info"},
-    "inference": {"errors", "runtime", "config", "imaging", "models", "pretrained"}
+    "workdir": {"errors", "whole_files", "runtime", "config", "registry"}
+    | {"experiment", "data.info"},
+    "inference": {
+        "errors",
+        "whole_files",
+        "runtime",
+        "config",
+        "imaging",
+        "models",
+        "pretrained",
+    }
     | {"data.info", "data.files", "tasks", "registry", "experiment", "workdir"}
     | TASKS,
 }

@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import logging as absl_logging
 
@@ -102,6 +103,8 @@ def show_log() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces itself
     absl_logging.set_verbosity(absl_logging.ERROR)
+    if not isinstance(sys.unraisablehook, _WithoutAbandoned):
+        sys.unraisablehook = _WithoutAbandoned(sys.unraisablehook)
     logger = logging.getLogger("hrnet_jax")
     if not logger.handlers:
         handler = logging.StreamHandler()
@@ -109,3 +112,18 @@ def show_log() -> None:
         logger.addHandler(handler)
         logger.propagate = False
     logger.setLevel(logging.INFO)
+
+
+class _WithoutAbandoned:
+    """Keeps back what Orbax cannot catch: answers to reads and writes it gave up.
+
+    After one of many failed, on a full disk say, it closes the loop that waits for
+    the others. The failure itself has reached the caller.
+    """
+
+    def __init__(self, before: Callable[[Any], object]):
+        self._before = before
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            self._before(unraisable)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pathlib
-import shutil
 from collections.abc import Sequence
 
 from hrnet_jax.conversion.converting import (
@@ -18,6 +17,7 @@ from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained.convert import to_torch
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
+from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 from hrnet_jax.workdir.files import write_json
 
 
@@ -45,20 +45,38 @@ def import_weights(
         HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
             another model.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = pathlib.Path(workdir).absolute()
+    remove_leftovers(workdir.parent)
     _check_target(workdir, overwrite)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     converted = convert_files(paths, options)
-    if not workdir.exists():
-        _save(paths, workdir, converted)
-        return converted.imported
-    # Beside it first, so that what stops here leaves the old one whole.
-    unfinished = workdir.with_name(f"{workdir.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    _save(paths, unfinished, converted)
-    shutil.rmtree(workdir)
-    os.replace(unfinished, workdir)
+    # Beside it first, so that what stops here leaves an old one whole, or nothing.
+    with unfinished_folder(workdir) as folder:
+        try:
+            _save(paths, folder / "new", converted)
+        except CheckpointError as error:
+            # It names a folder that is gone in a moment.
+            reason = str(error).replace(str(folder / "new"), str(workdir))
+            raise CheckpointError(reason) from error
+        _put_in_place(folder / "new", workdir, folder / "old", overwrite)
     return converted.imported
+
+
+def _put_in_place(
+    new: pathlib.Path, workdir: pathlib.Path, old: pathlib.Path, overwrite: bool
+) -> None:
+    """Moves a whole work directory to its place, and what is replaced to `old`."""
+    # Another conversion may have come first.
+    _check_target(workdir, overwrite)
+    try:
+        if workdir.exists() and any(workdir.iterdir()):
+            os.rename(workdir, old)
+        os.rename(new, workdir)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(
+            f"{workdir}: cannot be made or replaced ({reason}); choose a new directory"
+        ) from error
 
 
 def _check_target(workdir: pathlib.Path, overwrite: bool) -> None:

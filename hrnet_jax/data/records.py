@@ -6,7 +6,6 @@ are read from the prepared directory.
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -22,6 +21,10 @@ from hrnet_jax.errors import DataError
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
 _FEATURES_FILE = "features.json"
+
+
+class NotPreparedError(DataError):
+    """A data set is not in the folder where it was looked for."""
 
 
 class Records(Sequence):
@@ -184,7 +187,7 @@ def prepared_directory(name: str, data_dir: str | os.PathLike) -> Path:
     """Like `find_prepared`, but an absent data set is an error.
 
     Raises:
-        DataError: with the command that prepares the data set.
+        NotPreparedError: with the command that prepares the data set.
     """
     if not name or Path(name).is_absolute() or ".." in Path(name).parts:
         raise DataError(f"{name!r} is not a name of a data set")
@@ -196,7 +199,7 @@ def prepared_directory(name: str, data_dir: str | os.PathLike) -> Path:
     if available:
         # Sets of one's own have names of their own.
         ways += f", or name one of these, as in dataset.name={available[0]}"
-    raise DataError(
+    raise NotPreparedError(
         f"data set {name!r} is not prepared in {data_dir} "
         f"(found there: {', '.join(available) or 'none'}); run: {ways}"
     )
@@ -211,8 +214,8 @@ def prepared_names(data_dir: str | os.PathLike) -> list[str]:
     return sorted(name for name in names if find_prepared(name, root))
 
 
-def delete_prepared(name: str, data_dir: str | os.PathLike) -> None:
-    """Deletes every version of a data set and leftovers of killed preparations.
+def set_aside(name: str, data_dir: str | os.PathLike, aside: Path) -> None:
+    """Moves every version of a data set, and what TFDS left unfinished, to a folder.
 
     Touches nothing else in `data_dir/name`, which may be a folder of the user.
     """
@@ -220,7 +223,7 @@ def delete_prepared(name: str, data_dir: str | os.PathLike) -> None:
     for path in root.iterdir() if root.is_dir() else ():
         complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
         if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
-            shutil.rmtree(path)
+            path.rename(aside / path.name)
 
 
 def _open_builder(directory: Path) -> tfds.core.DatasetBuilder:

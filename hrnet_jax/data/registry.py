@@ -1,25 +1,23 @@
 """How data sets are prepared, by name."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
-from hrnet_jax.data.records import (
-    delete_prepared,
-    find_prepared,
-    prepared_directory,
-)
+from hrnet_jax.data.records import find_prepared, prepared_directory, set_aside
 from hrnet_jax.data.sources import SOURCES, source_class
-from hrnet_jax.data.writing import Source, prepare_records
-from hrnet_jax.errors import DataError
+from hrnet_jax.data.writing import VERSION, Source, prepare_records
+from hrnet_jax.errors import OF_THE_DISK, DataError
+from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 
 _log = logging.getLogger(__name__)
 
@@ -66,24 +64,74 @@ def prepare(
     }
     existing = find_prepared(stored_name, data_dir)
     if existing is not None and not overwrite:
+        remove_leftovers(existing.parent)
         info = load_info(existing)
         _check_same(info, origin, existing, cls)
         _log.debug("data set %r is already prepared in %s", stored_name, existing)
         return info
     folder = _source_folder(name, source, cls)
     reader = cls(folder, chosen)
-    if overwrite:
-        reader.splits()  # raises before anything is deleted
-        delete_prepared(stored_name, data_dir)
-    prepare_records(
-        reader,
-        stored_name,
-        data_dir,
-        description=(cls.__doc__ or name).strip().splitlines()[0],
-        prepared_from=origin,
-        progress=progress,
-    )
-    return load_info(prepared_directory(stored_name, data_dir))
+    place = data_dir / stored_name / VERSION
+    # Beside it first, so that what stops here leaves an old one whole, or nothing.
+    with _disk_errors_named(place), unfinished_folder(place) as unfinished:
+        prepare_records(
+            reader,
+            stored_name,
+            unfinished,
+            description=(cls.__doc__ or name).strip().splitlines()[0],
+            prepared_from=origin,
+            progress=progress,
+        )
+        if overwrite:
+            set_aside(stored_name, data_dir, unfinished)
+        _put_in_place(unfinished / stored_name / VERSION, place)
+    info = load_info(prepared_directory(stored_name, data_dir))
+    # Another preparation may have come first.
+    _check_same(info, origin, place, cls)
+    return info
+
+
+# What ArrayRecord says of a call of the system that failed.
+_WRITING_FAILED = re.compile(r"\w+\(\) failed: ([^;]+); writing ")
+
+
+@contextlib.contextmanager
+def _disk_errors_named(place: Path) -> Iterator[None]:
+    """What a disk refuses becomes an error that names the place of the records.
+
+    Raises:
+        DataError: instead of an `OSError` of a full or read-only disk, and of what
+            ArrayRecord raises there.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        said = _WRITING_FAILED.search(str(error))
+        reason = said[1] if said else getattr(error, "strerror", None)
+        if not said and getattr(error, "errno", None) not in OF_THE_DISK:
+            raise
+        raise DataError(
+            f"{place}: cannot be written ({reason}); make room there, or choose "
+            "another --data_dir"
+        ) from error
+
+
+def _put_in_place(new: Path, place: Path) -> None:
+    """Moves prepared records to their place, unless others were faster.
+
+    Raises:
+        DataError: if something else is there.
+    """
+    try:
+        new.rename(place)
+    except OSError as error:
+        if not place.exists():
+            raise
+        if find_prepared(place.parent.name, place.parents[1]) is None:
+            raise DataError(
+                f"{place} is in the way ({error.strerror}): expected nothing there, or "
+                "a prepared data set; move it elsewhere"
+            ) from error
 
 
 def _stored_name(name: str, save_as: str | None) -> str:

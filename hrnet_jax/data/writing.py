@@ -12,7 +12,6 @@ import io
 import itertools
 import json
 import math
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -95,13 +94,12 @@ def prepare_records(
 ) -> None:
     """Writes `data_dir/name/VERSION`, which must not exist yet.
 
-    TFDS writes into a directory named `incomplete...` and renames it at the
-    end, so a preparation that was killed leaves nothing that looks complete.
+    TFDS writes into a directory named `incomplete...` and renames it at the end.
 
     Args:
         source: the data set.
         name: name to store it under.
-        data_dir: where prepared data sets live.
+        data_dir: of this preparation alone; TFDS makes a folder `downloads` there.
         description: one line for the TFDS metadata.
         prepared_from: source and options, kept in the metadata.
         progress: whether to show a progress bar.
@@ -242,11 +240,9 @@ class _RecordBuilder(  # type: ignore[call-arg]
 
     def write(self) -> None:
         """Prepares the records; TFDS announcements are replaced by ours."""
-        with (
-            tempfile.TemporaryDirectory() as unused_download_dir,
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            self.download_and_prepare(download_dir=unused_download_dir)
+        with contextlib.redirect_stdout(io.StringIO()):
+            unused = Path(self.data_dir).parents[1] / "downloads"
+            self.download_and_prepare(download_dir=unused)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

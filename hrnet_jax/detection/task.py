@@ -14,6 +14,7 @@ from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import size_of
 from hrnet_jax.tasks.whole_image import WholeImage
+from hrnet_jax.whole_files import whole_file
 
 
 class PyramidTask(WholeImage):
@@ -97,5 +98,6 @@ class PyramidTask(WholeImage):
         """Writes the levels as `<name>_pyramid.npz` and a picture of them."""
         folder.mkdir(parents=True, exist_ok=True)
         write_picture(folder / f"{name}_pyramid.png", self.draw(image, prediction))
-        np.savez(folder / f"{name}_pyramid.npz", **prediction)
+        with whole_file(folder / f"{name}_pyramid.npz") as file:
+            np.savez(file, **prediction)
         return {"levels": {key: list(value.shape) for key, value in prediction.items()}}

@@ -65,7 +65,7 @@ def _of_run(path: pathlib.Path) -> ml_collections.ConfigDict:
     """Every key, also those that came after the run."""
     try:
         values = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected the configuration of a run")

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +31,7 @@ from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
 from hrnet_jax.runtime.target import tracing_for
 from hrnet_jax.tasks.spec import TaskSpec
+from hrnet_jax.whole_files import unfinished_folder
 from hrnet_jax.workdir.files import write_json
 
 INPUTS = ("uint8", "float32")
@@ -196,16 +196,17 @@ def _write_checked(
     check: Callable[[ExportedModel], Check],
 ) -> Check:
     """Puts file and description in place if the file, read back, passes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = pathlib.Path(folder) / path.name
+    with unfinished_folder(path) as folder:
+        draft = folder / path.name
         draft.write_bytes(content)
         write_json(record_path(draft), record)
         result = check(open_exported(draft, on_cpu=True))
         record = record | {"check": dataclasses.asdict(result)}
         write_json(record_path(draft), record)
-        os.replace(draft, path)
+        # The description first: alone it says nothing, and an old file beside it is
+        # told by its checksum.
         os.replace(record_path(draft), record_path(path))
+        os.replace(draft, path)
     return result
 
 

@@ -1,14 +1,20 @@
 """Writing pictures, and text beside them."""
 
 import functools
+import os
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.whole_files import whole_file, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEXT_SIZE = 15
 _LINE = 22
@@ -22,8 +28,14 @@ def write_picture(path: pathlib.Path, pixels: np.ndarray) -> None:
     Raises:
         DataError: if the file cannot be written.
     """
-    if not cv2.imwrite(str(path), pixels if pixels.ndim == 2 else pixels[..., ::-1]):
-        raise DataError(f"{path}: cannot be written")
+    # Not `imwrite`, which says nothing of a disk that fills up.
+    stored = pixels if pixels.ndim == 2 else pixels[..., ::-1]
+    _, encoded = cv2.imencode(path.suffix, stored)
+    try:
+        write_whole(path, encoded.tobytes())
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be written ({reason})") from error
 
 
 def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None:
@@ -35,6 +47,20 @@ def save_pictures(folder: pathlib.Path, pictures: dict[str, np.ndarray]) -> None
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         write_picture(folder / f"{name}.png", picture)
+
+
+def save_figure(figure: "Figure", path: str | os.PathLike, dpi: int) -> None:
+    """Writes a figure in the format of the file's name, `.png` if it has no ending.
+
+    Raises:
+        OSError: naming the file, if it cannot be written.
+        ValueError: for an unknown format.
+    """
+    path = pathlib.Path(path)
+    if not path.suffix:
+        path = path.with_name(f"{path.name}.png")
+    with whole_file(path) as file:
+        figure.savefig(file, dpi=dpi, format=path.suffix[1:])
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import font
+from hrnet_jax.whole_files import unfinished_folder
 
 # Part of every build of OpenCV with FFmpeg, and played everywhere.
 _CODEC = "mp4v"
@@ -26,7 +27,7 @@ _TEXT_SIZE = 12
 class VideoFiles:
     """Writes `<name>_predicted.mp4` and, where there are points, a `.jsonl` beside it.
 
-    To be used as a context; the files are complete however it is left.
+    To be used as a context; the files are there once it is left, however that is.
 
     Args:
         folder: where they go.
@@ -107,20 +108,31 @@ class VideoFiles:
         }
 
     def _open(self, picture: np.ndarray, with_points: bool) -> cv2.VideoWriter:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._size = picture.shape[1::-1]
+        if self._path.is_dir():
+            raise self._unwritable()
+        drafts = self._closing.enter_context(unfinished_folder(self._path))
+        self._closing.callback(self._put_in_place, drafts)
+        draft = drafts / self._path.name
         codec = cv2.VideoWriter.fourcc(*_CODEC)
-        writer = cv2.VideoWriter(str(self._path), codec, self._rate, self._size)
+        writer = cv2.VideoWriter(str(draft), codec, self._rate, self._size)
         self._closing.callback(writer.release)
         if not writer.isOpened():
-            raise DataError(
-                f"{self._path}: no video of {self._size[0]}x{self._size[1]} pixels can "
-                "be written there"
-            )
+            raise self._unwritable()
         if with_points:
-            path = self._path.with_suffix(".jsonl")
+            path = draft.with_suffix(".jsonl")
             self._points = self._closing.enter_context(path.open("w"))
         return writer
+
+    def _unwritable(self) -> DataError:
+        width, height = self._size
+        return DataError(
+            f"{self._path}: no video of {width}x{height} pixels can be written there"
+        )
+
+    def _put_in_place(self, drafts: pathlib.Path) -> None:
+        for path in drafts.iterdir():
+            os.replace(path, self._path.with_name(path.name))
 
     def _write(self, writer: cv2.VideoWriter, picture: np.ndarray, now: float) -> None:
         copies = 1

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from hrnet_jax.data.records import Records
 from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.pictures import font
+from hrnet_jax.imaging.pictures import font, save_figure
 
 # Pixels of a contact sheet; pictures on it are as large as a cell.
 CELL = 240
@@ -132,6 +132,7 @@ def _end_that_fits(text: str) -> str:
 
 def _save(figure: Figure, path: pathlib.Path) -> None:
     try:
-        figure.savefig(path, dpi=_DPI)
+        save_figure(figure, path, dpi=_DPI)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error})") from None
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be written ({reason})") from None

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.keypoints.metrics import THRESHOLDS, auc, failure_rate
 
 _COLOURS = ("#2f6fd0", "#d9822b", "#1f9e83", "#c8437b", "#6b5fc7", "#7a7a7a", "#a0522d")
@@ -89,9 +90,10 @@ def draw_ced(
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     try:
-        figure.savefig(out, dpi=110)
+        save_figure(figure, out, dpi=110)
     except (OSError, ValueError) as error:  # also for an unknown format
-        raise DataError(f"{out}: cannot be written ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{out}: cannot be written ({reason})") from None
 
 
 def _label(name: str, nme: np.ndarray, thresholds: Sequence[float]) -> str:

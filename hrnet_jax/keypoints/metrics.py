@@ -5,6 +5,7 @@ and says so in the names of its metrics.
 """
 
 import csv
+import io
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.runtime.processes import gather_names, gather_rows
+from hrnet_jax.whole_files import write_whole
 
 # Two groups of point indices; the normaliser is the distance of their centroids.
 Groups = tuple[Sequence[int], Sequence[int]]
@@ -299,13 +301,14 @@ class LandmarkEvaluator:
         from hrnet_jax.keypoints.ced import draw_ced
 
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "faces.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["face", *(f"nme_percent/{name}" for name in self._errors)])
-            for index in self.worst(len(self._image_ids)):
-                errors = (float(parts[index][0]) for parts in self._errors.values())
-                cells = (f"{100 * error:.4f}" for error in errors)
-                writer.writerow([self._image_ids[index], *cells])
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(["face", *(f"nme_percent/{name}" for name in self._errors)])
+        for index in self.worst(len(self._image_ids)):
+            errors = (float(parts[index][0]) for parts in self._errors.values())
+            cells = (f"{100 * error:.4f}" for error in errors)
+            writer.writerow([self._image_ids[index], *cells])
+        write_whole(folder / "faces.csv", text.getvalue())
         curve = np.concatenate(self._errors[self.default])
         draw_ced({"all faces": curve}, folder / "ced.png", normalizer=self.default)
 

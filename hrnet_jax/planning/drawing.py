@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.planning.plan import Plan
 
 _COLOURS = {"compute": "#4477aa", "HBM": "#ee6677", "interconnect": "#228833"}
@@ -42,7 +43,7 @@ def draw_scaling(plans: Sequence[Plan], title: str, path: pathlib.Path) -> None:
         _draw_rate(above, fitting)
         _draw_parts(below, fitting)
         try:
-            figure.savefig(path, dpi=150)
+            save_figure(figure, path, dpi=150)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: cannot be written: {error}") from error
 

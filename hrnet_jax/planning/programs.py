@@ -21,6 +21,7 @@ from hrnet_jax.costs.compiled import ProgramCosts, costs_of
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.planning.abstract import device_bytes
+from hrnet_jax.whole_files import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -81,13 +82,11 @@ def compile_costs(
 
 
 def _keep(path: pathlib.Path | None, values: dict[str, Any]) -> None:
-    """Writes costs, or why there are none, atomically."""
+    """Writes costs, or why there are none."""
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(values, indent=1))
-    part.replace(path)
+    write_whole(path, json.dumps(values, indent=1))
 
 
 def _compile(name: str, lowered: Any) -> Any:

@@ -1,6 +1,7 @@
 """Reads and writes weights files without ever running code from them."""
 
 import contextlib
+import io
 import os
 import pickle
 import struct
@@ -19,6 +20,7 @@ from hrnet_jax.pretrained.wrappers import (
     log_remarks,
     unwrap_with_remarks,
 )
+from hrnet_jax.whole_files import write_whole
 
 _SAFETENSORS = ".safetensors"
 
@@ -87,27 +89,25 @@ def write_weights_file(
 ) -> None:
     """Writes a state dict, `.safetensors` or for `torch.load`, by the file's name.
 
-    The file is written atomically.
+    The file is whole or not written.
 
     Raises:
         WeightsError: if PyTorch is needed and not installed.
         OSError: if the file cannot be written.
     """
     path = os.fspath(path)
-    unfinished = f"{path}.unfinished"
     if path.endswith(_SAFETENSORS):
         safetensors = _import_safetensors(path, "writing")
-        # Opened here, as both libraries have errors of their own for a wrong place.
-        with open(unfinished, "wb") as file:
-            file.write(safetensors.numpy.save(dict(tensors)))
+        write_whole(path, safetensors.numpy.save(dict(tensors)))
     else:
         torch = _import_torch(path)
         content = {
             name: torch.from_numpy(value.copy()) for name, value in tensors.items()
         }
-        with open(unfinished, "wb") as file:
-            torch.save(content, file)
-    os.replace(unfinished, path)
+        # In memory first: PyTorch has errors of its own for a disk that is full.
+        stored = io.BytesIO()
+        torch.save(content, stored)
+        write_whole(path, stored.getbuffer())
 
 
 def read_torch_file(

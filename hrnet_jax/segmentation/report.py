@@ -1,6 +1,7 @@
 """What an evaluation of segmentation found, as tables and pictures."""
 
 import csv
+import io
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hrnet_jax.config.tables import columns
+from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.segmentation.metrics import ImageScore, class_scores
+from hrnet_jax.whole_files import write_whole
 
 # With more classes the numbers in the cells would not be legible.
 _MAX_NUMBERS = 24
@@ -76,7 +79,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     classes = class_rows(confusion, class_names)
     lines = columns(classes, "lr")
-    (folder / "classes.txt").write_text("".join(f"{line}\n" for line in lines))
+    write_whole(folder / "classes.txt", "".join(f"{line}\n" for line in lines))
     _write_csv(folder / "classes.csv", classes)
     header = ["true \\ predicted", *class_names]
     counts = [
@@ -88,8 +91,9 @@ def write_report(
 
 
 def _write_csv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 def draw_confusion(
@@ -120,4 +124,4 @@ def draw_confusion(
             colour = "white" if share > 0.5 else "black"
             text = f"{100 * share:.0f}"
             axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
-    figure.savefig(out, dpi=110)
+    save_figure(figure, out, dpi=110)

@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 
 from hrnet_jax import runtime
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.records import Records, open_records
-from hrnet_jax.errors import ConfigError
+from hrnet_jax.data.records import NotPreparedError, Records, open_records
+from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig, check_trainable
 from hrnet_jax.registry import get_task
@@ -117,10 +117,20 @@ def _common_size(info: DatasetInfo, splits: list[str]) -> tuple[int, int] | None
 
 
 def open_split(config: TrainConfig, split: str) -> Records:
-    """Opens one split of the configured data set."""
+    """Opens one split of the configured data set.
+
+    Raises:
+        ConfigError: if none is named.
+        DataError: if it is not there, or damaged.
+    """
     if not config.dataset.name:
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
-    return open_records(config.dataset.name, config.dataset.data_dir, split)
+    try:
+        return open_records(config.dataset.name, config.dataset.data_dir, split)
+    except NotPreparedError as error:
+        raise DataError(
+            f"{error}; if its folder was moved: --config.dataset.data_dir=FOLDER"
+        ) from None
 
 
 def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.training.recorded import (
     LOSS,
     RATE,
@@ -72,7 +73,7 @@ def draw_curves(
         panel.remove()
     if len(runs) > 1:
         figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(out, dpi=110)
+    save_figure(figure, out, dpi=110)
     return _remarks(runs, chosen, asked=bool(metrics))
 
 

@@ -140,7 +140,8 @@ def _write_report(
         shutil.rmtree(folder / "worst", ignore_errors=True)
         save_pictures(folder / "worst", ranked)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error})") from None
+        place, reason = error.filename or folder, error.strerror or error
+        raise DataError(f"{place}: cannot be written ({reason})") from None
 
 
 def _checked_variables(

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from hrnet_jax.whole_files import write_whole
+
 METRICS_FILE = "metrics.jsonl"
 
 _log = logging.getLogger(__name__)
@@ -175,6 +177,4 @@ def _drop_later_lines(path: pathlib.Path, step: int) -> None:
     kept = [line for line in _read_lines(path) if line["step"] <= step]
     if not path.exists():
         return
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    os.replace(temporary, path)
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import logging
 import pathlib
 import time
@@ -89,7 +88,7 @@ def train(
     if result_file.exists() and shorter is None:
         _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
-        return json.loads(result_file.read_text())["metrics"]
+        return _metrics_of(result_file)
     run = build_run(options)
     if shorter is not None:
         check_extension(run, shorter)
@@ -99,6 +98,17 @@ def train(
         if shorter is not None and processes.is_first():
             result_file.unlink(missing_ok=True)  # the run is not finished any more
         return _train(run, workdir, stored)
+
+
+def _metrics_of(result_file: pathlib.Path) -> dict[str, float]:
+    """The metrics in the `result.json` of a finished run."""
+    metrics = read_json(result_file).get("metrics")
+    if not isinstance(metrics, dict):
+        raise CheckpointError(
+            f"{result_file}: has no 'metrics'; delete it, and the same command "
+            "evaluates the run again"
+        )
+    return metrics
 
 
 def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:

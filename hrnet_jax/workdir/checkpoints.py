@@ -1,9 +1,13 @@
 """Checkpoints of a run: atomic, latest N and best N, asynchronous."""
 
+import contextlib
 import json
 import logging
 import math
+import os
 import pathlib
+import re
+import shutil
 from typing import Any
 
 import jax
@@ -18,13 +22,19 @@ from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
 
 FOLDER = CHECKPOINTS_FOLDER
 
+# Where steps go that are not kept, in one move, before they are deleted file by file.
+_DELETED = "deleted"
+# To open a folder in which a training is at work.
+_ATTEMPTS = 10
+
 
 class Checkpoints:
     """The checkpoints of one work directory.
 
     Each step is a folder `checkpoints/<step>` with `state` (the train state),
     `meta` (JSON) and, where evaluated, `metrics`. Orbax writes under a temporary
-    name and renames when complete, so a step is complete or absent. The ranking metric
+    name and renames when complete, and moves away before it deletes, so a step is
+    complete or absent. The ranking metric
     is saved in every `meta`, as later readers have no task to ask.
 
     Args:
@@ -49,14 +59,25 @@ class Checkpoints:
         self._given = best_metric
         self._reads = options is None
         self._check_metrics()
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            options=self._manager_options(options),
-            item_handlers={
-                "state": _state_handler(),
-                "meta": ocp.JsonCheckpointHandler(),
-            },
-        )
+        self._empty_deleted()
+        self._manager = self._open(options)
+
+    def _open(self, options: CheckpointOptions | None) -> ocp.CheckpointManager:
+        """Opens the folder, again where a training deletes a step meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return ocp.CheckpointManager(
+                    self._folder,
+                    options=self._manager_options(options),
+                    item_handlers={
+                        "state": _state_handler(),
+                        "meta": ocp.JsonCheckpointHandler(),
+                    },
+                )
+            except FileNotFoundError:
+                if not self._reads or attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def _check_metrics(self) -> None:
         """Orbax reads all metrics when it opens the folder and names no file."""
@@ -64,6 +85,8 @@ class Checkpoints:
             if path.parents[1].name.isdigit():
                 try:
                     json.loads(path.read_text())
+                except FileNotFoundError:  # deleted meanwhile, by a training
+                    continue
                 except (OSError, ValueError) as error:
                     raise CheckpointError(
                         f"{path.parents[1]}: cannot be read (metrics: {error}); "
@@ -90,8 +113,17 @@ class Checkpoints:
         return ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=options.asynchronous,
+            # What a killed run was saving; only one training is at work here.
+            cleanup_tmp_directories=True,
+            todelete_subdir=_DELETED,
             **ranking,
         )
+
+    def _empty_deleted(self) -> None:
+        """Deletes what was moved away; the folder stays, as more may be on its way."""
+        if not self._reads and jax.process_index() == 0:
+            for path in (self._folder / _DELETED).glob("*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def steps(self) -> list[int]:
         """Complete checkpoints, oldest first."""
@@ -196,6 +228,7 @@ class Checkpoints:
             return
         if metrics is not None:
             self._check_ranked(step, metrics, self._given)
+        self._empty_deleted()
         if self._given is not None:
             meta = meta | {RANKING_KEY: list(self._given)}
         try:
@@ -224,7 +257,7 @@ class Checkpoints:
 
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
-        reason = _first_line(error)
+        reason = _reason(error)
         return CheckpointError(
             f"{self._folder}: {what} failed ({reason}); "
             f"complete checkpoints kept: {kept}"
@@ -282,8 +315,13 @@ class Checkpoints:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
+        if not (self._folder / str(step)).exists():
+            return CheckpointError(
+                f"{self._folder / str(step)}: gone since it was found, as a training "
+                "at work there keeps newer ones; run the same command again"
+            )
         others = ", ".join(str(s) for s in self.steps() if s != step) or "none"
-        reason = _first_line(error)
+        reason = _reason(error)
         return CheckpointError(
             f"{self._folder / str(step)}: cannot be read ({reason}); "
             f"delete this folder to resume from another checkpoint (others: {others})"
@@ -293,6 +331,10 @@ class Checkpoints:
         """Waits and releases resources."""
         self.wait()
         self._manager.close()
+        self._empty_deleted()
+        if not self._reads:
+            with contextlib.suppress(OSError):  # gone, or never there
+                (self._folder / _DELETED).rmdir()
 
 
 def _state_handler() -> ocp.PyTreeCheckpointHandler:
@@ -334,7 +376,16 @@ def _worth(metrics: dict[str, float], ranking: tuple[str, str] | None) -> float:
     return -value if direction == "min" else value
 
 
-def _first_line(error: Exception) -> str:
-    """The reason, without the pages of internals that tensorstore appends."""
+# How tensorstore ends what it says of a call of the system that failed.
+_OF_THE_SYSTEM = re.compile(r"\[os_error_code='(\d+)'\]")
+
+
+def _reason(error: Exception) -> str:
+    """One line: what the system says, or what comes before tensorstore's internals."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = str(error).strip() or type(error).__name__
+    code = _OF_THE_SYSTEM.search(text)
+    if code:
+        return os.strerror(int(code[1]))
     return text.splitlines()[0].partition(" [tensorstore_spec=")[0]

@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from hrnet_jax.errors import OF_THE_DISK, CheckpointError, reason_of
+from hrnet_jax.whole_files import write_whole
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
@@ -37,25 +37,21 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Writes JSON atomically: to a temporary file, which is then renamed."""
+    """Writes JSON, whole or not at all."""
     path = pathlib.Path(path)
     text = json.dumps(content, indent=2, allow_nan=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        file.write(text + "\n")
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    write_whole(path, text + "\n")
 
 
 def read_json(path: pathlib.Path) -> dict:
     """Reads a JSON file of a work directory.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if it is missing, damaged or something else than an object.
     """
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
@@ -65,5 +61,11 @@ def read_json(path: pathlib.Path) -> dict:
             f"{path.parent} is a file; expected a work directory of a run, which "
             f"scripts/convert.py makes of weights: convert.py {path.parent.name} DIR"
         ) from error
-    except json.JSONDecodeError as error:
+    # Also what is no text at all, and what is nested too deeply.
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"{path}: expected keys and values in braces, got {json.dumps(content):.40}"
+        )
+    return content

@@ -153,17 +153,16 @@ def test_a_killed_preparation_does_not_look_complete(tmp_path):
     )
     deadline = time.monotonic() + 60
     folder = tmp_path / "shapes"
-    while not list(folder.glob("incomplete*/*train*")):
+    while not list(folder.glob(".*.unfinished/shapes/incomplete*/*train*")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert list(folder.glob("incomplete*"))
+    assert list(folder.glob(".*.unfinished"))
     assert find_prepared("shapes", tmp_path) is None
     registry.prepare("shapes", tmp_path, image_size=32, train=2, val=1)
     assert len(open_records("shapes", tmp_path, "train")) == 2
-    registry.prepare("shapes", tmp_path, None, True, image_size=32, train=2, val=1)
-    assert not list(folder.glob("incomplete*"))
+    assert [path.name for path in folder.iterdir()] == ["1.0.0"]
 
 
 @pytest.mark.parametrize(

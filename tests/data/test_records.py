@@ -24,10 +24,10 @@ from hrnet_jax.data.info import (
     median_frequency_weights,
 )
 from hrnet_jax.data.records import (
-    delete_prepared,
     find_prepared,
     open_records,
     prepared_names,
+    set_aside,
 )
 from hrnet_jax.errors import DataError
 from hrnet_jax.models.variants import VARIANTS
@@ -325,12 +325,18 @@ def test_the_newest_version_is_opened(data_dir, tmp_path):
     assert find_prepared("shapes", tmp_path).name == "1.10.0"
 
 
-def test_deleting_leaves_files_of_the_user(data_dir, tmp_path):
+def test_setting_aside_leaves_files_of_the_user(data_dir, tmp_path):
     shutil.copytree(data_dir / "shapes" / "1.0.0", tmp_path / "shapes" / "1.0.0")
     (tmp_path / "shapes" / "incomplete.ABC123_1.0.0").mkdir()
     (tmp_path / "shapes" / "images").mkdir()
-    delete_prepared("shapes", tmp_path)
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    set_aside("shapes", tmp_path, aside)
     assert [path.name for path in (tmp_path / "shapes").iterdir()] == ["images"]
+    assert {path.name for path in aside.iterdir()} == {
+        "1.0.0",
+        "incomplete.ABC123_1.0.0",
+    }
 
 
 def test_median_frequency_weights_by_hand():

@@ -159,7 +159,7 @@ REFUSED = {
     ),
     "convert into a file": (
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
-        "{tmp}/image.png/x.safetensors.unfinished: Not a directory",
+        "{tmp}/image.png/x.safetensors: Not a directory",
     ),
     "draw an unknown metric": (
         ["plot", "--workdir={finished}", "--metric=mean_uoi", "--out={tmp}/x.png"],
@@ -179,7 +179,7 @@ REFUSED = {
     ),
     "convert below a file": (
         ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
-        "{tmp}/image.png/x: Not a directory",
+        "{tmp}/image.png: File exists",
     ),
     "prepare into a file": (
         ["prepare_data", "--dataset=shapes", "--data_dir={tmp}/image.png"],

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import pathlib
 import resource
 import shutil
 
@@ -338,3 +339,36 @@ def test_a_full_disk_is_reported_and_spares_the_checkpoint_before(tmp_path):
     expected = np.random.default_rng(0).standard_normal((256, 256))
     np.testing.assert_array_equal(checkpoints.restore_arrays(1)["kernel"], expected)
     checkpoints.close()
+
+
+def test_a_step_is_moved_away_before_it_is_deleted(tmp_path, monkeypatch):
+    seen = []
+    delete = shutil.rmtree
+
+    def watched(path, *arguments, **options):
+        seen.append(pathlib.Path(path).relative_to(tmp_path / "checkpoints").parts)
+        delete(path, *arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    checkpoints = open_checkpoints(tmp_path, keep_latest=1)
+    save_all(checkpoints, [0.5, 0.4, 0.3])
+    checkpoints.close()
+    assert seen == [("deleted", "2")]
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"1", "3"}
+
+
+def test_what_a_killed_run_left_is_removed_by_the_one_that_goes_on(tmp_path):
+    checkpoints = open_checkpoints(tmp_path)
+    save_all(checkpoints, [0.1, 0.2])
+    checkpoints.close()
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(folder / "2", folder / "3.orbax-checkpoint-tmp")
+    shutil.copytree(folder / "2", folder / "deleted" / "1")
+    left = {path.name for path in folder.iterdir()}
+    Checkpoints(tmp_path).close()  # which may be at the side of a training
+    assert {path.name for path in folder.iterdir()} == left
+    again = open_checkpoints(tmp_path)
+    again.save(5, make_state(5), META, {"score": 0.3})
+    again.close()
+    assert {path.name for path in folder.iterdir()} == {"2", "5"}
