@@ -167,7 +167,7 @@ def _read_line(text: str) -> dict | None:
     """An object with a step; None for anything else."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     is_line = isinstance(line, dict) and isinstance(line.get("step"), int)
     return line if is_line else None

@@ -60,6 +60,7 @@ NOT_RUN = {
         "python -m benchmarks.throughput --model segmentation/w18 --mode "
         "train --batch 4 --size 128x128 --cache folder"
     ): MEASURES,
+    "python -m tests.kills --kills=20": "half an hour; tests/test_kills.py kills a few",
     "python benchmarks/compare_torch.py --all": MEASURES,
     (
         "python benchmarks/compare_torch.py --all --json "

@@ -60,7 +60,7 @@ def test_a_moved_run_is_used_as_before(moved):
         predict_files(load_run(workdir), [pathlib.Path("a.png")], f"out{number}")
         labels.append(cv2.imread(f"out{number}/a_label.png", cv2.IMREAD_UNCHANGED))
     np.testing.assert_array_equal(*labels)
-    draw_curves([moved], "mean_iou", "curves.png")
+    draw_curves([moved], "curves.png")
     assert os.path.getsize("curves.png")
     for number, workdir in enumerate((tiny.finished_run(), moved)):
         export_weights(workdir, "best", f"{number}.safetensors")
