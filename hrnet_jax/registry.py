@@ -70,6 +70,8 @@ def get_spec(name: str) -> TaskSpec:
     Raises:
         ConfigError: for an unknown task.
     """
+    if not isinstance(name, str):  # of a configuration edited by hand
+        raise _unknown_task(name)
     name = name.partition("/")[0]
     if name in _registered:
         return _registered[name]

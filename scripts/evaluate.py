@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from hrnet_jax.config import command_line, ctrl_c
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
+from hrnet_jax.workdir.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,12 +153,11 @@ def score_run(
         Split -> scores.
     """
     from hrnet_jax.config.assignments import with_overrides
-    from hrnet_jax.experiment.defaults import with_defaults
     from hrnet_jax.registry import get_spec
     from hrnet_jax.training.evaluate import evaluators_of_run
+    from hrnet_jax.workdir.opening import read_run_config
 
-    config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
-    config = with_overrides(config, changes)
+    config = with_overrides(read_run_config(workdir), changes)
     faces = faces and "errors" in get_spec(config["task"]).reports
     splits = [*filter(None, splits)]
     evaluators = evaluators_of_run(config, workdir, step, splits, folder)

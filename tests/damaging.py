@@ -82,7 +82,7 @@ def edited(draw, document: Any, most: int = 3) -> Any:
 
 
 def _edit(draw, parent: Any, key: Any, places: list) -> None:
-    kind = draw(strategies.integers(0, 9))
+    kind = draw(strategies.integers(0, 12))
     if kind < 4:
         parent[key] = copy.deepcopy(draw(ODD_VALUES))
     elif kind == 4:
@@ -99,18 +99,22 @@ def _edit(draw, parent: Any, key: Any, places: list) -> None:
     elif kind == 8:
         parent.insert(key, copy.deepcopy(parent[key]))
     else:
-        parent[key] = _near(parent[key])
+        parent[key] = draw(strategies.sampled_from(_like(parent[key])))
 
 
-def _near(value: Any) -> Any:
-    """A value of almost the same kind."""
+def _like(value: Any) -> list:
+    """Values of the same type, or almost, that may be outside what is allowed."""
     if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, int | float):
-        return str(value) if value else -value
+        return [not value, int(value), str(value)]
+    if isinstance(value, int):
+        return [0, 1, -1, 3, -value, value + 1, 2 * value, 10**30, str(value)]
+    if isinstance(value, float):
+        return [0.0, -value, 1e-30, 1e308, float("nan"), float("inf"), str(value)]
     if isinstance(value, str):
-        return [*value] if len(value) < 5 else value[:-1]
-    return value[:-1] if isinstance(value, list) else list(value or ())
+        return ["", value[:-1], value.upper(), [*value], "none"]
+    if isinstance(value, list):
+        return [[], value[:-1], value[::-1], [*value, *value], tuple(value)]
+    return [{}, [], {**(value or {}), "x": 1}, {**(value or {}), "num_classes": 3}]
 
 
 @strategies.composite

@@ -39,7 +39,8 @@ def parse_object(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not valid JSON ({error})") from error
     if not isinstance(content, dict):
-        raise ValueError(f"holds a {type(content).__name__}, expected keys and values")
+        kind = type(content).__name__
+        raise ValueError(f"holds a {kind}, expected keys and values")  # noqa: TRY004
     return content
 
 

@@ -166,6 +166,19 @@ def _check_splits(info: DatasetInfo) -> None:
                 f"key {key!r} does not have num_classes={info.num_classes} numbers for "
                 "each split of key 'counts'"
             )
+        if any(
+            pixels_of_class < 0 for one in pixels.values() for pixels_of_class in one
+        ):
+            raise DataError(f"key {key!r} has a negative number of pixels")
+    for split in stored:
+        shown = zip(
+            info.label_histogram[split], info.pixels_where_present[split], strict=True
+        )
+        if any(pixels > around for pixels, around in shown):
+            raise DataError(
+                f"keys 'label_histogram' and 'pixels_where_present' of split {split!r}: "
+                "a class has more pixels than the images that show it"
+            )
     if stored - info.ignored_pixels.keys():
         raise DataError("key 'ignored_pixels' lacks splits of key 'counts'")
 

@@ -41,7 +41,8 @@ def draw_curves(
             )
         label = pathlib.Path(workdir).name
         for axis, key in zip(axes, keys, strict=True):
-            points = [(line["step"], line[key]) for line in lines if key in line]
+            # Of text, which is what numbers are kept as that are not finite.
+            points = [(line["step"], float(line[key])) for line in lines if key in line]
             marker = "o" if key.startswith("eval/") else None
             axis.plot(
                 *zip(*points, strict=True) if points else ([], []),

@@ -4,8 +4,14 @@ import json
 import math
 import os
 import pathlib
+import sys
+from typing import Any
 
 import numpy as np
+
+from hrnet_jax.config.json_files import parse_object
+from hrnet_jax.config.options import shortened
+from hrnet_jax.errors import CheckpointError
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -72,16 +78,40 @@ class Reporter:
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
-    """The lines of a work directory's `metrics.jsonl`, in order."""
+    """The lines of a work directory's `metrics.jsonl`, in order.
+
+    Raises:
+        CheckpointError: naming the file and a line in it that was not written so.
+    """
     return _read_lines(pathlib.Path(workdir) / METRICS_FILE)
 
 
 def _read_lines(path: pathlib.Path) -> list[dict]:
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
     # A killed run may leave half a line at the end.
-    return [json.loads(line) for line in lines if line.endswith("}\n")]
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_read_line(line, f"{path}:{n}") for n, line in enumerate(lines, 1)]
+
+
+def _read_line(line: bytes, where: str) -> dict:
+    expected = "expected a step and numbers; delete the line"
+    try:
+        values = parse_object(line)
+    except ValueError as error:
+        raise CheckpointError(f"{where}: {error}; {expected}") from error
+    if type(values.get("step")) is not int or not all(map(_is_number, values.values())):
+        raise CheckpointError(f"{where}: {shortened(values)}; {expected}")
+    return values
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a number, or the text of one that is not finite."""
+    if isinstance(value, str):
+        return value in ("nan", "inf", "-inf")
+    return isinstance(value, float) or (
+        type(value) is int and abs(value) <= sys.maxsize
+    )
 
 
 def _drop_later_lines(path: pathlib.Path, step: int) -> None:

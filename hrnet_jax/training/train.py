@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
-import json
 import logging
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -43,6 +43,7 @@ from hrnet_jax.workdir.files import (
     writing_to,
 )
 from hrnet_jax.workdir.lock import locked
+from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.variables import saved_variables
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ def train(
     if result_file.exists() and shorter is None:
         _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
-        return json.loads(result_file.read_text())["metrics"]
+        return _metrics_of(result_file)
     run = build_run(options)
     if shorter is not None:
         check_extension(run, shorter)
@@ -129,6 +130,28 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
         checkpoints.close()
 
 
+def _metrics_of(path: pathlib.Path) -> dict[str, float]:
+    """The metrics of a finished run.
+
+    Raises:
+        CheckpointError: if the file is not as it was written.
+    """
+    metrics = read_json(path).get("metrics")
+    if not isinstance(metrics, dict) or not all(map(_is_number, metrics.values())):
+        raise CheckpointError(
+            f"{path}: expected numbers under the key 'metrics'; delete the file, and the "
+            "same command evaluates the run again"
+        )
+    return metrics
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a float, or an integer that can be shown as one."""
+    return isinstance(value, float) or (
+        type(value) is int and abs(value) <= sys.maxsize
+    )
+
+
 def check_workdir(
     workdir: pathlib.Path, config: dict, *, extend: bool = False
 ) -> TrainConfig | None:
@@ -156,7 +179,7 @@ def check_workdir(
         if extend:
             raise CheckpointError(f"{path}: no such file, so there is no run to extend")
         return None
-    saved = with_defaults(read_json(path))
+    saved = read_run_config(workdir)
     changed = changed_keys(saved, with_defaults(config))
     in_length = [text for text in changed if text.partition(":")[0] in LENGTH_KEYS]
     if len(in_length) < len(changed) or (changed and not extend):

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from hrnet_jax.config.json_files import read_object
 from hrnet_jax.errors import OF_THE_DISK, CheckpointError
 
 CONFIG_FILE = "config.json"
@@ -55,7 +56,7 @@ def read_json(path: pathlib.Path) -> dict:
         CheckpointError: if it is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return read_object(path, CheckpointError)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
@@ -65,5 +66,3 @@ def read_json(path: pathlib.Path) -> dict:
             f"{path.parent} is a file; expected a work directory of a run, which "
             f"scripts/convert.py makes of weights: convert.py {path.parent.name} DIR"
         ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from error

@@ -104,7 +104,10 @@ def small_arrays() -> dict[str, np.ndarray]:
 
 FILES = {
     "zip": ("w.pth", zip_files),
-    "old": ("w.pth", lambda: damaged_bytes(saved(_use_new_zipfile_serialization=False))),
+    "old": (
+        "w.pth",
+        lambda: damaged_bytes(saved(_use_new_zipfile_serialization=False)),
+    ),
     "safetensors": ("w.safetensors", safetensors_files),
 }
 
@@ -164,7 +167,9 @@ def state_dicts(draw) -> dict:
             ways = [np.ravel, np.transpose, np.atleast_2d, np.squeeze]
             ways += [lambda value: value[None], lambda value: value[:0]]
             ways += [lambda value: np.concatenate([value, value])]
-            state[name] = draw(strategies.sampled_from(ways))(np.atleast_1d(state[name]))
+            state[name] = draw(strategies.sampled_from(ways))(
+                np.atleast_1d(state[name])
+            )
         elif kind == 4:
             parts = name.split(".")
             part = draw(strategies.integers(0, len(parts) - 1))
@@ -183,7 +188,10 @@ def state_dicts(draw) -> dict:
             state = changed if whole else {**state, **changed}
         elif kind == 8:
             key = draw(strategies.sampled_from(["state_dict", "model", "x", 3]))
-            state = {key: state, **({"y": state} if draw(strategies.booleans()) else {})}
+            state = {
+                key: state,
+                **({"y": state} if draw(strategies.booleans()) else {}),
+            }
             break
         else:  # a part of the network
             stem = name.split(".")[0]
