@@ -89,7 +89,7 @@ def train(
     if result_file.exists() and shorter is None:
         _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
-        return _metrics_of(result_file)
+        return metrics_of(result_file)
     run = build_run(options)
     if shorter is not None:
         check_extension(run, shorter)
@@ -130,7 +130,7 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
         checkpoints.close()
 
 
-def _metrics_of(path: pathlib.Path) -> dict[str, float]:
+def metrics_of(path: pathlib.Path) -> dict[str, float]:
     """The metrics of a finished run.
 
     Raises:

@@ -1,0 +1,44 @@
+"""Descriptions of exported files, edited by hand; see test_exported.py for the files."""
+
+import hashlib
+import json
+
+import pytest
+
+from hrnet_jax.errors import ExportError
+from hrnet_jax.export.exported import open_exported, record_path
+from hrnet_jax.export.writing import ExportOptions, ExportSource, describe
+from hrnet_jax.models.normalization import Normalization
+from hrnet_jax.registry import create_model
+from tests.damaging import json_files
+from tests.export.exporting import INFO, OPTIONS
+from tests.foreign import COUNTS, only_our_errors
+
+
+def description(name: str, content: bytes) -> dict:
+    """What is written beside a file of a model."""
+    model = create_model(name, **OPTIONS[name.partition("/")[0]])
+    facts = {"inference": {}, "augmentation": {}, "normalization": Normalization()}
+    source = ExportSource(name, model, {}, info=INFO, step=7, **facts)
+    about = describe(source, ".onnx", ExportOptions(size=(64, 64)))
+    return {**about, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=str)
+def test_an_edited_description_is_named(count, tmp_path):
+    """One that is still right leads to the file, which is no model here."""
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"no model")
+    document = description("landmarks/w18", b"no model")
+
+    def read(content: bytes) -> None:
+        record_path(path).write_bytes(content)
+        with pytest.raises(ExportError) as caught:
+            open_exported(path)
+        assert str(caught.value).startswith(str(path))
+        raise caught.value
+
+    record_path(path).write_text(json.dumps(document))
+    with pytest.raises(ExportError, match=r"a\.onnx: not readable by onnxruntime"):
+        open_exported(path)
+    only_our_errors(read, json_files(document), count)

@@ -1,0 +1,120 @@
+"""Files of a work directory edited by hand, damaged or lost."""
+
+import json
+import pathlib
+import shutil
+
+import pytest
+from hypothesis import strategies
+
+from hrnet_jax.errors import HRNetError
+from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
+from hrnet_jax.training.train import metrics_of
+from hrnet_jax.workdir.files import RESULT_FILE
+from tests import tiny
+from tests.damaging import damaged_bytes, json_files
+from tests.foreign import COUNTS, only_our_errors
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+METRICS = {"mean_iou": 0.5, "loss": 1.0}
+RESULT = {**METRICS, "metrics": METRICS, "split": "val", "step": 4, "device": "1 x cpu"}
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=str)
+def test_an_edited_result_is_shown_or_named(count, tmp_path):
+    path = tmp_path / RESULT_FILE
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        for value in metrics_of(path).values():
+            assert f"{value:.4f}"
+
+    only_our_errors(read, json_files(RESULT), count)
+
+
+LINE = {"step": 1, "train/loss": 1.5, "train/learning_rate": 0.1, "eval/mean_iou": 0.2}
+LINES = [LINE, LINE | {"step": 2, "train/loss": "nan"}]
+TEXT = "".join(json.dumps(line) + "\n" for line in LINES).encode()
+
+
+def metrics_files() -> strategies.SearchStrategy:
+    """Lines damaged, edited, left out at the end."""
+    edited = json_files(LINE).map(lambda line: TEXT + line + b"\n" + TEXT)
+    return strategies.one_of(damaged_bytes(TEXT), edited)
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=str)
+def test_edited_metrics_are_read_or_named(count, tmp_path):
+    path = tmp_path / METRICS_FILE
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            lines = read_metrics(tmp_path)
+        except HRNetError as error:
+            assert str(error).startswith(f"{path}:")
+            raise
+        for line in lines:
+            assert line["step"] < 10**19
+            assert all(isinstance(float(value), float) for value in line.values())
+
+    only_our_errors(read, metrics_files(), count)
+
+
+def test_a_line_that_a_killed_run_left_is_no_line(tmp_path):
+    (tmp_path / METRICS_FILE).write_bytes(TEXT + TEXT[:20])
+    assert read_metrics(tmp_path) == LINES
+
+
+# Fewer: each reads a checkpoint.
+SOME = [10, pytest.param(150, marks=pytest.mark.slow)]
+
+
+@pytest.mark.usefixtures("abandoned_reads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("count", SOME, ids=str)
+def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
+    """One of its files lost, empty, cut, exchanged or with other bytes."""
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    step = workdir / "checkpoints" / str(tiny.BEST_STEP)
+    kept = tmp_path / "kept"
+    shutil.copytree(step, kept)
+    names = sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
+
+    @strategies.composite
+    def damages(draw) -> tuple[pathlib.Path, bytes | None]:
+        name = draw(strategies.sampled_from(names))
+        whole = (kept / name).read_bytes()
+        kind = draw(strategies.integers(0, 4))
+        if kind == 0:
+            return name, None
+        if kind == 1:
+            return name, whole[: draw(strategies.integers(0, len(whole)))]
+        if kind == 2:
+            return name, (kept / draw(strategies.sampled_from(names))).read_bytes()
+        if kind == 3 and name.as_posix() in ("meta/metadata", "metrics/metrics"):
+            return name, draw(json_files(json.loads(whole)))
+        return name, draw(damaged_bytes(whole, 1))
+
+    def read(one: tuple[pathlib.Path, bytes | None]) -> None:
+        name, content = one
+        if content is None:
+            (step / name).unlink()
+        else:
+            (step / name).write_bytes(content)
+        try:
+            load_run(workdir)
+        except HRNetError as error:
+            assert str(workdir) in str(error) and "\n" not in str(error)
+            raise
+        finally:
+            (step / name).write_bytes((kept / name).read_bytes())
+
+    only_our_errors(read, damages(), count)
