@@ -266,7 +266,9 @@ def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
 
 
 def _normalization(record: dict[str, Any]) -> Normalization:
-    return read_options(Normalization, record["input"]["normalization"], "normalization")
+    return read_options(
+        Normalization, record["input"]["normalization"], "normalization"
+    )
 
 
 def _read(path: pathlib.Path) -> bytes:

@@ -17,7 +17,7 @@ from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
-from hrnet_jax.workdir.variables import read_variables
+from hrnet_jax.workdir.variables import read_info, read_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def load_run(
     config = read_config(with_overrides(read_run_config(workdir), list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
-    info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
+    info = read_info(checkpoints, number)
     metrics = checkpoints.metrics(number)
     variables = read_variables(checkpoints, number)
     checkpoints.close()

@@ -1,6 +1,5 @@
 """Checkpoints of a run: atomic, latest N and best N, asynchronous."""
 
-import json
 import logging
 import math
 import pathlib
@@ -12,6 +11,8 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers
 
+from hrnet_jax.config.json_files import parse_object
+from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
 
@@ -19,6 +20,18 @@ FOLDER = "checkpoints"
 
 # Our own key of the meta; the others are those of the run.
 _RANKING = "best_metric"
+
+
+# What Orbax and tensorstore raise where files are damaged or lost.
+_DAMAGE = (
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    jax.errors.JaxRuntimeError,
+)
 
 
 class Checkpoints:
@@ -65,7 +78,7 @@ class Checkpoints:
         for path in self._folder.glob("*/metrics/metrics"):
             if path.parents[1].name.isdigit():
                 try:
-                    json.loads(path.read_text())
+                    _check_metrics(parse_object(path.read_bytes()))
                 except (OSError, ValueError) as error:
                     raise CheckpointError(
                         f"{path.parents[1]}: cannot be read (metrics: {error}); "
@@ -261,26 +274,37 @@ class Checkpoints:
             return handler.restore(
                 path, args=ocp.args.PyTreeRestore(restore_args=as_arrays)
             )
-        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
         finally:
             handler.close()
 
     def meta(self, step: int) -> dict:
-        """The JSON saved with a step."""
+        """The JSON saved with a step.
+
+        Raises:
+            CheckpointError: if it is damaged.
+        """
         try:
-            return self._manager.restore(
+            meta = self._manager.restore(
                 step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
             )["meta"]
-        except (OSError, ValueError, KeyError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
+        if not isinstance(meta, dict):
+            raise self.damaged(step, f"meta is {shortened(meta)}, expected keys")
+        return meta
+
+    def damaged(self, step: int, reason: str) -> CheckpointError:
+        """The error for a checkpoint that is not what was saved."""
+        return self._damaged(step, ValueError(reason))
 
     def _read(self, step: int, args: Any) -> Any:
         try:
             return self._manager.restore(step, args=ocp.args.Composite(state=args))[
                 "state"
             ]
-        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
@@ -323,6 +347,17 @@ def _tells_news(record: logging.LogRecord) -> bool:
     The first of its exceptions reaches the caller, as a `CheckpointError`.
     """
     return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
+
+
+def _check_metrics(metrics: dict[str, Any]) -> None:
+    """Checks that all are numbers.
+
+    Raises:
+        ValueError: naming one that is none.
+    """
+    for name, value in metrics.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
 
 
 def _worth(metrics: dict[str, float], ranking: tuple[str, str]) -> float:

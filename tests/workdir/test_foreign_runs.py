@@ -4,6 +4,8 @@ import json
 import pathlib
 import shutil
 
+import jax
+import numpy as np
 import pytest
 from hypothesis import strategies
 
@@ -13,6 +15,8 @@ from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
 from hrnet_jax.training.train import metrics_of
 from hrnet_jax.workdir.files import RESULT_FILE
+from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.variables import read_info
 from tests import tiny
 from tests.damaging import damaged_bytes, json_files
 from tests.foreign import COUNTS, only_our_errors
@@ -34,7 +38,7 @@ def test_an_edited_result_is_shown_or_named(count, tmp_path):
     def read(content: bytes) -> None:
         path.write_bytes(content)
         for value in metrics_of(path).values():
-            assert f"{value:.4f}"
+            assert float(f"{value:.4f}") is not None
 
     only_our_errors(read, json_files(RESULT), count)
 
@@ -73,6 +77,33 @@ def test_a_line_that_a_killed_run_left_is_no_line(tmp_path):
     assert read_metrics(tmp_path) == LINES
 
 
+# Fewer: Orbax opens the folder for each.
+OPENED = [20, pytest.param(500, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("count", OPENED, ids=str)
+@pytest.mark.parametrize("name", ["meta/metadata", "metrics/metrics"])
+def test_edited_facts_of_a_checkpoint_are_read_or_named(name, count, tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    path = workdir / "checkpoints" / str(tiny.BEST_STEP) / name
+    document = json.loads(path.read_text())
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        checkpoints = open_checkpoints(workdir)
+        try:
+            step = checkpoints.resolve("best")
+            read_info(checkpoints, step)
+            checkpoints.metrics(step)
+        except HRNetError as error:
+            assert str(workdir) in str(error) and "\n" not in str(error)
+            raise
+        finally:
+            checkpoints.close()
+
+    only_our_errors(read, json_files(document), count)
+
+
 # Fewer: each reads a checkpoint.
 SOME = [10, pytest.param(150, marks=pytest.mark.slow)]
 
@@ -83,6 +114,7 @@ SOME = [10, pytest.param(150, marks=pytest.mark.slow)]
 def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
     """One of its files lost, empty, cut, exchanged or with other bytes."""
     workdir = tiny.copy_of_finished_run(tmp_path)
+    expected = jax.tree.leaves(load_run(workdir).variables)
     step = workdir / "checkpoints" / str(tiny.BEST_STEP)
     kept = tmp_path / "kept"
     shutil.copytree(step, kept)
@@ -110,11 +142,14 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
         else:
             (step / name).write_bytes(content)
         try:
-            load_run(workdir)
+            found = load_run(workdir)
         except HRNetError as error:
             assert str(workdir) in str(error) and "\n" not in str(error)
             raise
         finally:
             (step / name).write_bytes((kept / name).read_bytes())
+        # Whatever bytes are others, no weight is another.
+        pairs = zip(jax.tree.leaves(found.variables), expected, strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
 
     only_our_errors(read, damages(), count)
