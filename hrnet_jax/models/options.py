@@ -7,7 +7,6 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.resize import EXCHANGE_METHODS
@@ -42,7 +41,7 @@ def check_options(
         if not _is_of(value, hints.get(key)):
             raise ConfigError(
                 f"option {key!r} of model {name!r} must be of type "
-                f"{hints[key].__name__}, got {shortened(value)}"
+                f"{hints[key].__name__}, got {value!r:.200}"
             )
     wanted = options.get("representation")
     if wanted is not None and wanted not in cls.representations:
