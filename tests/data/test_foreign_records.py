@@ -85,3 +85,36 @@ def read_all(folder: pathlib.Path) -> list[bytes]:
         b"".join(np.asarray(value).tobytes() for value in sample.values())
         for sample in records
     ]
+
+
+WRONG = [
+    ("palette", [[0, 0, 0]], "key 'palette' has 1 entries for num_classes=7"),
+    ("palette", [[0, 0, 256]] * 7, "key 'palette' has values outside 0..255"),
+    ("counts", {"train": "12"}, "key 'counts.train' must be a value of type int"),
+    ("counts", {"dev": 3}, "key 'max_size' lacks splits of key 'counts'"),
+    ("default_splits", {}, "key 'default_splits' has no split for 'train'"),
+    ("flip_pairs", [[0, 9]], "key 'flip_pairs': flip pair .* outside 0..6"),
+    ("point_lines", [[0, 99]], "key 'point_lines' has an index outside"),
+    ("normalizers", {"box": [[], [1]]}, "key 'normalizers' has a group without"),
+    ("subsets", {"val": {"train": [99]}}, "key 'subsets' has records in 'val'"),
+    ("label_histogram", {}, "key 'label_histogram' does not have num_classes=7"),
+    ("ignored_pixels", {}, "key 'ignored_pixels' lacks splits"),
+    ("colours", 1, "key 'colours' is not read by anything"),
+    ("name", None, "key 'name' must be a value of type str, got None"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), WRONG)
+def test_facts_that_contradict_each_other_are_named(key, value, message, folder):
+    path = folder / METADATA_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(DataError, match=f"^{path}: {message}"):
+        load_info(folder)
+
+
+def test_a_description_of_other_files_is_named(folder):
+    path = folder / "dataset_info.json"
+    changed = {**json.loads(path.read_text()), "fileFormat": "tfrecord"}
+    path.write_text(json.dumps(changed))
+    with pytest.raises(DataError, match=r"shapes-train\.tfrecord-.* is missing: copy"):
+        open_records("shapes", folder.parents[1], "val")
