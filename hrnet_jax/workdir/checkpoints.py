@@ -1,5 +1,6 @@
 """Checkpoints of a run: atomic, latest N and best N, asynchronous."""
 
+import json
 import logging
 import math
 import pathlib
@@ -79,6 +80,9 @@ class Checkpoints:
             if path.parents[1].name.isdigit():
                 try:
                     _check_metrics(parse_object(path.read_bytes()))
+                    json.loads(
+                        path.read_text("utf-8")
+                    )  # as Orbax does, which takes no byte order mark
                 except (OSError, ValueError) as error:
                     raise CheckpointError(
                         f"{path.parents[1]}: cannot be read (metrics: {error}); "

@@ -123,6 +123,7 @@ def test_a_result_without_metrics_is_named(content, tmp_path):
             "metrics: holds a str, expected keys and values",
         ),
         ("metrics/metrics", '{"loss": "x"}', "'loss' is 'x', expected a number"),
+        ("metrics/metrics", "\ufeff{}", "metrics: Unexpected UTF-8 BOM"),
         ("meta/metadata", "[]", r"meta is \[\], expected keys"),
         (
             "meta/metadata",
