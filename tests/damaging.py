@@ -113,7 +113,7 @@ def _like(value: Any) -> list:
     if isinstance(value, str):
         return ["", value[:-1], value.upper(), [*value], "none"]
     if isinstance(value, list):
-        return [[], value[:-1], value[::-1], [*value, *value], tuple(value)]
+        return [[], value[:-1], value[::-1], [*value, *value]]
     return [{}, [], {**(value or {}), "x": 1}, {**(value or {}), "num_classes": 3}]
 
 

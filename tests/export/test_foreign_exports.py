@@ -48,6 +48,7 @@ def test_an_edited_description_is_named(count, tmp_path):
     ("key", "value", "message"),
     [
         ("model_options", 3, "key 'model_options' must be a value of type dict, got 3"),
+        ("model_options", {"name": "x"}, "model .* has no option 'name'"),
         ("step", "7", "key 'step' must be a value of type int, got '7'"),
         ("input", {}, "in 'input': key '[a-z_]+' is missing"),
         ("dataset_info", {"name": "x"}, "key '[a-z_]+' is missing"),

@@ -146,6 +146,13 @@ ARRAYS = [
 NAMES = ["", "x", "module.x", ".", "num_batches_tracked", "loss.x", "a.eps"]
 
 
+class StateDict(dict):
+    """Too large to be shown where a test fails."""
+
+    def __repr__(self) -> str:
+        return f"{len(self)} entries"
+
+
 @strategies.composite
 def state_dicts(draw, variant: str) -> dict:
     """Tensors of a network left out, retyped, reshaped, renamed, exchanged, put in."""
@@ -200,7 +207,7 @@ def state_dicts(draw, variant: str) -> dict:
             state = state or {"x": np.ones(3)}
         if not all(map(_is_of_numbers, state.values())):
             break
-    return state
+    return StateDict(state)
 
 
 def _is_of_numbers(value: object) -> bool:
@@ -259,6 +266,26 @@ def test_a_tensor_without_real_numbers_is_named(value, message):
     state = {**whole_state(), name: np.resize(value, shape)}
     with pytest.raises(WeightsError, match=f"{name}: {message}"):
         from_torch(state, network())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("last_layer.0.weight", None, "'head/project/kernel' here is missing"),
+        ("last_layer.0.weight", np.ones(3), r"kernel' here has the shape \(3,\)"),
+        (
+            "last_layer.3.weight",
+            np.float32(1),
+            r"classifier/kernel' here .* shape \(\)",
+        ),
+    ],
+)
+def test_a_head_whose_size_nothing_tells_is_named(name, value, message):
+    state = {**whole_state("w18_small_v1"), name: value}
+    if value is None:
+        del state[name]
+    with pytest.raises(WeightsError, match=message):
+        recognize(unwrap(state))
 
 
 def test_an_epsilon_that_is_no_number_is_named():
