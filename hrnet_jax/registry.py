@@ -137,6 +137,7 @@ def model_names() -> list[str]:
 
 def create_model(
     name: str,
+    /,
     *,
     align_corners: bool | None = None,
     norm: NormOptions | str = NormOptions(),

@@ -27,7 +27,7 @@ from hrnet_jax.config import command_line
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.workdir.files import CONFIG_FILE, read_json, write_json
+from hrnet_jax.workdir.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,12 +178,11 @@ def score_run(
         Split -> scores.
     """
     from hrnet_jax.config.assignments import with_overrides
-    from hrnet_jax.experiment.defaults import with_defaults
     from hrnet_jax.registry import get_spec
     from hrnet_jax.training.evaluate import WORST, evaluators_of_run
+    from hrnet_jax.workdir.opening import read_run_config
 
-    config = with_defaults(read_json(pathlib.Path(workdir) / CONFIG_FILE))
-    config = with_overrides(config, changes)
+    config = with_overrides(read_run_config(workdir), changes)
     faces = faces and "errors" in get_spec(config["task"]).reports
     splits = [*filter(None, splits)]
     shown = WORST if worst is None else worst

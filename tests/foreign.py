@@ -10,6 +10,8 @@ from hrnet_jax import errors
 
 # How many inputs a reader is given: a few in `make test`, the rest in the slow tier.
 COUNTS = [40, pytest.param(10_000, marks=pytest.mark.slow)]
+# Of readers that share what they are made of with one that is given all of these.
+FEWER = [40, pytest.param(5_000, marks=pytest.mark.slow)]
 
 MESSAGE_LINES = 60
 

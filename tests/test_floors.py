@@ -18,7 +18,14 @@ TASKS = {"segmentation", "keypoints", "detection", "classification"}
 # Where a package may import less than everything below it.
 NARROWER = {
     "models": {"errors", "runtime"},
-    "pretrained": {"errors", "whole_files", "models"},
+    # Of the configuration, what reads files with names and types.
+    "pretrained": {
+        "errors",
+        "whole_files",
+        "models",
+        "config.json_files",
+        "config.options",
+    },
     "data": {"errors", "whole_files", "runtime", "config", "imaging"},
     # Of the data, tasks know the description of a data set only.
     "tasks": {"errors", "config", "imaging", "models", "data.info"},

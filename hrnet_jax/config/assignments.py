@@ -13,8 +13,16 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hrnet_jax.config.options import dotted_keys, nearest, unknown_key_message
+from hrnet_jax.config.options import (
+    dotted_keys,
+    nearest,
+    shortened,
+    unknown_key_message,
+)
 from hrnet_jax.errors import ConfigError
+
+# As many numbers as a mask has values.
+_LONGEST_RANGE = 2**16
 
 _BOOLEANS = {"true": True, "false": False}
 
@@ -50,10 +58,11 @@ def parse(
             raise ConfigError(f"{what} {assignment}: expected KEY=VALUE")
         try:
             values[key] = _typed(text, kind)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError) as error:
             name = kind.__name__ if isinstance(kind, type) else kind
+            why = f" ({error})" if isinstance(error, _NoRange) else ""
             raise ConfigError(
-                f"{what} {key}={text!r}: expected a value of type {name}"
+                f"{what} {key}={shortened(text)}: expected a value of type {name}{why}"
             ) from None
     return values
 
@@ -89,9 +98,10 @@ def with_overrides(config: Mapping[str, Any], assignments: Iterable[str]) -> dic
     changed = copy.deepcopy(dict(config))
     for assignment in assignments:
         dotted, equals, text = assignment.partition("=")
+        shown = shortened(assignment)
         if not equals:
-            raise ConfigError(f"cannot set {assignment!r}: expected KEY=VALUE")
-        check_key(dotted, config, f"cannot set {assignment!r}: ")
+            raise ConfigError(f"cannot set {shown}: expected KEY=VALUE")
+        check_key(dotted, config, f"cannot set {shown}: ")
         *parents, key = dotted.split(".")
         section = changed
         for name in parents:
@@ -164,7 +174,13 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
+class _NoRange(ValueError):
+    """A range from a larger to a smaller number, or of very many."""
+
+
 def _range(text: str) -> range:
     ends = re.fullmatch(r"(\d+)-(\d+)", text)
-    first, last = ends.groups() if ends else (text, text)
-    return range(int(first), int(last) + 1)
+    first, last = map(int, ends.groups() if ends else (text, text))
+    if not first <= last < first + _LONGEST_RANGE:
+        raise _NoRange(f"{text} is no range of 1 to {_LONGEST_RANGE} numbers")
+    return range(first, last + 1)

@@ -12,12 +12,15 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from hrnet_jax.errors import ConfigError
+from hrnet_jax.errors import ConfigError, HRNetError
 
 if typing.TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+
+# Characters of a wrong value that messages show.
+_SHOWN = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +41,14 @@ def read_options(
     for float fields and lists for tuple fields.
 
     Args:
-        cls: a frozen dataclass; every field needs a default.
+        cls: a frozen dataclass; fields without a default must be in the section.
         section: a ConfigDict or a dict.
         path: dotted path of the section, for messages (`"dataset"`).
         everywhere: dotted keys of the configuration that the section belongs to,
             for messages.
 
     Raises:
-        ConfigError: for an unknown key, or a value of the wrong type.
+        ConfigError: for an unknown or missing key, or a value of the wrong type.
     """
     if not _is_section(section):
         raise ConfigError(_type_message(path, "a section of keys", section))
@@ -53,11 +56,28 @@ def read_options(
     hints = typing.get_type_hints(cls)
     values = {}
     for key in section:
-        dotted = f"{path}.{key}" if path else key
+        dotted = _join(path, key)
         if key not in fields:
             raise ConfigError(unknown_key_message(dotted, fields, everywhere))
         values[key] = _convert(section[key], hints[key], dotted, everywhere)
+    for name in fields.keys() - values.keys():
+        if not _has_default(fields[name]):
+            raise ConfigError(f"config key {_join(path, name)!r} is missing")
     return cls(**values)
+
+
+def read_fields(
+    cls: type[T], values: Mapping[str, Any], error_class: type[HRNetError]
+) -> T:
+    """Like `read_options`, for files that are no configurations.
+
+    Raises:
+        HRNetError: of that class, naming the key.
+    """
+    try:
+        return read_options(cls, values)
+    except ConfigError as error:
+        raise error_class(str(error).removeprefix("config ")) from error
 
 
 def unknown_key_message(
@@ -107,6 +127,15 @@ def nearest(key: str, known: Iterable[str]) -> str:
     return _question(difflib.get_close_matches(key, list(known), n=1))
 
 
+def shortened(value: Any, most: int = _SHOWN) -> str:
+    """A value as it is written, or the beginning of it, for messages."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integers of more than some thousand digits
+        text = f"a number of {value.bit_length()} bits"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def dotted_keys(section: Mapping[str, Any], path: str = "") -> list[str]:
     """Keys of a configuration as users write them, those of its sections too."""
     keys = []
@@ -115,6 +144,16 @@ def dotted_keys(section: Mapping[str, Any], path: str = "") -> list[str]:
         if _is_section(value):
             keys += dotted_keys(value, f"{path}{key}.")
     return keys
+
+
+def _join(path: str, key: str) -> str:
+    """Dotted key of a section's key."""
+    return f"{path}.{key}" if path else key
+
+
+def _has_default(field: dataclasses.Field) -> bool:
+    values = (field.default, field.default_factory)
+    return any(value is not dataclasses.MISSING for value in values)
 
 
 def _question(suggestions: list[str]) -> str:
@@ -146,12 +185,13 @@ def _convert(value: Any, hint: Any, dotted: str, everywhere: Iterable[str] = ())
         return _convert(value, inner, dotted)
     if origin is tuple:
         return _convert_tuple(value, typing.get_args(hint), dotted)
-    if origin is dict or hint is dict:
-        if not _is_section(value):
-            raise ConfigError(_type_message(dotted, "a section of keys", value))
-        return dict(value.items())
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if origin is list:
+        (inner,) = typing.get_args(hint)
+        return list(_convert_tuple(value, (inner, Ellipsis), dotted))
+    if hint is dict or origin in (dict, Mapping):
+        return _convert_section(value, typing.get_args(hint), dotted)
+    if hint is float and isinstance(value, int) and not _is_bool(value):
+        return _as_float(value, dotted)
     if hint is Any or (isinstance(value, hint) and (hint is bool) >= _is_bool(value)):
         return value
     raise ConfigError(_type_message(dotted, f"a value of type {hint.__name__}", value))
@@ -163,6 +203,23 @@ def _is_section(value: Any) -> bool:
 
 def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
+
+
+def _convert_section(value: Any, args: tuple, dotted: str) -> dict[str, Any]:
+    """The keys and values of a section in which any key may be."""
+    if not _is_section(value):
+        raise ConfigError(_type_message(dotted, "a section of keys", value))
+    inner = args[1] if args else Any
+    return {
+        key: _convert(item, inner, f"{dotted}.{key}") for key, item in value.items()
+    }
+
+
+def _as_float(value: int, dotted: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigError(_type_message(dotted, "a float", value)) from None
 
 
 def _convert_tuple(value: Any, args: tuple, dotted: str) -> tuple:
@@ -179,4 +236,4 @@ def _convert_tuple(value: Any, args: tuple, dotted: str) -> tuple:
 
 
 def _type_message(dotted: str, expected: str, value: Any) -> str:
-    return f"config key {dotted!r} must be {expected}, got {value!r}"
+    return f"config key {dotted!r} must be {expected}, got {shortened(value)}"

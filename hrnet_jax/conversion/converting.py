@@ -12,7 +12,7 @@ from flax import traverse_util
 from hrnet_jax.conversion.facts import WeightsFacts, gather_facts
 from hrnet_jax.conversion.labels import known_labels, label_info
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import WeightsError
+from hrnet_jax.errors import ConfigError, WeightsError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.initialization import initial_variables
@@ -104,6 +104,10 @@ def convert_files(
     try:
         facts = gather_facts(tensors, record, options)
         facts = dataclasses.replace(facts, remarks=read.remarks)
+        if "norm" in facts.options:
+            raise ConfigError(
+                "model option 'norm' cannot be set: norms are those of the weights"
+            )
         norm = NormOptions(momentum=facts.momentum, epsilon=facts.epsilon)
         model = create_model(facts.model, norm=norm, **facts.options)
         variables, moved = _convert(tensors, model, facts, options)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_jax.config.json_files import read_object
+from hrnet_jax.config.options import read_fields, shortened
 from hrnet_jax.errors import DataError
 
 # Records always store this value for pixels without a class, whatever value
@@ -99,47 +101,88 @@ class DatasetInfo:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "DatasetInfo":
+    def from_json(cls, values: Any) -> "DatasetInfo":
         """The inverse of `to_json`.
 
         Raises:
-            DataError: if a key is missing or unknown.
+            DataError: naming a key that is missing or unknown, or its value where that
+                is of another type or contradicts another key.
         """
-        values = dict(values)
-        for key in _TUPLES & values.keys():
-            values[key] = tuple(_to_tuple(item) for item in values[key])
-        for key in ("max_size", "min_size"):
-            sizes = values.get(key, {})
-            values[key] = {split: tuple(size) for split, size in sizes.items()}
-        values["normalizers"] = {
-            name: tuple(tuple(group) for group in groups)
-            for name, groups in values.get("normalizers", {}).items()
-        }
-        values["subsets"] = {
-            subset: {split: _to_tuple(indices) for split, indices in parts.items()}
-            for subset, parts in values.get("subsets", {}).items()
-        }
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise DataError(f"metadata of another version: {error}") from None
+        if not isinstance(values, Mapping):
+            raise DataError(f"expected facts about a data set, got {shortened(values)}")
+        info = read_fields(cls, values, DataError)
+        _check(info)
+        return info
 
 
-_TUPLES = {
-    "class_names",
-    "palette",
-    "flip_pairs",
-    "point_names",
-    "point_flip_pairs",
-    "point_lines",
-    "box_class_names",
-    "findings",
-    "image_class_names",
-}
+def _check(info: DatasetInfo) -> None:
+    """Checks that what the keys say goes together.
+
+    Raises:
+        DataError: naming a key that does not.
+    """
+    for key in ("class_names", "palette"):
+        if len(getattr(info, key)) != info.num_classes:
+            raise DataError(
+                f"key {key!r} has {len(getattr(info, key))} entries for "
+                f"num_classes={info.num_classes}"
+            )
+    if not all(0 <= value <= 255 for colour in info.palette for value in colour):
+        raise DataError("key 'palette' has values outside 0..255")
+    check_flip_pairs(info.flip_pairs, info.num_classes, "key 'flip_pairs'")
+    points = len(info.point_names)
+    check_flip_pairs(info.point_flip_pairs, points, "key 'point_flip_pairs'")
+    groups = [group for both in info.normalizers.values() for group in both]
+    for key, lists in (("point_lines", info.point_lines), ("normalizers", groups)):
+        if not all(0 <= index < points for one in lists for index in one):
+            raise DataError(f"key {key!r} has an index outside 0..{points - 1}")
+    if not all(groups):
+        raise DataError("key 'normalizers' has a group without points")
+    _check_splits(info)
 
 
-def _to_tuple(item: Any) -> Any:
-    return tuple(item) if isinstance(item, list) else item
+def _check_splits(info: DatasetInfo) -> None:
+    for key in ("train", "eval"):
+        if key not in info.default_splits:
+            raise DataError(f"key 'default_splits' has no split for {key!r}")
+    if not info.counts:  # classes or points alone, without images
+        return
+    for key in ("max_size", "min_size"):
+        if info.counts.keys() - getattr(info, key).keys():
+            raise DataError(f"key {key!r} lacks splits of key 'counts'")
+    for subset, parts in info.subsets.items():
+        for split, indices in parts.items():
+            count = info.counts.get(split, 0)
+            if subset not in info.counts or not all(
+                0 <= index < count for index in indices or ()
+            ):
+                raise DataError(
+                    f"key 'subsets' has records in {subset!r} that split {split!r} "
+                    f"of {count} lacks"
+                )
+    stored = info.counts.keys() - info.subsets.keys() if info.num_classes else set()
+    for key in ("label_histogram", "pixels_where_present"):
+        pixels = getattr(info, key)
+        if any(len(pixels.get(split, ())) != info.num_classes for split in stored):
+            raise DataError(
+                f"key {key!r} does not have num_classes={info.num_classes} numbers for "
+                "each split of key 'counts'"
+            )
+        if any(
+            pixels_of_class < 0 for one in pixels.values() for pixels_of_class in one
+        ):
+            raise DataError(f"key {key!r} has a negative number of pixels")
+    for split in stored:
+        shown = zip(
+            info.label_histogram[split], info.pixels_where_present[split], strict=True
+        )
+        if any(pixels > around for pixels, around in shown):
+            raise DataError(
+                f"keys 'label_histogram' and 'pixels_where_present' of split {split!r}: "
+                "a class has more pixels than the images that show it"
+            )
+    if stored - info.ignored_pixels.keys():
+        raise DataError("key 'ignored_pixels' lacks splits of key 'counts'")
 
 
 def load_info(directory: Path) -> DatasetInfo:
@@ -150,14 +193,12 @@ def load_info(directory: Path) -> DatasetInfo:
     """
     path = Path(directory) / METADATA_FILE
     try:
-        values = json.loads(path.read_text())
+        values = read_object(path, DataError)
     except FileNotFoundError:
         raise DataError(
             f"{path} is missing: these records were not prepared by "
             "scripts/prepare_data.py"
         ) from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from None
     try:
         return DatasetInfo.from_json(values)
     except DataError as error:

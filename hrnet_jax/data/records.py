@@ -4,9 +4,10 @@ Needs neither TensorFlow nor the builder that wrote them: features and metadata
 are read from the prepared directory.
 """
 
+import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,9 +18,12 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data.info import METADATA_FILE, DatasetInfo, load_info
 from hrnet_jax.data.subsets import SubsetSource, find_subset
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.opencv import decoded
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
+# Characters of a reason, which may quote whole files.
+_SHOWN = 300
 _FEATURES_FILE = "features.json"
 
 
@@ -47,12 +51,13 @@ class Records(Sequence):
         self.split = split
         self.info: DatasetInfo = load_info(directory)
         self._data_dir = str(data_dir)
-        builder = _open_builder(directory)
-        self._images = _image_channels(builder.info.features)
-        self._texts = _text_features(builder.info.features)
-        self._source = self._open(builder)
-        self._splits = builder.info.splits
-        _check_files(builder.info)
+        with _reading_descriptions(directory):
+            builder = tfds.builder_from_directory(str(directory))
+            self._images = _image_channels(builder.info.features)
+            self._texts = _text_features(builder.info.features)
+            self._splits = builder.info.splits
+            _check_files(builder.info)
+            self._source = self._open(builder)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -76,8 +81,12 @@ class Records(Sequence):
         if not 0 <= position < len(self):
             raise IndexError(f"record {index} of {len(self)}")
         sample = self._read(position)
+        absent = [key for key, value in sample.items() if value is None]
+        if absent:
+            what = f"record {position} cannot be read"
+            raise self._damaged(what, position, f"it has no {absent[0]!r}")
         for key in self._texts:
-            sample[key] = sample[key].decode()
+            sample[key] = self._text(sample[key], key, position)
         for key, channels in self._images.items():
             sample[key] = self._decode(sample[key], channels, key, position)
         return {key: _writeable(value) for key, value in sample.items()}
@@ -113,7 +122,7 @@ class Records(Sequence):
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 (other content can cause any)
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
             what = f"record {position} cannot be read"
             # From None: what a worker process raises travels as text.
             raise self._damaged(what, position, reason) from None
@@ -139,9 +148,16 @@ class Records(Sequence):
             position -= count
         raise AssertionError("a record of no file")
 
+    def _text(self, data: bytes, key: str, index: int) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            what = f"{key!r} of record {index} is no text"
+            raise self._damaged(what, index, str(error)) from None
+
     def _decode(self, data: bytes, channels: int, key: str, index: int) -> np.ndarray:
         mode = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        pixels = decoded(data, mode)
         if pixels is None:
             what = f"{key!r} of record {index} does not decode"
             raise self._damaged(what, index, f"{len(data)} bytes")
@@ -226,12 +242,16 @@ def set_aside(name: str, data_dir: str | os.PathLike, aside: Path) -> None:
             path.rename(aside / path.name)
 
 
-def _open_builder(directory: Path) -> tfds.core.DatasetBuilder:
+@contextlib.contextmanager
+def _reading_descriptions(directory: Path) -> Iterator[None]:
+    """Reports what TFDS raises on descriptions that somebody changed."""
     try:
-        return tfds.builder_from_directory(str(directory))
+        yield
+    except (DataError, MemoryError):
+        raise
     # Of any kind, as TFDS does not check what it reads.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
         raise DataError(
             f"{directory}: {_FEATURES_FILE} or dataset_info.json cannot be read "
             f"({reason}); prepare the data set again (--overwrite)"

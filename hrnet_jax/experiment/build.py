@@ -22,20 +22,24 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
     lanes = options.lanes
     if lanes is None:
         lanes = lanes_for(options.name, config.precision)
-    return create_model(
-        options.name,
-        norm=NormOptions(
-            mode=options.norm,
-            momentum=options.norm_momentum,
-            epsilon=options.norm_epsilon,
-        ),
-        dtype=config.precision,
-        remat=options.remat,
-        lanes=lanes,
+    norm = NormOptions(
+        mode=options.norm, momentum=options.norm_momentum, epsilon=options.norm_epsilon
+    )
+    decided = {
+        "norm": norm,
+        "dtype": config.precision,
+        "remat": options.remat,
+        "lanes": lanes,
         **get_task(config.task).model_options(info),
         **{key: value for key, value in chosen.items() if value is not None},
-        **options.options,
-    )
+    }
+    twice = sorted(options.options.keys() & {"name", *decided})
+    if twice:
+        raise ConfigError(
+            f"config key 'model.options.{twice[0]}' is decided elsewhere: number and "
+            "names of outputs by the data set, all else by the other keys of 'model'"
+        )
+    return create_model(options.name, **decided, **options.options)
 
 
 def build_for_inference(config: TrainConfig, info: DatasetInfo) -> Predicts:

@@ -47,10 +47,11 @@ def default_config(task: str) -> ml_collections.ConfigDict:
     one, else the defaults of `TrainConfig`. Models without a task have no sections of
     one.
     """
+    spec = get_spec(task)  # first, as an edited file may have anything for a task
     config = ml_collections.ConfigDict(dataclasses.asdict(TrainConfig(task=task)))
     for key, value_type in _NULLABLE.items():
         config.model[key] = ml_collections.config_dict.placeholder(value_type)
-    if get_spec(task).task is None:
+    if spec.task is None:
         return config.lock()
     task_class = get_task(task)
     config.loss = dataclasses.asdict(task_class.Loss())

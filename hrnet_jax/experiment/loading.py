@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import json
 import os
 import pathlib
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import ml_collections
 
+from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import nearest, nearest_keys
 from hrnet_jax.errors import ConfigError, HRNetError
 from hrnet_jax.experiment.defaults import default_config, update, with_defaults
@@ -45,7 +45,7 @@ def load_config(
     """
     name, colon, options = os.fspath(source).partition(":")
     path = pathlib.Path(name)
-    if not path.is_file():
+    if not _is_file(path):
         others = [other.name for other in path.parent.glob(f"*{path.suffix}")]
         meant = nearest(path.name, others)
         expected = "; expected an experiment file or the config.json of a run"
@@ -61,19 +61,39 @@ def load_config(
     return config
 
 
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
+
+
 def _of_run(path: pathlib.Path) -> ml_collections.ConfigDict:
     """Every key, also those that came after the run."""
+    values = complete(read_object(path, ConfigError), path)
+    # Read, as JSON has lists for tuples, and earlier runs other values.
+    options = read_config(values)
+    config = default_config(options.task)
     try:
-        values = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected the configuration of a run")
-    try:
-        # Read, as JSON has lists for tuples, and earlier runs other values.
-        options = read_config(with_defaults(values))
-        config = default_config(options.task)
         update(config, dataclasses.asdict(options))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return config
+
+
+def complete(values: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
+    """The configuration of a run with every key, also those that came after it.
+
+    Args:
+        values: what its `config.json` holds.
+        path: of that file, for messages.
+
+    Raises:
+        ConfigError: naming the file, and the key that is wrong in it.
+    """
+    try:
+        config = with_defaults(values)
+        read_config(config)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     return config

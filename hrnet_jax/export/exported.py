@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 import pathlib
+import types
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -13,9 +13,11 @@ import jax
 import numpy as np
 
 from hrnet_jax import runtime
-from hrnet_jax.config.options import read_options
+from hrnet_jax.config.json_files import parse_object
+from hrnet_jax.config.options import read_fields, read_options, shortened
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import (
+    ConfigError,
     DataError,
     ExportError,
     HRNetError,
@@ -34,9 +36,19 @@ Outputs = dict[str, np.ndarray]
 
 FORMATS = (".stablehlo", ".onnx")
 
-# What is read of a description.
-_KEYS = {"task", "model", "model_options", "inference", "step", "input", "sha256"}
-_KEYS |= {"dataset_info"}
+# What is read of a description, with its types.
+_KEYS: dict[str, tuple[type, ...]] = {
+    "task": (str,),
+    "model": (str,),
+    "model_options": (dict,),
+    "inference": (dict,),
+    "step": (int, types.NoneType),
+    "input": (dict,),
+    "sha256": (str,),
+    "dataset_info": (dict, types.NoneType),
+}
+
+_INPUT_TYPES, _LAYOUTS = ("uint8", "float32"), ("nhwc", "nchw")
 
 # Of onnxruntime, in order of preference.
 _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
@@ -46,6 +58,27 @@ def record_path(path: str | os.PathLike) -> pathlib.Path:
     """Path of the description of an exported model: `<file>.json`."""
     path = pathlib.Path(path)
     return path.with_name(f"{path.name}.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Input:
+    """How a file takes its images; see docs/export.md."""
+
+    name: str
+    dtype: str
+    layout: str
+    size: tuple[int, int] | None
+    min_size: int
+    normalized_inside: bool
+    normalization: dict
+
+    def __post_init__(self):
+        for key, known in (("dtype", _INPUT_TYPES), ("layout", _LAYOUTS)):
+            if getattr(self, key) not in known:
+                raise ConfigError(
+                    f"key 'input.{key}' must be {' or '.join(known)}, "
+                    f"got {getattr(self, key)!r}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,11 +227,11 @@ def open_exported(path: str | os.PathLike, *, on_cpu: bool = False) -> ExportedM
             f"{path} is damaged, or {record_path(path).name} beside it belongs to "
             "another file; export it again"
         )
+    task, info = _make_task(beside=record_path(path), record=record)
     if path.suffix == ".onnx":
         run = _open_onnx(path, content, on_cpu)
     else:
         run = _open_stablehlo(path, content)
-    task, info = _make_task(beside=record_path(path), record=record)
     return ExportedModel(path, record, info, task, run)
 
 
@@ -241,8 +274,9 @@ def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
 
 
 def _normalization(record: dict[str, Any]) -> Normalization:
-    values = record["input"]["normalization"]
-    return read_options(Normalization, values, "normalization")
+    return read_options(
+        Normalization, record["input"]["normalization"], "normalization"
+    )
 
 
 def _read(path: pathlib.Path) -> bytes:
@@ -257,19 +291,29 @@ def _read_record(path: pathlib.Path) -> dict[str, Any]:
     """The description beside a file, with the keys that are read here."""
     beside = record_path(path)
     try:
-        record = json.loads(_read(beside))
+        record = parse_object(_read(beside))
+    except ExportError as error:
+        raise ExportError(
+            f"{error}; it describes {path.name} and must be beside it"
+        ) from error
     except ValueError as error:
-        if isinstance(error, ExportError):
-            raise ExportError(
-                f"{error}; it describes {path.name} and must be beside it"
-            ) from error
-        raise ExportError(f"{beside}: not valid JSON: {error}") from error
-    missing = _KEYS - set(record if isinstance(record, dict) else ())
+        raise ExportError(f"{beside}: {error}") from error
+    missing = _KEYS.keys() - record.keys()
     if missing:
         raise ExportError(
             f"{beside} does not describe an exported model: it has no "
             f"{', '.join(sorted(missing))}"
         )
+    for key, kinds in _KEYS.items():
+        if type(record[key]) not in kinds:
+            raise ExportError(
+                f"{beside}: key {key!r} must be a value of type {kinds[0].__name__}, "
+                f"got {shortened(record[key])}"
+            )
+    try:
+        read_fields(_Input, record["input"], ExportError)
+    except HRNetError as error:
+        raise ExportError(f"{beside}: in 'input': {error}") from error
     return record
 
 
@@ -277,9 +321,14 @@ def _open_stablehlo(path: pathlib.Path, content: bytes) -> Callable:
     try:
         exported = jax.export.deserialize(bytearray(content))
     except Exception as error:  # Of many types, from three libraries.
-        raise ExportError(f"{path}: not readable by this jax: {error}") from error
+        reason = _first_line(error)
+        raise ExportError(f"{path}: not readable by this jax: {reason}") from error
     call = runtime.jit(exported.call)
     return lambda images: jax.device_get(call(images))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _open_onnx(path: pathlib.Path, content: bytes, on_cpu: bool) -> Callable:
@@ -296,7 +345,8 @@ def _open_onnx(path: pathlib.Path, content: bytes, on_cpu: bool) -> Callable:
             content, providers=[name for name in wanted if name in available]
         )
     except Exception as error:  # onnxruntime has no common base of its errors.
-        raise ExportError(f"{path}: not readable by onnxruntime: {error}") from error
+        reason = _first_line(error)
+        raise ExportError(f"{path}: not readable by onnxruntime: {reason}") from error
     names = [output.name for output in session.get_outputs()]
 
     def run(images: np.ndarray) -> Outputs:

@@ -1,11 +1,45 @@
 """Pillow's images as arrays."""
 
+import contextlib
+import struct
 import warnings
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from hrnet_jax.errors import DataError
+
+# What Pillow raises for damaged files, whose formats are read by as many authors.
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without Pillow's warnings: of odd metadata, and of large photographs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def in_short(error: Exception) -> str:
+    """What Pillow says of a file, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
@@ -34,9 +68,8 @@ def pixels_of(image: Image.Image) -> np.ndarray:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turns an image as its EXIF data say; what cannot be read turns nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "Corrupt EXIF data", as the next line says
+    with quietly():
         try:
             return ImageOps.exif_transpose(image)
-        except SyntaxError:  # Pillow's error for data that are no EXIF data
+        except DAMAGE:
             return image

@@ -19,6 +19,7 @@ from hrnet_jax.config import ctrl_c
 from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import whole_image
+from hrnet_jax.imaging.opencv import quiet
 from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
@@ -133,14 +134,8 @@ def _opened(source: str | os.PathLike | int) -> Iterator[cv2.VideoCapture]:
             )
         if path.suffix.lower() in IMAGE_SUFFIXES:
             raise DataError(f"{source} is an image, expected a video file")
-    # Both FFmpeg and OpenCV have their say on standard error where a source is wrong.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
+    with quiet():
         stream = cv2.VideoCapture(source if is_camera else str(source))
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     try:
         if not stream.isOpened():
             why = (

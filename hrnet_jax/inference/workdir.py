@@ -11,7 +11,6 @@ import numpy as np
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.build import build_for_inference
-from hrnet_jax.experiment.defaults import with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.images import (
     ImageLike,
@@ -24,9 +23,8 @@ from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
-from hrnet_jax.workdir.files import CONFIG_FILE, read_json
-from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import read_variables
+from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
+from hrnet_jax.workdir.variables import read_info, read_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,11 +135,10 @@ def load_run(
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
-    stored = with_defaults(read_json(workdir / CONFIG_FILE))
-    config = read_config(with_overrides(stored, list(changes)))
+    config = read_config(with_overrides(read_run_config(workdir), list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
-    info = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
+    info = read_info(checkpoints, number)
     metrics = checkpoints.metrics(number)
     variables = read_variables(checkpoints, number)
     checkpoints.close()

@@ -1,9 +1,11 @@
 """Checks of what a user asks of a model."""
 
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.model import Model
@@ -34,6 +36,13 @@ def check_options(
             f"model {name!r} has no option {unknown[0]!r}; "
             f"expected one of {', '.join(sorted(known | {'align_corners'}))}"
         )
+    hints = typing.get_type_hints(cls)
+    for key, value in options.items():
+        if not _is_of(value, hints.get(key)):
+            raise ConfigError(
+                f"option {key!r} of model {name!r} must be of type "
+                f"{hints[key].__name__}, got {value!r:.200}"
+            )
     wanted = options.get("representation")
     if wanted is not None and wanted not in cls.representations:
         having = families_with(wanted)
@@ -48,6 +57,13 @@ def check_options(
             f"unknown upsample method {upsample!r}; expected one of "
             f"{', '.join(EXCHANGE_METHODS)}"
         )
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value has the type of its option, where that is a plain one."""
+    if hint is int:
+        return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return not isinstance(hint, type) or hint not in (bool, str) or type(value) is hint
 
 
 def compute_type(dtype: Any) -> jnp.dtype:

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import types
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -177,7 +178,11 @@ def _opened_by_torch(path: str) -> Iterator[Any]:
             f"{path}: reading files of PyTorch before 1.6 needs PyTorch (pip install "
             "torch); saved again with torch.save, this one does not"
         ) from error
-    yield torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        # Of what may be wrong with the file, which is reported where it is.
+        warnings.simplefilter("ignore")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    yield content
 
 
 def _array(value: Any) -> np.ndarray:

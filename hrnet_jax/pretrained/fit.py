@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.errors import WeightsError
@@ -63,8 +64,11 @@ def check_values(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _fault_of_values(name: str, array: np.ndarray) -> str:
+    array = np.asarray(array)
+    if not has_real_numbers(array):
+        return f"values of type {array.dtype}, expected real numbers"
     with np.errstate(over="ignore"):  # what float32 does not hold is infinite there
-        values = np.asarray(array, np.float32)
+        values = array.astype(np.float32)
     wrong = values[~np.isfinite(values)]
     if wrong.size:
         return (
@@ -79,6 +83,11 @@ def _fault_of_values(name: str, array: np.ndarray) -> str:
             f"{wrong.min():g}), expected variances of 0 or more"
         )
     return ""
+
+
+def has_real_numbers(array: np.ndarray) -> bool:
+    """Whether an array can be one of weights: no complex numbers, text or objects."""
+    return array.dtype.kind in "biuf" or array.dtype == jnp.bfloat16
 
 
 @dataclasses.dataclass(frozen=True)

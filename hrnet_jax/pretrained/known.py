@@ -14,6 +14,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hrnet_jax.config.json_files import read_object
+from hrnet_jax.config.options import read_fields
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
 
@@ -109,12 +111,13 @@ class KnownFile:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "KnownFile":
-        """The inverse of `to_json`; absent and null values take the defaults."""
+        """The inverse of `to_json`; absent and null values take the defaults.
+
+        Raises:
+            WeightsError: naming a key that is missing or unknown, or its value.
+        """
         given = {key: value for key, value in values.items() if value is not None}
-        for key in ("input_size", "mean", "std"):
-            if key in given:
-                given[key] = tuple(given[key])
-        return cls(**given)
+        return read_fields(cls, given, WeightsError)
 
 
 @functools.cache
@@ -160,9 +163,22 @@ def get_known(name: str) -> KnownFile:
 
 
 def read_record(workdir: str | os.PathLike) -> KnownFile | None:
-    """The record of the released file that a work directory was made of, if any."""
+    """The record of the released file that a work directory was made of, if any.
+
+    Raises:
+        WeightsError: naming the file that holds it, if that is not as it was written.
+    """
     path = pathlib.Path(workdir) / RECORD_FILE
     if not path.is_file():
         return None
-    values = json.loads(path.read_text())["record"]
-    return None if values is None else KnownFile.from_json(values)
+    content = read_object(path, WeightsError)
+    if not isinstance(content.get("record", ""), dict | None):
+        raise WeightsError(
+            f"{path}: no 'record' in it; expected what scripts/convert.py wrote"
+        )
+    if content["record"] is None:
+        return None
+    try:
+        return KnownFile.from_json(content["record"])
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error

@@ -204,7 +204,7 @@ def _options(kind: str, shapes: Mapping[str, tuple], variant: str) -> dict[str, 
 def _representation(shapes: Mapping[str, tuple], variant: str) -> str:
     if "expand/kernel" in shapes:
         return "v1h"
-    channels = shapes["head/project/kernel"][1]
+    channels = _size(shapes, "head/project/kernel", 1)
     return "v1" if channels == VARIANTS[variant].width else "v2"
 
 
@@ -221,7 +221,23 @@ _Read = Callable[[Mapping[str, tuple], str], Any]
 
 def _channels(kernel: str) -> _Read:
     """The output channels of a layer."""
-    return lambda shapes, variant: shapes[kernel][0]
+    return lambda shapes, variant: _size(shapes, kernel, 0)
+
+
+def _size(shapes: Mapping[str, tuple], kernel: str, axis: int) -> int:
+    """One side of a kernel of the head.
+
+    Raises:
+        WeightsError: if it is not there, or has too few dimensions.
+    """
+    shape = shapes.get(kernel)
+    if shape is None or len(shape) <= axis:
+        what = "is missing" if shape is None else f"has the shape {shape}"
+        raise WeightsError(
+            f"a layer of the head has no usable weight: what is {kernel!r} here {what}, "
+            f"expected at least {axis + 1} dimensions"
+        )
+    return shape[axis]
 
 
 def _has(name: str) -> _Read:

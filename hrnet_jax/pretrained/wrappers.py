@@ -16,6 +16,7 @@ from hrnet_jax.pretrained.entries import (
     find_sets,
     plain,
 )
+from hrnet_jax.pretrained.fit import has_real_numbers
 
 _log = logging.getLogger(__name__)
 
@@ -151,5 +152,7 @@ def has_counters(tensors: Mapping[str, np.ndarray]) -> bool:
 
 def _check_epsilon(name: str, value: np.ndarray) -> None:
     """The epsilon of a norm is an option of the model, so it must be the usual one."""
-    if not np.allclose(np.asarray(value), _EPSILON, rtol=1e-6, atol=0):
+    value = np.asarray(value)
+    is_usual = has_real_numbers(value) and np.allclose(value, _EPSILON, 1e-6, 0)
+    if not is_usual:
         raise WeightsError(f"{name!r} is not {_EPSILON}, which all norms here use")

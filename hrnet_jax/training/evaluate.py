@@ -28,7 +28,7 @@ from hrnet_jax.training.build import (
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import read_variables
+from hrnet_jax.workdir.variables import read_info, read_variables
 
 # Examples that a report shows, unless told otherwise.
 WORST = 8
@@ -153,7 +153,7 @@ def _checked_variables(
     """Variables of a checkpoint that has as many classes or points as the data set."""
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
-    trained = DatasetInfo.from_json(checkpoints.meta(number)["dataset_info"])
+    trained = read_info(checkpoints, number)
     model_options = get_task(options.task).model_options
     here, there = model_options(info), model_options(trained)
     if here != there:

@@ -5,11 +5,13 @@ import logging
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from hrnet_jax.config.json_files import parse_object
 from hrnet_jax.whole_files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
@@ -134,7 +136,11 @@ class Reporter:
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
-    """The lines of a work directory's `metrics.jsonl`, in order."""
+    """The lines of a work directory's `metrics.jsonl`, in order.
+
+    Raises:
+        CheckpointError: naming the file and a line in it that was not written so.
+    """
     return _read_lines(pathlib.Path(workdir) / METRICS_FILE)
 
 
@@ -145,7 +151,7 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
     found, damaged = [], []
     # Not `splitlines`, which also ends lines within damaged ones.
     # A killed run may leave half a line at the end.
-    *lines, _ = path.read_text(errors="replace").split("\n")
+    *lines, _ = path.read_bytes().split(b"\n")
     for number, text in enumerate(lines, 1):
         line = _read_line(text)
         if line is not None:
@@ -163,14 +169,23 @@ def _read_lines(path: pathlib.Path) -> list[dict]:
     return found
 
 
-def _read_line(text: str) -> dict | None:
-    """An object with a step; None for anything else."""
+def _read_line(text: bytes) -> dict | None:
+    """An object with a step and numbers; None for anything else."""
     try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
+        line = parse_object(text)
+    except ValueError:
         return None
-    is_line = isinstance(line, dict) and isinstance(line.get("step"), int)
+    is_line = type(line.get("step")) is int and all(map(_is_number, line.values()))
     return line if is_line else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a number, or the text of one that is not finite."""
+    if isinstance(value, str):
+        return value in ("nan", "inf", "-inf")
+    return isinstance(value, float) or (
+        type(value) is int and abs(value) <= sys.maxsize
+    )
 
 
 def _drop_later_lines(path: pathlib.Path, step: int) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import sys
 import time
 from typing import Any
 
@@ -43,6 +44,7 @@ from hrnet_jax.workdir.files import (
     writing_to,
 )
 from hrnet_jax.workdir.lock import locked
+from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.variables import saved_variables
 
 _log = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ def train(
     if result_file.exists() and shorter is None:
         _write_config(workdir, stored)
         _log.info("%s: already finished", workdir)
-        return _metrics_of(result_file)
+        return metrics_of(result_file)
     run = build_run(options)
     if shorter is not None:
         check_extension(run, shorter)
@@ -98,17 +100,6 @@ def train(
         if shorter is not None and processes.is_first():
             result_file.unlink(missing_ok=True)  # the run is not finished any more
         return _train(run, workdir, stored)
-
-
-def _metrics_of(result_file: pathlib.Path) -> dict[str, float]:
-    """The metrics in the `result.json` of a finished run."""
-    metrics = read_json(result_file).get("metrics")
-    if not isinstance(metrics, dict):
-        raise CheckpointError(
-            f"{result_file}: has no 'metrics'; delete it, and the same command "
-            "evaluates the run again"
-        )
-    return metrics
 
 
 def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
@@ -157,6 +148,28 @@ def _reporter(run: Run, workdir: pathlib.Path, config: dict, step: int) -> Repor
     )
 
 
+def metrics_of(path: pathlib.Path) -> dict[str, float]:
+    """The metrics of a finished run.
+
+    Raises:
+        CheckpointError: if the file is not as it was written.
+    """
+    metrics = read_json(path).get("metrics")
+    if not isinstance(metrics, dict) or not all(map(_is_number, metrics.values())):
+        raise CheckpointError(
+            f"{path}: expected numbers under the key 'metrics'; delete the file, and the "
+            "same command evaluates the run again"
+        )
+    return metrics
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a float, or an integer that can be shown as one."""
+    return isinstance(value, float) or (
+        type(value) is int and abs(value) <= sys.maxsize
+    )
+
+
 def check_workdir(
     workdir: pathlib.Path, config: dict, *, extend: bool = False
 ) -> TrainConfig | None:
@@ -202,7 +215,7 @@ def check_workdir(
 def _begun(workdir: pathlib.Path) -> dict | None:
     """The configuration that a work directory was begun with, if it was."""
     path = workdir / CONFIG_FILE
-    return with_defaults(read_json(path)) if path.exists() else None
+    return read_run_config(workdir) if path.exists() else None
 
 
 def _write_config(workdir: pathlib.Path, config: dict) -> None:

@@ -16,6 +16,8 @@ import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers
 
+from hrnet_jax.config.json_files import parse_object
+from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
@@ -26,6 +28,18 @@ FOLDER = CHECKPOINTS_FOLDER
 _DELETED = "deleted"
 # To open a folder in which a training is at work.
 _ATTEMPTS = 10
+
+
+# What Orbax and tensorstore raise where files are damaged or lost.
+_DAMAGE = (
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    jax.errors.JaxRuntimeError,
+)
 
 
 class Checkpoints:
@@ -84,7 +98,9 @@ class Checkpoints:
         for path in self._folder.glob("*/metrics/metrics"):
             if path.parents[1].name.isdigit():
                 try:
-                    json.loads(path.read_text())
+                    _check_metrics(parse_object(path.read_bytes()))
+                    # As Orbax reads it, which takes no byte-order mark.
+                    json.loads(path.read_text("utf-8"))
                 except FileNotFoundError:  # deleted meanwhile, by a training
                     continue
                 except (OSError, ValueError) as error:
@@ -292,26 +308,37 @@ class Checkpoints:
             return handler.restore(
                 path, args=ocp.args.PyTreeRestore(restore_args=as_arrays)
             )
-        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
         finally:
             handler.close()
 
     def meta(self, step: int) -> dict:
-        """The JSON saved with a step."""
+        """The JSON saved with a step.
+
+        Raises:
+            CheckpointError: if it is damaged.
+        """
         try:
-            return self._manager.restore(
+            meta = self._manager.restore(
                 step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
             )["meta"]
-        except (OSError, ValueError, KeyError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
+        if not isinstance(meta, dict):
+            raise self.damaged(step, f"meta is {shortened(meta)}, expected keys")
+        return meta
+
+    def damaged(self, step: int, reason: str) -> CheckpointError:
+        """The error for a checkpoint that is not what was saved."""
+        return self._damaged(step, ValueError(reason))
 
     def _read(self, step: int, args: Any) -> Any:
         try:
             return self._manager.restore(step, args=ocp.args.Composite(state=args))[
                 "state"
             ]
-        except (OSError, ValueError, KeyError, jax.errors.JaxRuntimeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
@@ -363,6 +390,17 @@ def _tells_news(record: logging.LogRecord) -> bool:
     The first of its exceptions reaches the caller, as a `CheckpointError`.
     """
     return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
+
+
+def _check_metrics(metrics: dict[str, Any]) -> None:
+    """Checks that all are numbers.
+
+    Raises:
+        ValueError: naming one that is none.
+    """
+    for name, value in metrics.items():
+        if type(value) not in (int, float):
+            raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
 
 
 def _worth(metrics: dict[str, float], ranking: tuple[str, str] | None) -> float:

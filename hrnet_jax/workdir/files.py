@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from hrnet_jax.config.json_files import read_object
 from hrnet_jax.errors import OF_THE_DISK, CheckpointError, reason_of
 from hrnet_jax.whole_files import write_whole
 
@@ -51,7 +52,7 @@ def read_json(path: pathlib.Path) -> dict:
         CheckpointError: if it is missing, damaged or something else than an object.
     """
     try:
-        content = json.loads(path.read_text())
+        return read_object(path, CheckpointError)
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
@@ -61,11 +62,3 @@ def read_json(path: pathlib.Path) -> dict:
             f"{path.parent} is a file; expected a work directory of a run, which "
             f"scripts/convert.py makes of weights: convert.py {path.parent.name} DIR"
         ) from error
-    # Also what is no text at all, and what is nested too deeply.
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"{path}: expected keys and values in braces, got {json.dumps(content):.40}"
-        )
-    return content

@@ -3,6 +3,7 @@
 import pathlib
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import DataError
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.opening import open_checkpoints
 
@@ -18,7 +19,22 @@ def read_variables(checkpoints: Checkpoints, step: int) -> dict:
     """
     state = checkpoints.restore_arrays(step)
     source = state.get("ema") or state
+    for name in ("params", "batch_stats"):
+        if not isinstance(source.get(name), dict):
+            raise checkpoints.damaged(step, f"its state has no {name}")
     return {name: source[name] for name in ("params", "batch_stats")}
+
+
+def read_info(checkpoints: Checkpoints, step: int) -> DatasetInfo:
+    """The data set that a checkpoint was trained on.
+
+    Raises:
+        CheckpointError: if the checkpoint does not say, or is damaged.
+    """
+    try:
+        return DatasetInfo.from_json(checkpoints.meta(step).get("dataset_info"))
+    except DataError as error:
+        raise checkpoints.damaged(step, f"dataset_info of its meta: {error}") from error
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
@@ -34,7 +50,6 @@ def saved_info(workdir: str | pathlib.Path, step: int | str) -> DatasetInfo:
     """The data set that a checkpoint was trained on; `step` as above."""
     checkpoints = open_checkpoints(workdir)
     try:
-        meta = checkpoints.meta(checkpoints.resolve(step))
+        return read_info(checkpoints, checkpoints.resolve(step))
     finally:
         checkpoints.close()
-    return DatasetInfo.from_json(meta["dataset_info"])

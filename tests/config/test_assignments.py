@@ -72,6 +72,8 @@ def test_values_without_a_type_are_literals_or_text(text, value):
         ("size=1.5", "--option size='1.5': expected a value of type int"),
         ("fast=maybe", "--option fast='maybe': expected a value of type bool"),
         ("labels=3-x", "--option labels='3-x': expected a value of type tuple.int"),
+        ("labels=0-99999999999999", r"0-99999999999999 is no range of 1 to 65536"),
+        ("labels=7-3", "7-3 is no range of 1 to 65536 numbers"),
     ],
 )
 def test_mistakes_name_option_and_value(text, message):

@@ -414,3 +414,10 @@ def test_how_a_classifier_upsampled_is_not_how_its_successor_does(tmp_path):
     imported = import_weights(path, tmp_path / "run", options)
     assert imported.facts.record.upsample == "nearest"
     assert load_run(tmp_path / "run").task.model.upsample == "bilinear"
+
+
+def test_an_option_that_the_weights_decide_is_refused(pth, tmp_path):
+    with pytest.raises(ConfigError, match="model option 'norm' cannot be set"):
+        import_weights(pth, tmp_path / "run", ImportOptions(options={"norm": "frozen"}))
+    with pytest.raises(ConfigError, match="has no option 'name'"):
+        import_weights(pth, tmp_path / "run", ImportOptions(options={"name": "x"}))

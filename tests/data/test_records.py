@@ -303,7 +303,7 @@ def test_names_broken_metadata(data_dir, tmp_path):
     with pytest.raises(DataError, match="metadata.json: .*'colour'.*--overwrite"):
         open_records("shapes", tmp_path, "train")
     path.write_text("{")
-    with pytest.raises(DataError, match="metadata.json is not valid JSON"):
+    with pytest.raises(DataError, match="metadata.json: not valid JSON"):
         open_records("shapes", tmp_path, "train")
 
 

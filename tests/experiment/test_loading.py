@@ -98,13 +98,41 @@ def get_config(options=""):
         ),
         ("a.txt", "x", r"a.txt: expected a Python file \(.py\) or JSON \(.json\)$"),
         ("a.json", "{", r"a.json: not valid JSON \(.*\)$"),
-        ("a.json", "[]", "a.json: expected the configuration of a run$"),
+        ("a.json", "[]", "a.json: holds a list, expected keys and values$"),
+        ("a.json", '{"seed": 1, "seed": 2}', "a.json: .*key 'seed' is there twice"),
+        ("a.json", "[" * 100_000, "a.json: not valid JSON .*recursion"),
+        (
+            "a.json",
+            '{"task": ["depth"]}',
+            r"a.json: unknown task \['depth'\]; expected",
+        ),
+        (
+            "a.json",
+            '{"batch_size": "4"}',
+            "a.json: config key 'batch_size' must be a v",
+        ),
+        (
+            "a.json",
+            f'{{"schedule": {{"decay": 1{"0" * 400}}}}}',
+            "a.json: config key 'schedule.decay' must be a float, got 1000*",
+        ),
         ("a.json", '{"task": "depth"}', "a.json: unknown task 'depth'; expected one"),
     ],
 )
 def test_files_that_are_no_configuration(name, text, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         load_config(written(tmp_path, text, name))
+
+
+def test_a_byte_order_mark_is_no_part_of_a_configuration(tmp_path):
+    path = written(tmp_path, "", "config.json")
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"seed": 5}).encode())
+    assert load_config(path).seed == 5
+
+
+def test_a_name_longer_than_any_file(tmp_path):
+    with pytest.raises(ConfigError, match="xxx: no such file"):
+        load_config(tmp_path / ("x" * 300))
 
 
 def test_a_missing_file(tmp_path):

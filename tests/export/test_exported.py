@@ -211,7 +211,7 @@ def test_a_file_that_the_library_refuses_is_named(kind, message, tmp_path):
     [
         (None, "cannot be read: no such file.* describes .* and must be beside it"),
         ("{", "json: not valid JSON"),
-        ("[]", "does not describe an exported model: it has no"),
+        ("[]", "json: holds a list, expected keys and values"),
         ('{"task": "pose"}', "it has no dataset_info, inference, input, model, mod"),
     ],
 )

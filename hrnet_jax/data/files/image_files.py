@@ -15,7 +15,8 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.pillow import pixels_of
+from hrnet_jax.imaging.opencv import decoded
+from hrnet_jax.imaging.pillow import DAMAGE, in_short, pixels_of, quietly
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -127,7 +128,7 @@ def _decode(data: bytes, path: Path) -> tuple[np.ndarray, str]:
     # Early versions of Pillow open 16-bit grey in 32 bits.
     if opened.format == "PNG" and opened.mode != "I":
         return pixels_of(opened), "PNG"
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = decoded(data, cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise DataError(f"{path}: OpenCV cannot decode this {opened.format} image")
     return pixels, opened.format or ""
@@ -146,14 +147,15 @@ def open_completely(data: bytes, path: Path) -> Image.Image:
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         raise DataError("PIL.ImageFile.LOAD_TRUNCATED_IMAGES hides broken files")
     try:
-        opened = Image.open(io.BytesIO(data))
-        opened.load()
+        with quietly():
+            opened = Image.open(io.BytesIO(data))
+            opened.load()
     except UnidentifiedImageError:
         raise DataError(f"{path} is not an image file") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} is too large, cut it into tiles: {error}") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} is truncated or damaged: {error}") from None
+    except DAMAGE as error:
+        raise DataError(f"{path} is truncated or damaged: {in_short(error)}") from None
     if opened.format == "PNG" and _PNG_END not in data:
         raise DataError(f"{path} is truncated: its PNG end marker is missing")
     return opened

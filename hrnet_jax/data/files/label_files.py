@@ -16,6 +16,7 @@ from hrnet_jax.data.files.image_files import (
 )
 from hrnet_jax.data.info import IGNORE_LABEL
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.pillow import DAMAGE, quietly
 
 # Marks values of a label table that no file may contain.
 NOT_A_LABEL = -1
@@ -100,9 +101,9 @@ def _opaque(opened: Image.Image, path: Path) -> np.ndarray:
 def is_coloured(path: Path) -> bool:
     """Whether a label file is RGB; reads its head only, and reports no errors."""
     try:
-        with Image.open(path) as opened:
+        with quietly(), Image.open(path) as opened:
             return opened.mode in _COLOUR
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (*DAMAGE, Image.DecompressionBombError):
         return False
 
 

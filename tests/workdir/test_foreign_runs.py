@@ -1,0 +1,222 @@
+"""Files of a work directory edited by hand, damaged or lost."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import strategies
+
+from hrnet_jax.errors import CheckpointError, HRNetError
+from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.training.curves import draw_curves
+from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
+from hrnet_jax.training.train import metrics_of
+from hrnet_jax.workdir.files import RESULT_FILE
+from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.variables import read_info, saved_info
+from tests import tiny
+from tests.damaging import damaged_bytes, json_files
+from tests.foreign import FEWER, only_our_errors
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_network():
+    """Is known, and was trained, so that no case is charged with that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+        tiny.finished_run()
+        yield
+
+
+METRICS = {"mean_iou": 0.5, "loss": 1.0}
+RESULT = {**METRICS, "metrics": METRICS, "split": "val", "step": 4, "device": "1 x cpu"}
+
+
+@pytest.mark.parametrize("count", FEWER, ids=str)
+def test_an_edited_result_is_shown_or_named(count, tmp_path):
+    path = tmp_path / RESULT_FILE
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        for value in metrics_of(path).values():
+            assert float(f"{value:.4f}") is not None
+
+    only_our_errors(read, json_files(RESULT), count)
+
+
+LINE = {"step": 1, "train/loss": 1.5, "train/learning_rate": 0.1, "eval/mean_iou": 0.2}
+LINES = [LINE, LINE | {"step": 2, "train/loss": "nan"}]
+TEXT = "".join(json.dumps(line) + "\n" for line in LINES).encode()
+
+
+def metrics_files() -> strategies.SearchStrategy:
+    """Lines damaged, edited, left out at the end."""
+    edited = json_files(LINE).map(lambda line: TEXT + line + b"\n" + TEXT)
+    return strategies.one_of(damaged_bytes(TEXT), edited)
+
+
+@pytest.mark.parametrize("count", FEWER, ids=str)
+def test_edited_metrics_are_read_or_named(count, tmp_path):
+    path = tmp_path / METRICS_FILE
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        try:
+            lines = read_metrics(tmp_path)
+        except HRNetError as error:
+            assert str(error).startswith(f"{path}:")
+            raise
+        for line in lines:
+            assert line["step"] < 10**19
+            assert all(isinstance(float(value), float) for value in line.values())
+
+    only_our_errors(read, metrics_files(), count)
+
+
+def test_a_line_that_a_killed_run_left_is_no_line(tmp_path):
+    (tmp_path / METRICS_FILE).write_bytes(TEXT + TEXT[:20])
+    assert read_metrics(tmp_path) == LINES
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"step": "3"}', "step.*; expected a step and numbers; delete the line"),
+        (b'{"train/loss": 1.0}', "train/loss.*; expected a step and numbers"),
+        (b'{"step": 3, "train/loss": "low"}', "low.*; expected a step and numbers"),
+        (b'{"step": 3, "train/lo', "not valid JSON .*; expected a step and numbers"),
+        (b"\xff\xfe", "not valid JSON .*; expected a step and numbers"),
+    ],
+)
+def test_a_line_of_metrics_that_is_none_is_named(line, message, tmp_path):
+    (tmp_path / METRICS_FILE).write_bytes(TEXT + line + b"\n" + TEXT)
+    with pytest.raises(CheckpointError, match=f"{METRICS_FILE}:3: .*{message}"):
+        read_metrics(tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_drawn(tmp_path):
+    """They are kept as text, which matplotlib takes for names of categories."""
+    (tmp_path / METRICS_FILE).write_bytes(TEXT)
+    draw_curves([tmp_path], tmp_path / "curves.png")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"metrics": {"loss": "low"}}'])
+def test_a_result_without_metrics_is_named(content, tmp_path):
+    (tmp_path / RESULT_FILE).write_text(content)
+    message = (
+        f"{RESULT_FILE}: expected numbers under the key 'metrics'; delete the file"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        metrics_of(tmp_path / RESULT_FILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "metrics/metrics",
+            '"../.."',
+            "metrics: holds a str, expected keys and values",
+        ),
+        ("metrics/metrics", '{"loss": "x"}', "'loss' is 'x', expected a number"),
+        ("metrics/metrics", "\ufeff{}", "metrics: Unexpected UTF-8 BOM"),
+        ("meta/metadata", "[]", r"meta is \[\], expected keys"),
+        (
+            "meta/metadata",
+            "{}",
+            "dataset_info of its meta: expected facts about a data",
+        ),
+        ("meta/metadata", "[" * 100_000, "recursion"),
+    ],
+)
+def test_facts_of_a_checkpoint_that_are_none_are_named(
+    name, content, message, tmp_path
+):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    path = workdir / "checkpoints" / str(tiny.BEST_STEP) / name
+    path.write_text(content)
+    where = f"checkpoints/{tiny.BEST_STEP}: cannot be read"
+    with pytest.raises(CheckpointError, match=f"{where} .*{message}"):
+        saved_info(workdir, tiny.BEST_STEP)
+
+
+# Fewer: Orbax opens the folder for each.
+OPENED = [20, pytest.param(500, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("count", OPENED, ids=str)
+@pytest.mark.parametrize("name", ["meta/metadata", "metrics/metrics"])
+def test_edited_facts_of_a_checkpoint_are_read_or_named(name, count, tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    path = workdir / "checkpoints" / str(tiny.BEST_STEP) / name
+    document = json.loads(path.read_text())
+
+    def read(content: bytes) -> None:
+        path.write_bytes(content)
+        checkpoints = open_checkpoints(workdir)
+        try:
+            step = checkpoints.resolve("best")
+            read_info(checkpoints, step)
+            checkpoints.metrics(step)
+        except HRNetError as error:
+            assert str(workdir) in str(error) and "\n" not in str(error)
+            raise
+        finally:
+            checkpoints.close()
+
+    only_our_errors(read, json_files(document), count)
+
+
+# Fewer: each reads a checkpoint.
+SOME = [10, pytest.param(100, marks=pytest.mark.slow)]
+
+
+@pytest.mark.usefixtures("abandoned_reads")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("count", SOME, ids=str)
+def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
+    """One of its files lost, empty, cut, exchanged or with other bytes."""
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    expected = jax.tree.leaves(load_run(workdir).variables)
+    step = workdir / "checkpoints" / str(tiny.BEST_STEP)
+    kept = tmp_path / "kept"
+    shutil.copytree(step, kept)
+    names = sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
+
+    @strategies.composite
+    def damages(draw) -> tuple[pathlib.Path, bytes | None]:
+        name = draw(strategies.sampled_from(names))
+        whole = (kept / name).read_bytes()
+        kind = draw(strategies.integers(0, 4))
+        if kind == 0:
+            return name, None
+        if kind == 1:
+            return name, whole[: draw(strategies.integers(0, len(whole)))]
+        if kind == 2:
+            return name, (kept / draw(strategies.sampled_from(names))).read_bytes()
+        if kind == 3 and name.as_posix() in ("meta/metadata", "metrics/metrics"):
+            return name, draw(json_files(json.loads(whole)))
+        return name, draw(damaged_bytes(whole, 1))
+
+    def read(one: tuple[pathlib.Path, bytes | None]) -> None:
+        name, content = one
+        if content is None:
+            (step / name).unlink()
+        else:
+            (step / name).write_bytes(content)
+        try:
+            found = load_run(workdir)
+        except HRNetError as error:
+            assert str(workdir) in str(error) and "\n" not in str(error)
+            raise
+        finally:
+            (step / name).write_bytes((kept / name).read_bytes())
+        # Whatever bytes are others, no weight is another.
+        pairs = zip(jax.tree.leaves(found.variables), expected, strict=True)
+        assert all(np.array_equal(one, other) for one, other in pairs)
+
+    only_our_errors(read, damages(), count)
