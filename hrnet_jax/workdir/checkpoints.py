@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import pathlib
+import sys
 from typing import Any
 
 import jax
@@ -360,7 +361,8 @@ def _check_metrics(metrics: dict[str, Any]) -> None:
         ValueError: naming one that is none.
     """
     for name, value in metrics.items():
-        if type(value) not in (int, float):
+        is_large = type(value) is int and abs(value) > sys.maxsize
+        if type(value) not in (int, float) or is_large:
             raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
 
 

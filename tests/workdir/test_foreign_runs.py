@@ -123,6 +123,7 @@ def test_a_result_without_metrics_is_named(content, tmp_path):
             "metrics: holds a str, expected keys and values",
         ),
         ("metrics/metrics", '{"loss": "x"}', "'loss' is 'x', expected a number"),
+        ("metrics/metrics", '{"loss": 1' + "0" * 400 + "}", "'loss' is 1000*"),
         ("metrics/metrics", "\ufeff{}", "metrics: Unexpected UTF-8 BOM"),
         ("meta/metadata", "[]", r"meta is \[\], expected keys"),
         (
@@ -188,22 +189,23 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
     names = sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
 
     @strategies.composite
-    def damages(draw) -> tuple[pathlib.Path, bytes | None]:
+    def damages(draw) -> tuple[pathlib.Path, bytes | None, bool]:
         name = draw(strategies.sampled_from(names))
         whole = (kept / name).read_bytes()
         kind = draw(strategies.integers(0, 4))
         if kind == 0:
-            return name, None
+            return name, None, False
         if kind == 1:
-            return name, whole[: draw(strategies.integers(0, len(whole)))]
+            return name, whole[: draw(strategies.integers(0, len(whole)))], False
         if kind == 2:
-            return name, (kept / draw(strategies.sampled_from(names))).read_bytes()
+            other = draw(strategies.sampled_from(names))
+            return name, (kept / other).read_bytes(), False
         if kind == 3 and name.as_posix() in ("meta/metadata", "metrics/metrics"):
-            return name, draw(json_files(json.loads(whole)))
-        return name, draw(damaged_bytes(whole, 1))
+            return name, draw(json_files(json.loads(whole))), False
+        return name, draw(damaged_bytes(whole, 1)), True
 
-    def read(one: tuple[pathlib.Path, bytes | None]) -> None:
-        name, content = one
+    def read(one: tuple[pathlib.Path, bytes | None, bool]) -> None:
+        name, content, has_other_bytes = one
         if content is None:
             (step / name).unlink()
         else:
@@ -215,7 +217,10 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
             raise
         finally:
             (step / name).write_bytes((kept / name).read_bytes())
-        # Whatever bytes are others, no weight is another.
+        # Orbax keeps no checksum of the numbers, so other bytes in their place may pass;
+        # a file that is another's, or a part of one, never does.
+        if has_other_bytes:
+            return
         pairs = zip(jax.tree.leaves(found.variables), expected, strict=True)
         assert all(np.array_equal(one, other) for one, other in pairs)
 
