@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 from typing import Any
 
 import jax
@@ -399,7 +400,8 @@ def _check_metrics(metrics: dict[str, Any]) -> None:
         ValueError: naming one that is none.
     """
     for name, value in metrics.items():
-        if type(value) not in (int, float):
+        is_large = type(value) is int and abs(value) > sys.maxsize
+        if type(value) not in (int, float) or is_large:
             raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
 
 

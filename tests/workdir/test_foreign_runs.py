@@ -60,7 +60,7 @@ def metrics_files() -> strategies.SearchStrategy:
 
 
 @pytest.mark.parametrize("count", FEWER, ids=str)
-def test_edited_metrics_are_read_or_named(count, tmp_path):
+def test_edited_metrics_are_read_or_left_out(count, tmp_path):
     path = tmp_path / METRICS_FILE
 
     def read(content: bytes) -> None:
@@ -83,19 +83,20 @@ def test_a_line_that_a_killed_run_left_is_no_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    "line",
     [
-        (b'{"step": "3"}', "step.*; expected a step and numbers; delete the line"),
-        (b'{"train/loss": 1.0}', "train/loss.*; expected a step and numbers"),
-        (b'{"step": 3, "train/loss": "low"}', "low.*; expected a step and numbers"),
-        (b'{"step": 3, "train/lo', "not valid JSON .*; expected a step and numbers"),
-        (b"\xff\xfe", "not valid JSON .*; expected a step and numbers"),
+        b'{"step": "3"}',
+        b'{"train/loss": 1.0}',
+        b'{"step": 3, "train/loss": "low"}',
+        b'{"step": 3, "train/lo',
+        b"\xff\xfe",
     ],
 )
-def test_a_line_of_metrics_that_is_none_is_named(line, message, tmp_path):
-    (tmp_path / METRICS_FILE).write_bytes(TEXT + line + b"\n" + TEXT)
-    with pytest.raises(CheckpointError, match=f"{METRICS_FILE}:3: .*{message}"):
-        read_metrics(tmp_path)
+def test_a_line_of_metrics_that_is_none_is_named(line, tmp_path, caplog):
+    path = tmp_path / METRICS_FILE
+    path.write_bytes(TEXT + line + b"\n" + TEXT)
+    assert read_metrics(tmp_path) == [*LINES, *LINES]
+    assert caplog.messages == [f"{path}: line 3 cannot be read; left out"]
 
 
 def test_numbers_that_are_not_finite_are_drawn(tmp_path):
@@ -123,6 +124,7 @@ def test_a_result_without_metrics_is_named(content, tmp_path):
             "metrics: holds a str, expected keys and values",
         ),
         ("metrics/metrics", '{"loss": "x"}', "'loss' is 'x', expected a number"),
+        ("metrics/metrics", '{"loss": 1' + "0" * 400 + "}", "'loss' is 1000*"),
         ("metrics/metrics", "\ufeff{}", "metrics: Unexpected UTF-8 BOM"),
         ("meta/metadata", "[]", r"meta is \[\], expected keys"),
         (
@@ -188,22 +190,23 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
     names = sorted(p.relative_to(kept) for p in kept.rglob("*") if p.is_file())
 
     @strategies.composite
-    def damages(draw) -> tuple[pathlib.Path, bytes | None]:
+    def damages(draw) -> tuple[pathlib.Path, bytes | None, bool]:
         name = draw(strategies.sampled_from(names))
         whole = (kept / name).read_bytes()
         kind = draw(strategies.integers(0, 4))
         if kind == 0:
-            return name, None
+            return name, None, False
         if kind == 1:
-            return name, whole[: draw(strategies.integers(0, len(whole)))]
+            return name, whole[: draw(strategies.integers(0, len(whole)))], False
         if kind == 2:
-            return name, (kept / draw(strategies.sampled_from(names))).read_bytes()
+            other = draw(strategies.sampled_from(names))
+            return name, (kept / other).read_bytes(), False
         if kind == 3 and name.as_posix() in ("meta/metadata", "metrics/metrics"):
-            return name, draw(json_files(json.loads(whole)))
-        return name, draw(damaged_bytes(whole, 1))
+            return name, draw(json_files(json.loads(whole))), False
+        return name, draw(damaged_bytes(whole, 1)), True
 
-    def read(one: tuple[pathlib.Path, bytes | None]) -> None:
-        name, content = one
+    def read(one: tuple[pathlib.Path, bytes | None, bool]) -> None:
+        name, content, has_other_bytes = one
         if content is None:
             (step / name).unlink()
         else:
@@ -215,7 +218,10 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
             raise
         finally:
             (step / name).write_bytes((kept / name).read_bytes())
-        # Whatever bytes are others, no weight is another.
+        # Orbax keeps no checksum of the numbers, so other bytes in their place may pass;
+        # a file that is another's, or a part of one, never does.
+        if has_other_bytes:
+            return
         pairs = zip(jax.tree.leaves(found.variables), expected, strict=True)
         assert all(np.array_equal(one, other) for one, other in pairs)
 
