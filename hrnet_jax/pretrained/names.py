@@ -221,6 +221,7 @@ class Scheme:
 
 
 _INDICES = (0, 1, 3)
+_MIT = _pixel_head("head", "cbr.0", "cbr.1", "conv_last")
 _BACKBONE = "backbone."
 
 # `official`: the five repositories of the authors, and timm, which kept their names;
@@ -276,13 +277,7 @@ SCHEMES: tuple[Scheme, ...] = (
         upsample=BY_FACTOR,
     ),
     Scheme("mmseg", "segmentation_ocr", _BACKBONE, _mmseg_ocr(), upsample=BY_FACTOR),
-    Scheme(
-        "mit",
-        "segmentation",
-        "",
-        _pixel_head("head", "cbr.0", "cbr.1", "conv_last"),
-        upsample="bilinear",
-    ),
+    Scheme("mit", "segmentation", "", _MIT, upsample="bilinear"),
     Scheme(
         "mmdet",
         "pyramid",

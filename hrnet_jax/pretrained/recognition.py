@@ -246,12 +246,12 @@ def _has(name: str) -> _Read:
 
 
 def _head_width(shapes: Mapping[str, tuple], variant: str) -> int | None:
-    width, channels = shapes["head/project/kernel"][:2]
+    width, channels = (_size(shapes, "head/project/kernel", axis) for axis in (0, 1))
     return None if width == channels else width
 
 
 def _head_kernel(shapes: Mapping[str, tuple], variant: str) -> int | None:
-    side = shapes["head/project/kernel"][2]
+    side = _size(shapes, "head/project/kernel", 2)
     return None if side == 1 else side
 
 

@@ -2,11 +2,8 @@
 
 import contextlib
 import json
-import logging
 import math
-import os
 import pathlib
-import re
 import shutil
 import sys
 from typing import Any
@@ -22,6 +19,7 @@ from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
+from hrnet_jax.workdir.storage import DAMAGE, reason, state_handler, tells_news
 
 FOLDER = CHECKPOINTS_FOLDER
 
@@ -29,18 +27,6 @@ FOLDER = CHECKPOINTS_FOLDER
 _DELETED = "deleted"
 # To open a folder in which a training is at work.
 _ATTEMPTS = 10
-
-
-# What Orbax and tensorstore raise where files are damaged or lost.
-_DAMAGE = (
-    AttributeError,
-    LookupError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    jax.errors.JaxRuntimeError,
-)
 
 
 class Checkpoints:
@@ -67,7 +53,7 @@ class Checkpoints:
         best_metric: tuple[str, str] | None = None,
     ):
         # Once, however often: a filter that is there already is not added again.
-        absl_logging.get_absl_logger().addFilter(_tells_news)
+        absl_logging.get_absl_logger().addFilter(tells_news)
         # Orbax rejects relative paths.
         self.workdir = pathlib.Path(workdir).absolute()
         self._folder = self.workdir / FOLDER
@@ -85,7 +71,7 @@ class Checkpoints:
                     self._folder,
                     options=self._manager_options(options),
                     item_handlers={
-                        "state": _state_handler(),
+                        "state": state_handler(),
                         "meta": ocp.JsonCheckpointHandler(),
                     },
                 )
@@ -274,10 +260,9 @@ class Checkpoints:
 
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
-        reason = _reason(error)
+        said = reason(error)
         return CheckpointError(
-            f"{self._folder}: {what} failed ({reason}); "
-            f"complete checkpoints kept: {kept}"
+            f"{self._folder}: {what} failed ({said}); complete checkpoints kept: {kept}"
         )
 
     def restore(self, step: int, target: Any) -> Any:
@@ -309,7 +294,7 @@ class Checkpoints:
             return handler.restore(
                 path, args=ocp.args.PyTreeRestore(restore_args=as_arrays)
             )
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._damaged(step, error) from error
         finally:
             handler.close()
@@ -324,7 +309,7 @@ class Checkpoints:
             meta = self._manager.restore(
                 step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
             )["meta"]
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._damaged(step, error) from error
         if not isinstance(meta, dict):
             raise self.damaged(step, f"meta is {shortened(meta)}, expected keys")
@@ -339,7 +324,7 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.Composite(state=args))[
                 "state"
             ]
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._damaged(step, error) from error
 
     def _damaged(self, step: int, error: Exception) -> CheckpointError:
@@ -349,9 +334,9 @@ class Checkpoints:
                 "at work there keeps newer ones; run the same command again"
             )
         others = ", ".join(str(s) for s in self.steps() if s != step) or "none"
-        reason = _reason(error)
+        said = reason(error)
         return CheckpointError(
-            f"{self._folder / str(step)}: cannot be read ({reason}); "
+            f"{self._folder / str(step)}: cannot be read ({said}); "
             f"delete this folder to resume from another checkpoint (others: {others})"
         )
 
@@ -363,34 +348,6 @@ class Checkpoints:
         if not self._reads:
             with contextlib.suppress(OSError):  # gone, or never there
                 (self._folder / _DELETED).rmdir()
-
-
-def _state_handler() -> ocp.PyTreeCheckpointHandler:
-    """Reads and writes states; an array on many devices is written by the first.
-
-    Orbax would have each device write a part of each array, and compile a program
-    for every part of every shape: the first save of W18's weights on eight CPU devices
-    took 8 s instead of 0.4. A whole state is about a gigabyte at most.
-    """
-    types = ocp.type_handlers
-    scalars, arrays = types.ScalarHandler(), types.NumpyHandler()
-    return ocp.PyTreeCheckpointHandler(
-        type_handler_registry=types.create_type_handler_registry(
-            (int, scalars),
-            (float, scalars),
-            (np.number, scalars),
-            (np.ndarray, arrays),
-            (jax.Array, types.ArrayHandler(use_replica_parallel=False)),
-        )
-    )
-
-
-def _tells_news(record: logging.LogRecord) -> bool:
-    """Keeps back what Orbax logs of a failure, pages of it for every thread.
-
-    The first of its exceptions reaches the caller, as a `CheckpointError`.
-    """
-    return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
 
 
 def _check_metrics(metrics: dict[str, Any]) -> None:
@@ -414,18 +371,3 @@ def _worth(metrics: dict[str, float], ranking: tuple[str, str] | None) -> float:
     if math.isnan(value):
         return -math.inf
     return -value if direction == "min" else value
-
-
-# How tensorstore ends what it says of a call of the system that failed.
-_OF_THE_SYSTEM = re.compile(r"\[os_error_code='(\d+)'\]")
-
-
-def _reason(error: Exception) -> str:
-    """One line: what the system says, or what comes before tensorstore's internals."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error).strip() or type(error).__name__
-    code = _OF_THE_SYSTEM.search(text)
-    if code:
-        return os.strerror(int(code[1]))
-    return text.splitlines()[0].partition(" [tensorstore_spec=")[0]

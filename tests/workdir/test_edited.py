@@ -90,8 +90,11 @@ def test_an_edited_value_that_may_not_change_is_named(finished, tmp_path):
     ("content", "message"),
     [
         ("{", "result.json: not valid JSON"),
-        ("[]", "result.json: expected keys and values"),
-        ('{"metrics": 3}', "result.json: has no 'metrics'; delete it, and the same"),
+        ("[]", "result.json: holds a list, expected keys and values"),
+        (
+            '{"metrics": 3}',
+            "result.json: expected numbers under the key 'metrics'; delete the",
+        ),
     ],
 )
 def test_an_edited_result_is_named(content, message, tmp_path):
