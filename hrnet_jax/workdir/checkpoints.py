@@ -19,7 +19,13 @@ from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
-from hrnet_jax.workdir.storage import DAMAGE, reason, state_handler, tells_news
+from hrnet_jax.workdir.storage import (
+    DAMAGE,
+    UNFINISHED,
+    reason,
+    state_handler,
+    tells_news,
+)
 
 FOLDER = CHECKPOINTS_FOLDER
 
@@ -65,6 +71,7 @@ class Checkpoints:
 
     def _open(self, options: CheckpointOptions | None) -> ocp.CheckpointManager:
         """Opens the folder, again where a training deletes a step meanwhile."""
+        self._delete_unfinished()
         for attempt in range(_ATTEMPTS):
             try:
                 return ocp.CheckpointManager(
@@ -79,6 +86,15 @@ class Checkpoints:
                 if not self._reads or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def _delete_unfinished(self) -> None:
+        """Deletes what a killed run was saving; only one training is at work here.
+
+        Orbax would do so in the background, also when the step is saved again.
+        """
+        if not self._reads and jax.process_index() == 0:
+            for path in self._folder.glob(f"*{UNFINISHED}*"):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _check_metrics(self) -> None:
         """Orbax reads all metrics when it opens the folder and names no file."""
@@ -116,8 +132,6 @@ class Checkpoints:
         return ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=options.asynchronous,
-            # What a killed run was saving; only one training is at work here.
-            cleanup_tmp_directories=True,
             todelete_subdir=_DELETED,
             **ranking,
         )

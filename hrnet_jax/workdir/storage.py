@@ -9,6 +9,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+# In the name of a step that is being saved.
+UNFINISHED = ".orbax-checkpoint-tmp"
+
 # What Orbax and tensorstore raise where files are damaged or lost.
 DAMAGE = (
     AttributeError,
