@@ -109,7 +109,7 @@ def remove_leftovers(folder: pathlib.Path) -> None:
 
 
 def _remove_if_abandoned(path: pathlib.Path) -> bool:
-    # Also where the file system knows no locks, so nobody can tell.
+    # Also where the file system knows no locks and nothing can tell.
     with contextlib.suppress(OSError):
         # Network file systems lock for writing only what is open for writing.
         access = os.O_RDONLY if path.is_dir() else os.O_RDWR

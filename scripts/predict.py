@@ -173,7 +173,8 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
     where = f"see {arguments.out}/{SUMMARY_FILE}"
     if failures:
         where = f"{len(failures)} failed, {where}"
-    labelled = f"{len(report['images'])} images labelled"
+    number = len(report["images"])
+    labelled = f"{number} {'image' if number == 1 else 'images'} labelled"
     if not run.task.takes_boxes:
         return [f"{labelled}, {where}"], failures
     one, many = run.task.in_boxes

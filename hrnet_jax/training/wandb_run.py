@@ -63,8 +63,8 @@ class WandbRun:
             if not resumes:
                 raise ConfigError(
                     f"config key 'logging.wandb' is {options.wandb!r}, but no run can "
-                    f"begin there ({_reason(error)}); `wandb login` helps where nobody "
-                    "is logged in, logging.wandb_mode=offline keeps the run for `wandb "
+                    f"begin there ({_reason(error)}); `wandb login` helps where there is "
+                    "no login, logging.wandb_mode=offline keeps the run for `wandb "
                     "sync`, and logging.wandb= goes without"
                 ) from error
             self._lose(error)

@@ -312,7 +312,7 @@ def test_a_file_of_weights_is_converted_in_memory(places, tmp_path):
     command = ["predict", *(argument.format(**places) for argument in arguments)]
     outcome = tiny.run_scripts({"weights": command}, tmp_path, "tests.tiny")
     out, summary = answer(outcome, places, "weights")
-    assert out == f"1 images labelled, see {folder}/out/weights/summary.json\n"
+    assert out == f"1 image labelled, see {folder}/out/weights/summary.json\n"
     assert summary["model"] == "segmentation/w18_small_v1"
     label = cv2.imread(str(folder / "out" / "weights" / "wall_label.png"), -1)
     assert label.shape == (96, 128) and label.max() < 3

@@ -328,7 +328,7 @@ def test_evaluate_prints_and_writes_the_metrics(outcomes, places):
 
 def test_predict_writes_a_label_map_of_the_size_of_the_image(outcomes, places):
     out = answer(outcomes, "predict")
-    assert out == f"1 images labelled, see {places['tmp']}/labels/summary.json\n"
+    assert out == f"1 image labelled, see {places['tmp']}/labels/summary.json\n"
     label = cv2.imread(str(places["tmp"] / "labels/image_label.png"), -1)
     assert label.shape == (32, 48)
     summary = json.loads((places["tmp"] / "labels/summary.json").read_text())

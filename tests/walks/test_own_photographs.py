@@ -155,7 +155,7 @@ def test_the_mistakes_are_in_the_files_of_the_table(trained):
 
 
 def test_a_photograph_is_labelled_by_the_run_and_by_its_file(trained):
-    assert "1 images labelled, see out/summary.json" in trained.type("predict").out
+    assert "1 image labelled, see out/summary.json" in trained.type("predict").out
     trained.has("out/street_label.png", "out/street_overlay.png", "out/summary.json")
     # A network that has seen two dozen batches rounds more than a trained one.
     assert "largest error" in trained.type("export", "--tolerance=1e-3").out
@@ -194,7 +194,7 @@ def test_own_points_from_the_table_to_predictions(desk):
     desk.has(
         *(f"wrong_faces/val/{name}" for name in ("faces.csv", "ced.png", "worst/*"))
     )
-    assert "1 images labelled, 1 face, see" in desk.type("predict points").out
+    assert "1 image labelled, 1 face, see" in desk.type("predict points").out
     (entry,) = json.loads((desk.folder / "out/summary.json").read_text())["images"]
     names = [point["name"] for point in entry["found"][0]["points"]]
     assert names == ["left_eye", "right_eye", "nose"]

@@ -49,7 +49,7 @@ def without_zeros(
 ) -> np.ndarray:
     """Which points are annotated, where some of them are at exactly 0, 0.
 
-    Many tools write 0, 0 for a point that nobody marked; it may also be a point in the
+    Many tools write 0, 0 for a point without an annotation; it may also be a point in the
     corner of the image.
 
     Args:
