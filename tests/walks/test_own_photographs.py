@@ -180,7 +180,7 @@ def test_a_run_is_repeated_with_changes(trained):
     for name in ("curves", "metrics"):
         trained.type(name)
     trained.has("both.png", "mine.svg")
-    assert {"loss", "mean_iou"} <= {*trained.type("names").out.split()}
+    assert {"train/loss", "eval/mean_iou"} <= {*trained.type("names").out.split()}
 
 
 def test_a_run_goes_on_past_its_end(desk):
