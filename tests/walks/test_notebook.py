@@ -182,7 +182,7 @@ def test_parts_of_files_are_taken(desk):
 
 @pytest.mark.slow
 def test_faces_of_a_photograph_are_searched(faces):
-    assert "1 images labelled" in faces.type("party").out
+    assert "1 image labelled" in faces.type("party").out
     faces.has("out/party_points.png")
 
 
