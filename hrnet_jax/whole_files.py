@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{8}\.unfinished")
 # Of the name of the target, so that the longer name is allowed where that is.
 _LETTERS = 40
+# To delete a folder: looks at most, those without it in a row, seconds between them.
+_LOOKS, _ABSENT, _PAUSE = 30, 4, 0.1
 
 
 @contextlib.contextmanager
@@ -89,9 +92,26 @@ def unfinished_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
         folder, descriptor = _make_folder(target)
     try:
         yield folder
+    except BaseException:
+        _delete_for_good(folder)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def _delete_for_good(folder: pathlib.Path) -> None:
+    """Deletes a folder to which libraries may still write, after one failure of many.
+
+    They make it anew where it is gone, so it has to be gone at several looks.
+    """
+    absent = 0
+    for _ in range(_LOOKS):
+        absent = 0 if folder.exists() else absent + 1
+        if absent == _ABSENT:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_PAUSE)
 
 
 @functools.cache

@@ -70,7 +70,7 @@ _ALL = (
     ),
     Command(
         "convert back",
-        ("convert", "{shared}/run", "{place}/tiny.pth"),
+        ("convert", "{shared}/run", "{place}/tiny.pth", "--overwrite"),
         before=("convert", "{shared}/run", "{place}/tiny.pth", "--step=latest"),
     ),
     Command("export", (*_EXPORT, "--out={place}/tiny.stablehlo")),

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import pathlib
+import threading
+import time
 
 import pytest
 
@@ -38,6 +40,20 @@ def test_what_another_process_writes_stays_until_it_is_killed(tmp_path, caplog):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert len(caplog.messages) == 2
     assert all("a process that was killed left it" in line for line in caplog.messages)
+
+
+def test_a_folder_that_a_library_makes_anew_after_a_failure_goes(tmp_path):
+    def write_late(folder):
+        for _ in range(5):
+            time.sleep(0.05)
+            (folder / "inner").mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(OSError, match="full"), unfinished_folder(tmp_path / "a") as one:
+        writer = threading.Thread(target=write_late, args=(one,))
+        writer.start()
+        raise OSError("full")
+    writer.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_of_a_user_are_no_leftovers(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import math
 import pathlib
 import shutil
@@ -59,7 +60,8 @@ class Checkpoints:
         best_metric: tuple[str, str] | None = None,
     ):
         # Once, however often: a filter that is there already is not added again.
-        absl_logging.get_absl_logger().addFilter(tells_news)
+        for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
+            logger.addFilter(tells_news)
         # Orbax rejects relative paths.
         self.workdir = pathlib.Path(workdir).absolute()
         self._folder = self.workdir / FOLDER

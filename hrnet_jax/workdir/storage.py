@@ -44,11 +44,19 @@ def state_handler() -> ocp.PyTreeCheckpointHandler:
     )
 
 
+_ABANDONED = re.compile(
+    r"exception was never retrieved.*(orbax|tensorstore)", re.DOTALL
+)
+
+
 def tells_news(record: logging.LogRecord) -> bool:
     """Keeps back what Orbax logs of a failure, pages of it for every thread.
 
-    The first of its exceptions reaches the caller, as a `CheckpointError`.
+    The first of its exceptions reaches the caller, as a `CheckpointError`. Of the
+    others, which it does not wait for, asyncio says that they were not retrieved.
     """
+    if record.name == "asyncio":
+        return not _ABANDONED.search(record.getMessage())
     return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
 
 

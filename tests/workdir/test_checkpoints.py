@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import math
 import pathlib
 import resource
@@ -372,3 +373,12 @@ def test_what_a_killed_run_left_is_removed_by_the_one_that_goes_on(tmp_path):
     again.save(5, make_state(5), META, {"score": 0.3})
     again.close()
     assert {path.name for path in folder.iterdir()} == {"2", "5"}
+
+
+def test_what_orbax_does_not_wait_for_is_kept_back(tmp_path, caplog):
+    open_checkpoints(tmp_path).close()
+    log = logging.getLogger("asyncio")
+    log.error("Future exception was never retrieved\n[tensorstore_spec='{}']")
+    log.error("Task exception was never retrieved\nfuture: <Task of orbax>")
+    log.error("Task exception was never retrieved\nfuture: <Task of another>")
+    assert [message[-8:] for message in caplog.messages] == ["another>"]
