@@ -191,7 +191,7 @@ MUTATIONS = (
     ),
     Mutation(
         "command lines: keys that are not there are set all the same",
-        'check_key(dotted, config, f"cannot set {assignment!r}: ")',
+        'check_key(dotted, config, f"cannot set {shown}: ")',
         "dotted.strip()",
         ("test_scripts.py",),
     ),

@@ -26,6 +26,7 @@ def kill(tmp_path, *arguments):
     return {each["command"]: each for each in json.loads(path.read_text())}
 
 
+@pytest.mark.slow
 def test_preparations_that_are_killed(tmp_path):
     outcome = kill(tmp_path, "--only=prepare", "--kills=2")["prepare"]
     assert outcome["killed"] == 2 and outcome["as_before"] == 2, outcome

@@ -178,17 +178,14 @@ CITYSCAPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "protocol", "flip"),
     [
         ("base_multi_scale", BASE, False),
-        pytest.param("base_multi_scale_flip", BASE, True, marks=pytest.mark.slow),
-        pytest.param(
-            "cityscapes_multi_scale", CITYSCAPES, False, marks=pytest.mark.slow
-        ),
-        pytest.param(
-            "cityscapes_multi_scale_flip", CITYSCAPES, True, marks=pytest.mark.slow
-        ),
+        ("base_multi_scale_flip", BASE, True),
+        ("cityscapes_multi_scale", CITYSCAPES, False),
+        ("cityscapes_multi_scale_flip", CITYSCAPES, True),
     ],
 )
 def test_windows_of_the_published_test_scripts(name, protocol, flip):
