@@ -28,6 +28,7 @@ def finished(folder, **changes):
     return workdir
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_from_its_last_step(tmp_path, caplog):
     caplog.set_level("INFO", logger="hrnet_jax")
     workdir = finished(tmp_path, schedule__name="constant")

@@ -70,6 +70,7 @@ def test_the_state_holds_all_that_is_compared():
     assert names == {"step", "params", "batch_stats", "opt_state", "ema"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", fast_are([6], [2, 6]))
 def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(PulledPlug):

@@ -91,6 +91,7 @@ def test_a_checkpoint_of_eight_devices_goes_on_on_one(runs, tmp_path):
     assert train(sharded(data=1), with_eight) == tiny.result(with_eight)["metrics"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_eight_devices_opens_where_there_is_one(runs, tmp_path):
     import cv2
 

@@ -106,6 +106,7 @@ def test_a_run_on_few_images_of_ones_own_is_evaluated_and_leaves_its_warm_up(nam
     assert rates[30] == pytest.approx(config.schedule.learning_rate)
 
 
+@pytest.mark.slow
 def test_saving_by_the_clock_changes_neither_numbers_nor_lines(tmp_path, monkeypatch):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     changes = {"checkpoint__every_steps": -1, "checkpoint__every_minutes": 1e-9}

@@ -185,6 +185,7 @@ def test_a_missing_package_is_one_line(found, tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_training_reports_scalars_pictures_and_its_result(
     wandb, tmp_path, monkeypatch
 ):

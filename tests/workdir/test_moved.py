@@ -52,6 +52,7 @@ def test_a_moved_run_is_resumed_to_the_same_bits(moved):
     assert tiny.learned(tiny.finished_run()) == tiny.learned(pathlib.Path(moved))
 
 
+@pytest.mark.slow
 def test_a_moved_run_is_used_as_before(moved):
     assert evaluate(tiny.config(), moved) == tiny.result(tiny.finished_run())["metrics"]
     picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
@@ -77,6 +78,7 @@ def test_a_moved_run_is_exported(moved):
     assert os.path.getsize("tiny.stablehlo")
 
 
+@pytest.mark.slow
 def test_data_that_were_moved_are_asked_for_and_found_again(tmp_path):
     data = shutil.copytree(tiny.data_dir(), tmp_path / "data")
     workdir = tiny.copy_of_finished_run(tmp_path)
