@@ -138,8 +138,7 @@ class Reporter:
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
     """The lines of a work directory's `metrics.jsonl`, in order.
 
-    Raises:
-        CheckpointError: naming the file and a line in it that was not written so.
+    Lines that were not written so are left out, with a warning that names the first.
     """
     return _read_lines(pathlib.Path(workdir) / METRICS_FILE)
 
@@ -175,14 +174,17 @@ def _read_line(text: bytes) -> dict | None:
         line = parse_object(text)
     except ValueError:
         return None
-    is_line = type(line.get("step")) is int and all(map(_is_number, line.values()))
+    is_line = type(line.get("step")) is int and all(map(_is_value, line.values()))
     return line if is_line else None
 
 
-def _is_number(value: Any) -> bool:
+def _is_value(value: Any) -> bool:
     """Whether a number, or the text of one that is not finite."""
-    if isinstance(value, str):
-        return value in ("nan", "inf", "-inf")
+    return is_number(value) or value in ("nan", "inf", "-inf")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a float, or an integer that can be shown as one."""
     return isinstance(value, float) or (
         type(value) is int and abs(value) <= sys.maxsize
     )

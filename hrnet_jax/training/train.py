@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-import sys
 import time
 from typing import Any
 
@@ -30,7 +29,7 @@ from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.extension import LENGTH_KEYS, check_extension
 from hrnet_jax.training.interruption import let_signals_end_this
 from hrnet_jax.training.loop import Loop
-from hrnet_jax.training.reporting import Reporter, Writer
+from hrnet_jax.training.reporting import Reporter, Writer, is_number
 from hrnet_jax.training.state import TrainState, create_state
 from hrnet_jax.training.wandb_run import WandbRun
 from hrnet_jax.training.weights import first_variables
@@ -155,19 +154,12 @@ def metrics_of(path: pathlib.Path) -> dict[str, float]:
         CheckpointError: if the file is not as it was written.
     """
     metrics = read_json(path).get("metrics")
-    if not isinstance(metrics, dict) or not all(map(_is_number, metrics.values())):
+    if not isinstance(metrics, dict) or not all(map(is_number, metrics.values())):
         raise CheckpointError(
             f"{path}: expected numbers under the key 'metrics'; delete the file, and the "
             "same command evaluates the run again"
         )
     return metrics
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a float, or an integer that can be shown as one."""
-    return isinstance(value, float) or (
-        type(value) is int and abs(value) <= sys.maxsize
-    )
 
 
 def check_workdir(

@@ -1,12 +1,21 @@
 """Writes tiny landmark data sets in their official layouts."""
 
+import copy
 import csv
+import json
 
 import cv2
 import numpy as np
 
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import open_records
+
+_HAND = {
+    "id": 3,
+    "name": "hand",
+    "keypoints": ["wrist", "tip.L", "tip.R"],
+    "skeleton": [[1, 2], [1, 3]],
+}
 
 
 def random_points(num_points, seed):
@@ -86,3 +95,45 @@ def prepare_csv(source, tmp_path, **options):
 def read_csv(tmp_path, split="train"):
     """Examples of prepared tables."""
     return read("landmarks_csv", tmp_path, split)
+
+
+def write_annotations(path, document):
+    """Writes a COCO file, its folder as well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+def coco_document(first, count=2):
+    """`count` images with one hand each, and a face that has no key points."""
+    return {
+        "images": [
+            {"id": 10 + k, "file_name": f"a/img{first + k}.jpg"} for k in range(count)
+        ],
+        "categories": [{"id": 1, "name": "face"}, copy.deepcopy(_HAND)],
+        "annotations": [
+            {
+                "id": 100 + k,
+                "image_id": 10 + k,
+                "category_id": 3,
+                "keypoints": [5, 6.5, 2, 0, 0, 0, 20 + k, 21, 1],
+                "bbox": [4, 5, 20, 24.5],
+            }
+            for k in range(count)
+        ]
+        + [{"id": 999, "image_id": 10, "category_id": 1, "bbox": [0, 0, 3, 3]}],
+    }
+
+
+def write_coco(folder):
+    """Six images and the annotations of two in `train`, of two in `val`."""
+    for k in range(6):
+        write_image(folder / "images" / "a" / f"img{k}.jpg")
+    for split, first in (("train", 0), ("val", 2)):
+        path = folder / "annotations" / f"{split}.json"
+        write_annotations(path, coco_document(first))
+    return folder
+
+
+def prepare_coco(source, tmp_path, **options):
+    """Prepares it."""
+    return prepare("landmarks_coco", source, tmp_path, **options)

@@ -6,7 +6,12 @@ import json
 import pytest
 
 from hrnet_jax.errors import DataError
-from tests.data.landmark_files import prepare, read, write_image
+from tests.data.landmark_files import (
+    prepare,
+    read,
+    write_annotations,
+    write_image,
+)
 
 NAMES = ["wrist", "tip.L", "tip.R"]
 
@@ -27,22 +32,17 @@ def content(count=2, first=0):
     }
 
 
-def write(path, document):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))
-
-
 @pytest.fixture
 def source(tmp_path):
     folder = tmp_path / "mine"
     for k in range(4):
         write_image(folder / "images" / f"img{k}.jpg")
-    write(folder / "annotations" / "train.json", content())
+    write_annotations(folder / "annotations" / "train.json", content())
     return folder
 
 
 def prepared(source, tmp_path, document, **options):
-    write(source / "annotations" / "train.json", document)
+    write_annotations(source / "annotations" / "train.json", document)
     return prepare("landmarks_coco", source, tmp_path, **options)
 
 
@@ -191,7 +191,7 @@ def test_reads_the_layout_of_roboflow(source, tmp_path):
     for split, first in (("train", 0), ("valid", 2)):
         document = content(first=first)
         document["categories"].insert(0, {"id": 7, "name": "hands"})
-        write(source / split / "_annotations.coco.json", document)
+        write_annotations(source / split / "_annotations.coco.json", document)
         for k in range(first, first + 2):
             (source / "images" / f"img{k}.jpg").rename(source / split / f"img{k}.jpg")
     info = prepare("landmarks_coco", source, tmp_path)
@@ -201,7 +201,7 @@ def test_reads_the_layout_of_roboflow(source, tmp_path):
 
 def test_files_of_other_names_are_listed(source, tmp_path):
     for name in ("person_keypoints_default", "b", "c", "d", "e"):
-        write(source / "annotations" / f"{name}.json", {})
+        write_annotations(source / "annotations" / f"{name}.json", {})
     (source / "annotations" / "train.json").unlink()
     message = r"or annotations \(there is annotations/b\.json, .*/e\.json, and 1 more\)"
     with pytest.raises(DataError, match=message):
@@ -221,7 +221,7 @@ def test_v_of_1_alone_is_asked_about(source, tmp_path):
         prepared(source, tmp_path, document, v1=v1)
         assert samples(tmp_path)[0]["visible"].tolist() == visible
     # One v of 2 in any file tells that v has the meaning of COCO.
-    write(source / "annotations" / "val.json", content(first=2))
+    write_annotations(source / "annotations" / "val.json", content(first=2))
     prepared(source, tmp_path, document)
     assert samples(tmp_path)[0]["visible"].tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="option v1=1: expected one of hidden, seen"):

@@ -1,6 +1,5 @@
 """COCO key points: categories, visibility, boxes, splits, errors."""
 
-import copy
 import json
 
 import numpy as np
@@ -8,54 +7,19 @@ import pytest
 
 from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
-from tests.data.landmark_files import prepare, read, write_image
-
-CATEGORY = {
-    "id": 3,
-    "name": "hand",
-    "keypoints": ["wrist", "tip.L", "tip.R"],
-    "skeleton": [[1, 2], [1, 3]],
-}
-
-
-def document(first, count=2):
-    """`count` images with one hand each, and a face that has no key points."""
-    return {
-        "images": [
-            {"id": 10 + k, "file_name": f"a/img{first + k}.jpg"} for k in range(count)
-        ],
-        "categories": [{"id": 1, "name": "face"}, copy.deepcopy(CATEGORY)],
-        "annotations": [
-            {
-                "id": 100 + k,
-                "image_id": 10 + k,
-                "category_id": 3,
-                "keypoints": [5, 6.5, 2, 0, 0, 0, 20 + k, 21, 1],
-                "bbox": [4, 5, 20, 24.5],
-            }
-            for k in range(count)
-        ]
-        + [{"id": 999, "image_id": 10, "category_id": 1, "bbox": [0, 0, 3, 3]}],
-    }
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+from tests.data.landmark_files import (
+    coco_document,
+    prepare_coco,
+    read,
+    write_annotations,
+    write_coco,
+    write_image,
+)
 
 
 @pytest.fixture
 def source(tmp_path):
-    folder = tmp_path / "mine"
-    for k in range(6):
-        write_image(folder / "images" / "a" / f"img{k}.jpg")
-    write(folder / "annotations" / "train.json", document(0))
-    write(folder / "annotations" / "val.json", document(2))
-    return folder
-
-
-def prepare_coco(source, tmp_path, **options):
-    return prepare("landmarks_coco", source, tmp_path, **options)
+    return write_coco(tmp_path / "mine")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_json(source, tmp_path):
@@ -81,7 +45,7 @@ def test_reads_points_visibility_and_boxes(source, tmp_path):
 
 
 def test_annotations_without_key_points_are_skipped_and_counted(source, tmp_path):
-    content = document(0)
+    content = coco_document(0)
     content["annotations"] += [
         {"id": 1, "image_id": 11, "category_id": 3, "keypoints": [0] * 9},
         {"id": 2, "image_id": 11, "category_id": 3, "keypoints": []},
@@ -89,7 +53,7 @@ def test_annotations_without_key_points_are_skipped_and_counted(source, tmp_path
         {"id": 4, "image_id": 11, "category_id": 3},
     ]
     content["images"].append({"id": 7, "file_name": "empty.jpg"})
-    write(source / "annotations" / "train.json", content)
+    write_annotations(source / "annotations" / "train.json", content)
     info = prepare_coco(source, tmp_path)
     assert info.counts["train"] == 2
     assert [found for found in info.findings if found[0] == "train.json"] == [
@@ -103,18 +67,18 @@ def test_annotations_without_key_points_are_skipped_and_counted(source, tmp_path
 
 
 def test_without_bbox_the_box_is_around_the_points(source, tmp_path):
-    content = document(0)
+    content = coco_document(0)
     del content["annotations"][0]["bbox"]
-    write(source / "annotations" / "train.json", content)
+    write_annotations(source / "annotations" / "train.json", content)
     prepare_coco(source, tmp_path)
     first = read("landmarks_coco", tmp_path, "train")[0]
     assert first["center"].tolist() == [12.5, 13.5] and first["scale"] == 15 / 200
 
 
 def test_several_objects_of_an_image_have_their_own_names(source, tmp_path):
-    content = document(0)
+    content = coco_document(0)
     content["annotations"][1]["image_id"] = 10
-    write(source / "annotations" / "train.json", content)
+    write_annotations(source / "annotations" / "train.json", content)
     prepare_coco(source, tmp_path)
     ids = [s["image_id"] for s in read("landmarks_coco", tmp_path, "train")]
     assert ids == ["a/img0", "a/img0#2"]
@@ -134,9 +98,9 @@ def test_files_and_folders_can_be_named(source, tmp_path):
 
 
 def test_one_file_is_cut_by_image(source, tmp_path):
-    content = document(0, 6)
+    content = coco_document(0, 6)
     content["annotations"][5]["image_id"] = 14
-    write(source / "all.json", content)
+    write_annotations(source / "all.json", content)
     options = {"annotations": "all.json", "ratios": (0.6, 0.2, 0.2)}
     info = prepare_coco(source, tmp_path, **options)
     assert sum(info.counts.values()) == 6 and len(info.counts) == 3
@@ -150,9 +114,9 @@ def test_one_file_is_cut_by_image(source, tmp_path):
 
 def test_one_of_several_categories(source, tmp_path):
     for split, first in (("train", 0), ("val", 2)):
-        content = document(first)
+        content = coco_document(first)
         content["categories"][0]["keypoints"] = ["nose"]
-        write(source / "annotations" / f"{split}.json", content)
+        write_annotations(source / "annotations" / f"{split}.json", content)
     both = (
         r"key points are 'face' \(id 1, 0 annotations\), 'hand' \(id 3, 2 annotations\); "
         "choose one with the option category=NAME or category=ID"
@@ -164,106 +128,6 @@ def test_one_of_several_categories(source, tmp_path):
         assert len(info.point_names) == 3
     with pytest.raises(DataError, match=both):
         prepare_coco(source, tmp_path, category="foot")
-
-
-def with_annotation(**values):
-    def change(content):
-        content["annotations"][1] |= values
-
-    return change
-
-
-def with_category(**values):
-    def change(content):
-        content["categories"][1] |= values
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda content: content.pop("annotations"),
-            r"train\.json has no list 'annotations'; COCO key points have",
-        ),
-        (
-            lambda content: content.update(
-                categories=[{"id": 3, "name": "hand"}], annotations=[]
-            ),
-            r"train\.json has no category with 'keypoints' \(a list of their names\), and",
-        ),
-        (
-            lambda content: content.update(annotations=[]),
-            r"train\.json has no annotation with key points",
-        ),
-        (
-            with_category(keypoints=["wrist", "wrist", "tip"]),
-            r"train\.json: key point 'wrist' is named twice",
-        ),
-        (
-            with_category(skeleton=[[1, 4]]),
-            r"train\.json: skeleton \[1, 4\] joins points outside 1\.\.3",
-        ),
-        (
-            with_category(keypoints=["wrist", "tip.L", "nail"]),
-            r"val\.json has 3 key points .*'tip\.R'\], .*train\.json has 3: .*'nail'",
-        ),
-        (
-            with_annotation(keypoints=[1, 2, 2]),
-            r"train\.json: annotation 101: 'keypoints' has 3 numbers, expected 9: x,",
-        ),
-        (
-            with_annotation(keypoints=[1, 2, 2, 3, float("nan"), 2, 0, 0, 0]),
-            r"annotation 101, key point 1 y: nan is not a finite number",
-        ),
-        (
-            with_annotation(keypoints=[1, 2, 2, None, 3, 2, 0, 0, 0]),
-            r"annotation 101, key point 1 x: None is not a finite number",
-        ),
-        (
-            with_annotation(keypoints=[1, 2, 5, 3, 3, 2, 0, 0, 0]),
-            r"annotation 101, key point 0: visibility v is 5, expected 0, 1 or 2",
-        ),
-        (
-            with_annotation(bbox=[4, 5, 0, 3]),
-            r"annotation 101: the box from \(4, 5\) to \(4, 8\) has size 0 x 3; expected",
-        ),
-        (
-            with_annotation(bbox=[4, 5, 3]),
-            r"annotation 101: bbox is \[4, 5, 3\], expected \[x, y, width, height\]",
-        ),
-        (
-            with_annotation(image_id=77),
-            r"annotation 101 is on image 77, which is not listed under 'images'",
-        ),
-        (
-            lambda content: content["images"][1].update(file_name="gone.jpg"),
-            r"annotation 101 names .*images/gone\.jpg, not found \(1 of 2 in 'train'\)",
-        ),
-        (
-            lambda content: content["images"][0].pop("file_name"),
-            r"train\.json: entry 1 of 'images' has no 'file_name'",
-        ),
-    ],
-)
-def test_names_what_is_wrong(change, message, source, tmp_path):
-    content = document(0)
-    change(content)
-    write(source / "annotations" / "train.json", content)
-    with pytest.raises(DataError, match=message):
-        prepare_coco(source, tmp_path)
-
-
-def test_names_a_broken_or_absent_file(source, tmp_path):
-    path = source / "annotations" / "train.json"
-    path.write_text('{"images": [')
-    with pytest.raises(DataError, match=r"train\.json is not valid JSON"):
-        prepare_coco(source, tmp_path)
-    path.unlink()
-    (source / "annotations" / "val.json").unlink()
-    with pytest.raises(DataError, match=r"has none of annotations/train\.json, .*name"):
-        prepare_coco(source, tmp_path)
 
 
 def test_reads_the_real_samples(real_data, tmp_path):
@@ -304,115 +168,49 @@ def test_a_normaliser_that_not_everybody_has_is_an_error(source, tmp_path):
 
 
 def test_an_image_in_two_splits_is_an_error(source, tmp_path):
-    write(source / "annotations" / "val.json", document(1))
+    write_annotations(source / "annotations" / "val.json", coco_document(1))
     with pytest.raises(DataError, match=r"val.json: annotation 100: image 'img1.jpg'"):
         prepare_coco(source, tmp_path)
 
 
 def test_all_objects_of_an_image_come_into_one_split(source, tmp_path):
-    content = document(0, 6)
+    content = coco_document(0, 6)
     for number, annotation in enumerate(content["annotations"][:6]):
         annotation["image_id"] = 10 + number // 2
-    write(source / "all.json", content)
+    write_annotations(source / "all.json", content)
     info = prepare_coco(source, tmp_path, annotations="all.json", ratios=(0.7, 0.3))
     assert info.counts == {"train": 4, "val": 2}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda c: c["images"].append(7),
-            "entry 3 of 'images' is 7, expected an object",
-        ),
-        (lambda c: c["categories"][1].pop("id"), "the category 'hand' has no 'id'"),
-        (
-            lambda c: c["images"][0].update(file_name=""),
-            r"train\.json: entry 1 of 'images': the image is called '', expected the name",
-        ),
-        (
-            lambda c: c["images"][1].update(file_name=5),
-            r"entry 2 of 'images': the image is called 5, expected the name of a file",
-        ),
-        (
-            lambda c: c["images"][1].update(id=[1]),
-            r"of 'images': 'id' is \[1\], expected a number",
-        ),
-        (
-            lambda c: c["annotations"][0].update(image_id=[1]),
-            r"annotation 100 is on image \[1\], which is not listed",
-        ),
-        (
-            lambda c: c["annotations"][0].update(keypoints="5 6 2"),
-            r"annotation 100: 'keypoints' is '5 6 2', expected a list",
-        ),
-        (
-            lambda c: c["annotations"][0].update(bbox=7),
-            r"annotation 100: bbox is 7, expected \[x, y, width, height\]",
-        ),
-        (
-            lambda c: c["categories"][1].update(keypoints="wrist"),
-            r"'keypoints' of the category is 'wrist', expected a list of names",
-        ),
-        (
-            lambda c: c["categories"][1].update(skeleton=[7]),
-            r"train\.json: skeleton has 7, expected two numbers",
-        ),
-        (
-            lambda c: c["categories"][1].update(skeleton={"a": 1}),
-            r"train\.json: skeleton is {'a': 1}, expected a list of pairs",
-        ),
-        (
-            lambda c: c["images"][1].update(width=32, height=40),
-            r"annotation 101 is for an image of 32x40 pixels, but .*img1\.jpg is 40x32",
-        ),
-        (
-            lambda c: c["annotations"][0].update(bbox=[900, 5, 20, 20]),
-            r"annotation 100: the face box, 20 pixels around \(910, 15\), is no part",
-        ),
-        (
-            lambda c: c["annotations"][0].update(bbox=[0.1, 0.2, 0.5, 0.4]),
-            "the face box, 0.5 pixels around",
-        ),
-    ],
-)
-def test_names_what_is_no_key_point_file(change, message, source, tmp_path):
-    content = document(0)
-    change(content)
-    write(source / "annotations" / "train.json", content)
-    with pytest.raises(DataError, match=message):
-        prepare_coco(source, tmp_path)
-
-
 def test_a_skeleton_may_be_null(source, tmp_path):
     for split, first in (("train", 0), ("val", 2)):
-        content = document(first)
+        content = coco_document(first)
         content["categories"][1]["skeleton"] = None
-        write(source / "annotations" / f"{split}.json", content)
+        write_annotations(source / "annotations" / f"{split}.json", content)
     assert prepare_coco(source, tmp_path).point_lines == ()
 
 
 def test_sizes_that_agree_or_are_not_told_are_fine(source, tmp_path):
-    content = document(0)
+    content = coco_document(0)
     content["images"][0] |= {"width": 40, "height": 32}
     content["images"][1] |= {"width": None, "height": None}
-    write(source / "annotations" / "train.json", content)
+    write_annotations(source / "annotations" / "train.json", content)
     assert prepare_coco(source, tmp_path).counts["train"] == 2
 
 
 def test_only_boxes_from_the_points_are_tight(source, tmp_path):
     assert not prepare_coco(source, tmp_path).tight_boxes
     for split, first in (("train", 0), ("val", 2)):
-        content = document(first)
+        content = coco_document(first)
         # That of another category stays.
         for annotation in content["annotations"][:2]:
             del annotation["bbox"]
-        write(source / "annotations" / f"{split}.json", content)
+        write_annotations(source / "annotations" / f"{split}.json", content)
     assert prepare_coco(source, tmp_path).tight_boxes
 
 
 def test_one_file_to_cut_and_one_of_a_split_exclude_each_other(source, tmp_path):
-    write(source / "all.json", document(0))
+    write_annotations(source / "all.json", coco_document(0))
     with pytest.raises(
         DataError, match=r"options annotations=all\.json and val=mine\.json: give one"
     ):

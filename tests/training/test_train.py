@@ -191,6 +191,18 @@ def test_batches_fit_the_devices_where_asked_for(changes, expected):
     assert (fitted.batch_size, fitted.eval.batch_size) == expected
 
 
+def test_a_run_is_taken_up_with_the_batches_it_was_begun_with(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    path = workdir / "config.json"
+    begun = json.loads(path.read_text())
+    # Larger than the devices here would make it.
+    begun["batch_size"] = 8 * tiny.config().batch_size
+    begun["mesh"]["round_up_batch"] = True
+    path.write_text(json.dumps(begun))
+    metrics = train(tiny.config(mesh__round_up_batch=True), workdir)
+    assert metrics == tiny.result(workdir)["metrics"]
+
+
 @pytest.mark.parametrize(
     ("begun", "expected"),
     [
