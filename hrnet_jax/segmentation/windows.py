@@ -57,13 +57,26 @@ class WindowOptions:
                     f"config key 'eval.inference.window.{name}' must be one of "
                     f"{', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        if self.size and any(
+        if not self.size:
+            self._check_untouched()
+        elif any(
             step > side for step, side in zip(self.stride, self.size, strict=False)
         ):
             raise ConfigError(
                 "config key 'eval.inference.window.stride' must not be larger than the "
                 f"window, which would leave gaps: {self.stride}, size {self.size}"
             )
+
+    def _check_untouched(self) -> None:
+        """Refuses what would have no effect, as images are seen whole."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                raise ConfigError(
+                    f"config key 'eval.inference.window.{field.name}' is {value}, but "
+                    "'eval.inference.window.size' is empty, which means whole images; "
+                    "give a size, such as 512,1024"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -266,6 +266,8 @@ def test_a_run_predicts_in_windows_when_told(monkeypatch):
             r"window\.stride' must be empty or two",
         ),
         ({"size": (64, 64), "stride": (64, 65)}, r"stride' must not be larger .* gaps"),
+        ({"stride": (64, 64)}, r"window\.stride' is \(64, 64\), but .*size' is empty"),
+        ({"blend": True}, r"window\.blend' is True, but .*size' is empty.*512,1024"),
         ({"ends": "outside"}, r"ends' must be one of inside, beyond, got 'outside'"),
         (
             {"average": "mean"},
