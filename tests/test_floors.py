@@ -161,3 +161,28 @@ def test_importing_the_package_alone_is_light():
         "print(*{'jax', 'orbax', 'grain', 'cv2', 'tensorflow'} & set(sys.modules))"
     )
     assert found == []
+
+
+FOLDERS = ("hrnet_jax", "scripts", "experiments", "tools", "benchmarks", "tests")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_functions_and_files_are_short(folder):
+    """Below 60 lines, at most 400; CONTRIBUTING.md, "Style"."""
+    long = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if path.name == "synthetic_weights.py":  # comes with the goldens
+            continue
+        text = path.read_text()
+        if len(text.splitlines()) > 400:
+            long[path.name] = len(text.splitlines())
+        functions = (
+            node
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        for function in functions:
+            lines = function.end_lineno - function.lineno + 1
+            if lines >= 60:
+                long[f"{path.name}::{function.name}"] = lines
+    assert not long

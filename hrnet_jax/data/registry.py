@@ -69,26 +69,35 @@ def prepare(
         _check_same(info, origin, existing, cls)
         _log.debug("data set %r is already prepared in %s", stored_name, existing)
         return info
-    folder = _source_folder(name, source, cls)
-    reader = cls(folder, chosen)
+    reader = cls(_source_folder(name, source, cls), chosen)
     place = data_dir / stored_name / VERSION
-    # Beside it first, so that what stops here leaves an old one whole, or nothing.
-    with _disk_errors_named(place), unfinished_folder(place) as unfinished:
-        prepare_records(
-            reader,
-            stored_name,
-            unfinished,
-            description=(cls.__doc__ or name).strip().splitlines()[0],
-            prepared_from=origin,
-            progress=progress,
-        )
-        if overwrite:
-            set_aside(stored_name, data_dir, unfinished)
-        _put_in_place(unfinished / stored_name / VERSION, place)
+    _write(reader, place, origin, overwrite=overwrite, progress=progress)
     info = load_info(prepared_directory(stored_name, data_dir))
     # Another preparation may have come first.
     _check_same(info, origin, place, cls)
     return info
+
+
+def _write(
+    reader: Source, place: Path, origin: dict, *, overwrite: bool, progress: bool
+) -> None:
+    """Writes records beside their place and moves them there.
+
+    What stops on the way leaves an old data set whole, or nothing.
+    """
+    name, data_dir = place.parent.name, place.parents[1]
+    with _disk_errors_named(place), unfinished_folder(place) as unfinished:
+        prepare_records(
+            reader,
+            name,
+            unfinished,
+            description=(reader.__doc__ or name).strip().splitlines()[0],
+            prepared_from=origin,
+            progress=progress,
+        )
+        if overwrite:
+            set_aside(name, data_dir, unfinished)
+        _put_in_place(unfinished / name / VERSION, place)
 
 
 # What ArrayRecord says of a call of the system that failed.

@@ -99,8 +99,7 @@ def predict_files(
     chosen = _chosen_kinds(run, only)
     if max_side is not None:
         run = Reduced(run, max_side)
-    folder = pathlib.Path(out)
-    images = list(images)
+    folder, images = pathlib.Path(out), list(images)
     given = None if boxes is None else _given_boxes(run, images, boxes)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
@@ -110,9 +109,7 @@ def predict_files(
             prediction = _predict_for(run, path, image, given)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
-            message = str(error)
-            named = message if str(path) in message else f"{path}: {message}"
-            failed.append({"image": str(path), "error": named})
+            failed.append({"image": str(path), "error": _naming(path, error)})
         else:
             summary = run.task.save(folder, name, image, prediction, **chosen)
             if windows is not None:
@@ -121,6 +118,12 @@ def predict_files(
     report = {**run.about, "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def _naming(path: pathlib.Path, error: DataError) -> str:
+    """What is wrong, with the file if the error does not name it itself."""
+    message = str(error)
+    return message if str(path) in message else f"{path}: {message}"
 
 
 def _chosen_kinds(run: OpenedModel, only: Collection[str]) -> dict[str, Any]:

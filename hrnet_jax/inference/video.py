@@ -78,11 +78,8 @@ def predict_video(
         bar = tqdm(
             frames, desc="predict", unit="frame", total=total, disable=not progress
         )
-        is_camera = isinstance(source, int)
-        name = (
-            f"camera{source}" if isinstance(source, int) else pathlib.Path(source).stem
-        )
-        with VideoFiles(out, name, _rate(stream), keeps_time=is_camera) as files:
+        short, is_camera = _short(source), isinstance(source, int)
+        with VideoFiles(out, short, _rate(stream), keeps_time=is_camera) as files:
             for image in bar:
                 prediction = predict(image)
                 files.add(prediction, run.task.draw_frame(image, prediction))
@@ -93,6 +90,11 @@ def predict_video(
     report["interrupted"] = interrupted
     write_json(pathlib.Path(out) / SUMMARY_FILE, report)
     return report
+
+
+def _short(source: str | os.PathLike | int) -> str:
+    """The beginning of the names of the files."""
+    return f"camera{source}" if isinstance(source, int) else pathlib.Path(source).stem
 
 
 def _check_positive(**numbers: int | None) -> None:
