@@ -12,15 +12,17 @@ import orbax.checkpoint as ocp
 # In the name of a step that is being saved.
 UNFINISHED = ".orbax-checkpoint-tmp"
 
-# What Orbax and tensorstore raise where files are damaged or lost.
+# What Orbax and tensorstore raise where files are damaged or lost: among them
+# RecursionError, NotImplementedError and JaxRuntimeError, which are RuntimeErrors.
 DAMAGE = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     LookupError,
     OSError,
-    RecursionError,
+    RuntimeError,
     TypeError,
     ValueError,
-    jax.errors.JaxRuntimeError,
 )
 
 

@@ -173,6 +173,18 @@ def test_edited_facts_of_a_checkpoint_are_read_or_named(name, count, tmp_path):
     only_our_errors(read, json_files(document), count)
 
 
+def test_a_checkpoint_that_names_another_sharding_is_named(tmp_path):
+    """Orbax answers a kind of sharding that it has not with NotImplementedError."""
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    path = workdir / "checkpoints" / str(tiny.BEST_STEP) / "state" / "_sharding"
+    text = path.read_text()
+    assert "SingleDeviceSharding" in text
+    path.write_text(text.replace("SingleDeviceSharding", "ingleDeviceSharding"))
+    where = f"checkpoints/{tiny.BEST_STEP}: cannot be read"
+    with pytest.raises(CheckpointError, match=f"{where} .*ingleDeviceSharding"):
+        load_run(workdir)
+
+
 # Fewer: each reads a checkpoint.
 SOME = [10, pytest.param(100, marks=pytest.mark.slow)]
 
