@@ -12,7 +12,6 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 import torch
 from torch import Tensor
-from torch._inductor import config as inductor
 from torch.nn import functional
 
 from benchmarks.jax_program import LEARNING_RATE, OPTIMIZER, Program
@@ -262,6 +261,8 @@ def _caching_in(folder: str | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _freezing(is_wanted: bool) -> Iterator[None]:
     """Compiles with weights as constants."""
+    from torch._inductor import config as inductor
+
     before = inductor.freezing
     inductor.freezing = is_wanted
     try:

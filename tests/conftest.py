@@ -24,6 +24,10 @@ runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
 # Before there are workers.
 sharing.open_folder()
 
+# Tracing makes hundreds of thousands of objects that stay; looking through them as
+# often as Python does took a sixth of all time.
+gc.set_threshold(50_000, 20, 100)
+
 
 def pytest_addoption(pluginmanager):
     """Adds the options and hooks that know what a case costs."""
@@ -36,7 +40,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Spares the collector of garbage what was imported: a tenth of all time."""
+    """Spares the collector of garbage what was imported."""
     gc.collect()
     gc.freeze()
 

@@ -56,6 +56,7 @@ def outcome(tmp_path_factory):
     return process.stdout, json.loads((folder / "times.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "passes"),
     [
@@ -72,12 +73,14 @@ def test_cases_over_the_limit_fail_unless_they_are_slow(case, passes, outcome):
     assert f"{word} test_toy.py::test_{case}" in outcome[0]
 
 
+@pytest.mark.slow
 def test_the_reason_is_told(outcome):
     message = "test_works took 1.0 s of processor time, more than the 0.5 s of the fast"
     assert message in outcome[0]
     assert "wrong anyway" in outcome[0]
 
 
+@pytest.mark.slow
 def test_seconds_are_of_the_process_and_its_children(outcome):
     text, seconds = outcome
     assert seconds["test_toy.py::test_has_others_work"] >= 1.0

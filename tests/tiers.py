@@ -22,6 +22,19 @@ LONG = (
     "scripts/test_scripts.py",
     "training/test_resume.py",
     "training/test_step.py",
+    "scripts/test_predict.py",
+    "data/test_pipeline.py",
+    "models/test_registry.py",
+    "models/test_resize.py",
+    "training/test_train.py",
+    "export/test_exported.py",
+    "tasks/test_toy_task.py",
+    "workdir/test_checkpoints.py",
+    "training/test_weights.py",
+    "training/test_sharding.py",
+    "conversion/test_parts.py",
+    "models/test_folding.py",
+    "models/test_convolution.py",
 )
 
 

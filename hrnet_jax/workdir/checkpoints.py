@@ -99,18 +99,24 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _check_metrics(self) -> None:
-        """Orbax reads all metrics when it opens the folder and names no file."""
-        for path in self._folder.glob("*/metrics/metrics"):
-            if path.parents[1].name.isdigit():
+        """Orbax reads all metrics when it opens the folder and names no file.
+
+        To Orbax a step whose metrics are lost is one that was not evaluated: another
+        one would be the best without a word.
+        """
+        for folder in self._folder.glob("*/metrics"):
+            step = folder.parent
+            if step.name.isdigit():
+                path = folder / "metrics"
                 try:
                     _check_metrics(parse_object(path.read_bytes()))
                     # As Orbax reads it, which takes no byte-order mark.
                     json.loads(path.read_text("utf-8"))
-                except FileNotFoundError:  # deleted meanwhile, by a training
-                    continue
                 except (OSError, ValueError) as error:
+                    if not step.exists():  # deleted meanwhile, by a training
+                        continue
                     raise CheckpointError(
-                        f"{path.parents[1]}: cannot be read (metrics: {error}); "
+                        f"{step}: cannot be read (metrics: {error}); "
                         "delete this folder to resume from another checkpoint"
                     ) from error
 

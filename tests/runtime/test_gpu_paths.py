@@ -190,7 +190,8 @@ def step_of(name, **options):
 
 
 # 24 is a multiple of eight, 6 is not: as W18's 72 and 18.
-@pytest.mark.parametrize("lanes", [pytest.param(0, marks=pytest.mark.slow), 24])
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [0, 24])
 def test_a_train_step_is_the_same(lanes, small, here, pretend):
     with jax.enable_x64():
         pretend()

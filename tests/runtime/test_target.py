@@ -22,6 +22,7 @@ from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.training.state import create_state
 from hrnet_jax.training.step import make_train_step
 from tests import tiny
+from tests.tiers import fast_are
 
 PACKAGE = pathlib.Path(hrnet_jax.__file__).parent
 # What JAX lowers for -> what `jax.default_backend()` says there.
@@ -65,7 +66,7 @@ def lowered(function, argument, platform):
     return text.as_text()
 
 
-@pytest.mark.parametrize("make", [train_step, prediction])
+@pytest.mark.parametrize("make", fast_are([prediction], [train_step, prediction]))
 def test_each_platform_gets_the_program_that_it_would_trace_itself(
     make, task, monkeypatch
 ):

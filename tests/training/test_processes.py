@@ -153,6 +153,7 @@ def test_sessions_of_one_two_four_and_one_end_like_one(sessions, alone):
     assert_same_run(sessions[0], alone)
 
 
+@pytest.mark.slow
 def test_a_damaged_record_of_one_process_ends_all(tmp_path):
     outcome = train_together(2, "damaged", tmp_path)
     assert outcome.returncode == 2

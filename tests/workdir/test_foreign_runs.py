@@ -173,6 +173,15 @@ def test_edited_facts_of_a_checkpoint_are_read_or_named(name, count, tmp_path):
     only_our_errors(read, json_files(document), count)
 
 
+def test_lost_metrics_make_no_other_step_the_best(tmp_path):
+    workdir = tiny.copy_of_finished_run(tmp_path)
+    step = workdir / "checkpoints" / str(tiny.BEST_STEP)
+    (step / "metrics" / "metrics").unlink()
+    message = f"{step}: cannot be read .metrics: .*No such file"
+    with pytest.raises(CheckpointError, match=message):
+        load_run(workdir)
+
+
 def test_a_checkpoint_that_names_another_sharding_is_named(tmp_path):
     """Orbax answers a kind of sharding that it has not with NotImplementedError."""
     workdir = tiny.copy_of_finished_run(tmp_path)
