@@ -171,23 +171,40 @@ def train_command(workdir: pathlib.Path, *arguments: str) -> list[str]:
 
 
 # Imports everything once, then runs each command in a process forked off before JAX
-# starts its threads.
+# starts its threads. A child ends as Python does, but takes no module apart: that is
+# most of what a command that is refused costs.
 _RUN_SCRIPTS = """
-import gc, importlib, json, os, runpy, sys
+import atexit, gc, importlib, json, os, runpy, sys, threading, traceback
+def ended(command):
+    sys.argv = command
+    try:
+        runpy.run_path(command[0], run_name="__main__")
+        code = 0
+    except SystemExit as error:
+        code = error.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
 modules = [importlib.import_module(name) for name in sys.argv[2:]]
 for module in modules:
     if module.__name__ == "tests.tiny":
         module.get_config()  # which puts the tiny network into the table
-gc.freeze()  # so that a child ends without looking through all that was imported
+gc.freeze()
 for number, command in enumerate(json.load(open(sys.argv[1]))):
     child = os.fork()
     if not child:
         for descriptor in (1, 2):
             name = f"{sys.argv[1]}.{number}.{descriptor}"
             os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY), descriptor)
-        sys.argv = command
-        runpy.run_path(command[0], run_name="__main__")
-        sys.exit()
+        os._exit(ended(command))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
