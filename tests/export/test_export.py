@@ -40,7 +40,7 @@ NAMES = [
     "pyramid/two_stages",
 ]
 # Attention, and several outputs.
-FAST = ["segmentation/w18_small_v1_ocr", "pyramid/two_stages"]
+FAST = ["pyramid/two_stages"]
 
 
 @pytest.fixture(autouse=True)

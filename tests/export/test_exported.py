@@ -114,7 +114,7 @@ def test_other_families_predict_as_the_predictor_does(kind, name, tmp_path):
     assert model.task.save(tmp_path, "it", image, got)
 
 
-@pytest.mark.parametrize("kind", ["stablehlo", "onnx"])
+@pytest.mark.parametrize("kind", fast_are(["onnx"], ["stablehlo", "onnx"]))
 def test_boxes_are_cut_in_the_size_that_the_file_takes(kind):
     name = "landmarks/tiny"
     source, image = make_source(name), make_image(150, 200)

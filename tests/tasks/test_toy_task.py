@@ -121,6 +121,7 @@ def test_evaluates(workdir):
     assert metrics["mean_error"] == pytest.approx(best["mean_error"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_resumes_bit_for_bit(workdir, tmp_path, monkeypatch):
     from brightness.task import BrightnessEvaluator
 
