@@ -382,7 +382,9 @@ def test_every_process_counts_the_faces_of_all():
     expected = filled(named(batch), points, 8)
     for out, _ in results:
         metrics, errors = json.loads(out.splitlines()[-1])
-        assert errors == pytest.approx(expected.errors(), rel=1e-12) and len(errors) == 7
+        assert (
+            errors == pytest.approx(expected.errors(), rel=1e-12) and len(errors) == 7
+        )
         assert metrics == pytest.approx(expected.compute(), rel=1e-12)
 
 
