@@ -363,13 +363,13 @@ def named(batch):
 
 @pytest.mark.slow
 def test_every_process_counts_the_faces_of_all():
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
+    with socket.create_server(("localhost", 0)) as free:
         port = str(free.getsockname()[1])
+    variables = tiny.environment(XLA_FLAGS="--xla_force_host_platform_device_count=2")
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", TWO_PROCESSES, str(rank), port],
-            env=tiny.environment(XLA_FLAGS="--xla_force_host_platform_device_count=2"),
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -382,9 +382,8 @@ def test_every_process_counts_the_faces_of_all():
     expected = filled(named(batch), points, 8)
     for out, _ in results:
         metrics, errors = json.loads(out.splitlines()[-1])
-        assert (
-            errors == pytest.approx(expected.errors(), rel=1e-12) and len(errors) == 7
-        )
+        assert len(errors) == 7
+        assert errors == pytest.approx(expected.errors(), rel=1e-12)
         assert metrics == pytest.approx(expected.compute(), rel=1e-12)
 
 
