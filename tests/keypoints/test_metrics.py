@@ -348,9 +348,8 @@ from hrnet_jax import runtime
 from tests.keypoints.test_metrics import examples, filled, named, rows
 batch, points = examples(8, padding=1)
 half = slice(4 * rank, 4 * rank + 4)
-evaluator = filled(
-    rows(named(batch), half), points[half], 4, runtime.make_mesh()
-)
+mesh = runtime.make_mesh()
+evaluator = filled(rows(named(batch), half), points[half], 4, mesh)
 print(json.dumps([evaluator.compute(), evaluator.errors()]), flush=True)
 """
 
