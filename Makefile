@@ -18,7 +18,7 @@ DEV_READY := $(VENV)/.dev-ready
 
 # Extras that `quickstart` and `venv` add to those of requirements.txt, with commas.
 EXTRA ?=
-EXTRAS := convert cuda notebooks onnx tpu wandb
+EXTRAS := convert cuda docs gcs hub notebooks onnx page sweeps tpu wandb
 comma := ,
 UNKNOWN := $(filter-out $(EXTRAS),$(subst $(comma), ,$(EXTRA)))
 $(if $(UNKNOWN),$(error EXTRA=$(EXTRA) names no extra that can be added; \
