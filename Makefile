@@ -90,6 +90,13 @@ format: $(DEV_READY) ## mend style and formatting
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+# The theme's authors announce what comes after it in every build.
+.PHONY: docs
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.extra-docs-ready ## build the documentation as a site one can search
+	$(PY) -m mkdocs build --strict $(ARGS)
+	@echo "open build/site/index.html, or have it served: $(PY) -m mkdocs serve"
+
 .PHONY: hooks
 hooks: $(DEV_READY) ## let git check style before each commit
 	$(PY) -m pre_commit install
