@@ -95,7 +95,7 @@ format: $(DEV_READY) ## mend style and formatting
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.extra-docs-ready ## build the documentation as a site one can search
 	$(PY) -m mkdocs build --strict $(ARGS)
-	@echo "open build/site/index.html, or have it served: $(PY) -m mkdocs serve"
+	@echo "written to build/site; to read and search it: $(PY) -m mkdocs serve"
 
 .PHONY: hooks
 hooks: $(DEV_READY) ## let git check style before each commit
