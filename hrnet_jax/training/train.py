@@ -115,7 +115,7 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
         evaluations = _Evaluations(run, reporter)
         meta = {"dataset_info": run.train_records.info.to_json()}
         Loop(run, checkpoints, reporter, meta, evaluations)(state)
-        checkpoints.wait()
+        checkpoints.settle()
         let_signals_end_this()
         seconds = time.perf_counter() - started
         steps = run.num_steps - first

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import pathlib
 import shutil
 import sys
@@ -13,12 +12,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
-from orbax.checkpoint import checkpoint_managers
 
 from hrnet_jax.config.json_files import parse_object
 from hrnet_jax.config.options import shortened
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.experiment.sections import CheckpointOptions
+from hrnet_jax.runtime import processes
+from hrnet_jax.workdir import retention
 from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
 from hrnet_jax.workdir.storage import (
     DAMAGE,
@@ -66,6 +66,7 @@ class Checkpoints:
         self.workdir = pathlib.Path(workdir).absolute()
         self._folder = self.workdir / FOLDER
         self._given = best_metric
+        self._policy = retention.policy(options, best_metric)
         self._reads = options is None
         self._check_metrics()
         self._empty_deleted()
@@ -123,22 +124,11 @@ class Checkpoints:
     def _manager_options(self, options: CheckpointOptions | None):
         # Metrics are only written and read where there is a `best_fn`; which step
         # is best is told by `best`, not by Orbax.
-        ranking = {"best_fn": lambda metrics: _worth(metrics, self._given)}
+        ranking = {"best_fn": lambda metrics: retention.worth(metrics, self._given)}
         if options is None:
             return ocp.CheckpointManagerOptions(create=False, **ranking)
-        # `best_fn` with `max_to_keep` would delete the newest steps and break
-        # resuming; a union of two policies keeps both.
-        policies = [checkpoint_managers.LatestN(options.keep_latest)]
-        if options.keep_best:
-            policies.append(
-                checkpoint_managers.BestN(
-                    get_metric_fn=ranking["best_fn"],
-                    n=options.keep_best,
-                    keep_checkpoints_without_metrics=False,
-                )
-            )
         return ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+            preservation_policy=self._policy,
             enable_async_checkpointing=options.asynchronous,
             todelete_subdir=_DELETED,
             **ranking,
@@ -149,6 +139,12 @@ class Checkpoints:
         if not self._reads and jax.process_index() == 0:
             for path in (self._folder / _DELETED).glob("*"):
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _remove_deleted(self) -> None:
+        self._empty_deleted()
+        if not self._reads:
+            with contextlib.suppress(OSError):  # gone, or never there
+                (self._folder / _DELETED).rmdir()
 
     def steps(self) -> list[int]:
         """Complete checkpoints, oldest first."""
@@ -178,7 +174,9 @@ class Checkpoints:
             )
         for step, metrics in scored.items():
             self._check_ranked(step, metrics, ranking)
-        return max(scored, key=lambda step: (_worth(scored[step], ranking), -step))
+        return max(
+            scored, key=lambda step: (retention.worth(scored[step], ranking), -step)
+        )
 
     def _ranking(self) -> tuple[str, str] | None:
         """(name, "max" or "min") that ranks the checkpoints, where it is known."""
@@ -280,6 +278,24 @@ class Checkpoints:
         except (OSError, ValueError, jax.errors.JaxRuntimeError) as error:
             raise self._failed("saving", error) from error
 
+    def settle(self) -> None:
+        """Waits, and deletes what a killed training did not come to delete.
+
+        Orbax deletes after it has saved, and a run that has reached its end saves
+        nothing more.
+
+        Raises:
+            CheckpointError: if a save failed.
+        """
+        self.wait()
+        found = {step: self.metrics(step) for step in self.steps()}
+        old = retention.surplus(self._policy, found)
+        for step in found:
+            # All have read all metrics before the first step goes.
+            if processes.as_first_says(step in old):
+                self._manager.delete(step)
+        self._remove_deleted()
+
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
         said = reason(error)
@@ -366,10 +382,7 @@ class Checkpoints:
         """Waits and releases resources."""
         self.wait()
         self._manager.close()
-        self._empty_deleted()
-        if not self._reads:
-            with contextlib.suppress(OSError):  # gone, or never there
-                (self._folder / _DELETED).rmdir()
+        self._remove_deleted()
 
 
 def _check_metrics(metrics: dict[str, Any]) -> None:
@@ -382,14 +395,3 @@ def _check_metrics(metrics: dict[str, Any]) -> None:
         is_large = type(value) is int and abs(value) > sys.maxsize
         if type(value) not in (int, float) or is_large:
             raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
-
-
-def _worth(metrics: dict[str, float], ranking: tuple[str, str] | None) -> float:
-    """The higher, the better; what is not a number is worst."""
-    if ranking is None:
-        raise ValueError("nothing says which metric ranks the checkpoints")
-    name, direction = ranking
-    value = metrics[name]
-    if math.isnan(value):
-        return -math.inf
-    return -value if direction == "min" else value
