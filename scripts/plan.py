@@ -99,12 +99,13 @@ def _plans(changes: list[str]) -> str:
     """Compiles for all slices; the table."""
     import jax
 
+    from hrnet_jax.costs.slices import parse_slices
     from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
 
     config = _config(changes)
-    slices = topologies.parse_slices(_TOPOLOGY.value)
+    slices = parse_slices(_TOPOLOGY.value)
     options = PlanOptions(
         mesh=topologies.parse_mesh(_MESH.value) if _MESH.value else {},
         per_device_batch=_PER_CHIP.value,

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import pytest
 
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
@@ -12,7 +13,6 @@ from hrnet_jax.planning import plan as planning
 from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.plan import PlanOptions, make_plan, nearest_multiple
 from hrnet_jax.planning.programs import DoesNotFitError
-from hrnet_jax.planning.topologies import parse_slices
 from tests import tiny
 from tests.planning import plans
 from tests.planning.plans import COSTS
