@@ -17,7 +17,7 @@ _FAILED = "FAILED"
 _READY = "READY"
 # ssh itself failed: the host is gone, or the connection to it.
 _NO_CONNECTION = 255
-# Hosts answer some time after they are said to be there.
+# Hosts answer some time after they are said to be there; gcloud, mostly.
 _TRIES = 5
 
 
@@ -185,12 +185,20 @@ class PodSlice:
         return is_new
 
     def _state(self) -> str | None:
-        """The state of the request; None if there is none."""
-        code, answer = self._shell.ask(self._describe())
-        if code == 0:
-            return answer
-        if "NOT_FOUND" in answer or "not found" in answer.lower():
-            return None
+        """The state of the request; None if there is none.
+
+        Raises:
+            ConfigError: if gcloud does not answer, some times in a row.
+        """
+        answer = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(self._options.poll_seconds)
+            code, answer = self._shell.ask(self._describe())
+            if code == 0:
+                return answer
+            if "NOT_FOUND" in answer or "not found" in answer.lower():
+                return None
         raise ConfigError(f"{self._job.name}: gcloud says: {answer}")
 
     def _reason(self) -> str:
