@@ -17,7 +17,7 @@ import sys
 import tarfile
 
 # What the run prints when the first machine is taken away.
-PREEMPTED_AT = "step 3/"
+PREEMPTED_AT = "step 4: val"
 GONE = 1
 ARCHIVE = "hrnet_jax.tar.gz"
 

@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
+from hrnet_jax.models.variants import VARIANTS
 from tests import tiny
 from tests.launching import acting_gcloud
 
@@ -22,6 +24,32 @@ PARTS = (
     *("hrnet_jax", "scripts", "pyproject.toml", ".gitignore"),
     *("tests/__init__.py", "tests/tiny.py", "tests/sharing.py"),
 )
+
+# The tiny experiment, with time for a signal between two of its steps.
+SLOWLY = f"""
+import os
+import time
+from hrnet_jax.training import loop
+from tests.tiny import get_config
+
+compile_step = loop.Loop._compile
+
+def slowly(self, state, batch):
+    step = compile_step(self, state, batch)
+    def later(*arguments):
+        time.sleep(0.5)
+        return step(*arguments)
+    return later
+
+loop.Loop._compile = slowly
+# Programs that the other tests have compiled.
+os.environ["HRNET_JAX_CACHE"] = {os.environ["HRNET_JAX_CACHE"]!r}
+"""
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
 
 
 @pytest.fixture
@@ -35,6 +63,7 @@ def checkout(tmp_path):
             shutil.copytree(tiny.ROOT / name, folder / name, ignore=unwanted)
         else:
             shutil.copy(tiny.ROOT / name, folder / name)
+    (folder / "slowly.py").write_text(SLOWLY)
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     return folder
 
@@ -51,7 +80,7 @@ def launch(checkout, tmp_path, workdir):
         [
             *(sys.executable, "scripts/tpu/vm.py", "--name=tiny", "--zone=z"),
             *("--topology=v5e:2x2", "--poll_seconds=0", "--delete_after", "--"),
-            *("scripts/train.py", "--config=tests/tiny.py", f"--workdir={workdir}"),
+            *("scripts/train.py", "--config=slowly.py", f"--workdir={workdir}"),
             f"--config.dataset.data_dir={tiny.data_dir()}",
         ],
         cwd=checkout,
@@ -71,14 +100,15 @@ def test_a_preempted_run_ends_as_if_nothing_had_happened(checkout, tmp_path):
     bucket = tmp_path / "bucket"
     done, state = launch(checkout, tmp_path, bucket / "run")
     assert done.returncode == 0, done.stderr
-    calls = [json.loads(line) for line in (state / "calls.jsonl").open()]
+    lines = (state / "calls.jsonl").read_text().splitlines()
+    calls = [json.loads(line) for line in lines]
     runs = [call for call in calls if call[-1] == "--command=bash run.sh"]
     created = [call for call in calls if call[3] == "create"]
-    assert (len(runs), len(created)) == (2, 2)
+    assert (len(runs), len(created)) == (2, 2), done.stderr
     # Saved in mid-run, then taken up by another machine.
     assert "stopped by a signal after step " in done.stderr
     saved = int(done.stderr.split("stopped by a signal after step ")[1].split(",")[0])
-    assert 3 <= saved < 8
+    assert 4 <= saved < 8
     assert "the run was stopped and has saved everything; once more on a" in done.stderr
     assert f"resuming from step {saved}" in done.stderr
     # Nothing is left to be paid for, and nothing of the machines.
@@ -114,10 +144,13 @@ def test_run_sh_lets_an_earlier_run_save_before_it_begins(tmp_path):
         "pathlib.Path('began').touch()\n"
         "time.sleep(60)\n"
     )
-    first = subprocess.Popen(["bash", "run.sh"], cwd=tmp_path)
+    # A shell around it takes note of its end at once, as that of ssh does.
+    around = "bash run.sh; echo $? > code"
+    first = subprocess.Popen(["bash", "-c", around], cwd=tmp_path)
     while not (tmp_path / "hrnet_jax/began").exists():
         assert first.poll() is None
-    # The file is there before the program sleeps.
-    second = subprocess.run(["bash", "run.sh"], cwd=tmp_path, check=False)
-    assert first.wait() == 75
+        time.sleep(0.01)
+    second = subprocess.run(["bash", "run.sh"], cwd=tmp_path, timeout=60, check=False)
+    first.wait()
+    assert (tmp_path / "code").read_text() == "75\n"
     assert second.returncode == 1
