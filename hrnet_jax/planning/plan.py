@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax.costs.chips import PRICES
 from hrnet_jax.costs.compiled import ProgramCosts
 from hrnet_jax.costs.roofline import Times, times
 from hrnet_jax.costs.slices import Slice
@@ -108,6 +109,13 @@ class Plan:
             return None
         evaluation = self.pass_seconds(which) or 0.0
         return (training + self.passes * evaluation) / 3600
+
+    def dollars(self, which: str) -> float | None:
+        """Of these hours, at the list price; None where the chip has none."""
+        hours, price = self.hours(which), PRICES.get(self.slice.chip.name)
+        if hours is None or price is None:
+            return None
+        return hours * price * self.slice.chips
 
 
 def make_plan(
