@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import time
 from typing import Any
 
@@ -20,6 +21,8 @@ _PORTS = (8471, 8080, 8482)
 _GKE = "cloud.google.com"
 # What the JobSet controller and Job controller call a pod that no retry would help.
 _HOPELESS_REASON = "PodFailurePolicy"
+# The cluster does not answer now and then.
+_TRIES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,8 @@ def launch(job: Job, options: Options, shell: Shell) -> int:
     kubectl = ["kubectl", f"--namespace={options.namespace}"]
     if options.context:
         kubectl.append(f"--context={options.context}")
+    delete = [*kubectl, "delete", "jobset", job.name]
+    _clear_away(job, shell, kubectl, delete)
     _must(shell, [*kubectl, "apply", f"--filename={path}"])
     label = f"jobset.sigs.k8s.io/jobset-name={job.name}"
     shell.note("what it prints:")
@@ -84,7 +89,6 @@ def launch(job: Job, options: Options, shell: Shell) -> int:
         f"--selector={label}",
         f"--container={_ROLE}",
     ]
-    delete = [*kubectl, "delete", "jobset", job.name]
     if shell.dry_run:
         shell.run(shown)
     else:
@@ -101,6 +105,18 @@ def launch(job: Job, options: Options, shell: Shell) -> int:
     return code
 
 
+def _clear_away(job: Job, shell: Shell, kubectl: list[str], delete: list[str]) -> None:
+    """Deletes a JobSet of this name that has ended: it would not begin again."""
+    question = [*kubectl, "get", "jobset", job.name, "--ignore-not-found"]
+    if shell.dry_run:
+        shell.note("one of this name that has ended is deleted first:")
+    code, answer = shell.ask([*question, "--output=jsonpath={.status.terminalState}"])
+    if code:
+        raise ConfigError(f"{job.name}: kubectl says: {answer}")
+    if answer or shell.dry_run:
+        _must(shell, delete)
+
+
 def _wait(job: Job, options: Options, shell: Shell, kubectl: list[str]) -> int:
     """Waits for the end; 0 if all pods succeeded."""
     path = "jsonpath={.status.terminalState}:{.status.restarts}"
@@ -111,8 +127,13 @@ def _wait(job: Job, options: Options, shell: Shell, kubectl: list[str]) -> int:
         return 0
     told = None
     while True:
-        code, answer = shell.ask(question)
-        if code:
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(options.poll_seconds)
+            code, answer = shell.ask(question)
+            if code == 0:
+                break
+        else:
             raise ConfigError(f"{job.name}: kubectl says: {answer}")
         state, _, restarts = answer.partition(":")
         if restarts != told:
@@ -259,7 +280,7 @@ def _fetch(code: str, mount: dict[str, str]) -> dict[str, Any]:
         "command": ["bash", "-c"],
         "args": [
             "set -o pipefail\n"
-            + f"gcloud storage cat {code} | tar --extract --gzip --directory={_CODE}\n"
+            + f"gcloud storage cat {shlex.quote(code)} | tar --extract --gzip --directory={_CODE}\n"
         ],
         "volumeMounts": [mount],
     }

@@ -23,6 +23,10 @@ STATE = (
     "kubectl --namespace=default get jobset w48 "
     "'--output=jsonpath={.status.terminalState}:{.status.restarts}'"
 )
+EARLIER = (
+    "kubectl --namespace=default get jobset w48 --ignore-not-found "
+    "'--output=jsonpath={.status.terminalState}'"
+)
 DELETE = "kubectl --namespace=default delete jobset w48"
 APPLY = "kubectl --namespace=default apply --filename=.cache/tpu/w48/jobset.yaml"
 
@@ -142,7 +146,7 @@ def test_the_checkout_comes_from_the_bucket_or_with_the_image():
 def test_a_job_is_handed_to_the_cluster(launch, stand_ins, checkout):
     code, out, err = launch("gke")
     assert (code, out) == (0, "")
-    assert stand_ins.calls() == [UPLOAD, APPLY]
+    assert stand_ins.calls() == [UPLOAD, EARLIER, APPLY]
     assert err.endswith("kubectl --namespace=default delete jobset w48\n")
     text = (checkout / ".cache/tpu/w48/jobset.yaml").read_text()
     jsonschema.validate(yaml.safe_load(text), schemas.JOBSET)
@@ -150,27 +154,32 @@ def test_a_job_is_handed_to_the_cluster(launch, stand_ins, checkout):
 
 def test_options_reach_kubectl(launch, stand_ins):
     launch("gke", "--context=c", "--namespace=n", "--image=i", "--code=gs://x/y.tar.gz")
-    (apply,) = stand_ins.calls()
+    _, apply = stand_ins.calls()
     assert apply.startswith("kubectl --namespace=n --context=c apply --filename=")
     launch("gke", "--code=gs://x/y.tar.gz")
-    assert stand_ins.calls()[1].endswith("gs://x/y.tar.gz")
+    assert stand_ins.calls()[2].endswith("gs://x/y.tar.gz")
 
 
 @pytest.mark.parametrize(("state", "code"), [("Completed", 0), ("Failed", 1)])
 def test_waiting_ends_with_the_job(state, code, launch, stand_ins):
-    stand_ins.answer(
-        {"get jobset": [(0, ":", ""), (0, ":1", ""), (0, f"{state}:1", "")]}
-    )
+    answers = [(0, ":", ""), (1, "", "timeout\n"), (0, ":1", ""), (0, f"{state}:1", "")]
+    stand_ins.answer({"get jobset w48 --o": answers})
     found, _, err = launch("gke", "--wait", "--delete_after")
     assert found == code
-    assert stand_ins.calls()[2:] == [STATE, STATE, STATE, DELETE]
+    assert stand_ins.calls()[2:] == [APPLY, *[STATE] * 4, DELETE]
     assert f"w48: started again 1 times\nw48: {state}\n" in err
+
+
+def test_one_that_has_ended_makes_room(launch, stand_ins):
+    stand_ins.answer({"--ignore-not-found": [(0, "Failed", "")]})
+    assert launch("gke")[0] == 0
+    assert stand_ins.calls() == [UPLOAD, EARLIER, DELETE, APPLY]
 
 
 REFUSED = {
     "apply": (
         [],
-        {"kubectl": [(1, "", "no JobSet\n")]},
+        {"apply": [(1, "", "no JobSet\n")]},
         "kubectl --namespace=default apply ended with exit code 1, see above",
     ),
     "bucket": (
@@ -180,8 +189,13 @@ REFUSED = {
     ),
     "gone": (
         ["--wait"],
-        {"get jobset": [(1, "", "Error: not found\n")]},
+        {"get jobset w48 --o": [(1, "", "Error: not found\n")]},
         "w48: kubectl says: Error: not found",
+    ),
+    "no cluster": (
+        [],
+        {"get jobset": [(1, "", "connection refused\n")]},
+        "w48: kubectl says: connection refused",
     ),
     "delete": (["--delete_after"], {}, "--delete_after needs --wait: it deletes what"),
 }
@@ -204,7 +218,7 @@ def test_code_needs_a_bucket(launch):
 
 
 def test_a_dry_run_shows_what_a_run_does(launch, stand_ins, checkout):
-    stand_ins.answer({"get jobset": [(0, "Completed:0", "")]})
+    stand_ins.answer({"get jobset w48 --o": [(0, "Completed:0", "")]})
     launch("gke", "--wait", "--delete_after")
     _, out, _ = launch("gke", "--wait", "--delete_after", "--dry_run")
     shown = out.replace(" \\\n    ", " ")

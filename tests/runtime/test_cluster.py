@@ -2,12 +2,15 @@
 
 import http.server
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime import cluster, processes
+from scripts.launch.local import free_port
 from tests import tiny
 
 GKE = {
@@ -108,31 +111,35 @@ def test_half_of_it_is_an_error_that_names_the_variable(whole, name, value, mess
 
 
 @pytest.fixture
-def metadata(monkeypatch):
-    """A metadata server; the list takes what it answers."""
-    answers: list[str] = []
+def serve_metadata():
+    """Starts metadata servers of TPU VMs: attributes -> host and port."""
+    servers = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            wanted = "/computeMetadata/v1/instance/attributes/worker-network-endpoints"
-            known = answers and self.path == wanted
-            known = known and self.headers["Metadata-Flavor"] == "Google"
-            self.send_response(200 if known else 404)
-            self.end_headers()
-            self.wfile.write(answers[0].encode() if known else b"")
+    def serve(attributes):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                folder, _, name = self.path.rpartition("/")
+                known = folder == "/computeMetadata/v1/instance/attributes"
+                known &= self.headers["Metadata-Flavor"] == "Google"
+                known &= name in attributes
+                self.send_response(200 if known else 404)
+                self.end_headers()
+                self.wfile.write(attributes[name].encode() if known else b"")
 
-        def log_message(self, *_):
-            pass
+            def log_message(self, *_):
+                pass
 
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    # JAX takes host and port from here as well.
-    address = f"127.0.0.1:{server.server_port}"
-    yield TPU_VM | {"GCE_METADATA_IP": address}, answers
-    server.shutdown()
-    thread.join()
-    server.server_close()
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        servers.append((server, thread))
+        return f"127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -145,9 +152,9 @@ def metadata(monkeypatch):
         (None, False),
     ],
 )
-def test_a_tpu_vm_asks_its_metadata_server(answer, several, metadata):
-    environment, answers = metadata
-    answers += [answer] if answer else []
+def test_a_tpu_vm_asks_its_metadata_server(answer, several, serve_metadata):
+    named = {"worker-network-endpoints": answer} if answer else {}
+    environment = TPU_VM | {"GCE_METADATA_IP": serve_metadata(named)}
     assert processes.place_from(environment) == ({} if several else None)
 
 
@@ -169,6 +176,76 @@ def test_jax_says_where_it_finds_tpus_and_where_not():
     forced = tiny.run_python(code, **variables, JAX_FORCE_TPU_INIT="1")
     assert forced.stdout.split() == ["True", "True"], forced.stderr
     assert "JAX_FORCE_TPU_INIT" not in os.environ
+
+
+MEET = """
+import os
+import jax
+jax.config.update("jax_platforms", "cpu")
+if "TPU_WORKER_HOSTNAMES" not in os.environ:
+    # A TPU VM; JAX found no chip here.
+    del os.environ["TPU_SKIP_MDS_QUERY"]
+from hrnet_jax.runtime import processes
+processes.join()
+print(jax.process_index(), jax.process_count())
+"""
+
+
+def meet(variables):
+    """Starts one process for each, and waits; what they print."""
+    environment = {k: v for k, v in tiny.environment().items() if k[:4] != "JAX_"}
+    for name in ("TPU_SKIP_MDS_QUERY", "TPU_ML_PLATFORM", "TPU_WORKER_HOSTNAMES"):
+        environment.pop(name, None)
+    common = {
+        "JAX_FORCE_TPU_INIT": "1",
+        "JAX_COORDINATOR_PORT": str(free_port()),
+        "XLA_FLAGS": "",
+    }
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", MEET],
+            env=environment | common | own,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for own in variables
+    ]
+    done = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0, 0], done
+    return [out.strip() for out, _ in done]
+
+
+@pytest.mark.slow
+def test_two_pods_of_gke_meet_by_what_jax_itself_reads(serve_metadata):
+    hosts = {
+        "TPU_WORKER_HOSTNAMES": "localhost,localhost",
+        "TPU_SKIP_MDS_QUERY": "true",
+        # JAX asks there for several slices.
+        "GCE_METADATA_IP": serve_metadata({"tpu-env": ""}),
+    }
+    assert meet([hosts | {"TPU_WORKER_ID": str(index)} for index in (0, 1)]) == [
+        "0 2",
+        "1 2",
+    ]
+
+
+@pytest.mark.slow
+def test_two_tpu_vms_meet_by_what_jax_itself_asks(serve_metadata):
+    endpoints = "a:0:127.0.0.1,b:1:127.0.0.1"
+    variables = [
+        {
+            "GCE_METADATA_IP": serve_metadata(
+                {
+                    "agent-worker-number": str(index),
+                    "worker-network-endpoints": endpoints,
+                    "tpu-env": "ZONE: 'z'",
+                }
+            )
+        }
+        for index in (0, 1)
+    ]
+    assert meet(variables) == ["0 2", "1 2"]
 
 
 def test_processes_that_cannot_meet_say_so_in_one_line():
