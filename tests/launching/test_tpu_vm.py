@@ -1,6 +1,15 @@
 """The launcher of TPU VMs, against a stand-in for gcloud."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
+
+from tests import tiny
+from tests.launching.conftest import COMMON, TRAIN
 
 GONE = (1, "", "ERROR: (gcloud.compute.tpus.queued-resources.describe) NOT_FOUND: no\n")
 QUEUED = "gcloud compute tpus queued-resources"
@@ -252,3 +261,38 @@ def test_ctrl_c_leaves_the_slice_and_says_so(launch, stand_ins, monkeypatch):
     assert code == 130
     assert "stopped; the run may go on there; w48 is still rented." in err
     assert DELETE not in stand_ins.calls()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_launcher_and_leave_the_slice(number, checkout, stand_ins):
+    began = checkout / "began"
+    (stand_ins.folder / "gcloud").write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        "*queued-resources\\ describe*) echo ACTIVE;;\n"
+        "*delete*) touch deleted;;\n"
+        f"*run.sh) touch {began}; exec sleep 60;;\n"
+        "esac\n"
+    )
+    path = f"{stand_ins.folder}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, str(tiny.ROOT / "scripts/tpu/vm.py")),
+            *COMMON["vm"],
+            "--delete_after",
+            *TRAIN,
+        ],
+        cwd=checkout,
+        env=tiny.environment(PATH=path),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not began.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "stopped; the run may go on there; w48 is still rented." in err
+    assert "Traceback" not in err and not (checkout / "deleted").exists()
