@@ -24,8 +24,9 @@ EXTRAS = "all,tpu,gcs"
 ARCHIVE = "hrnet_jax.tar.gz"
 # Pods have the name with up to 20 letters more, hosts names of 63 at most.
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-# Flags of a folder, each with what goes there or comes from there.
+# Flags of folders, which all hosts have to see.
 _WORKDIR, _DATA = "--workdir", "--config.dataset.data_dir"
+_FOLDERS = (_WORKDIR, _DATA, "--sweepdir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +126,20 @@ def _check_command(command: Sequence[str]) -> None:
             f"{script}: no such script in this checkout; expected one such as "
             "scripts/train.py"
         )
-    for name in (_WORKDIR, _DATA):
+    for name in _FOLDERS:
         value = _flag(command, name)
         if value is not None and not _is_elsewhere(value):
             raise ConfigError(
                 f"{name}={value} is a folder of one machine; expected a bucket, "
                 "gs://BUCKET/FOLDER, or the absolute path of a disk that all hosts mount"
+            )
+    config = _flag(command, "--config")
+    if config is not None and "://" not in config:
+        path = config.partition(":")[0]
+        if path.startswith("/") or not (root() / path).is_file():
+            raise ConfigError(
+                f"--config={config}: {path} is no file of this checkout, which is what "
+                "the machines have; expected one such as experiments/quickstart.py"
             )
     if pathlib.Path(script).name != "train.py":
         return
@@ -139,8 +148,7 @@ def _check_command(command: Sequence[str]) -> None:
             f"{_WORKDIR} is missing; expected gs://BUCKET/FOLDER for results and "
             "checkpoints, which outlive the machines"
         )
-    begins = _flag(command, "--config") is not None
-    if begins and _flag(command, _DATA) is None:
+    if config is not None and _flag(command, _DATA) is None:
         raise ConfigError(
             f"{_DATA} is missing; expected where the prepared records are, "
             "gs://BUCKET/FOLDER"

@@ -63,7 +63,10 @@ class StandIns:
 
 def make_checkout(folder: pathlib.Path) -> pathlib.Path:
     """What looks like a checkout of this project, with few files."""
-    for name in ("pyproject.toml", "hrnet_jax/__init__.py", "scripts/train.py"):
+    for name in (
+        *("pyproject.toml", "hrnet_jax/__init__.py"),
+        *("scripts/train.py", "experiments/quickstart.py"),
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"# {name}\n")
     (folder / ".gitignore").write_text(".cache/\nsecret\n")

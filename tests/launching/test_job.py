@@ -1,6 +1,7 @@
 """What is checked before anything is rented, for all three launchers."""
 
 import shutil
+import subprocess
 import tarfile
 
 import pytest
@@ -32,6 +33,21 @@ REFUSED = {
         [*TRAIN, "--config.dataset.data_dir", "data"][:2]
         + ["--config.dataset.data_dir", "data", "--workdir=gs://b/w"],
         "--config.dataset.data_dir=data is a folder of one machine; expected a bucket",
+    ),
+    "own sweep": (
+        [],
+        ["--", "scripts/train.py", "--sweepdir=runs/s", "--workdir=gs://b/w"],
+        "--sweepdir=runs/s is a folder of one machine; expected a bucket",
+    ),
+    "experiment elsewhere": (
+        [],
+        ["--", "scripts/train.py", "--config=/home/me/mine.py:w48", *TRAIN[3:]],
+        "--config=/home/me/mine.py:w48: /home/me/mine.py is no file of this checkout",
+    ),
+    "experiment that is not there": (
+        [],
+        ["--", "scripts/train.py", "--config=experiments/mine.py", *TRAIN[3:]],
+        "--config=experiments/mine.py: experiments/mine.py is no file of this checkout",
     ),
     "no data": (
         [],
@@ -114,10 +130,14 @@ def test_a_dry_run_calls_and_writes_nothing(launch, stand_ins, checkout):
 
 def test_the_archive_is_the_checkout_without_what_git_ignores(launch, checkout):
     (checkout / "new.py").write_text("# not committed\n")
-    (checkout / "experiments").mkdir()
+    # Deleted, and still known to git.
+    (checkout / "old.py").touch()
+    subprocess.run(["git", "add", "old.py"], cwd=checkout, check=True)
+    (checkout / "old.py").unlink()
     launch("gke")
     with tarfile.open(checkout / ".cache/tpu/w48/hrnet_jax.tar.gz") as archive:
         assert archive.getnames() == [
-            *(".gitignore", "hrnet_jax/__init__.py", "new.py"),
+            *(".gitignore", "experiments/quickstart.py"),
+            *("hrnet_jax/__init__.py", "new.py"),
             *("pyproject.toml", "scripts/train.py"),
         ]
