@@ -170,7 +170,8 @@ NOT_RUN = {
         "--service_account=trainer@my-project.iam.gserviceaccount.com -- "
         "scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py:variant=w48 "
-        "--config.batch_size=16 --config.precision=bfloat16 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
         "--config.dataset.data_dir=gs://my-bucket/data "
         "--workdir=gs://my-bucket/runs/w48"
     ): DRY_RUN,
@@ -183,7 +184,8 @@ NOT_RUN = {
         "--spot --service_account=trainer --wait --delete_after -- "
         "scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py:variant=w48 "
-        "--config.batch_size=16 --config.precision=bfloat16 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
         "--config.dataset.data_dir=gs://my-bucket/data "
         "--workdir=gs://my-bucket/runs/w48"
     ): DRY_RUN,
@@ -191,10 +193,17 @@ NOT_RUN = {
         "python scripts/tpu/skypilot.py --dry_run --name=w48 --topology=v5e:4x4 "
         "--spot -- scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py:variant=w48 "
-        "--config.batch_size=16 --config.precision=bfloat16 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
         "--config.dataset.data_dir=gs://my-bucket/data "
         "--workdir=gs://my-bucket/runs/w48"
     ): DRY_RUN,
+    (
+        "gcloud iam service-accounts add-iam-policy-binding "
+        "trainer@my-project.iam.gserviceaccount.com "
+        "--role=roles/iam.workloadIdentityUser "
+        "--member='serviceAccount:my-project.svc.id.goog[default/trainer]'"
+    ): CLOUD,
     "gcloud storage cat gs://my-bucket/runs/w48/result.json": CLOUD,
     "python scripts/evaluate.py --workdir=gs://my-bucket/runs/w48 --step=best": CLOUD,
     "gcloud compute tpus queued-resources list --zone=us-west4-a": CLOUD,
