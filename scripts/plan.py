@@ -4,9 +4,9 @@
         --topology=v5e:2x4,v5e:4x4 --config.precision=bfloat16
 
 Compiles the experiment's actual train and predict steps for each slice, which takes
-minutes, and reports side by side memory, traffic, step time and total hours by the
-published figures of the chips. Costs of programs are cached, so the same command
-answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU and no
+minutes, and reports side by side memory, traffic, step time, total hours and their
+price by the published figures of the chips. Costs of programs are cached, so the same
+command answers at once the next time. Needs libtpu (pip install -e '.[tpu]'), no TPU and no
 data. --check measures the same model on this machine instead. See docs/planning.md.
 """
 
@@ -99,12 +99,13 @@ def _plans(changes: list[str]) -> str:
     """Compiles for all slices; the table."""
     import jax
 
+    from hrnet_jax.costs.slices import parse_slices
     from hrnet_jax.planning import drawing, report, topologies
     from hrnet_jax.planning.datasets import facts_of
     from hrnet_jax.planning.plan import PlanOptions, make_plan
 
     config = _config(changes)
-    slices = topologies.parse_slices(_TOPOLOGY.value)
+    slices = parse_slices(_TOPOLOGY.value)
     options = PlanOptions(
         mesh=topologies.parse_mesh(_MESH.value) if _MESH.value else {},
         per_device_batch=_PER_CHIP.value,

@@ -86,6 +86,11 @@ CHIPS = {
     )
 }
 
+# Dollars an hour for one chip, on demand, in the cheapest region of the United States:
+# cloud.google.com/tpu/pricing, 2025. Spot costs about a third of it to a half, by day and
+# region. v3 is sold by the board only.
+PRICES = {"v4": 3.22, "v5e": 1.20, "v5p": 4.20, "v6e": 2.70}
+
 # One hop from chip to chip: "How to Scale Your Model", section 2.
 HOP_SECONDS = 1e-6
 

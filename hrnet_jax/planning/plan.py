@@ -7,15 +7,17 @@ from collections.abc import Mapping
 import jax
 from jax.sharding import Mesh
 
+from hrnet_jax.costs.chips import PRICES
 from hrnet_jax.costs.compiled import ProgramCosts
 from hrnet_jax.costs.roofline import Times, times
+from hrnet_jax.costs.slices import Slice
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning import abstract
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
-from hrnet_jax.planning.topologies import Slice, describe, make_mesh
+from hrnet_jax.planning.topologies import describe, make_mesh
 from hrnet_jax.training.build import evaluated_splits
 from hrnet_jax.training.evaluation import make_predict_step
 from hrnet_jax.training.steps import evaluation_interval
@@ -107,6 +109,13 @@ class Plan:
             return None
         evaluation = self.pass_seconds(which) or 0.0
         return (training + self.passes * evaluation) / 3600
+
+    def dollars(self, which: str) -> float | None:
+        """Of these hours, at the list price; None where the chip has none."""
+        hours, price = self.hours(which), PRICES.get(self.slice.chip.name)
+        if hours is None or price is None:
+            return None
+        return hours * price * self.slice.chips
 
 
 def make_plan(

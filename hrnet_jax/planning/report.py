@@ -24,7 +24,8 @@ HBM traffic: what crosses between HBM and the core, with the padding of tiles. b
 roofline: the longest of compute, HBM and interconnect at published peaks; no run is faster.
 compiler: cycles that the TPU compiler expects of all instructions, one after the other.
 images/s and hours: at the roofline .. as the compiler expects. Waiting for input, start
-  and checkpoints are in none of them."""
+  and checkpoints are in none of them. dollars: those hours at the list price of the chips,
+  on demand."""
 
 
 def format_plans(
@@ -74,6 +75,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
             "images_per_second": plan.images_per_second(which),
             "seconds_of_an_evaluation": plan.pass_seconds(which),
             "hours": plan.hours(which),
+            "dollars": plan.dollars(which),
         }
         for which in ("roofline", "expected")
     }
@@ -119,6 +121,7 @@ def _run(plans: Sequence[Plan]) -> list[Row]:
         ("  images/s, all chips", _ranges(plans, Plan.images_per_second, "{:.4g}")),
         ("  steps of the schedule", [str(plan.steps) for plan in plans]),
         ("  hours of the schedule", _ranges(plans, Plan.hours, "{:.3g}")),
+        ("  dollars of the schedule", _ranges(plans, Plan.dollars, "{:.3g}")),
     ]
 
 

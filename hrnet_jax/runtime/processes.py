@@ -1,7 +1,7 @@
 """Several processes that work as one: joining, exchanging rows, agreeing.
 
 Three environment variables say that a process is one of several; without the first
-it works alone.
+it works alone, except where a TPU slice has several hosts.
 
 | variable | meaning |
 |---|---|
@@ -9,7 +9,8 @@ it works alone.
 | `HRNET_JAX_PROCESS` | which of them this is, from 0 |
 | `HRNET_JAX_COORDINATOR` | `host:port` where process 0 will listen |
 
-`auto` needs no others: JAX reads them from Cloud TPU pods, GKE, Slurm and Open MPI.
+`auto` needs no others: JAX reads them from Cloud TPU pods, GKE, Slurm and Open MPI. On
+Cloud TPU and GKE it is the default (`runtime.cluster`), and `1` asks to work alone.
 `scripts/launch/local.py` sets all of them. See docs/scaling.md.
 """
 
@@ -30,6 +31,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.runtime import cluster
 
 PROCESSES = "HRNET_JAX_PROCESSES"
 PROCESS = "HRNET_JAX_PROCESS"
@@ -61,7 +63,7 @@ def join(*, saves_on_sigterm: bool = False) -> None:
     except (ValueError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"{PROCESSES}={os.environ[PROCESSES]}: the processes cannot meet "
+            f"{PROCESSES}={os.environ.get(PROCESSES) or 'auto'}: the processes cannot meet "
             f"({reason}); expected {COORDINATOR} that all of them reach, or a "
             "cluster that JAX knows"
         ) from error
@@ -81,8 +83,10 @@ def place_from(environment: Mapping[str, str]) -> dict[str, Any] | None:
         ConfigError: naming the variable that is missing or wrong.
     """
     stated = environment.get(PROCESSES, "")
-    if stated in ("", "1"):
+    if stated == "1":
         return None
+    if not stated:
+        return {} if cluster.has_several_processes(environment) else None
     if stated == "auto":
         return {}
     count = _number(PROCESSES, stated, "a positive number or auto")

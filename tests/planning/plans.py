@@ -3,8 +3,8 @@
 import dataclasses
 
 from hrnet_jax.costs.roofline import times
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.planning.plan import Plan, Program
-from hrnet_jax.planning.topologies import parse_slices
 from tests.costs.made_up import COSTS
 
 

@@ -5,14 +5,14 @@ import dataclasses
 import jax
 import pytest
 
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.planning import plan as planning
 from hrnet_jax.planning.datasets import facts_of
-from hrnet_jax.planning.plan import PlanOptions, make_plan, nearest_multiple
+from hrnet_jax.planning.plan import PlanOptions, Program, make_plan, nearest_multiple
 from hrnet_jax.planning.programs import DoesNotFitError
-from hrnet_jax.planning.topologies import parse_slices
 from tests import tiny
 from tests.planning import plans
 from tests.planning.plans import COSTS
@@ -136,6 +136,14 @@ def test_evaluation_takes_the_averaged_weights(programs):
     state, _, _ = programs["v5e:2x4 train step"]
     variables, _, _ = programs["v5e:2x4 predict step"]
     assert variables["params"] is state.ema["params"]
+
+
+def test_dollars_follow_from_hours():
+    made = plans.plan(topology="v5e:2x4")
+    assert made.dollars("roofline") == made.hours("roofline") * 8 * 1.20
+    # Not sold by the chip.
+    assert plans.plan(topology="v3:2x2").dollars("roofline") is None
+    assert plans.plan(train=Program(16, None, None)).dollars("roofline") is None
 
 
 def test_hours_follow_from_steps():

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import pytest
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.planning import programs
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.topologies import (
     describe,
     make_mesh,
-    parse_slices,
     require_libtpu,
 )
 

@@ -56,6 +56,7 @@ def test_what_does_not_fit_says_why_and_nothing_else():
     assert table["fits"][0] == "no: needs 20GiB, 15.75GiB are free"
     assert table["roofline"] == ["-", "2 ms (HBM)"]
     assert table["hours of the schedule"][0] == "-"
+    assert table["dollars of the schedule"][0] == "-"
     (entry, _) = report.as_json([small, TWO[1]], "", "")["plans"]
     assert entry["train"] == {
         "batch_size": 16,

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.planning import topologies
-from hrnet_jax.planning.topologies import make_mesh, parse_mesh, parse_slices
+from hrnet_jax.planning.topologies import make_mesh, parse_mesh
 
 
 def test_slices_are_read_in_order():

@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import AxisType, PartitionSpec
 
 from hrnet_jax import runtime
+from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.planning import topologies
 from hrnet_jax.runtime import compiler, memory
@@ -190,7 +191,7 @@ def test_a_cpu_has_options_and_no_lanes():
 )
 def test_the_tpu_compiler_knows_our_options():
     topologies.require_libtpu()
-    chosen = topologies.parse_slices("v5e:1x1")[0]
+    chosen = parse_slices("v5e:1x1")[0]
     mesh = topologies.make_mesh(chosen, topologies.describe(chosen))
     assert runtime.compiler_options(mesh) == compiler._OPTIONS["tpu"]
     assert runtime.lanes(18, jnp.bfloat16, mesh) == 128

@@ -12,6 +12,8 @@ CLUSTER = (
     "needs the machines of a cluster; test_pod.py starts two processes as these do"
 )
 COMPILES = "compiles for minutes; test_pod.py plans a small network where libtpu is"
+CLOUD = "needs a project of Google Cloud; tests/launching has stand-ins for it"
+DRY_RUN = "typed by tests/tools/test_dry_runs.py, in the root of a checkout"
 TRAINS = "needs an official data set, and trains for half an hour or more"
 
 NOT_RUN = {
@@ -50,7 +52,7 @@ NOT_RUN = {
     ): MEASURES,
     (
         'gcloud compute tpus tpu-vm ssh my-pod --worker=all --command="cd '
-        "hrnet_jax && HRNET_JAX_PROCESSES=auto python scripts/train.py "
+        "hrnet_jax && python scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py "
         '--config.dataset.data_dir=/mnt/data --workdir=/mnt/runs/w18"'
     ): CLUSTER,
@@ -137,4 +139,73 @@ NOT_RUN = {
         "srun --ntasks-per-node=1 env HRNET_JAX_PROCESSES=auto python "
         "scripts/train.py ..."
     ): CLUSTER,
+    (
+        "python scripts/plan.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w48 "
+        "--topology=v5e:2x4,v5e:4x4 --config.batch_size=16 "
+        "--config.precision=bfloat16"
+    ): COMPILES,
+    (
+        "gcloud services enable tpu.googleapis.com compute.googleapis.com "
+        "storage.googleapis.com --project=my-project"
+    ): CLOUD,
+    (
+        "gcloud storage buckets create gs://my-bucket --project=my-project "
+        "--location=us-west4 --uniform-bucket-level-access"
+    ): CLOUD,
+    "gcloud iam service-accounts create trainer --project=my-project": CLOUD,
+    (
+        "gcloud storage buckets add-iam-policy-binding gs://my-bucket "
+        "--role=roles/storage.objectUser "
+        "--member=serviceAccount:trainer@my-project.iam.gserviceaccount.com"
+    ): CLOUD,
+    (
+        "python scripts/prepare_data.py --dataset=cityscapes --source=CITYSCAPES "
+        "--data_dir=data"
+    ): OFFICIAL,
+    "gcloud storage rsync data gs://my-bucket/data --recursive": CLOUD,
+    (
+        "python scripts/tpu/vm.py --dry_run --name=w48 --topology=v5e:4x4 "
+        "--zone=us-west4-a --spot --delete_after "
+        "--service_account=trainer@my-project.iam.gserviceaccount.com -- "
+        "scripts/train.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w48 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--workdir=gs://my-bucket/runs/w48"
+    ): DRY_RUN,
+    (
+        "gcloud container node-pools create v5e-16 --cluster=my-cluster "
+        "--machine-type=ct5lp-hightpu-4t --tpu-topology=4x4 --num-nodes=4 --spot"
+    ): CLOUD,
+    (
+        "python scripts/tpu/gke.py --dry_run --name=w48 --topology=v5e:4x4 "
+        "--spot --service_account=trainer --wait --delete_after -- "
+        "scripts/train.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w48 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--workdir=gs://my-bucket/runs/w48"
+    ): DRY_RUN,
+    (
+        "python scripts/tpu/skypilot.py --dry_run --name=w48 --topology=v5e:4x4 "
+        "--spot -- scripts/train.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w48 "
+        "--config.batch_size=16 --config.schedule.learning_rate=0.0133 "
+        "--config.precision=bfloat16 "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--workdir=gs://my-bucket/runs/w48"
+    ): DRY_RUN,
+    (
+        "gcloud iam service-accounts add-iam-policy-binding "
+        "trainer@my-project.iam.gserviceaccount.com "
+        "--role=roles/iam.workloadIdentityUser "
+        "--member='serviceAccount:my-project.svc.id.goog[default/trainer]'"
+    ): CLOUD,
+    "gcloud storage cat gs://my-bucket/runs/w48/result.json": CLOUD,
+    "python scripts/evaluate.py --workdir=gs://my-bucket/runs/w48 --step=best": CLOUD,
+    "gcloud compute tpus queued-resources list --zone=us-west4-a": CLOUD,
+    "gcloud storage rm gs://my-bucket --recursive": CLOUD,
 }
