@@ -49,6 +49,10 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "timm", "torchvision"), "convert"),
     "libtpu": "tpu",
     "wandb": "wandb",
+    "gcsfs": "gcs",
+    **dict.fromkeys(("optuna", "optuna_dashboard"), "sweeps"),
+    "huggingface_hub": "hub",
+    "gradio": "page",
 }
 
 

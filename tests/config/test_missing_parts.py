@@ -23,6 +23,7 @@ PACKAGES = {
 }
 # Packages of extras that nothing here imports by name.
 NOT_IMPORTED = {"hrnet_jax", "jax[cuda12]", "jupyterlab", "hrnet_jax[train]"}
+NOT_IMPORTED |= {"mkdocs", "mkdocs-material", "mkdocstrings[python]"}
 
 
 def extras_of_packages():
