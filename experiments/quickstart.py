@@ -43,3 +43,13 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     if choice.debug:
         make_debug(config)
     return config
+
+
+def get_sweep(trial: Any) -> dict[str, Any]:
+    """Learning rate and network of a sweep: see docs/sweeps.md."""
+    return {
+        "schedule.learning_rate": trial.suggest_float("learning_rate", 5e-4, 2e-2, log=True),
+        "model.representation": trial.suggest_categorical(
+            "representation", ["v1", "v1h", "v2"]
+        ),
+    }

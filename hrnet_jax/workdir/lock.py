@@ -25,8 +25,12 @@ LOCK_FILE = "training.lock"
 _log = logging.getLogger(__name__)
 
 
+class LockedError(CheckpointError):
+    """Another process is at work in a folder."""
+
+
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
     """Keeps other trainings out of a work directory, which is made if missing.
 
     The system holds the lock and releases it with the process, however that ends; on
@@ -35,10 +39,15 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     out as long as a process of that number runs on this host. What runs on another
     host cannot be known there, which is logged.
 
+    Args:
+        workdir: the folder.
+        name: of the file in it; who asks for another one is not kept out.
+
     Raises:
-        CheckpointError: naming who holds it, or if the folder cannot be written.
+        LockedError: naming who holds it.
+        CheckpointError: if the folder cannot be written.
     """
-    path = workdir / LOCK_FILE
+    path = workdir / name
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -51,7 +60,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         file.seek(0)
         holder = _read(file)
         if not _acquire(file, holder):
-            raise CheckpointError(
+            raise LockedError(
                 f"{workdir}: another training is at work there ({_named(holder)}); "
                 "wait for its end, or choose another work directory"
             )
