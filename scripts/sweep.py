@@ -19,6 +19,7 @@ from hrnet_jax.config import script
 if __name__ == "__main__":
     script.begins()
 
+import os
 import pathlib
 import sys
 from typing import Any
@@ -81,7 +82,7 @@ def main(argv: list[str]) -> None:
     with command_line.reporting_errors():
         several = _WORKERS.value > 1 and not workers.is_one_of_several()
         host = workers.this_host()
-        shares = workers.shares(_WORKERS.value, host, _environment()) if several else []
+        shares = workers.shares(_WORKERS.value, host, os.environ) if several else []
         # Late, so that help need not wait for JAX.
         from hrnet_jax.sweeps.study import checked, open_study
         from hrnet_jax.sweeps.worker import Worker, is_finished, summary
@@ -108,12 +109,6 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_CODE)
 
 
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ)
-
-
 def _sweep(changes: list[str]) -> Any:
     """What the command line asks for."""
     from hrnet_jax.experiment.loading import load_config
@@ -134,6 +129,7 @@ def _sweep(changes: list[str]) -> Any:
         pruner=_PRUNER.value,
         storage=_STORAGE.value,
         seed=_SEED.value,
+        fixed=experiment_flags.changed_keys(changes),
     )
 
 

@@ -215,8 +215,12 @@ def _checked_entries(entries: Any, what: str) -> tuple[dict[str, Any], ...]:
 
 def _check_entry(values: Any, what: str) -> None:
     """Checks for text as keys, and for values that a study can keep."""
-    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        raise ConfigError(f"{what} must be {{dotted key: value}}, got {shortened(values)}")
+    if not isinstance(values, Mapping) or not all(
+        isinstance(key, str) for key in values
+    ):
+        raise ConfigError(
+            f"{what} must be {{dotted key: value}}, got {shortened(values)}"
+        )
     for key, value in values.items():
         try:
             json.dumps(value)

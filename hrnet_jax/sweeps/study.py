@@ -52,6 +52,7 @@ class Sweep:
         pruner: one of `PRUNERS`.
         storage: URL of SQLAlchemy; empty for a journal file in the folder.
         seed: of the sampler.
+        fixed: dotted keys that the command sets for all trials.
     """
 
     folder: pathlib.Path
@@ -62,6 +63,7 @@ class Sweep:
     pruner: str = "median"
     storage: str = ""
     seed: int = 0
+    fixed: tuple[str, ...] = ()
 
     @property
     def metric(self) -> tuple[str, str]:
@@ -76,8 +78,14 @@ def checked(sweep: Sweep) -> tuple[Sweep, Probed]:
         ConfigError: for a configuration that cannot be trained, a key that nobody
             reads, and options that do not fit the space.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     read_config(sweep.config, trainable=True)
     probed = probe(sweep.space, sweep.config)
+    for key in sorted(set(probed.keys) & set(sweep.fixed)):
+        raise ConfigError(
+            f"--config.{key} would change nothing: {sweep.space.path} sets {key!r} for "
+            "every trial"
+        )
     sampler, count = sweep.sampler, len(sweep.space.entries)
     if count:
         if sampler not in ("", "grid"):
@@ -110,7 +118,6 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
         ConfigError: if the study there is of another experiment, or of another folder,
             or the storage cannot be reached.
     """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     name = sweep.folder.absolute().name
     fingerprint = _fingerprint(sweep, probed)
@@ -130,7 +137,9 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
                 "that can be reached, as SQLAlchemy writes it"
             ) from error
         if stored is None:
-            study.set_user_attr(_FINGERPRINT, fingerprint | {"id": secrets.token_hex(8)})
+            study.set_user_attr(
+                _FINGERPRINT, fingerprint | {"id": secrets.token_hex(8)}
+            )
             stored = study.user_attrs[_FINGERPRINT]
         else:
             _check_same(stored, fingerprint, sweep.folder)
@@ -181,7 +190,9 @@ def make_sampler(
     the same, and a sweep tries the same whichever of its workers is first.
     """
     if sweep.space.entries:
-        return optuna.samplers.RandomSampler(seed=sweep.seed)  # of which nothing is asked
+        return optuna.samplers.RandomSampler(
+            seed=sweep.seed
+        )  # of which nothing is asked
     if sweep.sampler == "grid":
         return _Grid(grid_of(sweep.space, probed), seed=sweep.seed)
     seed = int(np.random.SeedSequence([sweep.seed, number]).generate_state(1)[0])

@@ -302,9 +302,7 @@ def summary(study: optuna.Study, sweep: Sweep) -> str:
     best = study.best_trial
     values = best.user_attrs.get(_VALUES, {})
     said = " ".join(f"{key}={value}" for key, value in values.items())
-    return (
-        f"{text}; best {sweep.metric[0]} {best.value:.4f}: trial {best.number:04d}, {said}"
-    )
+    return f"{text}; best {sweep.metric[0]} {best.value:.4f}: trial {best.number:04d}, {said}"
 
 
 def _evaluations(folder: pathlib.Path, name: str) -> list[tuple[int, float]]:

@@ -56,7 +56,9 @@ def this_host() -> Host:
     return Host(cores, gpus, len(glob.glob("/dev/accel[0-9]*")))
 
 
-def shares(count: int, host: Host, variables: Mapping[str, str]) -> list[dict[str, str]]:
+def shares(
+    count: int, host: Host, variables: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Environment variables of each worker.
 
     Args:
@@ -190,7 +192,9 @@ class Workers:
             for number, code in enumerate(codes):
                 if code not in (None, 0, RUN_AGAIN) and number not in told:
                     told.add(number)
-                    others = " and its trial goes on in another" if None in codes else ""
+                    others = (
+                        " and its trial goes on in another" if None in codes else ""
+                    )
                     sys.stderr.write(f"worker {number} {_ended(code)}{others}\n")
             if None not in codes:
                 return
@@ -225,7 +229,9 @@ class Workers:
 
 def _ended(code: int | None) -> str:
     assert code is not None
-    return f"was ended by signal {-code}," if code < 0 else f"ended with exit code {code},"
+    return (
+        f"was ended by signal {-code}," if code < 0 else f"ended with exit code {code},"
+    )
 
 
 def _show(number: int, stream: IO[bytes] | None) -> None:

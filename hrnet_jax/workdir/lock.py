@@ -72,6 +72,29 @@ def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
             _write(file, {})
 
 
+def is_locked(path: pathlib.Path) -> bool:
+    """Whether a process holds the lock of a file, as far as that can be known here.
+
+    Where the file names a holder, looking takes the lock for a moment, if it can be had.
+    """
+    try:
+        with path.open("r+") as file:
+            holder = _read(file)
+            if len(holder) < len(_this_process()):
+                return False
+            if fcntl is None:
+                return _runs_here(holder)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                return error.errno == errno.EACCES or _runs_here(holder)
+            return False
+    except OSError:  # not there, or not ours to open
+        return False
+
+
 def _acquire(file: TextIO, holder: dict[str, Any]) -> bool:
     try:
         if fcntl is None:
