@@ -153,9 +153,10 @@ def _ranking(
     if trial.get("direction") in ("max", "min"):
         return name, trial["direction"]
     try:
-        known, direction = get_spec(config.get("task", "segmentation")).best_metric
-    except (ConfigError, TypeError, ValueError):  # of a task that ranks nothing
-        return name, "max"
+        ranking = get_spec(config.get("task", "segmentation")).best_metric
+    except ConfigError:  # of a task that is not installed here
+        ranking = None
+    known, direction = ranking or ("", "max")
     return name or known, direction
 
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.sweeps.collecting import Collected, differing_keys
+from hrnet_jax.sweeps.study import DIRECTIONS
 from hrnet_jax.training.curves import draw_curves
 from hrnet_jax.training.recorded import LOSS
 from hrnet_jax.training.reporting import read_metrics
@@ -168,7 +169,7 @@ def _study_of(runs: Sequence[Collected], keys: Sequence[str]) -> optuna.Study:
         for param, value in zip(params, shown, strict=True):
             param[key] = value
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction=f"{runs[0].direction}imize")
+    study = optuna.create_study(direction=DIRECTIONS[runs[0].direction])
     for run, param in zip(runs, params, strict=True):
         study.add_trial(
             optuna.create_trial(params=param, distributions=kinds, value=run.value)

@@ -25,6 +25,11 @@ from hrnet_jax.workdir.files import read_json, write_json
 SAMPLERS = ("grid", "random", "tpe")
 PRUNERS = ("median", "hyperband", "none")
 
+DIRECTIONS = {
+    "max": optuna.study.StudyDirection.MAXIMIZE,
+    "min": optuna.study.StudyDirection.MINIMIZE,
+}
+
 JOURNAL_FILE = "journal.log"
 SWEEP_FILE = "sweep.json"
 
@@ -68,7 +73,12 @@ class Sweep:
     @property
     def metric(self) -> tuple[str, str]:
         """Name of what ranks the checkpoints of a trial, and so trials; `max` or `min`."""
-        return get_spec(self.config.task).best_metric
+        ranking = get_spec(self.config.task).best_metric
+        if ranking is None:
+            raise ConfigError(
+                f"the task {self.config.task!r} has no metric that ranks its trials"
+            )
+        return ranking
 
 
 def checked(sweep: Sweep) -> tuple[Sweep, Probed]:
@@ -127,7 +137,7 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
                 storage=open_storage(sweep.folder, sweep.storage),
                 study_name=name,
                 load_if_exists=True,
-                direction=f"{sweep.metric[1]}imize",
+                direction=DIRECTIONS[sweep.metric[1]],
                 pruner=optuna.pruners.NopPruner(),
             )
             stored = study.user_attrs.get(_FINGERPRINT)
