@@ -18,7 +18,13 @@ import jax
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from hrnet_jax.errors import ConfigError, DataError, HRNetError, WeightsError
+from hrnet_jax.errors import (
+    ConfigError,
+    DataError,
+    HRNetError,
+    WeightsError,
+    in_one_line,
+)
 from hrnet_jax.sweeps.claims import (
     choosing,
     claim,
@@ -46,6 +52,9 @@ _PAUSE = 2.0
 
 # Errors that are of a trial's own where it sets keys of a section, and else of all.
 _OF_SECTIONS = ((DataError, "dataset."), (WeightsError, "model."))
+
+# Characters of a message that are kept.
+_MOST = 1000
 
 _VALUES = "values"
 _ERROR = "error"
@@ -191,10 +200,13 @@ class Worker:
             return _Outcome("pruned", self._best(folder))
         except Exception as error:
             if not _is_its_own(error, values):
+                if in_one_line(error) is None:
+                    # A bug. Kept, or the trial would end one worker after the other.
+                    said = f"{type(error).__name__}: {_one_line(error)}"
+                    self._finish(trial, _Outcome("failed", message=said))
                 raise
-            message = " ".join(str(error).split())
-            _log.warning("trial %04d failed: %s", trial.number, message)
-            return _Outcome("failed", message=message)
+            _log.warning("trial %04d failed: %s", trial.number, _one_line(error))
+            return _Outcome("failed", message=_one_line(error))
         finally:
             # The next trial may be of another network.
             jax.clear_caches()
@@ -327,6 +339,11 @@ def _is_its_own(error: Exception, values: dict[str, Any]) -> bool:
         for kind, section in _OF_SECTIONS
         for key in values
     )
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _MOST else f"{text[:_MOST]}..."
 
 
 @contextlib.contextmanager

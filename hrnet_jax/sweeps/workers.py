@@ -181,6 +181,7 @@ class Workers:
         self._processes.append(process)
         if self._signal is not None:  # it came while this one was being started
             process.send_signal(self._signal)
+        assert process.stderr is not None
         reader = threading.Thread(target=_show, args=(number, process.stderr))
         reader.start()
         return reader
@@ -234,8 +235,9 @@ def _ended(code: int | None) -> str:
     )
 
 
-def _show(number: int, stream: IO[bytes] | None) -> None:
+def _show(number: int, stream: IO[bytes]) -> None:
     """Copies what a worker says, with its number."""
-    for line in stream or ():
-        text = line.decode(errors="replace").rstrip("\n")
-        sys.stderr.write(f"[{number}] {text}\n")
+    with stream:
+        for line in stream:
+            text = line.decode(errors="replace").rstrip("\n")
+            sys.stderr.write(f"[{number}] {text}\n")

@@ -79,7 +79,9 @@ def make_run(
     for number, value in enumerate(values, 1):
         report(workdir, 10 * number, value, metric)
     if done:
-        write_json(workdir / "result.json", {"metrics": {metric: values[-1]}})
+        write_json(
+            workdir / "result.json", {"metrics": {metric: max(values, default=0.0)}}
+        )
     return workdir
 
 

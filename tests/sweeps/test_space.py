@@ -70,13 +70,11 @@ WRONG = {
 WRONG_WHEN_TRIED = {
     "a key that nobody reads": (
         "SWEEP = [{'seed': 1}, {'learning_rate': 1.0}]",
-        "space.py: config key 'learning_rate' is not read by anything; did you mean "
-        "'schedule.learning_rate'?",
+        "space.py: config key 'learning_rate' is not read by anything; did you mean 'sch",
     ),
     "a key of one branch": (
         BRANCHES,
-        "config key 'optimizer.nmae' is not read by anything; did you mean "
-        "'optimizer.name'?",
+        "config key 'optimizer.nmae' is not read by anything; did you mean 'optimizer.n",
     ),
     "a type": (
         "SWEEP = [{'batch_size': 'many'}]",
