@@ -68,11 +68,8 @@ def _draw_curves(runs: Sequence[Collected], path: pathlib.Path) -> str:
 
 def _draw_importances(runs: Sequence[Collected], path: pathlib.Path) -> str:
     runs, keys = _comparable(runs)
-    if len(runs) < _LEAST_FOR_IMPORTANCES or not keys:
-        return (
-            f"no importances: {_count(runs, keys)}, "
-            f"{_LEAST_FOR_IMPORTANCES} are needed at least"
-        )
+    if why := _too_little("importances", runs, keys, _LEAST_FOR_IMPORTANCES):
+        return why
     study = _study_of(runs, keys)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,11 +97,8 @@ def _draw_importances(runs: Sequence[Collected], path: pathlib.Path) -> str:
 
 def _draw_parallel(runs: Sequence[Collected], path: pathlib.Path) -> str:
     runs, keys = _comparable(runs)
-    if len(runs) < _LEAST_FOR_LINES or not keys:
-        return (
-            f"no parallel coordinates: {_count(runs, keys)}, "
-            f"{_LEAST_FOR_LINES} are needed at least"
-        )
+    if why := _too_little("parallel coordinates", runs, keys, _LEAST_FOR_LINES):
+        return why
     values = np.array([run.value for run in runs], float)
     figure = Figure(figsize=(2.2 * (len(keys) + 1) + 2, 4.5), layout="constrained")
     axes = figure.subplots()
@@ -135,10 +129,17 @@ def _comparable(runs: Sequence[Collected]) -> tuple[list[Collected], list[str]]:
     return done, differing_keys(done)
 
 
-def _count(runs: Sequence[Collected], keys: Sequence[str]) -> str:
-    if runs and not keys:
-        return f"{len(runs)} finished runs differ in no key"
-    return f"{len(runs)} finished {'run' if len(runs) == 1 else 'runs'} with a value"
+def _too_little(
+    what: str, runs: Sequence[Collected], keys: Sequence[str], least: int
+) -> str:
+    """Why there is no picture; empty if there is one."""
+    if len(runs) < least:
+        noun = "run" if len(runs) == 1 else "runs"
+        return (
+            f"no {what}: {len(runs)} finished {noun} with a value, {least} are needed at "
+            "least"
+        )
+    return "" if keys else f"no {what}: the {len(runs)} finished runs differ in no key"
 
 
 def _is_number(values: Sequence[Any]) -> bool:

@@ -148,7 +148,7 @@ def test_pictures_that_are_missing_are_told(tmp_path):
     for name in "cdef":
         make_run(tmp_path / f"alike/{name}", [0.5])
     _, remarks = draw_all(collect([tmp_path / "alike"]), tmp_path)
-    assert remarks[0].startswith("no importances: 4 finished runs differ in no key")
+    assert remarks[0] == "no importances: the 4 finished runs differ in no key"
 
 
 @pytest.fixture(scope="module")
