@@ -15,7 +15,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from hrnet_jax.errors import CheckpointError, ConfigError
-from hrnet_jax.experiment.defaults import CHANGEABLE, to_json
+from hrnet_jax.experiment.defaults import CHANGEABLE, default_config, to_json
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.registry import get_spec
 from hrnet_jax.sweeps.claims import choosing
@@ -152,7 +152,12 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
             )
             stored = study.user_attrs[_FINGERPRINT]
         else:
-            _check_same(stored, fingerprint, sweep.folder)
+            # A study of an earlier version lacks the keys that came later.
+            defaults = flat(to_json(default_config(sweep.config.task)))
+            here = fingerprint["config"]
+            later = {key: defaults[key] for key in here if key in defaults}
+            there = stored | {"config": later | stored["config"]}
+            _check_same(there, fingerprint, sweep.folder)
         _check_folder(study, stored["id"], sweep.folder)
     return study
 

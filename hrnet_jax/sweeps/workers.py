@@ -193,6 +193,8 @@ class Workers:
             for number, code in enumerate(codes):
                 if code not in (None, 0, RUN_AGAIN) and number not in told:
                     told.add(number)
+                    if self._signal is not None:
+                        continue
                     others = (
                         " and its trial goes on in another" if None in codes else ""
                     )

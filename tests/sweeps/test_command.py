@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -147,9 +148,9 @@ def test_a_sweep_that_is_killed_goes_on(tmp_path, monkeypatch):
     # The other one goes on until it is asked to stop in the middle of a later trial.
     wait_for(lambda: in_training(sweepdir).keys() - {killed}, process)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=600)
-    assert process.returncode == EXIT_CODE, said
-    assert "was ended by signal 9, and its trial goes on in another" in said
+    _, first = process.communicate(timeout=600)
+    assert process.returncode == EXIT_CODE, first
+    assert "was ended by signal 9, and its trial goes on in another" in first
     before = {path.parent.name for path in sweepdir.glob("trials/*/result.json")}
     assert len(before) < TRIALS
 
@@ -164,6 +165,14 @@ def test_a_sweep_that_is_killed_goes_on(tmp_path, monkeypatch):
         lines = read_metrics(trial)
         steps = [line["step"] for line in lines if "train/loss" in line]
         assert steps == [*range(1, STEPS + 1)], trial
+
+    # Nobody trained a trial that another one had or finished: those that were begun
+    # more often than there are trials had been left, and went on where they were.
+    said = first + said
+    begun = re.findall(r"trial \d+: schedule.learning_rate=", said)
+    left = re.findall(r"trial (\d+): left by another worker", said)
+    assert len(begun) == TRIALS + len(left) and killed in left
+    assert 1 <= said.count("resuming from step") <= len(left)
 
     third = start(sweepdir, space)
     out, said = third.communicate(timeout=600)

@@ -44,6 +44,16 @@ def test_the_same_experiment_is_the_same_study(tmp_path):
     assert len(opened(same).trials) == 1
 
 
+def test_a_study_of_an_earlier_version_lacks_keys(tmp_path):
+    study = opened(make_sweep(tmp_path))
+    stored = study.user_attrs["sweep"]
+    del stored["config"]["optimizer.accumulate"]
+    study.set_user_attr("sweep", stored)
+    opened(make_sweep(tmp_path))
+    other = refused(make_sweep(tmp_path, config=other_config(optimizer__accumulate=2)))
+    assert "(optimizer.accumulate: 1 there, 2 here)" in other
+
+
 DIFFERENT = {
     "a key": ({"config": other_config(batch_size=4)}, "(batch_size: 8 there, 4 here)"),
     # Of a run this may change; here it is what trials are compared by.

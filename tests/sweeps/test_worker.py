@@ -146,6 +146,16 @@ def test_bad_trials_are_pruned_at_an_evaluation(tmp_path, monkeypatch):
     assert read_trial(trial_folder(tmp_path / "sweep", 4))["state"] == "pruned"
 
 
+def test_hyperband_ends_trials_at_its_rungs(tmp_path, monkeypatch):
+    text = "SWEEP = [{'seed': 9 - number} for number in range(6)]"
+    use(monkeypatch, lambda config: config.seed / 100)
+    worker = worker_of(make_sweep(tmp_path, text, trials=6, pruner="hyperband"))
+    worker.run()
+    # It knows no rungs before a trial was trained to its end.
+    assert states(worker)[0] == "COMPLETE"
+    assert set(states(worker)[2:]) == {"PRUNED"}
+
+
 def leave_behind(sweep) -> optuna.Trial:
     """A trial that a worker began before it was killed."""
     worker = worker_of(sweep)
