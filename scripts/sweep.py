@@ -119,6 +119,11 @@ def _sweep(changes: list[str]) -> Any:
         raise ConfigError("--config is missing; name an experiment file")
     if not _SWEEPDIR.value:
         raise ConfigError("--sweepdir is missing; name a folder for the sweep")
+    if "://" in _SWEEPDIR.value:
+        raise ConfigError(
+            f"--sweepdir={_SWEEPDIR.value}: workers agree by locks, which there are none "
+            "of in object storage; expected a folder of a file system that they share"
+        )
     config = experiment_flags.with_changes(load_config(_CONFIG.value), changes)
     return Sweep(
         folder=pathlib.Path(_SWEEPDIR.value),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import importlib.util
 import os
 import signal
 import subprocess
@@ -53,7 +54,11 @@ def this_host() -> Host:
     gpus = tuple(map(str, range(count)))
     if count and _VISIBLE in os.environ:
         gpus = tuple(filter(None, os.environ[_VISIBLE].split(",")))
-    return Host(cores, gpus, len(glob.glob("/dev/accel[0-9]*")))
+    tpus = len(glob.glob("/dev/accel[0-9]*"))
+    if importlib.util.find_spec("libtpu"):
+        # Newer hosts; elsewhere other devices have such names.
+        tpus += len(glob.glob("/dev/vfio/[0-9]*"))
+    return Host(cores, gpus, tpus)
 
 
 def shares(
@@ -191,14 +196,14 @@ class Workers:
         while True:
             codes = [process.poll() for process in self._processes]
             for number, code in enumerate(codes):
-                if code not in (None, 0, RUN_AGAIN) and number not in told:
-                    told.add(number)
-                    if self._signal is not None:
-                        continue
-                    others = (
-                        " and its trial goes on in another" if None in codes else ""
-                    )
-                    sys.stderr.write(f"worker {number} {_ended(code)}{others}\n")
+                # Of others it has said itself why it ends.
+                if code is None or code >= 0 or number in told:
+                    continue
+                told.add(number)
+                goes_on = ", and its trial goes on in another" if None in codes else ""
+                line = f"worker {number} was ended by signal {-code}{goes_on}\n"
+                if self._signal is None:
+                    sys.stderr.write(line)
             if None not in codes:
                 return
             time.sleep(_INTERVAL)
@@ -228,13 +233,6 @@ class Workers:
         if self._signal is not None or not failed:
             return RUN_AGAIN
         return failed[0] if failed[0] > 0 else 128 - failed[0]
-
-
-def _ended(code: int | None) -> str:
-    assert code is not None
-    return (
-        f"was ended by signal {-code}," if code < 0 else f"ended with exit code {code},"
-    )
 
 
 def _show(number: int, stream: IO[bytes]) -> None:

@@ -51,6 +51,10 @@ REFUSED = {
         ["--config={tiny}", "--space={tmp}/space.py"],
         "--sweepdir is missing",
     ),
+    "a bucket": (
+        ["--config={tiny}", "--sweepdir=gs://bucket/sweep"],
+        "--sweepdir=gs://bucket/sweep: workers agree by locks, which there are none of",
+    ),
     "no space": (
         ["--config={tiny}", "--sweepdir={tmp}/new"],
         "tiny.py has neither get_sweep(trial) nor SWEEP; expected one of them, there or",

@@ -261,6 +261,14 @@ def test_an_interrupted_trial_is_left_as_it_is(tmp_path, monkeypatch):
     assert states(worker) == ["COMPLETE"]
 
 
+def test_sigterm_between_trainings_ends_the_process(monkeypatch):
+    codes: list[int] = []
+    monkeypatch.setattr(worker_module.os, "_exit", codes.append)
+    with worker_module._ending_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert codes == [interruption.EXIT_CODE]
+
+
 def test_sigterm_is_as_it_was_after_a_sweep(tmp_path, calls):
     before = signal.getsignal(signal.SIGTERM)
     worker_of(make_sweep(tmp_path, SEEDS, trials=1)).run()
