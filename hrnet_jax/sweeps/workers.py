@@ -148,7 +148,9 @@ class Workers:
         self._command = list(command)
         self._shares = shares
         self._processes: list[subprocess.Popen] = []
+        # The signal to hand on, and to how many of the processes it went.
         self._signal: int | None = None
+        self._signalled = 0
 
     def run(self) -> int:
         """Runs all to their ends; hands on SIGTERM and Ctrl-C.
@@ -184,8 +186,7 @@ class Workers:
             start_new_session=True,
         )
         self._processes.append(process)
-        if self._signal is not None:  # it came while this one was being started
-            process.send_signal(self._signal)
+        self._hand_on()  # it may have come while this one was being started
         assert process.stderr is not None
         reader = threading.Thread(target=_show, args=(number, process.stderr))
         reader.start()
@@ -212,10 +213,15 @@ class Workers:
         del frame
         if self._signal == number == signal.SIGINT:
             self._kill()  # the user is in a hurry
-        if self._signal is None:
-            self._signal = number
-            for process in self._processes:
-                process.send_signal(number)
+        self._signal = self._signal or number
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Passes the signal on, once to each: a second one would end them at once."""
+        while self._signal is not None and self._signalled < len(self._processes):
+            process = self._processes[self._signalled]
+            self._signalled += 1
+            process.send_signal(self._signal)
 
     def _kill(self) -> None:
         for process in self._processes:
