@@ -38,6 +38,7 @@ from hrnet_jax.training.interruption import (
     EXIT_CODE,
     EndedEarly,
     Interrupted,
+    forget_stop,
     was_asked_to_stop,
 )
 from hrnet_jax.training.loop import NonFiniteError
@@ -102,6 +103,7 @@ class Worker:
             HRNetError: for what is wrong with all trials, or with the folder.
         """
         trained, waits = 0, False
+        forget_stop()
         with _ending_on_sigterm():
             while not is_finished(self._study, self._sweep.trials):
                 with self._next() as trial:
@@ -173,8 +175,13 @@ class Worker:
         return trial
 
     def _settle(self, trial: optuna.Trial) -> None:
-        """Asks for the values of a trial, and keeps them."""
-        trial.set_user_attr(_VALUES, self._sweep.space.values(trial))
+        """Asks for the values of a trial, and keeps them, or why there are none."""
+        values: dict[str, Any] = {}
+        try:
+            values = self._sweep.space.values(trial)
+        except ConfigError as error:
+            trial.set_user_attr(_ERROR, _one_line(error))
+        trial.set_user_attr(_VALUES, values)
 
     def _outcome(self, trial: optuna.Trial) -> _Outcome:
         """Trains a trial to its end.
@@ -189,6 +196,8 @@ class Worker:
             # A worker was killed before it told.
             value = before.get("value")
             return _Outcome(before["state"], value, before.get("message", ""))
+        if _ERROR in trial.user_attrs:
+            return _Outcome("failed", message=trial.user_attrs[_ERROR])
         said = " ".join(f"{key}={value}" for key, value in values.items())
         _log.info("trial %04d: %s", trial.number, said)
         self._write(trial, "running")

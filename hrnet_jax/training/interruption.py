@@ -96,6 +96,11 @@ def was_asked_to_stop() -> bool:
     return _asked.is_set()
 
 
+def forget_stop() -> None:
+    """Has `was_asked_to_stop` tell of what comes from now on."""
+    _asked.clear()
+
+
 def let_signals_end_this() -> None:
     """SIGTERM ends this process from now on: nothing is left to be saved.
 

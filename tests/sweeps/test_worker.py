@@ -85,6 +85,21 @@ def test_what_is_wrong_with_one_trial_is_kept_with_it(error, tmp_path, monkeypat
     assert "(2 complete, 0 pruned, 1 failed)" in summary(worker._study, worker._sweep)
 
 
+def test_a_space_that_fails_now_and_then_fails_a_trial(tmp_path, calls):
+    text = (
+        "def get_sweep(trial):\n"
+        "    seed = trial.suggest_int('seed', 0, 9)\n"
+        # Not when it is only tried, in a study of another name.
+        "    fails = trial.study.study_name == 'sweep' and trial.number == 1\n"
+        "    return {'seed': seed // (not fails)}"
+    )
+    worker = worker_of(make_sweep(tmp_path, text, trials=3))
+    worker.run()
+    assert states(worker) == ["COMPLETE", "FAIL", "COMPLETE"]
+    said = worker._study.trials[1].user_attrs["error"]
+    assert "space.py, line 4: ZeroDivisionError: " in said
+
+
 def test_a_value_that_is_never_finite_is_a_failure(tmp_path, monkeypatch):
     use(monkeypatch, lambda config: float("nan"))
     worker = worker_of(make_sweep(tmp_path, SEEDS, trials=1))
@@ -253,9 +268,9 @@ def test_an_interrupted_trial_is_left_as_it_is(tmp_path, monkeypatch):
         worker.run()
     assert worker._study.trials[0].state == TrialState.RUNNING
     # A signal that comes in the last step stops the sweep after the trial.
-    use(monkeypatch, lambda config: 0.1)
-    monkeypatch.setattr(interruption, "_asked", threading.Event())
-    interruption._asked.set()
+    asked = threading.Event()
+    monkeypatch.setattr(interruption, "_asked", asked)
+    use(monkeypatch, lambda config: asked.set() or 0.1)
     with pytest.raises(Interrupted, match="stopped by a signal after a trial"):
         worker_of(make_sweep(tmp_path, SEEDS, trials=2)).run()
     assert states(worker) == ["COMPLETE"]
