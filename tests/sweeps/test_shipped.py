@@ -2,10 +2,12 @@
 
 import re
 
+import optuna
 import pytest
 
 from hrnet_jax.experiment.loading import load_config
 from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.registry import create_model, get_task
 from hrnet_jax.sweeps.space import probe, read_space, with_values
 from tests import tiny
 
@@ -35,9 +37,15 @@ def test_every_key_is_one_of_the_experiment(space, experiment):
     probed = probe(space, config)
     assert len(probed.keys) > 0
     assert len(space.entries) == 3 or len(probed.distributions) >= 2
-    if space.entries:
-        for entry in space.entries:
-            read_config(with_values(config, entry), trainable=True)
+    tried = list(space.entries)
+    if not tried:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+        tried = [space.values(study.ask()) for _ in range(8)]
+    for values in tried:
+        changed = with_values(config, values)
+        options = read_config(changed, trainable=True)
+        get_task(options.task).Loss(**changed.loss.to_dict())
+        create_model(options.model.name)
 
 
 def test_docstrings_name_the_command():
