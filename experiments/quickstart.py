@@ -12,6 +12,8 @@ Expected: `mean_iou` of 0.80 or more on the validation split.
 Options: `:debug` runs seconds instead of minutes.
 """
 
+from typing import Any
+
 import ml_collections
 
 from hrnet_jax.config.assignments import parse_options
@@ -43,3 +45,14 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
     if choice.debug:
         make_debug(config)
     return config
+
+
+def get_sweep(trial: Any) -> dict[str, Any]:
+    """Learning rate and variant, in half as many steps: docs/sweeps.md."""
+    variant = trial.suggest_categorical("variant", [CPU_VARIANT, "w18_small_v2"])
+    return {
+        "schedule.learning_rate": trial.suggest_float("rate", 5e-4, 2e-2, log=True),
+        "model.name": f"segmentation/{variant}",
+        "num_steps": 160,
+        "eval.every_steps": 40,
+    }

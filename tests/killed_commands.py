@@ -80,6 +80,7 @@ _ALL = (
         + ("--out={place}/out", "--max_side=64"),
     ),
     Command("plot", ("plot", "--workdir={shared}/run", "--out={place}/curves.png")),
+    Command("collect", ("collect", "{shared}/run", "--out={place}/collected")),
     Command(
         "dataset_report",
         ("dataset_report", "--name=shapes", "--data_dir={shared}/data")

@@ -19,6 +19,7 @@ LONG = (
     "inspection/test_inspection.py",
     "models/test_packing.py",
     "training/test_processes.py",
+    "sweeps/test_command.py",
     "scripts/test_scripts.py",
     "training/test_resume.py",
     "training/test_step.py",

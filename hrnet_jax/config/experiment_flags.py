@@ -51,8 +51,8 @@ def with_changes(
         ConfigError: for a key that is not there, a value of another type, or an
             argument that changes nothing.
     """
-    for change in filter(None, map(_CHANGE.match, changes)):
-        check_key(change[1], config)
+    for key in changed_keys(changes):
+        check_key(key, config)
     values, line = flags.FlagValues(), ["", *changes]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=line)
     try:
@@ -62,6 +62,11 @@ def with_changes(
     if len(rest) > 1:
         raise ConfigError(f"unexpected argument {rest[1]!r}")
     return values.config
+
+
+def changed_keys(changes: list[str]) -> tuple[str, ...]:
+    """The dotted keys that changes of a command line name, as `parse` returns them."""
+    return tuple(change[1] for change in map(_CHANGE.match, changes) if change)
 
 
 def _is_unknown(text: str) -> bool:

@@ -1,12 +1,14 @@
 """Configurations from experiment files and from the `config.json` of runs."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import os
 import pathlib
 import re
 import traceback
-from collections.abc import Mapping
+import types
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -101,24 +103,46 @@ def complete(values: dict[str, Any], path: pathlib.Path) -> dict[str, Any]:
 
 def _of_experiment(path: pathlib.Path, options: list[str]) -> ml_collections.ConfigDict:
     """What `get_config` of a file returns, which need not take options."""
-    spec = importlib.util.spec_from_file_location("experiment", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path}: expected a Python file (.py) or JSON (.json)")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
-            raise ConfigError(f"{path} has no function get_config(options)")
+    module = execute(path)
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"{path} has no function get_config(options)")
+    with saying_where(path):
         config = module.get_config(*options)
-    except HRNetError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{_place(path, error)}: {_in_words(error)}") from error
     if not isinstance(config, ml_collections.ConfigDict):
         raise ConfigError(
             f"{path}: get_config must return a ConfigDict, got {type(config).__name__}"
         )
     return config
+
+
+def execute(path: pathlib.Path) -> types.ModuleType:
+    """The module that an experiment file is.
+
+    Raises:
+        ConfigError: if it is no Python file, or fails; names the line.
+    """
+    spec = importlib.util.spec_from_file_location("experiment", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: expected a Python file (.py) or JSON (.json)")
+    module = importlib.util.module_from_spec(spec)
+    with saying_where(path):
+        spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def saying_where(path: pathlib.Path) -> Iterator[None]:
+    """Within this context what fails in an experiment file is one line that says where.
+
+    Raises:
+        ConfigError: instead of whatever the file raised; `HRNetError` as it is.
+    """
+    try:
+        yield
+    except HRNetError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{_place(path, error)}: {_in_words(error)}") from error
 
 
 def _place(path: pathlib.Path, error: Exception) -> str:

@@ -18,6 +18,9 @@ _log = logging.getLogger(__name__)
 # EX_TEMPFAIL, "run the same command again".
 EXIT_CODE = 75
 
+# Whether the newest training was asked to stop.
+_asked = threading.Event()
+
 
 class Interrupted(KeyboardInterrupt):
     """Training was asked to stop and has saved its state.
@@ -34,6 +37,18 @@ class Interrupted(KeyboardInterrupt):
             f"stopped by a signal after step {step}, everything is saved; "
             "run the same command again to resume"
         )
+        self.step = step
+
+
+class EndedEarly(Exception):
+    """Training was ended by its caller after an evaluation, and has saved its state.
+
+    Attributes:
+        step: the step that was evaluated and saved.
+    """
+
+    def __init__(self, step: int):
+        super().__init__(f"ended after the evaluation of step {step}, which is saved")
         self.step = step
 
 
@@ -59,18 +74,31 @@ def watch_for_signals() -> Iterator[Callable[[int], bool]]:
         with ctrl_c.first_one_asks(lambda: os.kill(os.getpid(), signal.SIGTERM)):
             yield multihost_utils.reached_preemption_sync_point
         return
-    asked = threading.Event()
+    _asked.clear()
 
     def ask() -> None:
-        asked.set()
+        _asked.set()
         _log.info("saving after this step; a second Ctrl-C ends at once")
 
-    previous = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    previous = signal.signal(signal.SIGTERM, lambda *_: _asked.set())
     try:
         with ctrl_c.first_one_asks(ask):
-            yield lambda step: asked.is_set()
+            yield lambda step: _asked.is_set()
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def was_asked_to_stop() -> bool:
+    """Whether a signal asked the newest training of this process to stop.
+
+    It may have ended all the same: one that comes during the last step changes nothing.
+    """
+    return _asked.is_set()
+
+
+def forget_stop() -> None:
+    """Has `was_asked_to_stop` tell of what comes from now on."""
+    _asked.clear()
 
 
 def let_signals_end_this() -> None:

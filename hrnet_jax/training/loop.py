@@ -19,7 +19,11 @@ from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.runtime import layouts, processes
 from hrnet_jax.training.build import Run
-from hrnet_jax.training.interruption import Interrupted, watch_for_signals
+from hrnet_jax.training.interruption import (
+    EndedEarly,
+    Interrupted,
+    watch_for_signals,
+)
 from hrnet_jax.training.reporting import Reporter
 from hrnet_jax.training.speed import Speed, progress_line, shows_bar
 from hrnet_jax.training.state import TrainState
@@ -28,6 +32,9 @@ from hrnet_jax.training.steps import evaluation_interval, save_interval
 from hrnet_jax.workdir.checkpoints import Checkpoints
 
 _log = logging.getLogger(__name__)
+
+# Asked after each evaluation, once it is saved: (step, metrics) -> whether to go on.
+GoesOn = Callable[[int, dict[str, float]], bool]
 
 
 class NonFiniteError(HRNetError):
@@ -44,6 +51,8 @@ class Loop:
         reporter: where scalars go.
         meta: JSON saved with each checkpoint.
         evaluate: (state, step) -> metrics.
+        goes_on: asked after each evaluation; of several processes the first is asked,
+            and after the last step the answer does not count.
     """
 
     run: Run
@@ -51,12 +60,14 @@ class Loop:
     reporter: Reporter
     meta: dict
     evaluate: Callable[[TrainState, int], dict[str, float]]
+    goes_on: GoesOn | None = None
 
     def __call__(self, state: TrainState) -> TrainState:
         """Trains from `state` to the last step.
 
         Raises:
             Interrupted: after a signal, once the state is saved.
+            EndedEarly: where `goes_on` says no, once the state is saved.
             NonFiniteError: naming step, scalar and last good checkpoint.
         """
         first, last = int(state.step), self.run.num_steps
@@ -80,19 +91,32 @@ class Loop:
                             batch = next(batches) if step < last else None
                     bar.update()
                     stop = asked_to_stop(step)
-                    self._log_evaluate_save(step, state, pending, bar, stop)
-                    if stop and step < last:
+                    metrics = self._log_evaluate_save(step, state, pending, bar, stop)
+                    ends = metrics is not None and not self._goes_on(step, metrics)
+                    if (stop or ends) and step < last:
                         self.checkpoints.wait()
-                        raise Interrupted(step)
+                        # Who was asked to stop has no time for what follows an end.
+                        raise Interrupted(step) if stop else EndedEarly(step)
         finally:
             profile.stop()
             batches.close()
         return state
 
+    def _goes_on(self, step: int, metrics: dict[str, float]) -> bool:
+        """Whether training goes on after an evaluation; waits for other processes."""
+        if self.goes_on is None:
+            return True
+        answer = self.goes_on(step, metrics) if processes.is_first() else True
+        return processes.as_first_says(answer)
+
     def _log_evaluate_save(
         self, step: int, state: TrainState, pending: "_Pending", bar: tqdm, stop: bool
-    ) -> None:
-        """Logs, evaluates and saves what is due after a step, in this order."""
+    ) -> dict[str, float] | None:
+        """Logs, evaluates and saves what is due after a step, in this order.
+
+        Returns:
+            Metrics, if it was evaluated.
+        """
         run, config = self.run, self.run.config
         examples = len(run.train_records)
         every = evaluation_interval(config, run.num_steps, examples)
@@ -113,11 +137,13 @@ class Loop:
             pending.check()
         # Also when asked to stop: a step is saved once, and a run that resumes
         # from it could not rank it among the best without its metrics.
+        metrics = None
         if save or late:
             with pending.speed.paused():
                 metrics = self.evaluate(state, step) if evaluate else None
                 self.checkpoints.save(step, state, self.meta, metrics)
             pending.saved()
+        return metrics
 
     def _batches(self, first: int):
         config = self.run.config

@@ -28,7 +28,7 @@ from hrnet_jax.training.build import (
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.extension import LENGTH_KEYS, check_extension
 from hrnet_jax.training.interruption import let_signals_end_this
-from hrnet_jax.training.loop import Loop
+from hrnet_jax.training.loop import GoesOn, Loop
 from hrnet_jax.training.reporting import Reporter, Writer, is_number
 from hrnet_jax.training.state import TrainState, create_state
 from hrnet_jax.training.wandb_run import WandbRun
@@ -50,7 +50,11 @@ _log = logging.getLogger(__name__)
 
 
 def train(
-    config: Any, workdir: str | pathlib.Path, *, extend: bool = False
+    config: Any,
+    workdir: str | pathlib.Path,
+    *,
+    extend: bool = False,
+    goes_on: GoesOn | None = None,
 ) -> dict[str, float]:
     """Trains, evaluates, and leaves everything in a work directory.
 
@@ -65,6 +69,8 @@ def train(
         workdir: made if missing; the same folder for all processes.
         extend: the run there may be shorter; it is continued to the length of
             this configuration, where `extension.check_extension` finds that well defined.
+        goes_on: called with step and metrics after each evaluation, once it is saved;
+            where it returns False the run ends there, and the same call would resume it.
 
     Returns:
         Metrics of the best checkpoint on the test split (the evaluation split
@@ -75,6 +81,7 @@ def train(
             directory in which another training is at work, and for a loss that is
             not finite.
         Interrupted: after SIGTERM or Ctrl-C, once the state is saved.
+        EndedEarly: where `goes_on` returned False.
     """
     options = read_config(config, trainable=True)
     workdir = pathlib.Path(workdir).absolute()
@@ -98,10 +105,12 @@ def train(
     with writing_to(workdir), lock:
         if shorter is not None and processes.is_first():
             result_file.unlink(missing_ok=True)  # the run is not finished any more
-        return _train(run, workdir, stored)
+        return _train(run, workdir, stored, goes_on)
 
 
-def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
+def _train(
+    run: Run, workdir: pathlib.Path, stored: dict, goes_on: GoesOn | None
+) -> dict[str, float]:
     """The rest of `train`, for what has to be done by one training at a time."""
     checkpoints = Checkpoints(workdir, run.config.checkpoint, run.task.best_metric)
     state = start_state(run, checkpoints)
@@ -114,7 +123,7 @@ def _train(run: Run, workdir: pathlib.Path, stored: dict) -> dict[str, float]:
     try:
         evaluations = _Evaluations(run, reporter)
         meta = {"dataset_info": run.train_records.info.to_json()}
-        Loop(run, checkpoints, reporter, meta, evaluations)(state)
+        Loop(run, checkpoints, reporter, meta, evaluations, goes_on)(state)
         checkpoints.settle()
         let_signals_end_this()
         seconds = time.perf_counter() - started

@@ -25,8 +25,12 @@ LOCK_FILE = "training.lock"
 _log = logging.getLogger(__name__)
 
 
+class LockedError(CheckpointError):
+    """Another process is at work in a folder."""
+
+
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
     """Keeps other trainings out of a work directory, which is made if missing.
 
     The system holds the lock and releases it with the process, however that ends; on
@@ -35,10 +39,15 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     out as long as a process of that number runs on this host. What runs on another
     host cannot be known there, which is logged.
 
+    Args:
+        workdir: the folder.
+        name: of the file in it; who asks for another one is not kept out.
+
     Raises:
-        CheckpointError: naming who holds it, or if the folder cannot be written.
+        LockedError: naming who holds it.
+        CheckpointError: if the folder cannot be written.
     """
-    path = workdir / LOCK_FILE
+    path = workdir / name
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -51,7 +60,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         file.seek(0)
         holder = _read(file)
         if not _acquire(file, holder):
-            raise CheckpointError(
+            raise LockedError(
                 f"{workdir}: another training is at work there ({_named(holder)}); "
                 "wait for its end, or choose another work directory"
             )
@@ -61,6 +70,29 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
         finally:
             # Not deleted: another training may have opened it already.
             _write(file, {})
+
+
+def is_locked(path: pathlib.Path) -> bool:
+    """Whether a process holds the lock of a file, as far as that can be known here.
+
+    Where the file names a holder, looking takes the lock for a moment, if it can be had.
+    """
+    try:
+        with path.open("r+") as file:
+            holder = _read(file)
+            if len(holder) < len(_this_process()):
+                return False
+            if fcntl is None:
+                return _runs_here(holder)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                return error.errno == errno.EACCES or _runs_here(holder)
+            return False
+    except OSError:  # not there, or not ours to open
+        return False
 
 
 def _acquire(file: TextIO, holder: dict[str, Any]) -> bool:

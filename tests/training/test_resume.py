@@ -13,7 +13,7 @@ import pytest
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import loop
 from hrnet_jax.training import train as train_module
-from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
+from hrnet_jax.training.interruption import EXIT_CODE, EndedEarly, Interrupted
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
@@ -68,6 +68,29 @@ def assert_like_an_undisturbed_run(workdir):
 def test_the_state_holds_all_that_is_compared():
     names = {name.split("'")[1] for name in tiny.state(tiny.finished_run())}
     assert names == {"step", "params", "batch_stats", "opt_state", "ema"}
+
+
+@pytest.mark.slow
+def test_a_run_that_its_caller_ended_goes_on(tmp_path):
+    asked = []
+
+    def goes_on(step, metrics):
+        asked.append((step, metrics["mean_iou"]))
+        return False
+
+    with pytest.raises(
+        EndedEarly, match="after the evaluation of step 4, which is sav"
+    ):
+        train(tiny.config(), tmp_path, goes_on=goes_on)
+    assert reported(tmp_path)[-1][0] == 4
+    # After the last step the answer does not count.
+    train(tiny.config(), tmp_path, goes_on=goes_on)
+    assert asked == [
+        (line["step"], line["eval/mean_iou"])
+        for line in read_metrics(tmp_path)
+        if "eval/mean_iou" in line
+    ]
+    assert_like_an_undisturbed_run(tmp_path)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ COMPILES = "compiles for minutes; test_pod.py plans a small network where libtpu
 CLOUD = "needs a project of Google Cloud; tests/launching has stand-ins for it"
 DRY_RUN = "typed by tests/tools/test_dry_runs.py, in the root of a checkout"
 TRAINS = "needs an official data set, and trains for half an hour or more"
+SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 
 NOT_RUN = {
     "make help": "lists the targets; reads nothing of a user's",
@@ -31,6 +32,33 @@ NOT_RUN = {
     "pip install -e '.[onnx]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,
     "pip install -e '.[wandb]'": INSTALLS,
+    "pip install -e '.[sweeps]'": INSTALLS,
+    "pip install psycopg2-binary": INSTALLS,
+    (
+        "python scripts/sweep.py --config=experiments/quickstart.py "
+        "--sweepdir=runs/sweep --trials=6 --workers=2"
+    ): SWEEPS,
+    (
+        "python scripts/sweep.py --config=experiments/quickstart.py "
+        "--sweepdir=runs/large --trials=500 "
+        "--storage=postgresql+psycopg2://USER@HOST/DATABASE"
+    ): "needs a server; tests/sweeps has a database in a file",
+    (
+        "python scripts/sweep.py --config=experiments/landmarks/w300.py:fast "
+        "--space=experiments/sweeps/landmarks.py --sweepdir=runs/landmarks --trials=40 "
+        "--pruner=hyperband"
+    ): SWEEPS,
+    (
+        "python scripts/sweep.py --config=experiments/segmentation/camvid.py "
+        "--space=experiments/sweeps/representations.py --sweepdir=runs/representations"
+    ): SWEEPS,
+    (
+        "srun python scripts/sweep.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w18 "
+        "--space=my_space.py --sweepdir=/shared/runs/sweep --trials=500"
+    ): CLUSTER,
+    "python scripts/collect.py runs/sweep": "needs a sweep; tests/sweeps makes one up",
+    "python scripts/train.py --workdir=runs/sweep/trials/0007": SWEEPS,
     (
         "python scripts/train.py --config=experiments/segmentation/folder.py "
         "--config.dataset.name=my_set --workdir=runs/watched "

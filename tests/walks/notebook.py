@@ -15,8 +15,10 @@ import traceback
 from collections.abc import Callable
 
 import numpy as np
+import optuna
 
 from hrnet_jax.data.generated.faces import draw_face
+from hrnet_jax.sweeps.study import open_storage
 from tests.walks import pages
 
 SIZE = 64, 96
@@ -30,12 +32,23 @@ def _face() -> np.ndarray:
     return draw_face(0, "frontal", 0, 256, 68, 0.0).image
 
 
+def _finished_sweep() -> dict:
+    """Makes the study that the page opens, with one trial that came to an end."""
+    folder = pathlib.Path("runs/sweep")
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(storage=open_storage(folder), study_name="sweep")
+    trial = optuna.create_trial(value=0.5, user_attrs={"values": {"seed": 1}})
+    study.add_trial(trial)
+    return {}
+
+
 # Names that pages leave to the reader.
 GIVEN: dict[str, Callable[[], dict]] = {
     "README.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
     "export.md": lambda: {"image": _image(), "images": _image()[None]},
     "landmarks.md": lambda: {"image": _face()},
     "networks.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
+    "sweeps.md": _finished_sweep,
     "weights.md": lambda: {"image": _image()},
 }
 
@@ -77,6 +90,15 @@ def _check_networks(cells: dict) -> None:
     assert cells["logits"].shape == (1, SIZE[0] // 4, SIZE[1] // 4, 19)
 
 
+def _check_sweeps(cells: dict) -> None:
+    assert cells["study"].best_trial.user_attrs["values"] == {"seed": 1}
+    trial = optuna.create_study().ask()
+    assert 1e-4 <= cells["get_sweep"](trial)["schedule.learning_rate"] <= 1e-1
+    assert [entry["model.representation"] for entry in cells["SWEEP"]] == [
+        *("v1", "v1h", "v2")
+    ]
+
+
 def _check_training(cells: dict) -> None:
     assert set(cells["state"]) >= {"params", "batch_stats", "step"}
 
@@ -96,6 +118,7 @@ CHECKS: dict[str, Callable[[dict], None]] = {
     "export.md": _check_export,
     "landmarks.md": _check_landmarks,
     "networks.md": _check_networks,
+    "sweeps.md": _check_sweeps,
     "training.md": _check_training,
     "weights.md": _check_weights,
 }

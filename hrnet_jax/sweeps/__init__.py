@@ -1,0 +1,6 @@
+"""Sweeps: many runs of one experiment, with Optuna choosing what differs.
+
+`space` reads what is varied, `study` keeps what was tried, `claims` has every trial
+trained by one worker, `worker` trains, `workers` starts several of them on a host;
+`collecting`, `tables` and `plots` show what came out.
+"""
