@@ -38,8 +38,10 @@
   const whole = (chart, log) => {
     const [low, high] = chart.yRange || rangeOf(chart.series.flatMap((s) => s.y), log);
     const margin = log || chart.yRange ? 0 : (high - low) * 0.05;
+    const [first, last] = chart.xRange || rangeOf(chart.series.flatMap((s) => s.x), false);
+    const beside = chart.xRange ? 0 : (last - first) * 0.02;
     return {
-      x: chart.xRange || rangeOf(chart.series.flatMap((s) => s.x), false),
+      x: [first - beside, last + beside],
       y: [low - margin, high + margin],
     };
   };

@@ -132,7 +132,10 @@ def _page(
     parts = [
         ("Metrics", _metrics(runs)),
         ("Curves", _curves(runs)),
-        *((f"What {one.name} does", _of_run(f"run-{n}", one)) for n, one in numbered),
+        *(
+            (f"Evaluation of {one.name}", _of_run(f"run-{n}", one))
+            for n, one in numbered
+        ),
         ("Configuration", _configuration(recorded, names)),
         (
             "Environment",
@@ -203,7 +206,7 @@ def _of_run(mark: str, one: Evaluated) -> list[Any]:
         parts += sections.findings(f"{mark}-{number}", found)
     if one.step is None:
         pictures = pictures_in(one.run.workdir / PICTURES_FOLDER, WORST)
-        parts.append(sections.faint("Not evaluated for this page (--no_evaluation)."))
+        parts.append(sections.faint("Not evaluated for this page."))
         if pictures:
             parts.append(sections.pictures("Predictions of the run", pictures, {}))
     return parts
