@@ -65,10 +65,12 @@ def main() -> None:
     ):
         # What is dropped on the page goes with the rest.
         os.environ["GRADIO_TEMP_DIR"] = folder
-        # Late, so that help need not wait for it.
+        # Late, so that help need not wait for them.
+        from hrnet_jax.pages.address import check_port
+
+        check_port(arguments.host, arguments.port)
         from hrnet_jax.pages import demo
 
-        demo.check_port(arguments.host, arguments.port)
         answerer = open_answerer(arguments, pathlib.Path(folder))
         demo.serve(answerer, pathlib.Path(folder), arguments.host, arguments.port)
 

@@ -6,6 +6,7 @@ import pathlib
 import time
 from typing import Any
 
+import cv2
 import numpy as np
 
 from hrnet_jax.errors import DataError
@@ -20,6 +21,8 @@ from hrnet_jax.segmentation.drawing import overlay
 
 # Key of the predictions that have a class for each pixel.
 LABEL = "label"
+# What can be shown of labelled pixels.
+VIEWS = ("prediction", "confidence")
 # What the network sees while the page starts, (height, width): a camera's image.
 _FIRST_SIZE = (480, 640)
 # Rows of a legend; ImageNet has a thousand classes.
@@ -35,12 +38,14 @@ class Answer:
         prediction: of the task.
         summary: of the prediction, as JSON; what `scripts/predict.py` writes.
         seconds: that the prediction took.
+        is_first: whether it was the first of its size, which may have been compiled for.
     """
 
     image: np.ndarray
     prediction: dict[str, np.ndarray]
     summary: dict[str, Any]
     seconds: float
+    is_first: bool
 
 
 class Answerer:
@@ -56,6 +61,7 @@ class Answerer:
         self.run = run
         self._model = Reduced(run, max_side)
         self._folder = folder
+        self._sizes: set[tuple[int, ...]] = set()
 
     @property
     def labels_pixels(self) -> bool:
@@ -96,17 +102,24 @@ class Answerer:
         only = {"only": (LABEL,)} if self.labels_pixels else {}
         task: Any = self.run.task
         summary = task.save(self._folder, "last", pixels, prediction, **only)
-        return Answer(pixels, prediction, summary, seconds)
+        is_first = pixels.shape not in self._sizes
+        self._sizes.add(pixels.shape)
+        return Answer(pixels, prediction, summary, seconds, is_first)
 
-    def picture(self, answer: Answer, opacity: float = 0.5) -> np.ndarray:
+    def picture(
+        self, answer: Answer, view: str = VIEWS[0], opacity: float = 0.5
+    ) -> np.ndarray:
         """The prediction drawn over the image, uint8 RGB [H, W, 3].
 
         Args:
             answer: to draw.
+            view: of labelled pixels, one of `VIEWS`.
             opacity: of the colours of pixels, 0 to 1.
         """
         if not self.labels_pixels:
             return self.run.task.draw_frame(answer.image, answer.prediction)
+        if view == "confidence":
+            return _heat(answer.image, answer.prediction["confidence"], opacity)
         label = answer.prediction[LABEL]
         return overlay(answer.image, label, self._palette, opacity)
 
@@ -140,6 +153,8 @@ class Answerer:
         """Classes with colour, share and confidence, or faces with their points."""
         height, width = answer.image.shape[:2]
         line = f"{width} x {height} pixels, {answer.seconds:.2f} s"
+        if answer.is_first:
+            line += " (the first of this size: with compilation)"
         if "mean_confidence" in answer.summary:
             line += f", mean confidence {answer.summary['mean_confidence']:.1%}"
         return html.join([html.tag("p", line), self._rows(answer.summary)])
@@ -188,6 +203,15 @@ class Answerer:
             f"border-radius:3px;background:rgb({red},{green},{blue})"
         )
         return html.tag("span", style=style)
+
+
+def _heat(image: np.ndarray, confidence: np.ndarray, opacity: float) -> np.ndarray:
+    """Confidence, float [H, W] from 0 (dark) to 1 (bright), over an image."""
+    levels = np.rint(255 * np.clip(confidence, 0, 1)).astype(np.uint8)
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    return cv2.addWeighted(
+        np.ascontiguousarray(colours), opacity, image, 1 - opacity, 0
+    )
 
 
 def in_one_line(error: DataError, name: str) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import os
 import pathlib
-import socket
 import sys
 import tempfile
 import threading
@@ -17,40 +16,16 @@ import gradio
 
 from hrnet_jax.config import ctrl_c
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.pages.answers import LABEL, Answer, Answerer, in_one_line
+from hrnet_jax.pages.answers import LABEL, VIEWS, Answer, Answerer, in_one_line
 
 _ANY_FACE = "find faces"
 _WHOLE = "the whole image"
 _BUTTONS = {LABEL: "Label map (PNG)", "picture": "Picture (PNG)", "json": "JSON"}
 # Fonts that are here: those of the other themes are fetched.
-_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}
+_FONTS = ["system-ui", "sans-serif"]
 # Seconds after which pictures of visitors who left are removed.
 _KEPT = 600
-
-
-def check_port(host: str, port: int) -> None:
-    """Refuses an address that the page cannot have, before the model is opened.
-
-    Raises:
-        ConfigError: naming it.
-    """
-    if not 0 < port < 2**16:
-        raise ConfigError(f"--port={port}: expected 1 to 65535")
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as one:
-            # As the server does, or a page that was just closed would be in the way.
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((host, port))
-    except socket.gaierror as error:
-        raise ConfigError(
-            f"--host={host}: no such address ({error.strerror})"
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"port {port} of {host} cannot be used ({error.strerror}); choose another "
-            "with --port"
-        ) from None
+_HEIGHT = 420
 
 
 def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
@@ -76,10 +51,10 @@ def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
                     label="Drop an image, or take one",
                     type="filepath",
                     sources=["upload", "webcam", "clipboard"],
+                    height=_HEIGHT,
                     elem_id="image",
                 )
-                # Errors of files are ours to word; Gradio's name its own folders.
-                image.preprocess = lambda payload: payload and payload.path
+                _leave_unread(image)
                 boxes = gradio.Radio(
                     [_ANY_FACE, _WHOLE],
                     value=_ANY_FACE,
@@ -92,7 +67,15 @@ def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
                     format="png",
                     interactive=False,
                     buttons=["fullscreen"],
+                    height=_HEIGHT,
                     elem_id="picture",
+                )
+                view = gradio.Radio(
+                    [*VIEWS],
+                    value=VIEWS[0],
+                    label="Show",
+                    elem_id="view",
+                    visible=answerer.labels_pixels,
                 )
                 opacity = gradio.Slider(
                     0,
@@ -111,7 +94,7 @@ def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
                         for kind in kinds
                     ]
         outputs = [picture, legend, last, *buttons]
-        inputs = [image, boxes, opacity]
+        inputs = [image, boxes, view, opacity]
         # The model answers to one at a time.
         options: dict[str, Any] = {
             "concurrency_id": "model",
@@ -123,8 +106,17 @@ def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
         boxes.change(visit, inputs, outputs, **options)
         redraw = functools.partial(_redrawn, answerer, folder, kinds)
         again = [picture, *buttons]
-        opacity.release(redraw, [last, opacity], again, **options)
+        for control in (opacity.release, view.change):
+            control(redraw, [last, view, opacity], again, **options)
     return page
+
+
+def _leave_unread(image: Any) -> None:
+    """Has an image component hand over the file as it was dropped.
+
+    So that errors of files are ours to word, and read as `scripts/predict.py` does.
+    """
+    image.preprocess = lambda payload: payload and payload.path
 
 
 def _answered(
@@ -133,6 +125,7 @@ def _answered(
     kinds: list[str],
     name: str | None,
     where: str,
+    view: str,
     opacity: float,
 ) -> list[Any]:
     """Values of the page for an image; of none, an empty page."""
@@ -143,7 +136,7 @@ def _answered(
         answer = answerer.answer(name, find=where == _ANY_FACE)
     except DataError as error:
         raise gradio.Error(in_one_line(error, name), print_exception=False) from None
-    shown = _redrawn(answerer, folder, kinds, answer, opacity)
+    shown = _redrawn(answerer, folder, kinds, answer, view, opacity)
     return [shown[0], answerer.legend(answer), answer, *shown[1:]]
 
 
@@ -152,12 +145,13 @@ def _redrawn(
     folder: pathlib.Path,
     kinds: list[str],
     answer: Answer | None,
+    view: str,
     opacity: float,
 ) -> list[Any]:
     """The picture and the files of an answer."""
     if answer is None:
         return [gradio.skip()] * (1 + len(kinds))
-    picture = answerer.picture(answer, opacity)
+    picture = answerer.picture(answer, view, opacity)
     # Each visitor has own files.
     own = pathlib.Path(tempfile.mkdtemp(dir=folder))
     files = answerer.files(answer, picture, own)
@@ -195,7 +189,7 @@ def serve(answerer: Answerer, folder: pathlib.Path, host: str, port: int) -> Non
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,
-                theme=gradio.themes.Default(**_FONTS),
+                theme=gradio.themes.Default(font=_FONTS, font_mono=["monospace"]),
             )
         except OSError as error:
             raise ConfigError(

@@ -80,7 +80,7 @@ def findings(mark: str, found: Findings) -> list[Any]:
             f"{key} {cell}" for key, cell in zip(rows[0][1:], row[1:], strict=True)
         )
         for name in ("images", "faces")
-        if (rows := found.tables.get(name))
+        for rows in [found.tables.get(name) or [[]]]
         for row in rows[1:]
     }
     parts.append(pictures("The worst beside their truth", found.worst, scores))
