@@ -1,7 +1,7 @@
 """A local page that answers to images, made with Gradio (extra `page`)."""
 
 import contextlib
-import functools
+import html
 import os
 import pathlib
 import sys
@@ -18,7 +18,7 @@ from hrnet_jax.config import ctrl_c
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.pages.answers import LABEL, VIEWS, Answer, Answerer, in_one_line
 
-_ANY_FACE = "find faces"
+_FACES = "find faces"
 _WHOLE = "the whole image"
 _BUTTONS = {LABEL: "Label map (PNG)", "picture": "Picture (PNG)", "json": "JSON"}
 # Fonts that are here: those of the other themes are fetched.
@@ -28,138 +28,131 @@ _KEPT = 600
 _HEIGHT = 420
 
 
-def build_page(answerer: Answerer, folder: pathlib.Path) -> gradio.Blocks:
-    """The page, not yet served.
+class Page:
+    """The parts of the page and what they do.
 
     Args:
         answerer: the model.
         folder: for the files that visitors take away.
     """
-    about = answerer.run.about
-    step = f", step {about['step']}" if about.get("step") else ""
-    kinds = [kind for kind in _BUTTONS if kind != LABEL or answerer.labels_pixels]
-    with gradio.Blocks(
-        title=f"{about['model']} - hrnet_jax",
-        analytics_enabled=False,
-        delete_cache=(_KEPT, _KEPT),
-    ) as page:
-        gradio.Markdown(f"### {about['model']}{step}")
-        last = gradio.State(None, time_to_live=_KEPT)
+
+    def __init__(self, answerer: Answerer, folder: pathlib.Path):
+        self._answerer = answerer
+        self._folder = folder
+        self._kinds = [
+            kind for kind in _BUTTONS if kind != LABEL or answerer.labels_pixels
+        ]
+
+    def build(self) -> gradio.Blocks:
+        """The page, not yet served."""
+        about = self._answerer.run.about
+        step = f", step {about['step']}" if about.get("step") else ""
+        with gradio.Blocks(
+            title=f"{about['model']} - hrnet_jax",
+            analytics_enabled=False,
+            delete_cache=(_KEPT, _KEPT),
+        ) as page:
+            gradio.Markdown(f"### {about['model']}{step}")
+            last = gradio.State(None, time_to_live=_KEPT)
+            with gradio.Row():
+                with gradio.Column():
+                    image, boxes, view, opacity = self._asked()
+                with gradio.Column():
+                    picture, legend, *buttons = self._answers()
+            # The model answers to one at a time.
+            options: dict[str, Any] = {
+                "concurrency_id": "model",
+                "concurrency_limit": 1,
+                "api_visibility": "private",
+            }
+            inputs = [image, boxes, view, opacity]
+            for control in (image, boxes):
+                outputs = [picture, legend, last, *buttons]
+                control.change(self.answered, inputs, outputs, **options)
+            for event in (opacity.release, view.change):
+                outputs = [picture, *buttons]
+                event(self.redrawn, [last, view, opacity], outputs, **options)
+        return page
+
+    def _asked(self) -> tuple[Any, ...]:
+        """The image that is asked about, and how."""
+        labels = self._answerer.labels_pixels
+        image: Any = gradio.Image(
+            label="Drop an image, or take one",
+            type="filepath",
+            sources=["upload", "webcam", "clipboard"],
+            height=_HEIGHT,
+            elem_id="image",
+        )
+        # The file as it was dropped: its errors are ours to word, and it is read as
+        # `scripts/predict.py` does.
+        image.preprocess = lambda payload: payload and payload.path
+        boxes = gradio.Radio(
+            [_FACES, _WHOLE],
+            value=_FACES,
+            label="Where",
+            elem_id="boxes",
+            visible=self._answerer.finds_boxes,
+        )
+        view = gradio.Radio(
+            [*VIEWS], value=VIEWS[0], label="Show", elem_id="view", visible=labels
+        )
+        opacity = gradio.Slider(
+            0, 1, value=0.5, label="Opacity", elem_id="opacity", visible=labels
+        )
+        return image, boxes, view, opacity
+
+    def _answers(self) -> list[Any]:
+        """The picture, the legend, and a button for each file."""
+        picture = gradio.Image(
+            label="Prediction",
+            format="png",
+            interactive=False,
+            buttons=["fullscreen"],
+            height=_HEIGHT,
+            elem_id="picture",
+        )
+        legend = gradio.HTML(elem_id="legend")
         with gradio.Row():
-            with gradio.Column():
-                image = gradio.Image(
-                    label="Drop an image, or take one",
-                    type="filepath",
-                    sources=["upload", "webcam", "clipboard"],
-                    height=_HEIGHT,
-                    elem_id="image",
-                )
-                _leave_unread(image)
-                boxes = gradio.Radio(
-                    [_ANY_FACE, _WHOLE],
-                    value=_ANY_FACE,
-                    label="Where",
-                    visible=answerer.finds_boxes,
-                )
-            with gradio.Column():
-                picture = gradio.Image(
-                    label="Prediction",
-                    format="png",
+            buttons = [
+                gradio.DownloadButton(
+                    _BUTTONS[kind],
                     interactive=False,
-                    buttons=["fullscreen"],
-                    height=_HEIGHT,
-                    elem_id="picture",
+                    min_width=120,
+                    elem_id=f"take-{kind}",
                 )
-                view = gradio.Radio(
-                    [*VIEWS],
-                    value=VIEWS[0],
-                    label="Show",
-                    elem_id="view",
-                    visible=answerer.labels_pixels,
-                )
-                opacity = gradio.Slider(
-                    0,
-                    1,
-                    value=0.5,
-                    label="Opacity",
-                    elem_id="opacity",
-                    visible=answerer.labels_pixels,
-                )
-                legend = gradio.HTML(elem_id="legend")
-                with gradio.Row():
-                    buttons = [
-                        gradio.DownloadButton(
-                            _BUTTONS[kind], interactive=False, elem_id=f"take-{kind}"
-                        )
-                        for kind in kinds
-                    ]
-        outputs = [picture, legend, last, *buttons]
-        inputs = [image, boxes, view, opacity]
-        # The model answers to one at a time.
-        options: dict[str, Any] = {
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "api_visibility": "private",
-        }
-        visit = functools.partial(_answered, answerer, folder, kinds)
-        image.change(visit, inputs, outputs, **options)
-        boxes.change(visit, inputs, outputs, **options)
-        redraw = functools.partial(_redrawn, answerer, folder, kinds)
-        again = [picture, *buttons]
-        for control in (opacity.release, view.change):
-            control(redraw, [last, view, opacity], again, **options)
-    return page
+                for kind in self._kinds
+            ]
+        return [picture, legend, *buttons]
 
+    def answered(
+        self, name: str | None, where: str, view: str, opacity: float
+    ) -> list[Any]:
+        """Values of the parts for an image; of none, an empty page."""
+        if name is None:
+            empty = gradio.DownloadButton(value=None, interactive=False)
+            return [None, "", None, *(empty for _ in self._kinds)]
+        try:
+            answer = self._answerer.answer(name, find=where == _FACES)
+        except DataError as error:
+            said = html.escape(in_one_line(error, name))  # which the page takes as HTML
+            raise gradio.Error(said, print_exception=False) from None
+        picture, *buttons = self.redrawn(answer, view, opacity)
+        return [picture, self._answerer.legend(answer), answer, *buttons]
 
-def _leave_unread(image: Any) -> None:
-    """Has an image component hand over the file as it was dropped.
-
-    So that errors of files are ours to word, and read as `scripts/predict.py` does.
-    """
-    image.preprocess = lambda payload: payload and payload.path
-
-
-def _answered(
-    answerer: Answerer,
-    folder: pathlib.Path,
-    kinds: list[str],
-    name: str | None,
-    where: str,
-    view: str,
-    opacity: float,
-) -> list[Any]:
-    """Values of the page for an image; of none, an empty page."""
-    if name is None:
-        empty = gradio.DownloadButton(value=None, interactive=False)
-        return [None, "", None, *(empty for _ in kinds)]
-    try:
-        answer = answerer.answer(name, find=where == _ANY_FACE)
-    except DataError as error:
-        raise gradio.Error(in_one_line(error, name), print_exception=False) from None
-    shown = _redrawn(answerer, folder, kinds, answer, view, opacity)
-    return [shown[0], answerer.legend(answer), answer, *shown[1:]]
-
-
-def _redrawn(
-    answerer: Answerer,
-    folder: pathlib.Path,
-    kinds: list[str],
-    answer: Answer | None,
-    view: str,
-    opacity: float,
-) -> list[Any]:
-    """The picture and the files of an answer."""
-    if answer is None:
-        return [gradio.skip()] * (1 + len(kinds))
-    picture = answerer.picture(answer, view, opacity)
-    # Each visitor has own files.
-    own = pathlib.Path(tempfile.mkdtemp(dir=folder))
-    files = answerer.files(answer, picture, own)
-    buttons = [
-        gradio.DownloadButton(value=str(files[kind]), interactive=True)
-        for kind in kinds
-    ]
-    return [picture, *buttons]
+    def redrawn(self, answer: Answer | None, view: str, opacity: float) -> list[Any]:
+        """The picture of an answer, and its files."""
+        if answer is None:
+            return [gradio.skip() for _ in ("picture", *self._kinds)]
+        picture = self._answerer.picture(answer, view, opacity)
+        # Each visitor has own files.
+        own = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
+        files = self._answerer.files(answer, picture, own)
+        buttons = [
+            gradio.DownloadButton(value=str(files[kind]), interactive=True)
+            for kind in self._kinds
+        ]
+        return [picture, *buttons]
 
 
 def serve(answerer: Answerer, folder: pathlib.Path, host: str, port: int) -> None:
@@ -174,7 +167,7 @@ def serve(answerer: Answerer, folder: pathlib.Path, host: str, port: int) -> Non
     Raises:
         ConfigError: if the port is not free any more.
     """
-    page = build_page(answerer, folder)
+    page = Page(answerer, folder).build()
     stopped = threading.Event()
     with ctrl_c.first_one_asks(stopped.set):
         try:

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import pytest
+from PIL import Image
 
 from hrnet_jax.models.variants import VARIANTS
 from tests import tiny, tiny_landmarks
@@ -54,14 +55,14 @@ def page(browser):
     page.close()
 
 
-@pytest.fixture(scope="session")
-def seen_run() -> pathlib.Path:
+@pytest.fixture(scope="module")
+def seen_run(tiny_network) -> pathlib.Path:
     """The run that the browser is shown, `$HRNET_JAX_PAGES_RUN` or the tiny one."""
     chosen = os.environ.get("HRNET_JAX_PAGES_RUN")
     return pathlib.Path(chosen).absolute() if chosen else tiny.finished_run()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def seen_data(seen_run) -> pathlib.Path:
     """Folder of the data that it was trained on."""
     config = json.loads((seen_run / "config.json").read_text())
@@ -73,15 +74,26 @@ def screenshot():
     """Takes a picture of a page, if `$HRNET_JAX_SCREENSHOTS` names a folder for it."""
     folder = os.environ.get("HRNET_JAX_SCREENSHOTS")
 
-    def take(page, name, **options):
-        if folder:
-            page.screenshot(path=pathlib.Path(folder) / name, **options)
+    def take(page, name, height):
+        if not folder:
+            return
+        path = pathlib.Path(folder) / name
+        clip = {"x": 0, "y": 0, "width": 1180, "height": height}
+        page.screenshot(path=path, clip=clip, full_page=True)
+        with Image.open(path) as picture:
+            small = picture.convert("RGB").resize(
+                (900, round(900 * height / 1180)), Image.Resampling.LANCZOS
+            )
+        small.save(path, optimize=True)
+        # For pages that are read: two hundred kilobytes at most.
+        if path.stat().st_size > 190_000:
+            small.quantize(256).save(path, optimize=True)
 
     return take
 
 
-@pytest.fixture(scope="session")
-def landmark_run() -> pathlib.Path:
+@pytest.fixture(scope="module")
+def landmark_run(tiny_network) -> pathlib.Path:
     """Work directory of a few steps on generated faces."""
 
     def make(workdir):

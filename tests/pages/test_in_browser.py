@@ -57,7 +57,7 @@ def test_the_report_opens_without_errors_and_without_a_network(
         ".chart path", "all => all.map(p => p.getAttribute('d'))"
     )
     assert all(path.startswith("M") and "NaN" not in path for path in paths)
-    screenshot(page, "report.png")
+    screenshot(page, "report.png", height=2250)
 
 
 def test_charts_zoom_show_values_and_return(report, page):
@@ -194,7 +194,7 @@ def test_an_image_is_dropped_and_its_overlay_legend_and_files_appear(
     assert size == [width, height]
     # Not of a picture that is still being faded in.
     page.wait_for_timeout(1000)
-    screenshot(page, "demo.png", clip={"x": 90, "y": 0, "width": 1000, "height": 900})
+    screenshot(page, "demo.png", height=900)
     with page.expect_download() as label:
         page.click("#take-label")
     labels = cv2.imread(str(label.value.path()), cv2.IMREAD_UNCHANGED)
