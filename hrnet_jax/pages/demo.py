@@ -1,9 +1,11 @@
 """A local page that answers to images, made with Gradio (extra `page`)."""
 
+import collections
 import contextlib
 import html
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 import threading
@@ -26,6 +28,8 @@ _FONTS = ["system-ui", "sans-serif"]
 # Seconds after which pictures of visitors who left are removed.
 _KEPT = 600
 _HEIGHT = 420
+# Folders of files to take away that stay while the page is served.
+_FOLDERS = 100
 
 
 class Page:
@@ -39,6 +43,7 @@ class Page:
     def __init__(self, answerer: Answerer, folder: pathlib.Path):
         self._answerer = answerer
         self._folder = folder
+        self._taken: collections.deque[pathlib.Path] = collections.deque()
         self._kinds = [
             kind for kind in _BUTTONS if kind != LABEL or answerer.labels_pixels
         ]
@@ -147,6 +152,9 @@ class Page:
         picture = self._answerer.picture(answer, view, opacity)
         # Each visitor has own files.
         own = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
+        self._taken.append(own)
+        if len(self._taken) > _FOLDERS:
+            shutil.rmtree(self._taken.popleft(), ignore_errors=True)
         files = self._answerer.files(answer, picture, own)
         buttons = [
             gradio.DownloadButton(value=str(files[kind]), interactive=True)
