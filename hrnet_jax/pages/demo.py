@@ -1,11 +1,11 @@
 """A local page that answers to images, made with Gradio (extra `page`)."""
 
 import collections
-import contextlib
 import html
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -176,30 +176,45 @@ def serve(answerer: Answerer, folder: pathlib.Path, host: str, port: int) -> Non
         ConfigError: if the port is not free any more.
     """
     page = Page(answerer, folder).build()
-    stopped = threading.Event()
-    with ctrl_c.first_one_asks(stopped.set):
-        try:
-            page.launch(
-                server_name=host,
-                server_port=port,
-                share=False,
-                quiet=True,
-                prevent_thread_lock=True,
-                ssr_mode=False,
-                allowed_paths=[str(folder)],
-                footer_links=[],
-                run_history=False,
-                enable_monitoring=False,
-                theme=gradio.themes.Default(font=_FONTS, font_mono=["monospace"]),
-            )
-        except OSError as error:
-            raise ConfigError(
-                f"port {port} of {host} cannot be used ({error}); choose another with "
-                "--port"
-            ) from None
-        sys.stdout.write(f"http://{host}:{port} (Ctrl-C ends it)\n")
-        sys.stdout.flush()
-        stopped.wait()
-    with contextlib.redirect_stdout(None):
-        page.close(verbose=False)
+    stopped = _ctrl_c()
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            allowed_paths=[str(folder)],
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            theme=gradio.themes.Default(font=_FONTS, font_mono=["monospace"]),
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} of {host} cannot be used ({error}); choose another with --port"
+        ) from None
+    sys.stdout.write(f"http://{host}:{port} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    stopped.wait()
+    page.close(verbose=False)
     sys.stderr.write("stopped by Ctrl-C\n")
+
+
+def _ctrl_c() -> threading.Event:
+    """What the first Ctrl-C sets from now on; the second ends the process.
+
+    Does nothing where Ctrl-C is ignored, as of a process that a shell started in the
+    background.
+    """
+    stopped = threading.Event()
+
+    def pressed(*_: Any) -> None:
+        if stopped.is_set():
+            os._exit(ctrl_c.EXIT_CODE)
+        stopped.set()
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        ctrl_c.is_handled_by(pressed)
+    return stopped

@@ -123,7 +123,8 @@ def pictures_in(folder: pathlib.Path, most: int | None = None) -> list[Picture]:
 
 def _read(paths: Iterable[pathlib.Path]) -> Iterable[Picture]:
     for path in paths:
-        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        stored = np.frombuffer(path.read_bytes(), np.uint8)
+        pixels = cv2.imdecode(stored, cv2.IMREAD_COLOR) if len(stored) else None
         if pixels is not None:  # else damaged, or not yet whole
             yield as_picture(path.stem, pixels)
 

@@ -79,6 +79,8 @@ def table(
             **attributes,
         ),
         class_="wide",
+        # So that keys can scroll it.
+        tabindex=0,
     )
 
 

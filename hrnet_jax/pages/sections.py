@@ -127,7 +127,7 @@ def _confusion(rows: Rows, drawn: Picture | None) -> html.Markup:
     table = html.tag(
         "table", caption, html.tag("thead", head), html.tag("tbody", lines)
     )
-    return html.join([title, html.tag("div", table, class_="wide heat")])
+    return html.join([title, html.tag("div", table, class_="wide heat", tabindex=0)])
 
 
 def _distribution(mark: str, rows: Rows) -> html.Markup:

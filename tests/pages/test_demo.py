@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+import types
 
 import cv2
 import numpy as np
@@ -84,6 +85,26 @@ def test_opacity_and_view_change_the_picture(answerer, photograph):
     np.testing.assert_array_equal(
         answerer.picture(answer, "confidence", 0.0), answer.image
     )
+
+
+def test_classes_of_images_have_probabilities(tmp_path):
+    task = types.SimpleNamespace(
+        pixel_maps=(),
+        takes_boxes=False,
+        draw_frame=lambda image, prediction: image + prediction["class"],
+        save=lambda *_: {"classes": [{"name": "<cat>", "probability": 0.875}]},
+    )
+    run = types.SimpleNamespace(
+        task=task,
+        info=None,
+        about={"model": "classification/mine"},
+        predict=lambda image, boxes=None: {"class": np.uint8(3)},
+    )
+    answerer = Answerer(run, tmp_path, max_side=9)
+    assert not answerer.labels_pixels and not answerer.finds_boxes
+    answer = answerer.answer(np.zeros((8, 9, 3), np.uint8))
+    assert Page(answerer.legend(answer)).table("class")["<cat>"] == ["87.5%"]
+    assert (answerer.picture(answer) == 3).all()
 
 
 def test_what_is_no_image_is_one_line_with_its_name(answerer, tmp_path):

@@ -194,7 +194,7 @@ def test_an_image_is_dropped_and_its_overlay_legend_and_files_appear(
     assert size == [width, height]
     # Not of a picture that is still being faded in.
     page.wait_for_timeout(1000)
-    screenshot(page, "demo.png", height=900)
+    screenshot(page, "demo.png", height=970)
     with page.expect_download() as label:
         page.click("#take-label")
     labels = cv2.imread(str(label.value.path()), cv2.IMREAD_UNCHANGED)
