@@ -22,7 +22,7 @@ from hrnet_jax.pages.answers import LABEL, VIEWS, Answer, Answerer, in_one_line
 
 _FACES = "find faces"
 _WHOLE = "the whole image"
-_BUTTONS = {LABEL: "Label map (PNG)", "picture": "Picture (PNG)", "json": "JSON"}
+_BUTTONS = {LABEL: "Label map", "picture": "Picture", "json": "JSON"}
 # Fonts that are here: those of the other themes are fetched.
 _FONTS = ["system-ui", "sans-serif"]
 # Seconds after which pictures of visitors who left are removed.

@@ -87,7 +87,7 @@ def screenshot():
         small.save(path, optimize=True)
         # For pages that are read: two hundred kilobytes at most.
         if path.stat().st_size > 190_000:
-            small.quantize(256).save(path, optimize=True)
+            small.quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
 
     return take
 
