@@ -122,18 +122,11 @@ def main() -> None:
 def open_model(arguments: argparse.Namespace) -> "OpenedModel":
     """The model of --workdir."""
     from hrnet_jax import runtime
-    from hrnet_jax.conversion.opening import load_run
-    from hrnet_jax.export.exported import FORMATS, open_exported
+    from hrnet_jax.export.opening import open_any
 
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
-    if pathlib.Path(arguments.workdir).suffix in FORMATS:
-        if arguments.changes:
-            raise ConfigError(
-                "--config.KEY=VALUE goes with a work directory, not with a file"
-            )
-        return open_exported(arguments.workdir)
-    return load_run(
+    return open_any(
         arguments.workdir,
         arguments.step,
         pad_multiple=arguments.pad_multiple,

@@ -82,6 +82,10 @@ _ALL = (
     Command("plot", ("plot", "--workdir={shared}/run", "--out={place}/curves.png")),
     Command("collect", ("collect", "{shared}/run", "--out={place}/collected")),
     Command(
+        "report",
+        ("report", "{shared}/run", "--out={place}/report.html", "--no_evaluation"),
+    ),
+    Command(
         "dataset_report",
         ("dataset_report", "--name=shapes", "--data_dir={shared}/data")
         + ("--out={place}/report",),

@@ -154,12 +154,26 @@ def _predict_for(
     Raises:
         DataError: for a given box that is outside the image.
     """
-    if not takes_boxes(run.task):
-        return run.predict(image)
-    if given is not None:
+    if takes_boxes(run.task) and given is not None:
         check_inside(given[path], image, str(path))
         return run.predict(image, given[path])
-    if finds_boxes(run.task):
+    return predict_image(run, image)
+
+
+def predict_image(
+    run: OpenedModel, image: np.ndarray, *, find: bool = True
+) -> dict[str, np.ndarray]:
+    """The prediction for an image of which no boxes are known.
+
+    Args:
+        run: an opened model.
+        image: uint8 RGB [H, W, 3].
+        find: whether tasks that find boxes do so; else, and for tasks that only take
+            them, the whole image is the one box.
+    """
+    if not takes_boxes(run.task):
+        return run.predict(image)
+    if find and finds_boxes(run.task):
         return _predict_found(run, run.task, image)
     return run.predict(image, whole_image(image))
 

@@ -186,4 +186,6 @@ class LandmarkTask(HeatmapTask):
             return self._points_in_image(points, center, scale) + origin
 
         chosen = self._inference.normalizer or self._info.default_normalizer
-        return LandmarkEvaluator(self._info.normalizers, chosen, to_annotation)
+        return LandmarkEvaluator(
+            self._info.normalizers, chosen, to_annotation, self._info.point_names
+        )

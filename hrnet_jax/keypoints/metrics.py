@@ -4,8 +4,6 @@ Errors are fractions of the normaliser here; `LandmarkEvaluator` reports percent
 and says so in the names of its metrics.
 """
 
-import csv
-import io
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,7 +12,6 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.runtime.processes import gather_names, gather_rows
-from hrnet_jax.whole_files import write_whole
 
 # Two groups of point indices; the normaliser is the distance of their centroids.
 Groups = tuple[Sequence[int], Sequence[int]]
@@ -84,10 +81,17 @@ def nme(
     if (count == 0).any():
         index = int(np.flatnonzero(count == 0)[0])
         raise DataError(f"face {index}: no annotated point to compare with")
+    distance = _distances(predicted, target, counted)
+    return distance.sum(1) / (count * normalizer)
+
+
+def _distances(
+    predicted: np.ndarray, target: np.ndarray, counted: np.ndarray
+) -> np.ndarray:
+    """float64 [N, K], in pixels; 0 where a point does not count."""
     # Not by multiplication: points without annotation may be NaN.
     difference = np.where(counted[..., None], predicted - target, 0)
-    distance = np.linalg.norm(difference, axis=2)
-    return distance.sum(1) / (count * normalizer)
+    return np.linalg.norm(difference, axis=2)
 
 
 def normalizer_from_points(
@@ -186,13 +190,18 @@ class LandmarkEvaluator:
             box, always exists as well.
         default: name of the normaliser of the failure rates and areas.
         to_image: maps predictions from the crops to the annotation.
+        point_names: for a report; numbers where there are none.
 
     Raises:
         ConfigError: if the default is none of the normalisers.
     """
 
     def __init__(
-        self, normalizers: Mapping[str, Groups], default: str, to_image: ToImage
+        self,
+        normalizers: Mapping[str, Groups],
+        default: str,
+        to_image: ToImage,
+        point_names: Sequence[str] = (),
     ):
         if BOX in normalizers:
             raise ConfigError(
@@ -207,7 +216,10 @@ class LandmarkEvaluator:
         self.default = default
         self._groups = dict(normalizers)
         self._to_image = to_image
+        self._point_names = point_names
         self._image_ids: list[str] = []
+        # Of each face the error of each point; NaN where it is not annotated.
+        self._of_points: list[np.ndarray] = []
         self._errors: dict[str, list[np.ndarray]] = {
             name: [] for name in (*normalizers, BOX)
         }
@@ -256,6 +268,10 @@ class LandmarkEvaluator:
                         predicted[one], target[one], size, annotated=annotated[one]
                     )
                     self._errors[key].append(error)
+                    if key == self.default:
+                        faces = predicted[one], target[one], annotated[one] > 0
+                        parts = _distances(*faces)[0] / size
+                        self._of_points.append(np.where(faces[2][0], parts, np.nan))
             except DataError as error:
                 reason = str(error).removeprefix("face 0: ")
                 raise DataError(f"image {name}, normalizer {key}: {reason}") from None
@@ -296,21 +312,19 @@ class LandmarkEvaluator:
         return []
 
     def report(self, folder: pathlib.Path) -> None:
-        """Writes `faces.csv`, the worst face first, and `ced.png`."""
+        """Writes tables of faces and points and the distribution; see `report`."""
         # Not needed to train.
-        from hrnet_jax.keypoints.ced import draw_ced
+        from hrnet_jax.keypoints.report import write_report
 
-        folder.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(["face", *(f"nme_percent/{name}" for name in self._errors)])
-        for index in self.worst(len(self._image_ids)):
-            errors = (float(parts[index][0]) for parts in self._errors.values())
-            cells = (f"{100 * error:.4f}" for error in errors)
-            writer.writerow([self._image_ids[index], *cells])
-        write_whole(folder / "faces.csv", text.getvalue())
-        curve = np.concatenate(self._errors[self.default])
-        draw_ced({"all faces": curve}, folder / "ced.png", normalizer=self.default)
+        order = self.worst(len(self._image_ids))
+        write_report(
+            folder,
+            [self._image_ids[index] for index in order],
+            {k: np.concatenate(parts)[order] for k, parts in self._errors.items()},
+            self.default,
+            np.stack(self._of_points),
+            self._point_names,
+        )
 
     def worst(self, count: int) -> list[int]:
         """Positions of the faces of largest error, the worst first."""

@@ -1,7 +1,6 @@
 """Draws the curves of runs from their `metrics.jsonl`."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,12 @@ from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.pictures import save_figure
 from hrnet_jax.training.recorded import (
-    LOSS,
     RATE,
     Recorded,
     find_metric,
+    metric_title,
     read_recorded,
+    run_names,
     usual_metrics,
 )
 
@@ -27,7 +27,6 @@ _COLOURS = ("#2f6fd0", "#d9822b", "#1f9e83", "#c8437b", "#6b5fc7", "#7a7a7a")
 # Of further runs than there are colours.
 _LINES = ("-", "--", ":", "-.")
 _COLUMNS = 3
-_TITLES = {LOSS: "training loss", RATE: "learning rate"}
 # A rate is shown over so many powers of ten at most: schedules end at or near zero.
 _DECADES = 4
 
@@ -80,7 +79,7 @@ def draw_curves(
 def _draw_panel(
     panel: Axes, name: str, runs: Sequence[Recorded], smooth: float
 ) -> None:
-    labels = _labels(runs)
+    labels = run_names(runs)
     for index, run in enumerate(runs):
         steps, values = run.curves.get(name, (np.array([]), np.array([])))
         style: dict[str, Any] = {
@@ -92,7 +91,7 @@ def _draw_panel(
             panel.plot(steps, values, alpha=0.25, **style)
             values = smoothed(values, smooth)
         panel.plot(steps, values, label=labels[index], **style)
-    panel.set_title(_title(name), loc="left", fontsize=10)
+    panel.set_title(metric_title(name), loc="left", fontsize=10)
     panel.set_xlabel("step")
     panel.grid(alpha=0.25)
     panel.spines[["top", "right"]].set_visible(False)
@@ -136,21 +135,6 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
             total, count = total + value, count + 1
         result[index] = total / count if count else np.nan
     return result
-
-
-def _title(name: str) -> str:
-    kind, _, short = name.partition("/")
-    if name in _TITLES or not short:
-        return _TITLES.get(name, name)
-    return f"{'evaluation' if kind == 'eval' else 'training'} {short}"
-
-
-def _labels(runs: Sequence[Recorded]) -> list[str]:
-    """The last folders of runs, or their whole paths where these are alike."""
-    names = [pathlib.Path(run.workdir).absolute().name for run in runs]
-    if len(set(names)) == len(names):
-        return names
-    return [str(run.workdir) for run in runs]
 
 
 def _remarks(

@@ -17,6 +17,7 @@ from hrnet_jax.workdir.ranking import ranking_metric
 LOSS, RATE = "train/loss", "train/learning_rate"
 # Kinds of metrics: the part before the first slash.
 _KINDS = ("eval", "train")
+_TITLES = {LOSS: "training loss", RATE: "learning rate"}
 # Metrics that an error lists; all of them are there with --list.
 _LISTED = 8
 
@@ -108,6 +109,22 @@ def find_metric(runs: Sequence[Recorded], name: str) -> str:
         f"no metric {name!r} in {where}; there are {', '.join(order[:_LISTED])}"
         + (f" and {more} more, which --list shows" if more > 0 else "")
     )
+
+
+def metric_title(name: str) -> str:
+    """A whole name in words, `evaluation mean_iou`."""
+    kind, _, short = name.partition("/")
+    if name in _TITLES or not short:
+        return _TITLES.get(name, name)
+    return f"{'evaluation' if kind == 'eval' else 'training'} {short}"
+
+
+def run_names(runs: Sequence[Recorded]) -> list[str]:
+    """The last folders of runs, or their whole paths where these are alike."""
+    names = [pathlib.Path(run.workdir).absolute().name for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    return [str(run.workdir) for run in runs]
 
 
 def list_metrics(runs: Sequence[Recorded]) -> str:

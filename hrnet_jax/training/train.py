@@ -15,6 +15,7 @@ from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.imaging.pictures import save_pictures
 from hrnet_jax.runtime import processes
+from hrnet_jax.runtime.environment import environment
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_folder, check_same_run
 from hrnet_jax.training import evaluation
@@ -36,6 +37,7 @@ from hrnet_jax.training.weights import first_variables
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import (
     CONFIG_FILE,
+    ENVIRONMENT_FILE,
     PICTURES_FOLDER,
     RESULT_FILE,
     read_json,
@@ -117,6 +119,8 @@ def _train(
     # Only now, so that a refused configuration can be corrected and run again.
     _write_config(workdir, stored)
     check_same_folder(workdir / CONFIG_FILE)
+    if processes.is_first():
+        write_json(workdir / ENVIRONMENT_FILE, environment())
     started, first = time.perf_counter(), int(state.step)
     reporter = _reporter(run, workdir, stored, first)
     finished = False

@@ -13,6 +13,8 @@ from hrnet_jax.whole_files import write_whole
 
 CONFIG_FILE = "config.json"
 RESULT_FILE = "result.json"
+# Of the last session that trained there.
+ENVIRONMENT_FILE = "environment.json"
 PICTURES_FOLDER = "predictions"
 
 

@@ -16,6 +16,7 @@ CLOUD = "needs a project of Google Cloud; tests/launching has stand-ins for it"
 DRY_RUN = "typed by tests/tools/test_dry_runs.py, in the root of a checkout"
 TRAINS = "needs an official data set, and trains for half an hour or more"
 SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
+SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
 NOT_RUN = {
     "make help": "lists the targets; reads nothing of a user's",
@@ -154,6 +155,13 @@ NOT_RUN = {
     (
         "python scripts/prepare_data.py --dataset=wflw --source=WFLW --data_dir=data"
     ): OFFICIAL,
+    (
+        "HRNET_JAX_PAGES_RUN=runs/quickstart HRNET_JAX_SCREENSHOTS=docs make test-slow "
+        "ARGS=tests/pages/test_in_browser.py"
+    ): TESTS,
+    "pip install -e '.[page]'": INSTALLS,
+    "python scripts/demo.py runs/mine": SERVES,
+    "python scripts/demo.py hrnet_cs_8090_torch11.pth --port=8000": SERVES,
     "python scripts/train.py --config=experiments/landmarks/w300.py:fast": TRAINS,
     (
         "python scripts/train.py "

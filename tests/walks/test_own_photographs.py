@@ -24,6 +24,9 @@ TABLE = {
     "curves": ("training.md", "python scripts/plot.py --workdir runs/mine runs/again"),
     "metrics": ("training.md", "python scripts/plot.py --workdir runs/mine --metric"),
     "names": ("training.md", "python scripts/plot.py --workdir runs/mine --list"),
+    "report": ("report.md", "python scripts/report.py runs/mine --out"),
+    "report of two": ("report.md", "python scripts/report.py runs/mine runs/again"),
+    "recorded": ("report.md", "python scripts/report.py runs/mine --no_evaluation"),
     "print": (
         "README.md",
         "python scripts/train.py --config=EXPERIMENT --print_config",
@@ -153,7 +156,7 @@ def test_the_mistakes_are_in_the_files_of_the_table(trained):
     assert "report: mistakes" in trained.type("mistakes").err
     names = pages.files_in_table("training.md", "file")
     assert {"confusion.png", "faces.csv"} < {*names}
-    of_faces = {"faces.csv", "ced.png"}
+    of_faces = {"faces.csv", "points.csv", "ced.csv", "ced.png"}
     trained.has(*(f"mistakes/val/{name}" for name in {*names} - of_faces))
 
 
@@ -180,6 +183,9 @@ def test_a_run_is_repeated_with_changes(trained):
     for name in ("curves", "metrics"):
         trained.type(name)
     trained.has("both.png", "mine.svg")
+    for name in ("report", "report of two", "recorded"):
+        assert trained.type(name).out.strip().endswith(".html")
+    trained.has("mine.html", "both.html", "report.html")
     assert {"train/loss", "eval/mean_iou"} <= {*trained.type("names").out.split()}
 
 
