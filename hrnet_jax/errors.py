@@ -49,6 +49,7 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "timm", "torchvision"), "convert"),
     "libtpu": "tpu",
     "wandb": "wandb",
+    "huggingface_hub": "hub",
 }
 
 
