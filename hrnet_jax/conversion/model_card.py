@@ -94,9 +94,7 @@ def _about(repo: str, run: PublishedRun) -> str:
     lines = [
         f"# {repo.partition('/')[2]}",
         "",
-        f'`{model}` of hrnet_jax, an HRNet ("High-Resolution Representations for '
-        'Labeling Pixels and Regions") in JAX and Flax, for the data set '
-        f"`{info.name}`; weights of step {run.step}.",
+        what,
     ]
     if outputs:
         lines += ["", *outputs]

@@ -301,6 +301,7 @@ class _StaysEncrypted(urllib.request.HTTPRedirectHandler):
         both = (req.host or "", parts.netloc)
         is_local = all(is_loopback(host.rpartition(":")[0] or host) for host in both)
         if parts.scheme != "https" and not is_local:
+            fp.close()
             raise WeightsError(
                 f"{req.full_url}: leads to {newurl}, which is not encrypted; expected "
                 "https"

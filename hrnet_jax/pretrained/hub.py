@@ -157,6 +157,11 @@ def explaining(wanted: HubAddress) -> Iterator[None]:
         if error.errno is not None and not is_unreachable(error):
             raise
         raise WeightsError(f"{wanted}: {_reason(wanted, error)}") from error
+    except RuntimeError as error:  # around what stopped an upload
+        cause = error.__cause__
+        if not isinstance(cause, errors.HTTPError):
+            raise
+        raise WeightsError(f"{wanted}: {_reason(wanted, cause)}") from error
     except ValueError as error:
         if isinstance(error, HRNetError):
             raise
