@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
         const="",
         metavar="TEXT",
         help="list known released files whose record contains the text, with the page "
-        "that publishes each, and stop",
+        "that publishes each and the address that --fetch takes it from, and stop",
     )
     parser.add_argument(
         "--fetch",
@@ -91,6 +91,19 @@ def parse_arguments() -> argparse.Namespace:
         "another commit",
     )
     add_reading(parser.add_argument_group("reading a file"))
+    add_writing(parser)
+    arguments = command_line.parse_with_changes(parser)
+    if arguments.list is not None or arguments.fetch:
+        return arguments
+    if len(arguments.source) < 2:
+        parser.error("give a source and a target, or --list, or --fetch")
+    *arguments.source, arguments.target = arguments.source
+    _check_target(parser, arguments)
+    return arguments
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Options of the direction from a work directory to a file, or to the hub."""
     writing = parser.add_argument_group("writing a file")
     writing.add_argument("--step", default="best", help="best, latest or a number")
     writing.add_argument(
@@ -107,14 +120,6 @@ def parse_arguments() -> argparse.Namespace:
     publishing.add_argument(
         "--private", action="store_true", help="a new repository is its owner's alone"
     )
-    arguments = command_line.parse_with_changes(parser)
-    if arguments.list is not None or arguments.fetch:
-        return arguments
-    if len(arguments.source) < 2:
-        parser.error("give a source and a target, or --list, or --fetch")
-    *arguments.source, arguments.target = arguments.source
-    _check_target(parser, arguments)
-    return arguments
 
 
 def _check_target(
@@ -129,6 +134,8 @@ def _check_target(
     publishes = arguments.target.startswith(_HUB)
     if publishes and not folders:
         parser.error(f"{arguments.source[0]} is no work directory, so not published")
+    if publishes and (arguments.changes or arguments.convention != "official"):
+        parser.error("a run is published as it is, without --config and --convention")
     if (arguments.license or arguments.private) and not publishes:
         parser.error("--license and --private go with hf://OWNER/NAME as the target")
 
@@ -199,9 +206,6 @@ def list_files(text: str, width: int | None = None) -> str:
     lines = columns([(*head, "address", "source", "page"), *rows])
     if width is not None and max(map(len, lines)) > width:
         lines = [line for row in rows for line in _paragraph(row, width)]
-    count = sum(bool(record.address) for record in found)
-    if count:
-        lines.append(f"{count} with an address: --fetch FILE fetches them")
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 
