@@ -97,6 +97,7 @@ def _download(wanted: WebFile) -> None:
     with _held(wanted) as part:
         if wanted.path.is_file():  # another process was faster
             return
+        _log.info("fetching %s", wanted.url)
         try:
             _receive_in_attempts(wanted, part)
             _accept(wanted, part)

@@ -32,6 +32,8 @@ _ENDINGS = (".safetensors", ".bin", ".pth", ".pt", ".pth.tar")
 # Where a repository has several, the usual names, the better first.
 _USUAL = (WEIGHTS_FILE, "pytorch_model.bin")
 _LISTED = 8
+# What the library says of a file that did not come to its end.
+_ENDED = "peer closed connection"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,9 +196,10 @@ def _reason(wanted: HubAddress, error: Exception) -> str:
     if is_unreachable(error):
         offline = constants.HF_HUB_OFFLINE
         why = "HF_HUB_OFFLINE is set" if offline else _line(error)
+        what = "ended the connection early" if _ENDED in why else "cannot be reached"
         return (
-            f"the hub at {constants.ENDPOINT} cannot be reached ({why}), and its cache "
-            f"does not have it; {_by_hand(wanted)}"
+            f"the hub at {constants.ENDPOINT} {what} ({why}), and its cache does not "
+            f"have it; {_by_hand(wanted)}"
         )
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         code = error.response.status_code
@@ -286,13 +289,14 @@ def _download(
     hub: ModuleType, wanted: HubAddress, name: str, is_reachable: bool
 ) -> pathlib.Path:
     """A file of a repository in the hub's cache, with the sha256 that the hub states."""
-    path = hub.hf_hub_download(
-        wanted.repo,
-        name,
-        revision=wanted.revision,
-        library_name="hrnet_jax",
-        local_files_only=not is_reachable,
-    )
+    with explaining(dataclasses.replace(wanted, file=name)):
+        path = hub.hf_hub_download(
+            wanted.repo,
+            name,
+            revision=wanted.revision,
+            library_name="hrnet_jax",
+            local_files_only=not is_reachable,
+        )
     # Large files are kept under their sha256.
     blob = os.path.realpath(path)
     stated = os.path.basename(blob)

@@ -62,13 +62,13 @@ def first_variables(
 
 
 def read_weights(
-    options: ModelOptions, source: Located
+    options: ModelOptions, source: Located | None = None
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays by our names from a weights file or a work directory.
 
     Args:
         options: of the run.
-        source: of the weights, on this machine.
+        source: of the weights, where it was located before.
 
     Returns:
         {"params/...": array}, and the names that belong to no HRNet.
@@ -78,6 +78,7 @@ def read_weights(
             number or a negative variance.
         CheckpointError: if the work directory cannot be read.
     """
+    source = source or locate(options.init_from)
     with source.naming():
         return _read(options, source)
 

@@ -107,8 +107,8 @@ def read_published(folder: str | os.PathLike) -> PublishedRun:
         return PublishedRun(
             config,
             DatasetInfo.from_json(content["dataset_info"]),
-            int(content["step"]),
-            {str(name): float(value) for name, value in content["metrics"].items()},
+            _number(content["step"], int),
+            {name: _number(each, float) for name, each in content["metrics"].items()},
             content["record"] and KnownFile.from_json(content["record"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -118,6 +118,17 @@ def read_published(folder: str | os.PathLike) -> PublishedRun:
         ) from error
     except (ConfigError, DataError, WeightsError) as error:
         raise CheckpointError(f"{path}: {error}") from error
+
+
+def _number(value: Any, kind: type) -> Any:
+    """A number of JSON; whole ones may stand for others.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | kind):
+        raise TypeError(f"{value!r}")
+    return kind(value)
 
 
 def published_variables(folder: str | os.PathLike) -> dict:

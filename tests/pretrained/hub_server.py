@@ -58,6 +58,7 @@ class Hub:
     Attributes:
         requests: (method, path) of those that came.
         damaged: files served with another last byte.
+        cut: files of which half comes.
         page: served in place of everything, as a network with a login does.
     """
 
@@ -67,6 +68,7 @@ class Hub:
         self.stored: dict[str, bytes] = {}
         self.requests: list[tuple[str, str]] = []
         self.damaged: set[str] = set()
+        self.cut: set[str] = set()
         self.page = b""
 
     def add(self, repo: str, files: Mapping[str, bytes], **facts) -> Repository:
@@ -258,7 +260,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            is_cut = any(self.path.endswith(name) for name in self.server.hub.cut)
+            self.wfile.write(body[: len(body) // 2] if is_cut else body)
+            self.close_connection = is_cut
 
     def log_message(self, *arguments):
         """Says nothing."""

@@ -45,6 +45,7 @@ def hub(server, tmp_path, monkeypatch):
     server.repositories.clear()
     server.requests.clear()
     server.damaged.clear()
+    server.cut.clear()
     server.page = b""
     server.add("owner/w18", {"README.md": b"#", "model.safetensors": HRNET})
     return server
@@ -176,6 +177,19 @@ def test_a_file_that_arrives_damaged_leaves_nothing(hub, tmp_path):
     assert all(path.stat().st_size < 1000 for path in kept)
     hub.damaged.clear()
     assert names.fetch("hf://owner/w18").read_bytes() == HRNET
+
+
+@pytest.mark.slow  # the library tries for five seconds
+def test_a_download_that_is_cut_again_and_again(hub, tmp_path):
+    hub.cut.add("pytorch_model.bin")
+    hub.add("owner/cut", {"pytorch_model.bin": b"\x80" + HRNET})
+    text = refused("hf://owner/cut")
+    start = f"hf://owner/cut/pytorch_model.bin: the hub at {hub.address} ended the"
+    assert text.startswith(start)
+    assert "/owner/cut/resolve/main/pytorch_model.bin by hand and put it at" in text
+    assert not list((tmp_path / "hub").rglob("*.bin"))
+    hub.cut.clear()
+    assert names.fetch("hf://owner/cut").read_bytes() == b"\x80" + HRNET
 
 
 def test_the_login_page_of_a_network(hub, tmp_path):
