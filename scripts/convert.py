@@ -277,7 +277,8 @@ def main() -> None:
         return
     with command_line.reporting_errors():
         if arguments.fetch:
-            sys.stdout.write("".join(f"{path}\n" for path in fetch(arguments.fetch)))
+            for path in fetch(arguments.fetch):
+                sys.stdout.write(f"{path}\n")
             return
         if arguments.target.startswith(_HUB):
             _publish(arguments)

@@ -49,7 +49,7 @@ def _header(
         "pipeline_tag": pipeline,
         "tags": ["hrnet", "jax", "flax", run.config["model"]["name"]],
         "datasets": [run.info.name],
-        "metrics": sorted(run.metrics) or None,
+        "metrics": sorted(set(run.metrics) - {"loss"}) or None,
     }
     best = _best_metric(run)
     if best is not None:

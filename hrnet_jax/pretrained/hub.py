@@ -69,9 +69,10 @@ def parse(address: str) -> HubAddress:
         WeightsError: for anything else.
     """
     found = _ADDRESS.fullmatch(address)
-    if found is None or {".", ".."} & set((found[3] or "").split("/")):
+    repo, revision, file = found.groups() if found else ("", None, None)
+    parts = [*repo.split("/"), *(file.split("/") if file else ())]
+    if {"", ".", ".."} & set(parts):
         raise WeightsError(f"{address}: expected hf://OWNER/NAME[@REVISION][/FILE]")
-    repo, revision, file = found.groups()
     return HubAddress(repo, revision and urllib.parse.unquote(revision), file or "")
 
 
@@ -249,7 +250,10 @@ def _kept_by_hand(wanted: HubAddress) -> pathlib.Path | None:
         return folder / wanted.file if (folder / wanted.file).is_file() else None
     if not folder.is_dir():
         return None
-    chosen = choose(wanted, [path.name for path in folder.iterdir()])
+    try:
+        chosen = choose(wanted, [path.name for path in folder.iterdir()])
+    except WeightsError as error:
+        raise WeightsError(f"{error}, which was put at {folder}") from None
     return folder if RECORD_FILE in chosen else folder / chosen[0]
 
 

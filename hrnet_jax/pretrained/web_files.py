@@ -54,7 +54,15 @@ def parse(address: str) -> WebFile:
     Raises:
         WeightsError: for http, an address without a file name, and another fragment.
     """
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise WeightsError(f"{address}: no address ({error})") from error
+    if not address.isascii() or not address.isprintable() or " " in address:
+        raise WeightsError(
+            f"{address!r}: expected an address without blanks and other characters "
+            "that are written %20 there"
+        )
     is_local = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if not parts.hostname or not (parts.scheme == "https" or is_local):
         raise WeightsError(f"{address}: expected an address that begins with https://")

@@ -1,6 +1,8 @@
 """Files by address: whole, checked and kept, or one error and nothing in the cache."""
 
 import hashlib
+import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -8,11 +10,14 @@ import time
 import numpy as np
 import pytest
 import safetensors.numpy
+from hypothesis import strategies
 
 from hrnet_jax.errors import WeightsError
-from hrnet_jax.pretrained import downloads, sources, web_files
+from hrnet_jax.pretrained import downloads, hub, sources, web_files
 from hrnet_jax.pretrained.known import known_files
+from hrnet_jax.pretrained.weights_cache import cache_folder
 from tests import tiny
+from tests.foreign import FEWER, only_our_errors
 from tests.pretrained.web_server import Page, serving
 
 NUMBERS = np.arange(5000, dtype=np.float32)
@@ -187,10 +192,29 @@ def test_no_network_names_the_file_and_the_place(web, tmp_path, monkeypatch):
         ("https://example.org/../a.pth", "expected the address of a file"),
         ("https://a:b@example.org/a.pth", "an address with a password in it would be"),
         ("https://example.org/a.pth#md5=12", "'md5=12' after #, expected sha256="),
+        ("https://[example.org/a.pth", "no address (Invalid IPv6 URL)"),
+        ("https://example.org/a b.pth", "without blanks and other characters that are"),
+        ("https://example.org/ä.pth", "without blanks and other characters that are"),
     ],
 )
 def test_wrong_addresses(wrong, what):
     assert what in refused(wrong)
+
+
+@pytest.mark.parametrize("count", FEWER, ids=str)
+def test_any_text_is_an_address_or_refused(count):
+    texts = strategies.text(alphabet=" /.:?#@%[]0aä\n\x00", max_size=40)
+    schemes = strategies.sampled_from(["https://", "hf://", "http://", ""])
+
+    def read(text: str) -> None:
+        if text.startswith("hf://"):
+            assert hub.parse(text).by_hand.is_relative_to(cache_folder())
+        else:
+            assert web_files.parse(text).path.is_relative_to(cache_folder())
+
+    only_our_errors(
+        read, strategies.builds("".join, strategies.tuples(schemes, texts)), count
+    )
 
 
 def test_a_redirection_stays_encrypted(web):
@@ -231,6 +255,33 @@ def test_processes_that_start_together_fetch_once(web, tmp_path):
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(web.requests) == 1
     assert {str(path) for path in kept(tmp_path)} == set(outputs)
+
+
+def made_certificate(folder):
+    """A certificate of this machine that only its owner trusts, and its key."""
+    paths = folder / "cert.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-batch"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
+def test_https_with_a_certificate_that_is_trusted_or_not(tmp_path):
+    cert, key = made_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    code = FETCH.replace("print", "downloads.PAUSES = ()\nprint")
+    cache = {"HRNET_JAX_WEIGHTS": str(tmp_path / "cache")}
+    with serving(context) as web:
+        web.pages["/models/w18.safetensors"] = Page(BODY)
+        stranger = tiny.run_python(code, address(web), **cache)
+        owner = tiny.run_python(code, address(web), SSL_CERT_FILE=str(cert), **cache)
+    assert "cannot be reached ([SSL: CERTIFICATE_VERIFY_FAILED]" in stranger.stderr
+    assert owner.returncode == 0, owner.stderr
+    assert {str(path) for path in kept(tmp_path)} == {owner.stdout.strip()}
 
 
 @pytest.mark.slow

@@ -73,7 +73,18 @@ def test_names(text, expected):
     assert str(found) == text
 
 
-@pytest.mark.parametrize("text", ["hf://", "hf://n", "hf://o/n@", "hf://o/n/../a.pth"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf://",
+        "hf://n",
+        "hf://o/n@",
+        "hf://o/n/",
+        "hf://o/n//a",
+        "hf://o/..",
+        "hf://o/n/../a.pth",
+    ],
+)
 def test_wrong_names(text):
     with pytest.raises(WeightsError, match="expected hf://OWNER/NAME"):
         names.parse(text)
@@ -215,6 +226,12 @@ def test_no_network_names_the_file_and_the_place(hub, tmp_path, monkeypatch, off
     (place / "model.safetensors").write_bytes(HRNET)
     for address in ("hf://owner/w18", "hf://owner/w18/model.safetensors"):
         assert names.fetch(address) == place / "model.safetensors"
+    (place / "hrnet_jax.json").write_text("{}")
+    text = refused("hf://owner/w18")
+    assert (
+        "a run of hrnet_jax without config.json; it has hrnet_jax.json, model" in text
+    )
+    assert text.endswith(f"which was put at {place}")
 
 
 def test_the_extra_is_named(monkeypatch):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 
@@ -79,10 +80,13 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[WebServer]:
-    """A server on a free port of loopback."""
+def serving(context: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """A server on a free port of loopback, with a certificate if there is a context."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.web = WebServer(f"http://127.0.0.1:{server.server_port}")
+        scheme = "https" if context else "http"
+        server.web = WebServer(f"{scheme}://127.0.0.1:{server.server_port}")
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
