@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers
     from hrnet_jax import pretrained
-    from hrnet_jax.conversion.opening import load_run
+    from hrnet_jax.conversion.opening import load_pretrained, load_run
     from hrnet_jax.data.records import open_records
     from hrnet_jax.data.registry import prepare
     from hrnet_jax.errors import HRNetError
@@ -45,6 +45,7 @@ _HOMES = {
     "find_faces": "hrnet_jax.keypoints.face_finder",
     "initial_variables": "hrnet_jax.models.initialization",
     "load_config": "hrnet_jax.experiment.loading",
+    "load_pretrained": "hrnet_jax.conversion.opening",
     "load_run": "hrnet_jax.conversion.opening",
     "model_names": "hrnet_jax.registry",
     "normalize_images": "hrnet_jax.models.normalization",
@@ -67,6 +68,7 @@ __all__ = [
     "find_faces",
     "initial_variables",
     "load_config",
+    "load_pretrained",
     "load_run",
     "model_names",
     "normalize_images",

@@ -12,6 +12,10 @@
 
     python scripts/convert.py --list             # released files that are known
     python scripts/convert.py --list cityscapes
+    python scripts/convert.py --fetch hrnet_cs_8090_torch11.pth    # prints its path
+
+    python scripts/convert.py hf://OWNER/NAME runs/theirs    # or an https:// address
+    python scripts/convert.py runs/camvid hf://OWNER/camvid --license=apache-2.0
 
 The model is recognised from the names and shapes of the tensors: official
 repositories, timm, mmsegmentation, mmdetection, mmpose, mmpretrain, MIT's scene
@@ -19,6 +23,10 @@ parsing, HRNet-FCOS, HRNet-MaskRCNN-Benchmark. What they cannot tell comes from 
 its name, or from the options below; further attributes of the model are set by
 --config.model.options.KEY=VALUE, for example --config.model.options.stride=2. Nothing
 in a .pth file is ever executed; a file that needs that is refused.
+
+Fetched files are kept in ~/.cache/hrnet_jax/weights ($HRNET_JAX_WEIGHTS), those of the
+hub in its own cache. A run goes to the hub with a model card; that needs a token that
+may write, in HF_TOKEN or from `hf auth login`.
 """
 
 from hrnet_jax.config import script
@@ -32,7 +40,7 @@ import pathlib
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hrnet_jax.config import assignments, command_line
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
 
 # Of the configuration, what a weights file leaves to the user.
 _MODEL_OPTIONS = "model.options."
+_HUB = "hf://"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,8 +64,9 @@ def parse_arguments() -> argparse.Namespace:
         "source",
         nargs="*",
         metavar="SOURCE... TARGET",
-        help="weights file, or several that are parts of a network, and new work "
-        "directory; or work directory and new weights file",
+        help="weights file, its https:// address or hf://OWNER/NAME, or several files "
+        "that are parts of a network, and new work directory; or work directory and new "
+        "weights file, or hf://OWNER/NAME to publish it",
     )
     parser.add_argument(
         "--list",
@@ -64,15 +74,36 @@ def parse_arguments() -> argparse.Namespace:
         const="",
         metavar="TEXT",
         help="list known released files whose record contains the text, with the page "
-        "that publishes each, and stop",
+        "that publishes each and the address that --fetch takes it from, and stop",
+    )
+    parser.add_argument(
+        "--fetch",
+        nargs="+",
+        metavar="FILE",
+        help="fetch known released files, or addresses, into the cache, print where "
+        "they are, and stop",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace a target that is there already: a weights file, or a work "
-        "directory that was converted from one before",
+        "directory that was converted from one before; a repository on the hub gets "
+        "another commit",
     )
     add_reading(parser.add_argument_group("reading a file"))
+    add_writing(parser)
+    arguments = command_line.parse_with_changes(parser)
+    if arguments.list is not None or arguments.fetch:
+        return arguments
+    if len(arguments.source) < 2:
+        parser.error("give a source and a target, or --list, or --fetch")
+    *arguments.source, arguments.target = arguments.source
+    _check_target(parser, arguments)
+    return arguments
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Options of the direction from a work directory to a file, or to the hub."""
     writing = parser.add_argument_group("writing a file")
     writing.add_argument("--step", default="best", help="best, latest or a number")
     writing.add_argument(
@@ -80,16 +111,33 @@ def parse_arguments() -> argparse.Namespace:
         default="official",
         help="naming convention: official, mmseg, ...",
     )
-    arguments = command_line.parse_with_changes(parser)
-    if arguments.list is not None:
-        return arguments
-    if len(arguments.source) < 2:
-        parser.error("give a source and a target, or --list")
-    *arguments.source, arguments.target = arguments.source
+    publishing = parser.add_argument_group("publishing a run on the hub")
+    publishing.add_argument(
+        "--license",
+        default="",
+        help="for the model card, as the hub writes it: mit, ...",
+    )
+    publishing.add_argument(
+        "--private", action="store_true", help="a new repository is its owner's alone"
+    )
+
+
+def _check_target(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> None:
+    """Refuses sources and targets that do not go together."""
     folders = [source for source in arguments.source if pathlib.Path(source).is_dir()]
     if folders and len(arguments.source) > 1:
         parser.error(f"{folders[0]} is a folder; expected files, or one work directory")
-    return arguments
+    if arguments.target.startswith(("https://", "http://")):
+        parser.error(f"{arguments.target}: expected hf://OWNER/NAME to publish to")
+    publishes = arguments.target.startswith(_HUB)
+    if publishes and not folders:
+        parser.error(f"{arguments.source[0]} is no work directory, so not published")
+    if publishes and (arguments.changes or arguments.convention != "official"):
+        parser.error("a run is published as it is, without --config and --convention")
+    if (arguments.license or arguments.private) and not publishes:
+        parser.error("--license and --private go with hf://OWNER/NAME as the target")
 
 
 def add_reading(reading: argparse._ArgumentGroup) -> None:
@@ -148,26 +196,29 @@ def list_files(text: str, width: int | None = None) -> str:
             record.upsample + (", InPlaceABN" if record.inplace_abn else ""),
             record.licence,
             record.published,
+            record.address,
             record.source,
             record.page,
         )
         for record in found
     ]
     head = ("file", "model", "outputs", "upsampling", "licence", "published")
-    lines = columns([(*head, "source", "page"), *rows])
+    lines = columns([(*head, "address", "source", "page"), *rows])
     if width is not None and max(map(len, lines)) > width:
         lines = [line for row in rows for line in _paragraph(row, width)]
     return "\n".join([*lines, f"{len(found)} of {len(known_files())} released files"])
 
 
 def _paragraph(row: Sequence[str], width: int) -> list[str]:
-    """The name of a file, and its facts and its page below; only words may be longer."""
-    file, model, outputs, *facts, page = row
+    """The name of a file, and its facts and its pages below; only words may be longer."""
+    file, model, outputs, *facts, address, source, page = row
+    facts.append(source)
     facts = [model, f"{outputs} outputs" if outputs else "", *facts]
     text = "; ".join(filter(None, facts))
     indent = {"initial_indent": "    ", "subsequent_indent": "    "}
     whole = {"break_long_words": False, "break_on_hyphens": False}
-    return [file, *textwrap.wrap(text, width, **indent, **whole), f"    {page}"]
+    pages = [f"    {place}" for place in (page, address) if place]
+    return [file, *textwrap.wrap(text, width, **indent, **whole), *pages]
 
 
 def _searchable(record: "KnownFile") -> str:
@@ -190,6 +241,33 @@ def model_options(changes: list[str]) -> dict:
     return assignments.parse(names, "model option")
 
 
+def fetch(names: Sequence[str]) -> Iterator[pathlib.Path]:
+    """Fetches released files by their names or addresses; yields where each is.
+
+    Raises:
+        WeightsError: for one that cannot be had.
+    """
+    from hrnet_jax.pretrained.sources import address_of, is_address, locate
+
+    for name in names:
+        yield locate(name if is_address(name) else address_of(name)).path
+
+
+def _publish(arguments: argparse.Namespace) -> None:
+    """A work directory to the hub."""
+    from hrnet_jax.conversion.publishing import publish
+
+    page, count = publish(
+        arguments.source[0],
+        arguments.target,
+        step=arguments.step,
+        licence=arguments.license,
+        private=arguments.private,
+        overwrite=arguments.overwrite,
+    )
+    sys.stdout.write(f"{count} tensors published at {page}\n")
+
+
 def main() -> None:
     """Converts in the direction that the source asks for."""
     arguments = parse_arguments()
@@ -198,6 +276,13 @@ def main() -> None:
         sys.stdout.write(list_files(arguments.list, width) + "\n")
         return
     with command_line.reporting_errors():
+        if arguments.fetch:
+            for path in fetch(arguments.fetch):
+                sys.stdout.write(f"{path}\n")
+            return
+        if arguments.target.startswith(_HUB):
+            _publish(arguments)
+            return
         # Late, so that help need not wait for JAX.
         from hrnet_jax.conversion.importing import (
             ImportOptions,

@@ -58,7 +58,8 @@ def parse_arguments() -> argparse.Namespace:
         "--workdir",
         required=True,
         help="work directory of a run or conversion, a file of PyTorch weights (.pth, "
-        ".safetensors, ...), or a file of scripts/export.py",
+        ".safetensors, ...), its https:// address or hf://OWNER/NAME, or a file of "
+        "scripts/export.py",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(

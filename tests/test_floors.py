@@ -37,8 +37,9 @@ NARROWER = {
     # Opened on machines without data and optimizers.
     "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
     | {"data.info"},
-    "workdir": {"errors", "whole_files", "runtime", "config", "registry"}
-    | {"experiment", "data.info"},
+    # Weights of the official names are those of published runs.
+    "workdir": {"errors", "whole_files", "runtime", "config", "pretrained"}
+    | {"registry", "experiment", "data.info"},
     "inference": {
         "errors",
         "whole_files",

@@ -35,6 +35,8 @@ def runs(path: pathlib.Path, paths: list[pathlib.Path], image: np.ndarray) -> No
     assert_type(run.info, DatasetInfo)
     assert_type(run.config, TrainConfig)
     assert_type(run.metrics, dict[str, float])
+    predictor = hrnet_jax.load_pretrained("segmentation/w48", "hf://owner/name")
+    assert_type(predictor, hrnet_jax.Predictor)
     exported = hrnet_jax.open_exported(path)
     assert_type(exported, ExportedModel)
     assert_type(exported.predict(path), dict[str, np.ndarray])

@@ -14,6 +14,7 @@ from hrnet_jax.conversion.labels import known_labels, label_info
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, WeightsError
 from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.model import Model
@@ -24,6 +25,7 @@ from hrnet_jax.pretrained.inplace_abn import find_record
 from hrnet_jax.pretrained.names import BODY_KIND, body_scheme
 from hrnet_jax.pretrained.wrappers import Unwrapped, unwrap
 from hrnet_jax.registry import create_model, get_spec
+from hrnet_jax.workdir.published import published_variables, read_published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +118,32 @@ def convert_files(
     imported = Imported(facts.model, facts, moved)
     info = _info(facts, model, options.labels)
     return Converted(imported, variables, _config(facts, model), info)
+
+
+def convert_published(folder: str | os.PathLike) -> Converted:
+    """The network of a published run, whose configuration and outputs it says itself.
+
+    Raises:
+        HRNetError: if the folder is not as it was written.
+    """
+    run = read_published(folder)
+    variables = published_variables(folder)
+    options = run.config["model"]
+    facts = WeightsFacts(
+        model=options["name"],
+        convention="official",
+        options=options["options"],
+        inplace_abn=False,
+        momentum=options["norm_momentum"],
+        epsilon=options["norm_epsilon"],
+        normalization=read_config(run.config).model.normalization,
+        record=run.record,
+        remarks=(f"a published run at step {run.step}",),
+    )
+    kept = tuple(traverse_util.flatten_dict(variables, sep="/"))
+    imported = Imported(facts.model, facts, Transfer(kept))
+    config = ml_collections.ConfigDict(run.config)
+    return Converted(imported, variables, config, run.info)
 
 
 def _joined(paths: Sequence[str | os.PathLike], entry: str | None) -> Unwrapped:

@@ -1,6 +1,7 @@
 """Files of weights to work directories and back."""
 
-import hashlib
+import contextlib
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,15 +11,19 @@ from hrnet_jax.conversion.converting import (
     Imported,
     ImportOptions,
     convert_files,
+    convert_published,
 )
 from hrnet_jax.conversion.saving import save_converted
-from hrnet_jax.errors import CheckpointError
+from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained.convert import to_torch
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
+from hrnet_jax.pretrained.sources import Located, locate
+from hrnet_jax.pretrained.weights_cache import checksum
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 from hrnet_jax.workdir.files import write_json
+from hrnet_jax.workdir.published import WEIGHTS_FILE, is_published
 
 
 def import_weights(
@@ -34,8 +39,8 @@ def import_weights(
     not tell comes from the record of the file, where its name is known.
 
     Args:
-        path: a `.pth` or `.safetensors` file; or several, where a network is released
-            in parts.
+        path: a `.pth` or `.safetensors` file, its `https://` address, or its name on
+            the hub, `hf://...`; or several, where a network is released in parts.
         workdir: a new directory; `load_run` and `model.init_from` open it.
         options: what the user knows better.
         overwrite: replace a work directory that was made of a file before; no other.
@@ -49,17 +54,36 @@ def import_weights(
     remove_leftovers(workdir.parent)
     _check_target(workdir, overwrite)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    converted = convert_files(paths, options)
+    sources = [locate(each) for each in paths]
+    converted = _convert(sources, options)
     # Beside it first, so that what stops here leaves an old one whole, or nothing.
     with unfinished_folder(workdir) as folder:
         try:
-            _save(paths, folder / "new", converted)
+            _save(sources, folder / "new", converted)
         except CheckpointError as error:
             # It names a folder that is gone in a moment.
             reason = str(error).replace(str(folder / "new"), str(workdir))
             raise CheckpointError(reason) from error
         _put_in_place(folder / "new", workdir, folder / "old", overwrite)
     return converted.imported
+
+
+def _convert(sources: Sequence[Located], options: ImportOptions) -> Converted:
+    """The network of files, or of a published run."""
+    first = sources[0]
+    with contextlib.ExitStack() as stack:
+        for source in sources:
+            stack.enter_context(source.naming())
+        if len(sources) == 1 and is_published(first.path):
+            if options != ImportOptions():
+                raise ConfigError(
+                    f"{first.path}: a published run says all about its weights; expected "
+                    "no options of reading a file"
+                )
+            return convert_published(first.path)
+        if options.record is None:
+            options = dataclasses.replace(options, record=first.record)
+        return convert_files([source.path for source in sources], options)
 
 
 def _put_in_place(
@@ -143,16 +167,19 @@ def _check_file(path: pathlib.Path, overwrite: bool) -> None:
 
 
 def _save(
-    paths: Sequence[str | os.PathLike],
+    sources: Sequence[Located],
     workdir: str | os.PathLike,
     converted: Converted,
 ) -> None:
     """Writes the work directory, the record beside the checkpoint."""
     save_converted(workdir, converted.config, converted.variables, converted.info)
     facts, moved = converted.imported.facts, converted.imported.moved
+    paths = [source.path for source in sources]
+    files = [path / WEIGHTS_FILE if path.is_dir() else path for path in paths]
     content = {
-        "file": " and ".join(pathlib.Path(path).name for path in paths),
-        "sha256": " and ".join(map(_checksum, paths)),
+        "file": " and ".join(path.name for path in files),
+        "sha256": " and ".join(map(checksum, files)),
+        "address": " and ".join(each.given for each in sources if each.is_fetched),
         "model": facts.model,
         "convention": facts.convention,
         "decided": facts.lines(),
@@ -162,8 +189,3 @@ def _save(
         "record": facts.record and facts.record.to_json(),
     }
     write_json(pathlib.Path(workdir) / RECORD_FILE, content)
-
-
-def _checksum(path: str | os.PathLike) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

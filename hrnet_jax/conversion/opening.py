@@ -1,7 +1,6 @@
-"""Opens what people have to predict with: a work directory, or a file of weights."""
+"""Opens what people have to predict with: a work directory, weights, or their name."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 from hrnet_jax.config.assignments import with_overrides
@@ -12,6 +11,8 @@ from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.inference import workdir as directories
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.inference.workdir import LoadedRun
+from hrnet_jax.pretrained.sources import Located, locate
+from hrnet_jax.registry import model_class
 
 # Of files; a work directory may be called anything.
 _ENDINGS = (".bin", ".pt", ".pth", ".safetensors", ".tar")
@@ -29,7 +30,8 @@ def load_run(
     Args:
         workdir: of a run, or what `scripts/convert.py` made; or a `.pth`, `.pt`,
             `.bin`, `.pth.tar` or `.safetensors` file, which is converted in memory as
-            `scripts/convert.py` does without options.
+            `scripts/convert.py` does without options; or the `https://` address of one,
+            or `hf://OWNER/NAME[@REVISION][/FILE]` on the hub.
         step: `best` (the newest where none was evaluated), `latest` or a number; a
             file of weights has no steps.
         pad_multiple: see `Predictor`.
@@ -40,7 +42,43 @@ def load_run(
         WeightsError: if the file of weights cannot, or needs options.
         ConfigError: for the number of a step of a file.
     """
-    path = pathlib.Path(workdir)
+    source = locate(workdir)
+    with source.naming():
+        return _open(source, step, pad_multiple, changes)
+
+
+def load_pretrained(
+    model: str,
+    source: str | os.PathLike,
+    *,
+    pad_multiple: int = 1,
+) -> Predictor:
+    """Opens weights that are expected to be those of a model.
+
+        predictor = load_pretrained("segmentation/w48", "hf://OWNER/NAME")
+        prediction = predictor.predict("street.jpg")
+
+    Args:
+        model: `segmentation/w48`, as `create_model` names it.
+        source: what `load_run` opens.
+        pad_multiple: see `Predictor`.
+
+    Raises:
+        HRNetError: what `load_run` raises; a `WeightsError` if the weights, or the
+            configuration beside them, are of another model.
+    """
+    model_class(model)  # a name that does not exist has an error of its own
+    run = load_run(source, pad_multiple=pad_multiple)
+    found = run.config.model.name
+    if found != model:
+        raise WeightsError(f"{source}: these are weights of {found}, expected {model}")
+    return run.predictor
+
+
+def _open(
+    source: Located, step: int | str, pad_multiple: int, changes: Sequence[str]
+) -> LoadedRun:
+    path = source.path
     is_file = path.is_file() or (path.suffix in _ENDINGS and not path.is_dir())
     if not is_file:
         return directories.load_run(
@@ -51,10 +89,10 @@ def load_run(
             f"step {step!r} of {path}: a file of weights has no steps; expected best"
         )
     # Late, as runs need none of it.
-    from hrnet_jax.conversion.converting import convert_files
+    from hrnet_jax.conversion.converting import ImportOptions, convert_files
 
     try:
-        converted = convert_files([path])
+        converted = convert_files([path], ImportOptions(record=source.record))
     except WeightsError as error:
         if "--" not in str(error):
             raise

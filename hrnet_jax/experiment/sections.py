@@ -63,7 +63,8 @@ class ModelOptions:
             `models.packing`); None takes what the devices have.
         initializer: `he` or `official` (normal, standard deviation 0.001).
         init_from: a `.pth` or `.safetensors` file of any code base that
-            `scripts/convert.py` reads, one of our work directories, or nothing.
+            `scripts/convert.py` reads, its `https://` address, a name on the hub
+            (`hf://OWNER/NAME`), one of our work directories, or nothing.
         init_skip: patterns of parameter names to leave at their initial values; those
             of heads (`HEAD_PATTERNS`, which published recipes skip) do not count where
             `init_from` is a run with the same head for the same classes or points.

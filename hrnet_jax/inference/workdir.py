@@ -10,6 +10,7 @@ import numpy as np
 
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.images import (
@@ -24,6 +25,11 @@ from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
+from hrnet_jax.workdir.published import (
+    is_published,
+    published_variables,
+    read_published,
+)
 from hrnet_jax.workdir.variables import read_info, read_variables
 
 
@@ -126,7 +132,7 @@ def load_run(
     """Opens a run of any number of devices on this machine.
 
     Args:
-        workdir: of a run, or what `scripts/convert.py` made.
+        workdir: of a run, or what `scripts/convert.py` made, or a published run.
         step: `best` (the newest where none was evaluated), `latest` or a number.
         pad_multiple: see `Predictor`.
         changes: of the run's configuration, `eval.inference.flip=true`.
@@ -135,6 +141,8 @@ def load_run(
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
     workdir = pathlib.Path(workdir).absolute()
+    if is_published(workdir):
+        return _load_published(workdir, step, pad_multiple, changes)
     config = read_config(with_overrides(read_run_config(workdir), list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
@@ -146,3 +154,22 @@ def load_run(
     predictor = Predictor(task, variables, pad_multiple)
     record = read_record(workdir)
     return LoadedRun(config, info, number, metrics, variables, predictor, record)
+
+
+def _load_published(
+    folder: pathlib.Path, step: int | str, pad_multiple: int, changes: Sequence[str]
+) -> LoadedRun:
+    """Opens a published run, which has the weights of one step."""
+    run = read_published(folder)
+    if step not in ("best", "latest", run.step):
+        raise ConfigError(
+            f"step {step!r} of {folder}: a published run has the weights of one step; "
+            f"expected {run.step} or best"
+        )
+    config = read_config(with_overrides(run.config, list(changes)))
+    task = build_for_inference(config, run.info)
+    variables = published_variables(folder)
+    predictor = Predictor(task, variables, pad_multiple)
+    return LoadedRun(
+        config, run.info, run.step, run.metrics, variables, predictor, run.record
+    )

@@ -7,7 +7,7 @@ from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained.names import SCHEMES
 
 # Every HRNet has this tensor, whatever stands before its name.
-_SIGN = "stage2.0.branches.0.0.conv1.weight"
+SIGN = "stage2.0.branches.0.0.conv1.weight"
 # What code bases themselves put before the names of the body, the longest first.
 _OWN_PREFIXES = tuple(
     sorted({scheme.prefix for scheme in SCHEMES}, key=len, reverse=True)
@@ -110,7 +110,7 @@ def _prefixes(mapping: Mapping) -> list[str]:
     prefixes = []
     for key, value in mapping.items():
         name = plain(key) if isinstance(key, str) else ""
-        prefix = name.removesuffix(_SIGN)
+        prefix = name.removesuffix(SIGN)
         if name == prefix or not hasattr(value, "shape"):
             continue
         if prefix in ("", *_OWN_PREFIXES):

@@ -16,6 +16,7 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError, how_to_install
 from hrnet_jax.pretrained import torch_zip
+from hrnet_jax.pretrained.known import find_known
 from hrnet_jax.pretrained.wrappers import (
     Unwrapped,
     log_remarks,
@@ -71,7 +72,7 @@ def open_weights_file(
     """Like `read_weights_file`, with what was taken off the names."""
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise WeightsError(f"{path}: no such file")
+        raise WeightsError(f"{path}: no such file{_where_else(path)}")
     if not path.endswith(_SAFETENSORS):
         return _open_torch_file(path, keep_counters, entry)
     safetensors = _import_safetensors(path, "reading")
@@ -134,10 +135,18 @@ def read_torch_file(
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise WeightsError(f"{path}: no such file")
+        raise WeightsError(f"{path}: no such file{_where_else(path)}")
     found = _open_torch_file(path, keep_counters, entry)
     log_remarks(found, path)
     return found.tensors
+
+
+def _where_else(path: str) -> str:
+    """Where a released file of this name can be had, for a message."""
+    addresses = {record.address for record in find_known(path)} - {""}
+    if len(addresses) != 1:
+        return ""
+    return f" here; {addresses.pop()} in its place fetches it"
 
 
 def _open_torch_file(path: str, keep_counters: bool, entry: str | None) -> Unwrapped:

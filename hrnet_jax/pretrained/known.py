@@ -57,6 +57,10 @@ class KnownFile:
         options: further options for `create_model`.
         detector: framework around a pyramid.
         note: anything else one should know.
+        address: of the file, `https://...` or `hf://OWNER/NAME`, where it can be fetched
+            without a browser; empty where a page has to be visited.
+        sha256: hexadecimal digits that it begins with, as published: OpenMMLab and timm
+            put the first eight into the names of files.
     """
 
     file: str
@@ -81,6 +85,8 @@ class KnownFile:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     detector: str = ""
     note: str = ""
+    address: str = ""
+    sha256: str = ""
 
     @property
     def family(self) -> str:

@@ -1,6 +1,5 @@
 """Initial weights of a run: drawn, official, or from another run."""
 
-import pathlib
 import re
 from collections.abc import Sequence
 
@@ -18,6 +17,7 @@ from hrnet_jax.pretrained.files import read_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
+from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.workdir.variables import saved_info, saved_variables
 
@@ -48,9 +48,10 @@ def first_variables(
     if not options.init_from:
         return drawn, Transfer((), tuple(flat_variables(drawn)))
     try:
-        arrays, unknown = read_weights(options)
+        source = locate(options.init_from)
+        arrays, unknown = read_weights(options, source)
         skip = options.init_skip
-        if info is not None and _has_the_same_head(options, info, drawn, arrays):
+        if info is not None and _has_the_same_head(source, info, drawn, arrays):
             skip = tuple(pattern for pattern in skip if pattern not in HEAD_PATTERNS)
         if options.init_partial:
             return merge_partly(drawn, arrays, skip, unknown)
@@ -60,8 +61,14 @@ def first_variables(
         raise WeightsError(f"model.init_from={options.init_from}: {error}") from error
 
 
-def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_weights(
+    options: ModelOptions, source: Located | None = None
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Arrays by our names from a weights file or a work directory.
+
+    Args:
+        options: of the run.
+        source: of the weights, where it was located before.
 
     Returns:
         {"params/...": array}, and the names that belong to no HRNet.
@@ -71,29 +78,37 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
             number or a negative variance.
         CheckpointError: if the work directory cannot be read.
     """
-    path = pathlib.Path(options.init_from)
+    source = source or locate(options.init_from)
+    with source.naming():
+        return _read(options, source)
+
+
+def _read(
+    options: ModelOptions, source: Located
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    path = source.path
     if path.is_dir():
         arrays = flat_variables(saved_variables(path, "best"))
         check_values(arrays)
         return arrays, []
     tensors = read_weights_file(path, keep_counters=True)
     stated = options.init_inplace_abn
-    record = find_record(path, tensors, inplace_abn=stated)
+    record = find_record(path, tensors, source.record, inplace_abn=stated)
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)
 
 
 def _has_the_same_head(
-    options: ModelOptions,
+    source: Located,
     info: DatasetInfo,
     drawn: dict,
     arrays: dict[str, np.ndarray],
 ) -> bool:
     """Whether the source is a run with the head of this one, for the same outputs."""
-    if not pathlib.Path(options.init_from).is_dir():
+    if not source.path.is_dir():
         return False
-    trained = saved_info(options.init_from, "best")
+    trained = saved_info(source.path, "best")
     names, others = ([getattr(one, key) for key in _NAMES] for one in (info, trained))
     head, other_head = (
         {name: np.shape(leaf) for name, leaf in tensors.items() if _is_of_head(name)}

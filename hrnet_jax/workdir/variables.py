@@ -6,6 +6,11 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.published import (
+    is_published,
+    published_variables,
+    read_published,
+)
 
 
 def read_variables(checkpoints: Checkpoints, step: int) -> dict:
@@ -38,7 +43,12 @@ def read_info(checkpoints: Checkpoints, step: int) -> DatasetInfo:
 
 
 def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
-    """`read_variables` of a work directory; `step` may be `best` or `latest`."""
+    """`read_variables` of a work directory; `step` may be `best` or `latest`.
+
+    A published run has those of one step.
+    """
+    if is_published(workdir):
+        return published_variables(workdir)
     checkpoints = open_checkpoints(workdir)
     try:
         return read_variables(checkpoints, checkpoints.resolve(step))
@@ -48,6 +58,8 @@ def saved_variables(workdir: str | pathlib.Path, step: int | str) -> dict:
 
 def saved_info(workdir: str | pathlib.Path, step: int | str) -> DatasetInfo:
     """The data set that a checkpoint was trained on; `step` as above."""
+    if is_published(workdir):
+        return read_published(workdir).info
     checkpoints = open_checkpoints(workdir)
     try:
         return read_info(checkpoints, checkpoints.resolve(step))

@@ -228,6 +228,16 @@ def test_a_file_that_only_is_called_safetensors_is_not_readable(tmp_path, kind):
         read_weights_file(path)
 
 
+def test_a_released_file_that_is_not_here_has_an_address():
+    name = "hrnetv2_w18-00eb2006.pth"
+    address = f"https://download.openmmlab.com/pretrain/third_party/{name}"
+    message = f"folder/{name}: no such file here; {address} in its place fetches it"
+    with pytest.raises(WeightsError, match=message):
+        read_weights_file(f"folder/{name}")
+    with pytest.raises(WeightsError, match="HR18-WFLW.pth: no such file$"):
+        read_weights_file("HR18-WFLW.pth")
+
+
 def test_a_missing_safetensors_file_is_an_error(tmp_path):
     with pytest.raises(WeightsError, match="gone.safetensors: no such file"):
         read_weights_file(tmp_path / "gone.safetensors")

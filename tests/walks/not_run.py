@@ -18,6 +18,8 @@ TRAINS = "needs an official data set, and trains for half an hour or more"
 SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
+HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
+
 NOT_RUN = {
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,
@@ -65,6 +67,23 @@ NOT_RUN = {
         "--config.dataset.name=my_set --workdir=runs/watched "
         "--config.logging.wandb=my_project"
     ): "needs a login; tests/training/test_wandb_run.py runs the package offline",
+    (
+        "python scripts/convert.py --fetch "
+        "fcn_hr18_512x1024_160k_cityscapes_20200602_190822-221e4a4f.pth"
+    ): "asks a server; tests/pretrained/test_downloads.py has one on loopback",
+    "python scripts/convert.py hf://timm/hrnet_w18.ms_in1k runs/w18": HUB,
+    (
+        "python scripts/predict.py --workdir=hf://me/streets --images=street.jpg "
+        "--out=out"
+    ): HUB,
+    (
+        "python scripts/train.py --config=experiments/quickstart.py "
+        "--config.model.init_from=hf://timm/hrnet_w18.ms_in1k --workdir=runs/mine"
+    ): HUB,
+    (
+        "HF_TOKEN=hf_... python scripts/convert.py runs/mine hf://me/streets "
+        "--license=apache-2.0 --private"
+    ): HUB,
     "python scripts/plan.py --config=experiments/quickstart.py --check": (
         "measures this machine; tests/planning/test_cross_check.py has it small"
     ),

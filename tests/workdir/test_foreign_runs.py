@@ -16,7 +16,13 @@ from hrnet_jax.training.curves import draw_curves
 from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
 from hrnet_jax.training.train import metrics_of
 from hrnet_jax.workdir.files import RESULT_FILE
-from hrnet_jax.workdir.opening import open_checkpoints
+from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
+from hrnet_jax.workdir.published import (
+    RECORD_FILE,
+    PublishedRun,
+    read_published,
+    write_published,
+)
 from hrnet_jax.workdir.variables import read_info, saved_info
 from tests import tiny
 from tests.damaging import damaged_bytes, json_files
@@ -247,3 +253,27 @@ def test_a_damaged_checkpoint_is_named_or_read(count, tmp_path):
         assert all(np.array_equal(one, other) for one, other in pairs)
 
     only_our_errors(read, damages(), count)
+
+
+@pytest.mark.parametrize("count", FEWER, ids=str)
+def test_an_edited_record_of_a_published_run_is_read_or_named(count, tmp_path):
+    run = load_run(tiny.finished_run())
+    config = read_run_config(tiny.finished_run())
+    published = PublishedRun(config, run.info, run.step, run.metrics, None)
+    write_published(tmp_path, published, run.variables, "1.0")
+    path = tmp_path / RECORD_FILE
+    content = json.loads(path.read_text())
+    content["dataset_info"] = {
+        key: content["dataset_info"][key]
+        for key in ("name", "num_classes", "class_names", "palette")
+    }
+
+    def read(edited: bytes) -> None:
+        path.write_bytes(edited)
+        try:
+            assert isinstance(read_published(tmp_path).step, int)
+        except HRNetError as error:
+            assert str(error).startswith(f"{path}:")
+            raise
+
+    only_our_errors(read, json_files(content), count)
