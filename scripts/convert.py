@@ -28,7 +28,6 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import pathlib
 import shutil
 import sys
 import textwrap
@@ -38,6 +37,7 @@ from typing import TYPE_CHECKING
 from hrnet_jax.config import assignments, command_line
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.storage import paths
 
 if TYPE_CHECKING:
     from hrnet_jax.pretrained.known import KnownFile
@@ -86,10 +86,14 @@ def parse_arguments() -> argparse.Namespace:
     if len(arguments.source) < 2:
         parser.error("give a source and a target, or --list")
     *arguments.source, arguments.target = arguments.source
-    folders = [source for source in arguments.source if pathlib.Path(source).is_dir()]
+    folders = [source for source in arguments.source if _is_folder(source)]
     if folders and len(arguments.source) > 1:
         parser.error(f"{folders[0]} is a folder; expected files, or one work directory")
     return arguments
+
+
+def _is_folder(source: str) -> bool:
+    return paths.as_path(source).is_dir()
 
 
 def add_reading(reading: argparse._ArgumentGroup) -> None:
@@ -205,7 +209,7 @@ def main() -> None:
             import_weights,
         )
 
-        if pathlib.Path(arguments.source[0]).is_dir():
+        if _is_folder(arguments.source[0]):
             count = export_weights(
                 arguments.source[0],
                 arguments.step,

@@ -41,6 +41,7 @@ from typing import TYPE_CHECKING
 
 from hrnet_jax.config import command_line
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.storage import paths
 
 # Exit code where some of the images could not be predicted for.
 SOME_FAILED = 1
@@ -127,7 +128,7 @@ def open_model(arguments: argparse.Namespace) -> "OpenedModel":
 
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
-    if pathlib.Path(arguments.workdir).suffix in FORMATS:
+    if paths.as_path(arguments.workdir).suffix in FORMATS:
         if arguments.changes:
             raise ConfigError(
                 "--config.KEY=VALUE goes with a work directory, not with a file"

@@ -44,7 +44,15 @@ NARROWER = {
         for task in TASKS
     },
     # Opened on machines without data and optimizers.
-    "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
+    "experiment": {
+        "errors",
+        "storage",
+        "config",
+        "models",
+        "pretrained",
+        "tasks",
+        "registry",
+    }
     | {"data.info"},
     "workdir": {"errors", "storage", "whole_files", "runtime", "config", "registry"}
     | {"experiment", "data.info"},

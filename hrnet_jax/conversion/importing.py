@@ -1,5 +1,6 @@
 """Files of weights to work directories and back."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -17,8 +18,10 @@ from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained.convert import to_torch
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
+from hrnet_jax.storage import paths as storage
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
-from hrnet_jax.workdir.files import write_json
+from hrnet_jax.workdir.files import CONFIG_FILE, write_json
+from hrnet_jax.workdir.storage import COMPLETE
 
 
 def import_weights(
@@ -45,11 +48,18 @@ def import_weights(
         HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
             another model.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = storage.absolute(workdir)
     remove_leftovers(workdir.parent)
     _check_target(workdir, overwrite)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-    converted = convert_files(paths, options)
+    with contextlib.ExitStack() as stack:
+        local = [
+            stack.enter_context(storage.local_file(each))
+            if storage.is_remote(each)
+            else each
+            for each in paths
+        ]
+        converted = convert_files(local, options)
     # Beside it first, so that what stops here leaves an old one whole, or nothing.
     with unfinished_folder(workdir) as folder:
         try:
@@ -68,6 +78,10 @@ def _put_in_place(
     """Moves a whole work directory to its place, and what is replaced to `old`."""
     # Another conversion may have come first.
     _check_target(workdir, overwrite)
+    if storage.is_remote(workdir):
+        storage.remove_tree(workdir)
+        storage.upload_tree(new, workdir, last=(COMPLETE, CONFIG_FILE))
+        return
     try:
         if workdir.exists() and any(workdir.iterdir()):
             os.rename(workdir, old)
@@ -125,7 +139,7 @@ def export_weights(
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    _check_file(pathlib.Path(path), overwrite)
+    _check_file(storage.as_path(path), overwrite)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
@@ -151,7 +165,7 @@ def _save(
     save_converted(workdir, converted.config, converted.variables, converted.info)
     facts, moved = converted.imported.facts, converted.imported.moved
     content = {
-        "file": " and ".join(pathlib.Path(path).name for path in paths),
+        "file": " and ".join(storage.name_of(path) for path in paths),
         "sha256": " and ".join(map(_checksum, paths)),
         "model": facts.model,
         "convention": facts.convention,
@@ -161,9 +175,9 @@ def _save(
         "dropped": dict(moved.dropped),
         "record": facts.record and facts.record.to_json(),
     }
-    write_json(pathlib.Path(workdir) / RECORD_FILE, content)
+    write_json(storage.as_path(workdir) / RECORD_FILE, content)
 
 
 def _checksum(path: str | os.PathLike) -> str:
-    with open(path, "rb") as file:
+    with storage.as_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

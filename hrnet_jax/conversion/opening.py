@@ -1,7 +1,6 @@
 """Opens what people have to predict with: a work directory, or a file of weights."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 
 from hrnet_jax.config.assignments import with_overrides
@@ -12,6 +11,7 @@ from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.inference import workdir as directories
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.inference.workdir import LoadedRun
+from hrnet_jax.storage import paths
 
 # Of files; a work directory may be called anything.
 _ENDINGS = (".bin", ".pt", ".pth", ".safetensors", ".tar")
@@ -40,7 +40,7 @@ def load_run(
         WeightsError: if the file of weights cannot, or needs options.
         ConfigError: for the number of a step of a file.
     """
-    path = pathlib.Path(workdir)
+    path = paths.as_path(workdir)
     is_file = path.is_file() or (path.suffix in _ENDINGS and not path.is_dir())
     if not is_file:
         return directories.load_run(
@@ -54,7 +54,8 @@ def load_run(
     from hrnet_jax.conversion.converting import convert_files
 
     try:
-        converted = convert_files([path])
+        with paths.local_file(path) as file:
+            converted = convert_files([file])
     except WeightsError as error:
         if "--" not in str(error):
             raise

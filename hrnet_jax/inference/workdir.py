@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any, overload
 
@@ -22,6 +21,7 @@ from hrnet_jax.inference.images import (
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
 from hrnet_jax.workdir.variables import read_info, read_variables
@@ -134,7 +134,7 @@ def load_run(
     Raises:
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = paths.absolute(workdir)
     config = read_config(with_overrides(read_run_config(workdir), list(changes)))
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)

@@ -1,7 +1,6 @@
 """Draws the curves of runs from their `metrics.jsonl`."""
 
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.pictures import save_figure
+from hrnet_jax.storage import paths
 from hrnet_jax.training.recorded import (
     LOSS,
     RATE,
@@ -147,7 +147,7 @@ def _title(name: str) -> str:
 
 def _labels(runs: Sequence[Recorded]) -> list[str]:
     """The last folders of runs, or their whole paths where these are alike."""
-    names = [pathlib.Path(run.workdir).absolute().name for run in runs]
+    names = [paths.absolute(run.workdir).name for run in runs]
     if len(set(names)) == len(names):
         return names
     return [str(run.workdir) for run in runs]

@@ -1,6 +1,5 @@
 """Initial weights of a run: drawn, official, or from another run."""
 
-import pathlib
 import re
 from collections.abc import Sequence
 
@@ -19,6 +18,7 @@ from hrnet_jax.pretrained.fit import Transfer, check_fit, check_values, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.variables import saved_info, saved_variables
 
 # What the outputs of a model mean.
@@ -71,14 +71,15 @@ def read_weights(options: ModelOptions) -> tuple[dict[str, np.ndarray], list[str
             number or a negative variance.
         CheckpointError: if the work directory cannot be read.
     """
-    path = pathlib.Path(options.init_from)
+    path = paths.as_path(options.init_from)
     if path.is_dir():
         arrays = flat_variables(saved_variables(path, "best"))
         check_values(arrays)
         return arrays, []
-    tensors = read_weights_file(path, keep_counters=True)
     stated = options.init_inplace_abn
-    record = find_record(path, tensors, inplace_abn=stated)
+    with paths.local_file(path) as file:
+        tensors = read_weights_file(file, keep_counters=True)
+        record = find_record(file, tensors, inplace_abn=stated)
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)
@@ -91,7 +92,7 @@ def _has_the_same_head(
     arrays: dict[str, np.ndarray],
 ) -> bool:
     """Whether the source is a run with the head of this one, for the same outputs."""
-    if not pathlib.Path(options.init_from).is_dir():
+    if not paths.as_path(options.init_from).is_dir():
         return False
     trained = saved_info(options.init_from, "best")
     names, others = ([getattr(one, key) for key in _NAMES] for one in (info, trained))

@@ -4,10 +4,18 @@ import logging
 import os
 import pathlib
 import re
+import sys
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint._src.serialization import tensorstore_utils
+
+from hrnet_jax.config.options import shortened
+from hrnet_jax.storage import patience
+from hrnet_jax.storage.paths import is_remote
 
 # In the name of a step that is being saved.
 UNFINISHED = ".orbax-checkpoint-tmp"
@@ -24,6 +32,49 @@ DAMAGE = (
     TypeError,
     ValueError,
 )
+
+
+# In the folder of a step in a bucket that is complete, as Orbax writes it.
+COMPLETE = "commit_success.txt"
+
+
+def unfinished_steps(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Folders of steps whose saving, or deletion in a bucket, was cut short."""
+    if not is_remote(folder):
+        yield from folder.glob(f"*{UNFINISHED}*")
+    elif folder.exists():
+        yield from (path for path in folder.iterdir() if not is_complete(path))
+
+
+def is_complete(step: pathlib.Path) -> bool:
+    """Whether the folder of a step, by its name, holds all of it."""
+    return not is_remote(step) or (step / COMPLETE).exists()
+
+
+def be_patient() -> None:
+    """Has tensorstore ask a bucket again as long as everything else does.
+
+    Orbax takes no context of tensorstore's from outside, but begins with these.
+    """
+    retries = {
+        "max_retries": patience.tries_within(patience.patience()) or 1,
+        "initial_delay": f"{patience.FIRST_DELAY:.0f}s",
+        "max_delay": f"{patience.LONGEST_DELAY:.0f}s",
+    }
+    for name in ("_BASE_TS_CONTEXT", "_DEFAULT_OCDBT_TS_CONTEXT"):
+        getattr(tensorstore_utils, name)["gcs_request_retries"] = retries
+
+
+def check_numbers(metrics: dict[str, Any]) -> None:
+    """Checks that all metrics of a checkpoint are numbers.
+
+    Raises:
+        ValueError: naming one that is none.
+    """
+    for name, value in metrics.items():
+        is_large = type(value) is int and abs(value) > sys.maxsize
+        if type(value) not in (int, float) or is_large:
+            raise ValueError(f"{name!r} is {shortened(value)}, expected a number")
 
 
 def state_handler() -> ocp.PyTreeCheckpointHandler:

@@ -1,9 +1,11 @@
 """A server that speaks the protocol of Google Cloud Storage, on this machine alone."""
 
 import contextlib
+import logging
 import os
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from functools import partial
 from http import server
@@ -26,11 +28,12 @@ class Bucket:
         from gcp_storage_emulator.handlers import buckets
         from gcp_storage_emulator.storage import Storage
 
+        logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
         storage = Storage(use_memory_fs=True)
         buckets.create_bucket(BUCKET, storage)
         self.status, self._until = 503, 0.0
         self.requests: list[tuple[str, str]] = []
-        handler = partial(_handler_class(self), storage)
+        handler = partial(_handler_class(self, storage), storage)
         # With threads, as clients open several connections and keep them.
         self._server = _Server(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -69,13 +72,21 @@ class _Server(server.ThreadingHTTPServer):
         """Says nothing of clients that went away, as killed ones do."""
 
 
-def _handler_class(bucket: Bucket) -> type:
+def _generation(storage, name: str) -> str:
+    """Of an object; "0" where there is none."""
+    found = storage.objects.get(BUCKET, {}).get(name)
+    return found["generation"] if found else "0"
+
+
+def _handler_class(bucket: Bucket, storage) -> type:
     from gcp_storage_emulator.server import RequestHandler, Router
 
     # The emulator is not made for requests at the same time.
     lock = threading.Lock()
 
     class Handler(RequestHandler):
+        generation = ""
+
         def answer(self, method):
             bucket.requests.append((method, self.path))
             if bucket.is_failing():
@@ -83,7 +94,38 @@ def _handler_class(bucket: Bucket) -> type:
                 self.send_error(bucket.status)
                 return
             with lock:
-                Router(self).handle(method)
+                self.generation = ""
+                status = self.precondition(method)
+                if status:
+                    self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    self.send_response(status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                else:
+                    Router(self).handle(method)
+
+        def precondition(self, method):
+            """The status of a request that is only to be met by other contents.
+
+            The emulator knows neither these nor the header that tells what was read,
+            and TensorStore needs both where objects are written anew.
+            """
+            url = urllib.parse.urlsplit(self.path)
+            query = urllib.parse.parse_qs(url.query)
+            reads = method == "GET" and query.get("alt") == ["media"]
+            name = query.get("name") or [url.path.partition("/o/")[2]]
+            generation = _generation(storage, urllib.parse.unquote(name[0]))
+            if reads:
+                self.generation = generation
+                if query.get("ifGenerationNotMatch") == [generation]:
+                    return 304
+            wanted = query.get("ifGenerationMatch", [generation])
+            return None if wanted == [generation] else 412
+
+        def end_headers(self):
+            if self.generation:
+                self.send_header("x-goog-generation", self.generation)
+            super().end_headers()
 
         def log_message(self, *_):
             pass
