@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 import fsspec
+import fsspec.asyn
 import google.auth.exceptions
 import requests.exceptions
 from gcsfs.core import GCSFileSystem
@@ -103,6 +104,8 @@ class GoogleStorage(GCSFileSystem):
             with contextlib.suppress(FileNotFoundError):
                 await self._rm_file(posixpath.join(path, COMPLETE))
         return await super()._rm(path, recursive=recursive, **kwargs)
+
+    rm = fsspec.asyn.sync_wrapper(_rm)
 
     async def _check_bucket(self, place: str) -> None:
         """Tells an object that is not there from a bucket that is not."""

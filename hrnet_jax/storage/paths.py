@@ -49,6 +49,9 @@ def as_path(path: str | os.PathLike) -> pathlib.Path:
     if not text[found.end() :].strip("/"):
         raise ConfigError(f"{text}: no bucket named; expected {scheme}://BUCKET/FOLDER")
     if scheme == "gs":
+        # First, as it brings what else is imported there.
+        import gcsfs  # noqa: F401
+
         from hrnet_jax.storage import google
 
         google.take_over()
