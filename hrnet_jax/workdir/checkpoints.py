@@ -24,6 +24,7 @@ from hrnet_jax.workdir.storage import (
     be_patient,
     check_numbers,
     is_complete,
+    patient_options,
     reason,
     state_handler,
     tells_news,
@@ -149,6 +150,7 @@ class Checkpoints:
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=options.asynchronous,
             todelete_subdir=_DELETED if self._moves else None,
+            async_options=None if self._moves else patient_options(),
             **ranking,
         )
 

@@ -38,6 +38,10 @@ DAMAGE = (
 COMPLETE = "commit_success.txt"
 
 
+# Seconds that saving may take besides, as Orbax has it.
+_MORE = 600
+
+
 def unfinished_steps(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Folders of steps whose saving, or deletion in a bucket, was cut short."""
     if not is_remote(folder):
@@ -63,6 +67,11 @@ def be_patient() -> None:
     }
     for name in ("_BASE_TS_CONTEXT", "_DEFAULT_OCDBT_TS_CONTEXT"):
         getattr(tensorstore_utils, name)["gcs_request_retries"] = retries
+
+
+def patient_options() -> ocp.AsyncOptions:
+    """Has processes wait for each other as long as any of them may ask a bucket again."""
+    return ocp.AsyncOptions(timeout_secs=int(patience.patience()) + _MORE)
 
 
 def check_numbers(metrics: dict[str, Any]) -> None:
