@@ -109,7 +109,9 @@ def test_several_at_once_copy_once(uploaded, tmp_path, caplog):
 
 def test_a_file_that_always_arrives_damaged(uploaded, tmp_path, monkeypatch):
     monkeypatch.setattr(copies, "_is_right", lambda path, facts: False)
-    with pytest.raises(DataError, match=r"^gs://tests/data/shapes/.*: arrives with ano"):
+    with pytest.raises(
+        DataError, match=r"^gs://tests/data/shapes/.*: arrives with ano"
+    ):
         open_records("shapes", DATA, "train", tmp_path)
 
 

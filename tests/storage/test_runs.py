@@ -229,10 +229,14 @@ def test_converted_weights_in_a_bucket(bucket, tmp_path):
 
     file = "gs://tests/weights/tiny.safetensors"
     export_weights(tiny.finished_run(), "best", file)
-    with pytest.raises(CheckpointError, match=f"^{file} exists already; choose another"):
+    with pytest.raises(
+        CheckpointError, match=f"^{file} exists already; choose another"
+    ):
         export_weights(tiny.finished_run(), "best", file)
     import_weights(file, "gs://tests/converted")
-    with pytest.raises(CheckpointError, match="is not empty; choose a new directory, or"):
+    with pytest.raises(
+        CheckpointError, match="is not empty; choose a new directory, or"
+    ):
         import_weights(file, "gs://tests/converted")
     import_weights(file, "gs://tests/converted", overwrite=True)
     for source in ("gs://tests/converted", file):

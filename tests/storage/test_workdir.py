@@ -240,7 +240,10 @@ def test_a_lease_that_another_took(bucket, quick, caplog):
     with locked(paths.as_path(RUN)):
         held_by(token="of the other")
         deadline = time.monotonic() + 20
-        while lease.__name__ not in [r.name for r in caplog.records] and time.monotonic() < deadline:
+        while (
+            lease.__name__ not in [r.name for r in caplog.records]
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
     assert f"{RUN}: process 7 on elsewhere began a training there as well; end one" in [
         record.getMessage() for record in caplog.records
