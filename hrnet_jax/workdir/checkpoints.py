@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import math
 import pathlib
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging as absl_logging
 from orbax.checkpoint import checkpoint_managers
 
 from hrnet_jax.config.json_files import parse_object
@@ -22,12 +20,13 @@ from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
 from hrnet_jax.workdir.storage import (
     DAMAGE,
     be_patient,
+    be_quiet,
     check_numbers,
     is_complete,
     patient_options,
     reason,
+    release_waiting,
     state_handler,
-    tells_news,
     unfinished_steps,
 )
 
@@ -63,9 +62,7 @@ class Checkpoints:
         options: CheckpointOptions | None = None,
         best_metric: tuple[str, str] | None = None,
     ):
-        # Once, however often: a filter that is there already is not added again.
-        for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
-            logger.addFilter(tells_news)
+        be_quiet()
         # Orbax rejects relative paths.
         self.workdir = paths.absolute(workdir)
         self._folder = self.workdir / FOLDER
@@ -298,6 +295,8 @@ class Checkpoints:
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
         said = reason(error)
+        if not self._moves:
+            release_waiting()
         return CheckpointError(
             f"{self._folder}: {what} failed ({said}); complete checkpoints kept: {kept}"
         )

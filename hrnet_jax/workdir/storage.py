@@ -5,12 +5,16 @@ import os
 import pathlib
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging as absl_logging
+from orbax.checkpoint._src.futures import future
+from orbax.checkpoint._src.multihost import multihost
 from orbax.checkpoint._src.serialization import tensorstore_utils
 
 from hrnet_jax.config.options import shortened
@@ -58,8 +62,10 @@ def is_complete(step: pathlib.Path) -> bool:
 def be_patient() -> None:
     """Has tensorstore ask a bucket again as long as everything else does.
 
-    Orbax takes no context of tensorstore's from outside, but begins with these.
+    And threads of Orbax wait for each other as long. It takes neither from outside, but
+    begins with these.
     """
+    multihost._DEFAULT_BARRIER_TIMEOUT = int(patience.patience()) + _MORE
     retries = {
         "max_retries": patience.tries_within(patience.patience()) or 1,
         "initial_delay": f"{patience.FIRST_DELAY:.0f}s",
@@ -67,6 +73,22 @@ def be_patient() -> None:
     }
     for name in ("_BASE_TS_CONTEXT", "_DEFAULT_OCDBT_TS_CONTEXT"):
         getattr(tensorstore_utils, name)["gcs_request_retries"] = retries
+
+
+def release_waiting() -> None:
+    """Ends threads of Orbax that wait for the part of a save that failed.
+
+    They would keep the process for ten minutes and more. Of several processes the
+    failure of one ends all (`runtime.failures`).
+    """
+    if jax.process_count() > 1:
+        return
+    for thread in threading.enumerate():
+        if isinstance(thread, future._SignalingThread):
+            thread.cancel()
+            future.set_signals(
+                thread._receive_signals, operation_id=thread._operation_id
+            )
 
 
 def patient_options() -> ocp.AsyncOptions:
@@ -120,6 +142,13 @@ def tells_news(record: logging.LogRecord) -> bool:
     if record.name == "asyncio":
         return not _ABANDONED.search(record.getMessage())
     return not (record.exc_info and "orbax" in pathlib.Path(record.pathname).parts)
+
+
+def be_quiet() -> None:
+    """Has the loggers of Orbax and asyncio keep back what is no news."""
+    # Once, however often: a filter that is there already is not added again.
+    for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
+        logger.addFilter(tells_news)
 
 
 # How tensorstore ends what it says of a call of the system that failed.

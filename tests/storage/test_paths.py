@@ -9,7 +9,7 @@ import pytest
 
 from hrnet_jax.errors import ConfigError, StorageError, in_one_line
 from hrnet_jax.experiment.loading import load_config
-from hrnet_jax.storage import patience, paths
+from hrnet_jax.storage import paths, patience
 from hrnet_jax.whole_files import put_in_place, unfinished_folder, whole_file
 from hrnet_jax.workdir.files import read_json, write_json
 from tests.storage.server import PATIENCE
@@ -29,8 +29,10 @@ def test_local_paths_stay_what_they_are(tmp_path):
     [
         (
             "https://host/run",
-            "https://host/run: unknown scheme https://; expected a local path, or one "
-            "that begins with gs://, s3://, az://",
+            (
+                "https://host/run: unknown scheme https://; expected a local path, or "
+                "one that begins with gs://, s3://, az://"
+            ),
         ),
         ("gs://", "gs://: no bucket named; expected gs://BUCKET/FOLDER"),
     ],

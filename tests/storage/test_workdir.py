@@ -14,7 +14,7 @@ import pytest
 
 from hrnet_jax.errors import CheckpointError, StorageError
 from hrnet_jax.experiment.sections import CheckpointOptions
-from hrnet_jax.storage import patience, paths, spool
+from hrnet_jax.storage import paths, patience, spool
 from hrnet_jax.training.recorded import read_recorded
 from hrnet_jax.training.reporting import Reporter, read_metrics
 from hrnet_jax.workdir import lease
@@ -231,9 +231,12 @@ def test_two_that_begin_at_the_same_moment(bucket, quick, monkeypatch):
         held_by(token="of the other")
 
     monkeypatch.setattr(lease, "_write", late)
-    with pytest.raises(CheckpointError, match="another training began there at this m"):
-        with locked(paths.as_path(RUN)):
-            pass
+    message = "another training began there at this moment"
+    with (
+        pytest.raises(CheckpointError, match=message),
+        locked(paths.as_path(RUN)),
+    ):
+        pass
 
 
 def test_a_lease_that_another_took(bucket, quick, caplog):
