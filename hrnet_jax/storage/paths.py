@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from hrnet_jax.errors import ConfigError
+from hrnet_jax.errors import ConfigError, HRNetError, StorageError
 
 if TYPE_CHECKING:
     import fsspec
@@ -139,4 +139,11 @@ def local_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory(prefix="hrnet-jax-") as folder:
         copy = pathlib.Path(folder) / name_of(path)
         file_system(path).get_file(os.fspath(path), os.fspath(copy))
-        yield copy
+        try:
+            yield copy
+        except StorageError:
+            raise
+        except HRNetError as error:
+            # What is wrong with it is wrong there.
+            told = str(error).replace(os.fspath(copy), os.fspath(path))
+            raise type(error)(told) from error

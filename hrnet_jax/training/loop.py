@@ -270,16 +270,14 @@ class _Profile:
         self._first = options.profile_start
         self._last = options.profile_start + options.profile_steps - 1
         self._folder = workdir / "profile"
-        # The profiler writes to disks alone.
         self._written = self._folder
-        if paths.is_remote(workdir):
-            self._temporary = tempfile.TemporaryDirectory(prefix="hrnet-jax-")
-            self._written = pathlib.Path(self._temporary.name)
         self._running = False
 
     def step(self, step: int):
         """Context of one step; starts and ends the trace around its range."""
         if self._first and step == self._first:
+            if paths.is_remote(self._folder):  # the profiler writes to disks alone
+                self._written = pathlib.Path(tempfile.mkdtemp(prefix="hrnet-jax-"))
             jax.profiler.start_trace(str(self._written))
             self._running = True
         elif step > self._last:
@@ -293,4 +291,5 @@ class _Profile:
             self._running = False
             if self._written != self._folder:
                 paths.upload_tree(self._written, self._folder)
+                paths.remove_tree(self._written)
             _log.info("profile written to %s", self._folder)

@@ -6,6 +6,7 @@ import pathlib
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,6 +84,8 @@ def release_waiting() -> None:
     """
     if jax.process_count() > 1:
         return
+    never = "coroutine '.*' was never awaited"
+    warnings.filterwarnings("ignore", never, RuntimeWarning)
     for thread in threading.enumerate():
         if isinstance(thread, future._SignalingThread):
             thread.cancel()

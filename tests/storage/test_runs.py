@@ -13,6 +13,10 @@ import pytest
 from PIL import Image
 
 import hrnet_jax
+from hrnet_jax.conversion.importing import (
+    export_weights,
+    import_weights,
+)
 from hrnet_jax.data import copies
 from hrnet_jax.data.records import prepared_directory
 from hrnet_jax.errors import CheckpointError, StorageError
@@ -182,7 +186,7 @@ def uploaded():
 @pytest.mark.slow
 def test_every_command_works_in_a_bucket(bucket, uploaded, tmp_path):
     uploaded()
-    Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "a.png")
     cached = ["--config.dataset.data_dir=gs://tests/data"]
     cached += [f"--config.dataset.cache_dir={tmp_path}"]
     commands = {
@@ -225,8 +229,6 @@ def test_every_command_works_in_a_bucket(bucket, uploaded, tmp_path):
 
 @pytest.mark.slow
 def test_converted_weights_in_a_bucket(bucket, tmp_path):
-    from hrnet_jax.conversion.importing import export_weights, import_weights
-
     file = "gs://tests/weights/tiny.safetensors"
     export_weights(tiny.finished_run(), "best", file)
     with pytest.raises(
