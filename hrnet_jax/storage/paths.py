@@ -129,8 +129,9 @@ def upload_tree(
 def local_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A local copy of a file in a bucket, within this context; a local file itself.
 
+    An error of the package that names the copy comes out naming the file.
+
     Raises:
-        FileNotFoundError: if it is not there.
         StorageError: if it cannot be read.
     """
     if not is_remote(path):
@@ -138,7 +139,9 @@ def local_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         return
     with tempfile.TemporaryDirectory(prefix="hrnet-jax-") as folder:
         copy = pathlib.Path(folder) / name_of(path)
-        file_system(path).get_file(os.fspath(path), os.fspath(copy))
+        # Of what is not there, whoever opens it says so.
+        with contextlib.suppress(FileNotFoundError):
+            file_system(path).get_file(os.fspath(path), os.fspath(copy))
         try:
             yield copy
         except StorageError:

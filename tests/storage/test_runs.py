@@ -8,18 +8,20 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import hrnet_jax
 from hrnet_jax.conversion.importing import (
+    ImportOptions,
     export_weights,
     import_weights,
 )
 from hrnet_jax.data import copies
 from hrnet_jax.data.records import prepared_directory
-from hrnet_jax.errors import CheckpointError, StorageError
+from hrnet_jax.errors import CheckpointError, StorageError, WeightsError
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.storage import paths
 from hrnet_jax.training import loop
@@ -235,15 +237,25 @@ def test_converted_weights_in_a_bucket(bucket, tmp_path):
         CheckpointError, match=f"^{file} exists already; choose another"
     ):
         export_weights(tiny.finished_run(), "best", file)
-    import_weights(file, "gs://tests/converted")
-    with pytest.raises(
-        CheckpointError, match="is not empty; choose a new directory, or"
-    ):
-        import_weights(file, "gs://tests/converted")
-    import_weights(file, "gs://tests/converted", overwrite=True)
-    for source in ("gs://tests/converted", file):
-        opened = hrnet_jax.load_run(source)
-        assert opened.step == 0
+    with pytest.raises(WeightsError, match=f"^{file}: no HRNet variant has these size"):
+        hrnet_jax.load_run(file)
+    with pytest.raises(WeightsError, match=r"^gs://tests/none.pth: no such file"):
+        hrnet_jax.load_run("gs://tests/none.pth")
+    model = f"segmentation/{tiny.VARIANT_NAME}"
+    options = ImportOptions(model=model, options={"num_classes": 7})
+    place = "gs://tests/converted"
+    import_weights(file, place, options)
+    taken = "is not empty; choose a new directory"
+    with pytest.raises(CheckpointError, match=f"{taken}, or --overwrite"):
+        import_weights(file, place, options)
+    import_weights(file, place, options, overwrite=True)
+    opened, source = hrnet_jax.load_run(place), hrnet_jax.load_run(tiny.finished_run())
+    assert opened.step == 0
+    jax.tree.map(np.testing.assert_array_equal, opened.variables, source.variables)
+    # Something else there is left alone.
+    paths.write_object("gs://tests/mine/notes.txt", b"")
+    with pytest.raises(CheckpointError, match=f"{taken}$"):
+        import_weights(file, "gs://tests/mine", options)
 
 
 @pytest.mark.slow
