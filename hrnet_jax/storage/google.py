@@ -194,8 +194,11 @@ def _bucket(place: str) -> str:
 
 
 def _place(path: str, args: tuple) -> str:
-    """The object or bucket of a request: `b/{}/o/{}` with its arguments."""
+    """The object or bucket of a request: `b/{}/o/{}` with its arguments.
+
+    `gs://` alone for requests of another form, such as many deletions at once.
+    """
     if args:
         return "gs://" + "/".join(str(each) for each in args)
-    bucket = path.partition("/b/")[2] or path.removeprefix("b/")
-    return f"gs://{bucket.partition('/')[0]}"
+    _, found, rest = f"/{path}".partition("/b/")
+    return f"gs://{rest.partition('/')[0]}" if found else "gs://"

@@ -120,6 +120,22 @@ def test_no_such_bucket(bucket):
         assert in_one_line(caught.value) == "gs://absent: no such bucket; make it first"
 
 
+@pytest.mark.parametrize(
+    "path, arguments, place",
+    [
+        ("b/{}/o/{}", ("mine", "a/b"), "gs://mine/a/b"),
+        ("b/{}/o", ("mine",), "gs://mine"),
+        ("b/mine", (), "gs://mine"),
+        ("https://host/upload/storage/v1/b/mine/o?name=a", (), "gs://mine"),
+        ("https://host/batch/storage/v1", (), "gs://"),
+    ],
+)
+def test_the_place_that_an_error_names(path, arguments, place):
+    from hrnet_jax.storage import google
+
+    assert google._place(path, arguments) == place
+
+
 def test_no_permission(bucket):
     bucket.fail(status=403)
     path = paths.as_path("gs://tests/run/config.json")

@@ -193,7 +193,9 @@ def test_every_command_works_in_a_bucket(bucket, uploaded, tmp_path):
     cached += [f"--config.dataset.cache_dir={tmp_path}"]
     commands = {
         "train": ["train", *tiny.train_command("gs://tests/new")[2:4], *cached]
-        + ["--workdir=gs://tests/new", "--config.num_steps=4"],
+        + ["--workdir=gs://tests/new", "--config.num_steps=4"]
+        + ["--config.logging.profile_start=2", "--config.logging.profile_steps=1"]
+        + ["--config.logging.tensorboard=true", "--config.eval.pictures=2"],
         "resume": ["train", f"--workdir={RUN}"],
         "evaluate": ["evaluate", f"--workdir={RUN}", "--out=gs://tests/out/e.json"]
         + ["--report=gs://tests/out/report", *cached],
@@ -226,7 +228,12 @@ def test_every_command_works_in_a_bucket(bucket, uploaded, tmp_path):
         assert (out / folder / "a_label.png").is_file()
     assert (out / "curves.png").stat().length > 1000
     assert (out / "data" / "report.json").is_file()
-    assert (paths.as_path("gs://tests/new/result.json")).is_file()
+    left = sorted(path.name for path in paths.as_path("gs://tests/new").iterdir())
+    assert left.pop(3).startswith("events.")
+    assert left == ["checkpoints", "config.json", "curves.png", "metrics.jsonl"] + [
+        *("predictions", "profile", "result.json")
+    ]
+    assert len([*paths.as_path("gs://tests/new/predictions").iterdir()]) == 2
 
 
 @pytest.mark.slow
