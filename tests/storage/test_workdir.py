@@ -11,6 +11,8 @@ import time
 import jax
 import numpy as np
 import pytest
+from orbax.checkpoint import type_handlers
+from orbax.checkpoint._src.multihost import multihost
 
 from hrnet_jax.errors import CheckpointError, StorageError
 from hrnet_jax.experiment.sections import CheckpointOptions
@@ -20,6 +22,7 @@ from hrnet_jax.training.reporting import Reporter, read_metrics
 from hrnet_jax.workdir import lease
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.lock import LOCK_FILE, locked
+from hrnet_jax.workdir.storage import be_patient, patient_options
 from tests.storage.server import PATIENCE
 
 RUN = "gs://tests/run"
@@ -253,3 +256,13 @@ def test_a_lease_that_another_took(bucket, quick, caplog):
     ]
     # It is the other's to give back.
     assert (paths.as_path(RUN) / LOCK_FILE).exists()
+
+
+def test_tensorstore_and_orbax_are_as_patient(monkeypatch):
+    monkeypatch.setenv(PATIENCE, "7")
+    be_patient()
+    context = type_handlers.get_ts_context().spec.to_json()
+    # The delays are those that it has by itself, 1 s to 32 s, and leaves out here.
+    assert context["gcs_request_retries"] == {"max_retries": 3}
+    assert multihost.coordination_timeout() == 607
+    assert patient_options().timeout_secs == 607
