@@ -32,6 +32,16 @@ class ExportError(HRNetError):
     """A model cannot be exported, or an exported one cannot be used."""
 
 
+class StorageError(OSError, HRNetError):
+    """Storage of a bucket refuses, or does not answer.
+
+    Made of an error number, what to say of it, and the place, as an `OSError` is.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
 # Package, as it is imported -> the extra of this project that brings it.
 _EXTRAS = {
     **dict.fromkeys(

@@ -4,10 +4,14 @@ What is being written has another name until it is complete: `.NAME.RANDOM.unfin
 in the folder of its target. Its writer holds a lock of the system on it, which ends with
 the process, so whoever writes into that folder next can tell what a killed process
 left from what another one is writing, and removes the former.
+
+In a bucket an object appears whole when it was written, so it is written once its
+content is complete, and nothing is left of a process that was killed before.
 """
 
 import contextlib
 import functools
+import io
 import logging
 import os
 import pathlib
@@ -15,9 +19,12 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
+
+from hrnet_jax.storage import paths
 
 try:
     import fcntl
@@ -34,7 +41,7 @@ _LOOKS, _ABSENT, _PAUSE = 30, 4, 0.1
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike) -> Iterator[IO[bytes]]:
     """A file to write bytes to, which replaces `path` when the context ends well.
 
     What is not a file, such as `/dev/stdout`, is written to as it is.
@@ -42,6 +49,11 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Raises:
         OSError: naming `path`, if it cannot be written. What was there is untouched.
     """
+    if paths.is_remote(path):
+        content = io.BytesIO()
+        yield content
+        paths.write_object(path, content.getvalue())
+        return
     # A link stays, and what it points to is replaced.
     target = pathlib.Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
@@ -80,11 +92,16 @@ def unfinished_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A new folder beside `target`, to fill and to move to its place, or parts of it.
 
     What is left of it when the context ends is deleted. The folder of the target is
-    made if missing.
+    made if missing. For a target in a bucket the folder is a local one, and
+    `put_in_place` copies.
 
     Raises:
         OSError: if it cannot be made there.
     """
+    if paths.is_remote(target):
+        with tempfile.TemporaryDirectory(prefix="hrnet-jax-") as temporary:
+            yield pathlib.Path(temporary)
+        return
     target = pathlib.Path(target).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     with _naming(target, target):
@@ -98,6 +115,18 @@ def unfinished_folder(target: str | os.PathLike) -> Iterator[pathlib.Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def put_in_place(draft: pathlib.Path, target: str | os.PathLike) -> None:
+    """Moves a whole file to its place, or copies it into a bucket.
+
+    Raises:
+        OSError: if it cannot be put there.
+    """
+    if paths.is_remote(target):
+        paths.upload(draft, paths.as_path(target))
+    else:
+        os.replace(draft, target)
 
 
 def _delete_for_good(folder: pathlib.Path) -> None:
@@ -121,7 +150,7 @@ def remove_leftovers(folder: pathlib.Path) -> None:
     Once in a process and folder: another process may write to it at any time, but
     a folder of many files should not be searched for each of them.
     """
-    if fcntl is None or not folder.is_dir():
+    if fcntl is None or paths.is_remote(folder) or not folder.is_dir():
         return
     for path in folder.iterdir():
         if _UNFINISHED.fullmatch(path.name) and _remove_if_abandoned(path):

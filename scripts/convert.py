@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING
 from hrnet_jax.config import assignments, command_line
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.storage import paths
 
 if TYPE_CHECKING:
     from hrnet_jax.pretrained.known import KnownFile
@@ -126,7 +127,7 @@ def _check_target(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace
 ) -> None:
     """Refuses sources and targets that do not go together."""
-    folders = [source for source in arguments.source if pathlib.Path(source).is_dir()]
+    folders = [source for source in arguments.source if _is_folder(source)]
     if folders and len(arguments.source) > 1:
         parser.error(f"{folders[0]} is a folder; expected files, or one work directory")
     if arguments.target.startswith(("https://", "http://")):
@@ -138,6 +139,13 @@ def _check_target(
         parser.error("a run is published as it is, without --config and --convention")
     if (arguments.license or arguments.private) and not publishes:
         parser.error("--license and --private go with hf://OWNER/NAME as the target")
+
+
+def _is_folder(source: str) -> bool:
+    # Late, as help needs none of it.
+    from hrnet_jax.pretrained.sources import is_address
+
+    return not is_address(source) and paths.as_path(source).is_dir()
 
 
 def add_reading(reading: argparse._ArgumentGroup) -> None:
@@ -290,7 +298,7 @@ def main() -> None:
             import_weights,
         )
 
-        if pathlib.Path(arguments.source[0]).is_dir():
+        if _is_folder(arguments.source[0]):
             count = export_weights(
                 arguments.source[0],
                 arguments.step,

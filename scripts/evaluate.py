@@ -27,6 +27,7 @@ from hrnet_jax.config import command_line
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import write_json
 
 
@@ -65,12 +66,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--out",
-        type=pathlib.Path,
+        type=paths.as_path,
         help="JSON file for the metrics; of several splits, one entry each",
     )
     parser.add_argument(
         "--report",
-        type=pathlib.Path,
+        type=paths.as_path,
         help="folder for tables of classes and images (or faces), the confusion matrix "
         "(or the error distribution) and pictures of the worst, one folder a split",
     )
@@ -82,12 +83,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--errors",
-        type=pathlib.Path,
+        type=paths.as_path,
         help="landmarks: JSON file for the error of each face, the worst first",
     )
     parser.add_argument(
         "--ced",
-        type=pathlib.Path,
+        type=paths.as_path,
         help="landmarks: picture of the cumulative error distribution",
     )
     arguments = command_line.parse_with_changes(parser)

@@ -26,6 +26,7 @@ from absl import app, flags
 from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.storage import paths
 from hrnet_jax.whole_files import write_whole
 
 _CONFIG = flags.DEFINE_string(
@@ -79,8 +80,8 @@ def _check_flags() -> None:
     for flag in (_PER_CHIP, _EXAMPLES, _OUTPUTS):
         if flag.value is not None and flag.value < 1:
             raise ConfigError(f"--{flag.name} must be positive, got {flag.value}")
-    folder = pathlib.Path(_OUT.value).parent
-    if _OUT.value and not folder.is_dir():
+    folder = paths.as_path(_OUT.value).parent
+    if _OUT.value and not paths.is_remote(folder) and not folder.is_dir():
         raise ConfigError(f"--out={_OUT.value}: no folder {folder}")
     if _PICTURE.value:
         check_picture_file(_PICTURE.value)
@@ -124,7 +125,7 @@ def _plans(changes: list[str]) -> str:
         write_whole(_OUT.value, text + "\n")
     if _PICTURE.value:
         title = f"{config.model.name}, {config.precision}: train step"
-        drawing.draw_scaling(plans, title, pathlib.Path(_PICTURE.value))
+        drawing.draw_scaling(plans, title, paths.as_path(_PICTURE.value))
     return report.format_plans(plans, experiment, data)
 
 

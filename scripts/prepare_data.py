@@ -30,9 +30,9 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from hrnet_jax.config import assignments, command_line
+from hrnet_jax.storage.paths import as_path
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _shown(args: argparse.Namespace) -> str:
-    return str(Path(args.data_dir).expanduser())
+    return str(as_path(args.data_dir).expanduser())
 
 
 def _options_help() -> str:

@@ -27,6 +27,7 @@ from absl import app, flags
 from hrnet_jax.config import command_line, experiment_flags
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import CONFIG_FILE
 
 _CONFIG = flags.DEFINE_string(
@@ -90,7 +91,7 @@ def _config_of_workdir() -> pathlib.Path:
             "--config is missing; name an experiment file, or with --workdir a run "
             "to resume"
         )
-    path = pathlib.Path(_WORKDIR.value) / CONFIG_FILE
+    path = paths.as_path(_WORKDIR.value) / CONFIG_FILE
     if not path.is_file():
         raise ConfigError(
             f"{path}: no such file, so there is no run to resume; "

@@ -21,27 +21,45 @@ NARROWER = {
     # Of the configuration, what reads files with names and types.
     "pretrained": {
         "errors",
+        "storage",
         "whole_files",
         "models",
         "config.json_files",
         "config.options",
     },
-    "data": {"errors", "whole_files", "runtime", "config", "imaging"},
+    "data": {"errors", "storage", "whole_files", "runtime", "config", "imaging"},
     # Of the data, tasks know the description of a data set only.
     "tasks": {"errors", "config", "imaging", "models", "data.info"},
     **{
-        task: {"errors", "whole_files", "runtime", "config", "imaging", "models"}
+        task: {
+            "errors",
+            "storage",
+            "whole_files",
+            "runtime",
+            "config",
+            "imaging",
+            "models",
+        }
         | {"tasks", "data.info", "data.files"}
         for task in TASKS
     },
     # Opened on machines without data and optimizers.
-    "experiment": {"errors", "config", "models", "pretrained", "tasks", "registry"}
+    "experiment": {
+        "errors",
+        "storage",
+        "config",
+        "models",
+        "pretrained",
+        "tasks",
+        "registry",
+    }
     | {"data.info"},
     # Weights of the official names are those of published runs.
-    "workdir": {"errors", "whole_files", "runtime", "config", "pretrained"}
+    "workdir": {"errors", "storage", "whole_files", "runtime", "config", "pretrained"}
     | {"registry", "experiment", "data.info"},
     "inference": {
         "errors",
+        "storage",
         "whole_files",
         "runtime",
         "config",

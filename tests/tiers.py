@@ -6,6 +6,7 @@ import pytest
 
 # Files that take longest in either tier. Begun last, one of them would run alone.
 LONG = (
+    "storage/test_runs.py",
     "models/test_goldens.py",
     "walks/test_own_photographs.py",
     "walks/test_notebook.py",

@@ -21,9 +21,11 @@ from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.weights_cache import checksum
+from hrnet_jax.storage import paths as storage
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
-from hrnet_jax.workdir.files import write_json
+from hrnet_jax.workdir.files import CONFIG_FILE, write_json
 from hrnet_jax.workdir.published import WEIGHTS_FILE, is_published
+from hrnet_jax.workdir.storage import COMPLETE
 
 
 def import_weights(
@@ -50,7 +52,7 @@ def import_weights(
         HRNetError: if the file is unsafe, damaged, ambiguous, mislabelled or of
             another model.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = storage.absolute(workdir)
     remove_leftovers(workdir.parent)
     _check_target(workdir, overwrite)
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
@@ -83,7 +85,8 @@ def _convert(sources: Sequence[Located], options: ImportOptions) -> Converted:
             return convert_published(first.path)
         if options.record is None:
             options = dataclasses.replace(options, record=first.record)
-        return convert_files([source.path for source in sources], options)
+        files = [storage.local_file(source.path) for source in sources]
+        return convert_files([stack.enter_context(file) for file in files], options)
 
 
 def _put_in_place(
@@ -92,6 +95,10 @@ def _put_in_place(
     """Moves a whole work directory to its place, and what is replaced to `old`."""
     # Another conversion may have come first.
     _check_target(workdir, overwrite)
+    if storage.is_remote(workdir):
+        storage.remove_tree(workdir)
+        storage.upload_tree(new, workdir, last=(COMPLETE, CONFIG_FILE))
+        return
     try:
         if workdir.exists() and any(workdir.iterdir()):
             os.rename(workdir, old)
@@ -149,7 +156,7 @@ def export_weights(
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    _check_file(pathlib.Path(path), overwrite)
+    _check_file(storage.as_path(path), overwrite)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
@@ -188,4 +195,4 @@ def _save(
         "dropped": dict(moved.dropped),
         "record": facts.record and facts.record.to_json(),
     }
-    write_json(pathlib.Path(workdir) / RECORD_FILE, content)
+    write_json(storage.as_path(workdir) / RECORD_FILE, content)

@@ -13,6 +13,7 @@ from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.registry import model_class
+from hrnet_jax.storage import paths
 
 # Of files; a work directory may be called anything.
 _ENDINGS = (".bin", ".pt", ".pth", ".safetensors", ".tar")
@@ -92,7 +93,8 @@ def _open(
     from hrnet_jax.conversion.converting import ImportOptions, convert_files
 
     try:
-        converted = convert_files([path], ImportOptions(record=source.record))
+        with paths.local_file(path) as file:
+            converted = convert_files([file], ImportOptions(record=source.record))
     except WeightsError as error:
         if "--" not in str(error):
             raise

@@ -1,7 +1,6 @@
 """Work directories made of weights alone."""
 
 import os
-import pathlib
 
 import ml_collections
 
@@ -10,6 +9,7 @@ from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.registry import get_spec
+from hrnet_jax.storage import paths
 from hrnet_jax.training.state import create_state
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, write_json
@@ -29,7 +29,7 @@ def save_converted(
         variables: {"params", "batch_stats"}.
         info: classes and colours, or points, of the weights.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = paths.absolute(workdir)
     write_json(workdir / CONFIG_FILE, to_json(config))
     has_task = get_spec(config.task).task is not None
     options = read_config(config).checkpoint if has_task else CheckpointOptions()

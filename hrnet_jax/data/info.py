@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import read_fields, shortened
 from hrnet_jax.errors import DataError
+from hrnet_jax.storage.paths import as_path
 
 # Records always store this value for pixels without a class, whatever value
 # the source files used.
@@ -191,7 +192,7 @@ def load_info(directory: Path) -> DatasetInfo:
     Raises:
         DataError: if the directory was not written by this package.
     """
-    path = Path(directory) / METADATA_FILE
+    path = as_path(directory) / METADATA_FILE
     try:
         values = read_object(path, DataError)
     except FileNotFoundError:

@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.copies import local_copy
 from hrnet_jax.data.info import METADATA_FILE, DatasetInfo, load_info
 from hrnet_jax.data.subsets import SubsetSource, find_subset
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
+from hrnet_jax.storage.paths import as_path, is_remote
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
@@ -45,8 +47,17 @@ class Records(Sequence):
         info: facts about the whole data set.
     """
 
-    def __init__(self, name: str, data_dir: str | os.PathLike, split: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        data_dir: str | os.PathLike,
+        split: str,
+        cache_dir: str | os.PathLike = "",
+    ) -> None:
         directory = prepared_directory(name, data_dir)
+        if is_remote(directory):
+            data_dir = local_copy(directory, data_dir, cache_dir)
+            directory = prepared_directory(name, data_dir)
         self.name = name
         self.split = split
         self.info: DatasetInfo = load_info(directory)
@@ -164,19 +175,26 @@ class Records(Sequence):
         return pixels
 
 
-def open_records(name: str, data_dir: str | os.PathLike, split: str) -> Records:
+def open_records(
+    name: str,
+    data_dir: str | os.PathLike,
+    split: str,
+    cache_dir: str | os.PathLike = "",
+) -> Records:
     """Opens one split of a prepared data set.
 
     Args:
         name: the name it was prepared under.
-        data_dir: the folder given to the preparation.
+        data_dir: the folder given to the preparation; what is in a bucket is copied to
+            this host first, once.
         split: `train`, `val`, ..., or a subset (`DatasetInfo.subsets`), or a
             part of one in TFDS notation such as `train[:64]` or `train[80%:]`.
+        cache_dir: folder for such copies; empty for `~/.cache/hrnet_jax/data`.
 
     Raises:
         DataError: if the data set is not prepared there, or has no such split.
     """
-    return Records(name, data_dir, split)
+    return Records(name, data_dir, split, cache_dir)
 
 
 def find_prepared(name: str, data_dir: str | os.PathLike) -> Path | None:
@@ -185,7 +203,7 @@ def find_prepared(name: str, data_dir: str | os.PathLike) -> Path | None:
     Directories of preparations that were killed carry other names, and one
     without its metadata was not finished.
     """
-    root = Path(data_dir).expanduser() / name
+    root = as_path(data_dir).expanduser() / name
     if not root.is_dir():
         return None
     versions = [
@@ -223,7 +241,7 @@ def prepared_directory(name: str, data_dir: str | os.PathLike) -> Path:
 
 def prepared_names(data_dir: str | os.PathLike) -> list[str]:
     """Names of all data sets that are prepared in a folder."""
-    root = Path(data_dir).expanduser()
+    root = as_path(data_dir).expanduser()
     if not root.is_dir():
         return []
     names = [path.name for path in root.iterdir() if path.is_dir()]

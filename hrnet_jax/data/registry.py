@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_jax.config.options import read_options
+from hrnet_jax.data.copies import upload_prepared
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import find_prepared, prepared_directory, set_aside
 from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.data.writing import VERSION, Source, prepare_records
 from hrnet_jax.errors import OF_THE_DISK, DataError
+from hrnet_jax.storage.paths import as_path, is_remote
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 
 _log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ def prepare(
     """
     cls = source_class(name)
     stored_name = _stored_name(name, save_as)
-    data_dir = Path(data_dir).expanduser()
+    data_dir = as_path(data_dir).expanduser()
     chosen: Any = read_options(cls.Options, options, name)
     origin = {
         "dataset": name,
@@ -86,6 +88,7 @@ def _write(
     What stops on the way leaves an old data set whole, or nothing.
     """
     name, data_dir = place.parent.name, place.parents[1]
+    # For a bucket they are written to this host first.
     with _disk_errors_named(place), unfinished_folder(place) as unfinished:
         prepare_records(
             reader,
@@ -95,6 +98,9 @@ def _write(
             prepared_from=origin,
             progress=progress,
         )
+        if is_remote(place):
+            upload_prepared(unfinished / name / VERSION, place)
+            return
         if overwrite:
             set_aside(name, data_dir, unfinished)
         _put_in_place(unfinished / name / VERSION, place)

@@ -20,6 +20,7 @@ from hrnet_jax.registry import get_spec, get_task
 CHANGEABLE = (
     "checkpoint",
     "dataset.data_dir",
+    "dataset.cache_dir",
     "dataset.threads",
     "dataset.workers",
     "eval",

@@ -15,10 +15,11 @@ import ml_collections
 
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import nearest, nearest_keys
-from hrnet_jax.errors import ConfigError, HRNetError
+from hrnet_jax.errors import ConfigError, HRNetError, StorageError
 from hrnet_jax.experiment.defaults import default_config, update, with_defaults
 from hrnet_jax.experiment.schema import keys_of_run, read_config
 from hrnet_jax.registry import task_names
+from hrnet_jax.storage import paths
 
 # What ml_collections says when a locked configuration lacks a key.
 _LOCKED = re.compile(r'Key "(\w+)" does not exist')
@@ -45,8 +46,10 @@ def load_config(
         ConfigError: for a file that cannot be read, and for a key that is not there
             or a value of another type.
     """
-    name, colon, options = os.fspath(source).partition(":")
-    path = pathlib.Path(name)
+    # The colon of `gs://` is none of options.
+    scheme, slashes, rest = os.fspath(source).rpartition("://")
+    name, colon, options = rest.partition(":")
+    path = paths.as_path(scheme + slashes + name)
     if not _is_file(path):
         others = [other.name for other in path.parent.glob(f"*{path.suffix}")]
         meant = nearest(path.name, others)
@@ -57,7 +60,8 @@ def load_config(
             raise ConfigError(f"{path} takes no options, got {options!r}")
         config = _of_run(path)
     else:
-        config = _of_experiment(path, [options] if colon else [])
+        with paths.local_file(path) as file:
+            config = _of_experiment(file, [options] if colon else [])
     for values in (*recipes, sections):
         update(config, values)
     return config
@@ -66,6 +70,8 @@ def load_config(
 def _is_file(path: pathlib.Path) -> bool:
     try:
         return path.is_file()
+    except StorageError:
+        raise
     except OSError:  # a name longer than any file's
         return False
 

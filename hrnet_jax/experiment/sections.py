@@ -102,7 +102,9 @@ class DatasetOptions:
 
     Attributes:
         name: a prepared data set.
-        data_dir: folder of all prepared data sets.
+        data_dir: folder of all prepared data sets, on a disk or in a bucket (`gs://`).
+        cache_dir: folder for copies of what is in a bucket; empty for
+            `~/.cache/hrnet_jax/data`.
         train_split: split to train on.
         eval_split: split that ranks checkpoints during training.
         test_split: split reported once at the end; empty for `eval_split`.
@@ -113,6 +115,7 @@ class DatasetOptions:
 
     name: str = ""
     data_dir: str = "data"
+    cache_dir: str = ""
     train_split: str = "train"
     eval_split: str = "val"
     test_split: str = ""

@@ -29,6 +29,7 @@ from hrnet_jax.inference.images import OneImage, Prediction, SeveralImages, for_
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.registry import create_model, get_spec, get_task
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.tasks.spec import TaskSpec
 
@@ -56,7 +57,7 @@ _PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 def record_path(path: str | os.PathLike) -> pathlib.Path:
     """Path of the description of an exported model: `<file>.json`."""
-    path = pathlib.Path(path)
+    path = paths.as_path(path)
     return path.with_name(f"{path.name}.json")
 
 
@@ -213,7 +214,7 @@ def open_exported(path: str | os.PathLike, *, on_cpu: bool = False) -> ExportedM
         ExportError: if a file is missing, damaged or of another kind, or
             onnxruntime is not installed.
     """
-    path = pathlib.Path(path)
+    path = paths.as_path(path)
     if path.suffix not in FORMATS:
         raise ExportError(
             f"{path}: expected an exported model, a file ending in "

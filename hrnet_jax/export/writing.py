@@ -30,8 +30,9 @@ from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
 from hrnet_jax.runtime.target import tracing_for
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.spec import TaskSpec
-from hrnet_jax.whole_files import unfinished_folder
+from hrnet_jax.whole_files import put_in_place, unfinished_folder
 from hrnet_jax.workdir.files import write_json
 
 INPUTS = ("uint8", "float32")
@@ -161,7 +162,7 @@ def export_model(
     """
     if isinstance(source, LoadedRun):
         source = source_of(source)
-    path = pathlib.Path(path)
+    path = paths.as_path(path)
     _check_options(source, path, options)
     model = source.model.clone(dtype=jnp.float32, remat=False)
     plain = make_function(source, options, model)
@@ -205,8 +206,8 @@ def _write_checked(
         write_json(record_path(draft), record)
         # The description first: alone it says nothing, and an old file beside it is
         # told by its checksum.
-        os.replace(record_path(draft), record_path(path))
-        os.replace(draft, path)
+        put_in_place(record_path(draft), record_path(path))
+        put_in_place(draft, path)
     return result
 
 

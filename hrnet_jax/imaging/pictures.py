@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.storage import paths
 from hrnet_jax.whole_files import whole_file, write_whole
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def save_figure(figure: "Figure", path: str | os.PathLike, dpi: int) -> None:
         OSError: naming the file, if it cannot be written.
         ValueError: for an unknown format.
     """
-    path = pathlib.Path(path)
+    path = paths.as_path(path)
     if not path.suffix:
         path = path.with_name(f"{path.name}.png")
     with whole_file(path) as file:

@@ -18,6 +18,7 @@ from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.reducing import Reduced
 from hrnet_jax.inference.showing import Windows
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import FindsBoxes, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
@@ -99,7 +100,7 @@ def predict_files(
     chosen = _chosen_kinds(run, only)
     if max_side is not None:
         run = Reduced(run, max_side)
-    folder, images = pathlib.Path(out), list(images)
+    folder, images = paths.as_path(out), list(images)
     given = None if boxes is None else _given_boxes(run, images, boxes)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)

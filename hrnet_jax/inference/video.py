@@ -23,6 +23,7 @@ from hrnet_jax.imaging.opencv import quiet
 from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import BoxFinder, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
@@ -88,7 +89,7 @@ def predict_video(
         raise DataError(f"{_named(source)}: no frame can be read")
     report = {**run.about, "source": str(source), **files.summary()}
     report["interrupted"] = interrupted
-    write_json(pathlib.Path(out) / SUMMARY_FILE, report)
+    write_json(paths.as_path(out) / SUMMARY_FILE, report)
     return report
 
 

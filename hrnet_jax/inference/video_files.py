@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import font
-from hrnet_jax.whole_files import unfinished_folder
+from hrnet_jax.storage import paths
+from hrnet_jax.whole_files import put_in_place, unfinished_folder
 
 # Part of every build of OpenCV with FFmpeg, and played everywhere.
 _CODEC = "mp4v"
@@ -50,7 +51,7 @@ class VideoFiles:
         keeps_time: bool = False,
     ):
         # Another name than the source's, which may be in the same folder.
-        self._path = pathlib.Path(folder) / f"{name}_predicted.mp4"
+        self._path = paths.as_path(folder) / f"{name}_predicted.mp4"
         self._rate = rate
         self._keeps_time = keeps_time
         self._closing = contextlib.ExitStack()
@@ -132,7 +133,7 @@ class VideoFiles:
 
     def _put_in_place(self, drafts: pathlib.Path) -> None:
         for path in drafts.iterdir():
-            os.replace(path, self._path.with_name(path.name))
+            put_in_place(path, self._path.with_name(path.name))
 
     def _write(self, writer: cv2.VideoWriter, picture: np.ndarray, now: float) -> None:
         copies = 1

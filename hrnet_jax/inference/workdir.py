@@ -23,6 +23,7 @@ from hrnet_jax.inference.images import (
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.pretrained.known import KnownFile, read_record
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
 from hrnet_jax.workdir.published import (
@@ -140,7 +141,7 @@ def load_run(
     Raises:
         CheckpointError: if the directory or the checkpoint cannot be read.
     """
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = paths.absolute(workdir)
     if is_published(workdir):
         return _load_published(workdir, step, pad_multiple, changes)
     config = read_config(with_overrides(read_run_config(workdir), list(changes)))

@@ -16,6 +16,7 @@ from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.inspection.dataset_drawing import Sample, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
 from hrnet_jax.inspection.point_contents import PointContents
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import write_json
 
 REPORT_FILE = "report.json"
@@ -91,12 +92,12 @@ def write_dataset_report(
     """
     if shown < 1:
         raise DataError(f"a contact sheet shows at least 1 image, got {shown}")
-    info = load_info(prepared_directory(name, pathlib.Path(data_dir)))
+    info = load_info(prepared_directory(name, paths.as_path(data_dir)))
     splits = {
         split: open_records(name, data_dir, split) for split in info.label_histogram
     }
     contents = _contents_of(info, next(iter(splits.values())))
-    folder = pathlib.Path(out)
+    folder = paths.as_path(out)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; expected a folder for the report")
     folder.mkdir(parents=True, exist_ok=True)

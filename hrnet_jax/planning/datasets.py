@@ -3,13 +3,14 @@
 import dataclasses
 from collections.abc import Mapping
 
-from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.points.source import LandmarkSource, SplitItems
-from hrnet_jax.data.records import find_prepared
+from hrnet_jax.data.records import find_prepared, prepared_directory
 from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.registry import get_spec
+from hrnet_jax.storage.paths import is_remote
 from hrnet_jax.training.build import evaluated_splits, open_split
 
 
@@ -102,6 +103,14 @@ def facts_of(
 
 
 def _prepared(config: TrainConfig) -> DatasetFacts:
+    """What records tell; of those in a bucket, without a copy, what is said of them."""
+    dataset = config.dataset
+    if is_remote(dataset.data_dir):
+        info = load_info(prepared_directory(dataset.name, dataset.data_dir))
+        names = (dataset.train_split, *evaluated_splits(config))
+        if info.counts.keys() >= set(names):
+            counts = {name: info.counts[name] for name in names}
+            return DatasetFacts(info, counts, f"the records in {dataset.data_dir}")
     splits = {
         split: open_split(config, split)
         for split in (config.dataset.train_split, *evaluated_splits(config))

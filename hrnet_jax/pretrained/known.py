@@ -18,6 +18,7 @@ from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import read_fields
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import IMAGENET_MEAN, IMAGENET_STD
+from hrnet_jax.storage.paths import as_path
 
 # Beside the checkpoint of a converted file: what it was and what was decided.
 RECORD_FILE = "weights.json"
@@ -174,7 +175,7 @@ def read_record(workdir: str | os.PathLike) -> KnownFile | None:
     Raises:
         WeightsError: naming the file that holds it, if that is not as it was written.
     """
-    path = pathlib.Path(workdir) / RECORD_FILE
+    path = as_path(workdir) / RECORD_FILE
     if not path.is_file():
         return None
     content = read_object(path, WeightsError)

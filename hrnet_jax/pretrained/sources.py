@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from hrnet_jax.errors import HRNetError, WeightsError
 from hrnet_jax.pretrained import downloads, hub
 from hrnet_jax.pretrained.known import find_known, get_known, known_files
+from hrnet_jax.storage.paths import as_path
 
 _SCHEMES = ("http://", "https://", hub.SCHEME)
 
@@ -62,7 +63,7 @@ def locate(source: str | os.PathLike) -> Located:
         WeightsError: if it cannot be fetched, or is not what it should be.
     """
     if not isinstance(source, str) or not is_address(source):
-        return Located(os.fspath(source), pathlib.Path(source))
+        return Located(os.fspath(source), as_path(source))
     if not is_hub_name(source):
         return Located(source, downloads.fetch(source))
     repository = hub.SCHEME + hub.parse(source).repo

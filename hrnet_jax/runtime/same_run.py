@@ -10,7 +10,7 @@ from hrnet_jax.errors import CheckpointError
 from hrnet_jax.runtime import processes
 
 # Keys of `dataset` that may differ: where a host reads from, and how.
-OWN_TO_A_HOST = ("data_dir", "threads", "workers")
+OWN_TO_A_HOST = ("data_dir", "cache_dir", "threads", "workers")
 
 
 def check_same_run(config: dict, *details: Any) -> None:

@@ -126,7 +126,8 @@ def open_split(config: TrainConfig, split: str) -> Records:
     if not config.dataset.name:
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     try:
-        return open_records(config.dataset.name, config.dataset.data_dir, split)
+        dataset = config.dataset
+        return open_records(dataset.name, dataset.data_dir, split, dataset.cache_dir)
     except NotPreparedError as error:
         raise DataError(
             f"{error}; if its folder was moved: --config.dataset.data_dir=FOLDER"

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_run
+from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Evaluator
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.build import (
@@ -114,7 +114,7 @@ def evaluators_of_run(
                 evaluators[split].worst(worst),
                 **evaluation.reading_options(options, ""),
             )
-            _write_report(pathlib.Path(report) / split, evaluators[split], pictures)
+            _write_report(paths.as_path(report) / split, evaluators[split], pictures)
     return evaluators
 
 
@@ -137,7 +137,7 @@ def _write_report(
             for rank, (name, picture) in enumerate(pictures.items(), 1)
         }
         # Of an earlier report.
-        shutil.rmtree(folder / "worst", ignore_errors=True)
+        paths.remove_tree(folder / "worst")
         save_pictures(folder / "worst", ranked)
     except OSError as error:
         place, reason = error.filename or folder, error.strerror or error

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from hrnet_jax.data.stream.batches import train_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.runtime import layouts, processes
+from hrnet_jax.storage import paths
 from hrnet_jax.training.build import Run
 from hrnet_jax.training.interruption import (
     EndedEarly,
@@ -141,6 +143,7 @@ class Loop:
         if save or late:
             with pending.speed.paused():
                 metrics = self.evaluate(state, step) if evaluate else None
+                self.reporter.before_save()
                 self.checkpoints.save(step, state, self.meta, metrics)
             pending.saved()
         return metrics
@@ -293,12 +296,15 @@ class _Profile:
         self._first = options.profile_start
         self._last = options.profile_start + options.profile_steps - 1
         self._folder = workdir / "profile"
+        self._written = self._folder
         self._running = False
 
     def step(self, step: int):
         """Context of one step; starts and ends the trace around its range."""
         if self._first and step == self._first:
-            jax.profiler.start_trace(str(self._folder))
+            if paths.is_remote(self._folder):  # the profiler writes to disks alone
+                self._written = pathlib.Path(tempfile.mkdtemp(prefix="hrnet-jax-"))
+            jax.profiler.start_trace(str(self._written))
             self._running = True
         elif step > self._last:
             self.stop()
@@ -309,4 +315,7 @@ class _Profile:
         if self._running:
             jax.profiler.stop_trace()
             self._running = False
+            if self._written != self._folder:
+                paths.upload_tree(self._written, self._folder)
+                paths.remove_tree(self._written)
             _log.info("profile written to %s", self._folder)

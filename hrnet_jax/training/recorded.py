@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_jax.config.options import nearest
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import CheckpointError, ConfigError
+from hrnet_jax.storage import paths
 from hrnet_jax.training.reporting import METRICS_FILE, read_metrics
 from hrnet_jax.workdir.ranking import ranking_metric
 
@@ -46,7 +47,7 @@ def read_recorded(workdir: str | os.PathLike) -> Recorded:
         CheckpointError: if there is no such folder, or no metrics yet; names a folder
             of a similar name.
     """
-    workdir = pathlib.Path(workdir)
+    workdir = paths.as_path(workdir)
     if not workdir.is_dir():
         what = "is a file" if workdir.exists() else "no such folder"
         raise CheckpointError(

@@ -1,5 +1,6 @@
 """Metrics, events and pictures of a run: in its work directory, and elsewhere."""
 
+import contextlib
 import json
 import logging
 import math
@@ -12,6 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_jax.config.json_files import parse_object
+from hrnet_jax.errors import StorageError
+from hrnet_jax.storage import paths
+from hrnet_jax.storage.spool import Spool
 from hrnet_jax.whole_files import write_whole
 
 METRICS_FILE = "metrics.jsonl"
@@ -72,6 +76,9 @@ class TensorBoardEvents:
 class Reporter:
     """Writes scalars as `metrics.jsonl`, and hands them and pictures to other writers.
 
+    For a work directory in a bucket the files are written elsewhere, and copied there
+    whole: metrics with each checkpoint, and all of them once a minute and at the end.
+
     Args:
         workdir: the work directory.
         first_step: lines of later steps, written by a run that was killed, are
@@ -91,13 +98,20 @@ class Reporter:
         others: Callable[[], Sequence[Writer]] = tuple,
         active: bool = True,
     ):
-        self._path = pathlib.Path(workdir) / METRICS_FILE
+        self._path = paths.as_path(workdir) / METRICS_FILE
         self._writers: list[Writer] = []
+        self._spool: Spool | None = None
         self._active = active
         if not active:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         _drop_later_lines(self._path, first_step)
+        if paths.is_remote(self._path):
+            self._spool = Spool(self._path.parent)
+            workdir = self._spool.folder
+            kept = self._path.read_bytes() if self._path.exists() else b""
+            self._path = self._spool.folder / METRICS_FILE
+            self._path.write_bytes(kept)
         self._writers += others()
         if tensorboard:
             self._writers.append(TensorBoardEvents(workdir, first_step))
@@ -114,6 +128,17 @@ class Reporter:
             file.write(json.dumps(line) + "\n")
         for writer in self._writers:
             writer.scalars(step, values)
+        if self._spool is not None:
+            self._spool.copy_sometimes()
+
+    def before_save(self) -> None:
+        """Sees to it that no checkpoint is there without the lines that led to it.
+
+        Raises:
+            StorageError: if a bucket refuses them, or does not answer.
+        """
+        if self._spool is not None:
+            self._spool.copy(METRICS_FILE)
 
     def pictures(self, step: int, pictures: dict[str, np.ndarray]) -> None:
         """Hands uint8 RGB pictures [h, w, 3] to the writers."""
@@ -133,6 +158,10 @@ class Reporter:
         """
         for writer in self._writers:
             writer.close(failed=failed)
+        if self._spool is not None:
+            # What failed first is told; this would fail for the same reason.
+            with contextlib.suppress(*[StorageError] if failed else []):
+                self._spool.close()
 
 
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
@@ -140,7 +169,7 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
     Lines that were not written so are left out, with a warning that names the first.
     """
-    return _read_lines(pathlib.Path(workdir) / METRICS_FILE)
+    return _read_lines(paths.as_path(workdir) / METRICS_FILE)
 
 
 def _read_lines(path: pathlib.Path) -> list[dict]:

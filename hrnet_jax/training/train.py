@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from hrnet_jax import runtime
-from hrnet_jax.errors import CheckpointError
+from hrnet_jax.errors import CheckpointError, StorageError
 from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.imaging.pictures import save_pictures
@@ -18,6 +18,7 @@ from hrnet_jax.runtime import processes
 from hrnet_jax.runtime.environment import environment
 from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.runtime.same_run import check_same_folder, check_same_run
+from hrnet_jax.storage import paths
 from hrnet_jax.training import evaluation
 from hrnet_jax.training.build import (
     Run,
@@ -86,7 +87,7 @@ def train(
         EndedEarly: where `goes_on` returned False.
     """
     options = read_config(config, trainable=True)
-    workdir = pathlib.Path(workdir).absolute()
+    workdir = paths.absolute(workdir)
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
     runtime.keep_freed_memory()
@@ -137,6 +138,8 @@ def _train(
         reporter.result(metrics)
         finished = True
         return metrics
+    except StorageError as error:
+        raise checkpoints.cut_off(error) from error
     finally:
         reporter.close(failed=not finished)
         checkpoints.close()

@@ -4,6 +4,7 @@ import logging
 import os
 import pathlib
 import secrets
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.sections import LoggingOptions
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import read_json, write_json
 
 # Says which run there belongs to a work directory.
@@ -50,13 +52,13 @@ class WandbRun:
     ):
         self._wandb = _import_wandb()
         self._run: Any = None
-        path = pathlib.Path(workdir) / WANDB_FILE
+        path = paths.as_path(workdir) / WANDB_FILE
         known = read_json(path) if path.exists() else {}
         resumes = known.get("project") == options.wandb
         place = {"project": options.wandb, "id": secrets.token_hex(4)}
         place = known if resumes else place
         try:
-            self._run = self._begin(pathlib.Path(workdir), options, place, resumes)
+            self._run = self._begin(paths.as_path(workdir), options, place, resumes)
             self._run.config.update(config, allow_val_change=True)
             self._define(best_metric)
         except Exception as error:  # of a library with many ways to fail
@@ -91,7 +93,10 @@ class WandbRun:
             name=name or None,
             mode=options.wandb_mode or None,
             tags=list(options.wandb_tags) or None,
-            dir=os.fspath(workdir),
+            # Its own files go to disks alone.
+            dir=tempfile.gettempdir()
+            if paths.is_remote(workdir)
+            else os.fspath(workdir),
             # A run that a notebook has open already stays its own.
             reinit="create_new",
         )

@@ -19,6 +19,7 @@ from hrnet_jax.pretrained.inplace_abn import find_record, uses_inplace_abn
 from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.wrappers import unwrap
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.variables import saved_info, saved_variables
 
 # What the outputs of a model mean.
@@ -91,9 +92,10 @@ def _read(
         arrays = flat_variables(saved_variables(path, "best"))
         check_values(arrays)
         return arrays, []
-    tensors = read_weights_file(path, keep_counters=True)
     stated = options.init_inplace_abn
-    record = find_record(path, tensors, source.record, inplace_abn=stated)
+    with paths.local_file(path) as file:
+        tensors = read_weights_file(file, keep_counters=True)
+        record = find_record(file, tensors, source.record, inplace_abn=stated)
     scheme = scheme_of_names(unwrap(tensors))
     inplace_abn = uses_inplace_abn(tensors, scheme, record, stated)
     return convert_names(tensors, inplace_abn=inplace_abn)

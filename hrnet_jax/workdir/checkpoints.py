@@ -2,30 +2,32 @@
 
 import contextlib
 import json
-import logging
 import pathlib
-import shutil
-import sys
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging as absl_logging
 
 from hrnet_jax.config.json_files import parse_object
 from hrnet_jax.config.options import shortened
-from hrnet_jax.errors import CheckpointError
+from hrnet_jax.errors import CheckpointError, StorageError
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.runtime import processes
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir import retention
 from hrnet_jax.workdir.ranking import CHECKPOINTS_FOLDER, RANKING_KEY
 from hrnet_jax.workdir.storage import (
     DAMAGE,
-    UNFINISHED,
+    be_patient,
+    be_quiet,
+    check_numbers,
+    is_complete,
+    patient_options,
     reason,
+    release_waiting,
     state_handler,
-    tells_news,
+    unfinished_steps,
 )
 
 FOLDER = CHECKPOINTS_FOLDER
@@ -42,7 +44,8 @@ class Checkpoints:
     Each step is a folder `checkpoints/<step>` with `state` (the train state),
     `meta` (JSON) and, where evaluated, `metrics`. Orbax writes under a temporary
     name and renames when complete, and moves away before it deletes, so a step is
-    complete or absent. The ranking metric
+    complete or absent. In a bucket, where nothing can be renamed, an object in the
+    folder says that it is complete; it comes last and goes first. The ranking metric
     is saved in every `meta`, as later readers have no task to ask.
 
     Args:
@@ -59,12 +62,13 @@ class Checkpoints:
         options: CheckpointOptions | None = None,
         best_metric: tuple[str, str] | None = None,
     ):
-        # Once, however often: a filter that is there already is not added again.
-        for logger in (absl_logging.get_absl_logger(), logging.getLogger("asyncio")):
-            logger.addFilter(tells_news)
+        be_quiet()
         # Orbax rejects relative paths.
-        self.workdir = pathlib.Path(workdir).absolute()
+        self.workdir = paths.absolute(workdir)
         self._folder = self.workdir / FOLDER
+        self._moves = not paths.is_remote(self.workdir)
+        if not self._moves:
+            be_patient()
         self._given = best_metric
         self._policy = retention.policy(options, best_metric)
         self._reads = options is None
@@ -96,8 +100,8 @@ class Checkpoints:
         Orbax would do so in the background, also when the step is saved again.
         """
         if not self._reads and jax.process_index() == 0:
-            for path in self._folder.glob(f"*{UNFINISHED}*"):
-                shutil.rmtree(path, ignore_errors=True)
+            for path in unfinished_steps(self._folder):
+                paths.remove_tree(path)
 
     def _check_metrics(self) -> None:
         """Orbax reads all metrics when it opens the folder and names no file.
@@ -107,12 +111,14 @@ class Checkpoints:
         """
         for folder in self._folder.glob("*/metrics"):
             step = folder.parent
-            if step.name.isdigit():
+            if step.name.isdigit() and is_complete(step):
                 path = folder / "metrics"
                 try:
-                    _check_metrics(parse_object(path.read_bytes()))
+                    check_numbers(parse_object(path.read_bytes()))
                     # As Orbax reads it, which takes no byte-order mark.
                     json.loads(path.read_text("utf-8"))
+                except StorageError:
+                    raise
                 except (OSError, ValueError) as error:
                     if not step.exists():  # deleted meanwhile, by a training
                         continue
@@ -130,19 +136,20 @@ class Checkpoints:
         return ocp.CheckpointManagerOptions(
             preservation_policy=self._policy,
             enable_async_checkpointing=options.asynchronous,
-            todelete_subdir=_DELETED,
+            todelete_subdir=_DELETED if self._moves else None,
+            async_options=None if self._moves else patient_options(),
             **ranking,
         )
 
     def _empty_deleted(self) -> None:
         """Deletes what was moved away; the folder stays, as more may be on its way."""
-        if not self._reads and jax.process_index() == 0:
+        if self._moves and not self._reads and jax.process_index() == 0:
             for path in (self._folder / _DELETED).glob("*"):
-                shutil.rmtree(path, ignore_errors=True)
+                paths.remove_tree(path)
 
     def _remove_deleted(self) -> None:
         self._empty_deleted()
-        if not self._reads:
+        if self._moves and not self._reads:
             with contextlib.suppress(OSError):  # gone, or never there
                 (self._folder / _DELETED).rmdir()
 
@@ -296,9 +303,16 @@ class Checkpoints:
                 self._manager.delete(step)
         self._remove_deleted()
 
+    def cut_off(self, error: StorageError) -> CheckpointError:
+        """The error for a run that its storage ends, which names what is saved."""
+        kept = ", ".join(map(str, self.steps())) or "none"
+        return CheckpointError(f"{error}; complete checkpoints kept: {kept}")
+
     def _failed(self, what: str, error: Exception) -> CheckpointError:
         kept = ", ".join(map(str, self.steps())) or "none"
         said = reason(error)
+        if not self._moves:
+            release_waiting()
         return CheckpointError(
             f"{self._folder}: {what} failed ({said}); complete checkpoints kept: {kept}"
         )
@@ -353,7 +367,7 @@ class Checkpoints:
             raise self.damaged(step, f"meta is {shortened(meta)}, expected keys")
         return meta
 
-    def damaged(self, step: int, reason: str) -> CheckpointError:
+    def damaged(self, step: int, reason: str) -> CheckpointError | StorageError:
         """The error for a checkpoint that is not what was saved."""
         return self._damaged(step, ValueError(reason))
 
@@ -365,7 +379,9 @@ class Checkpoints:
         except DAMAGE as error:
             raise self._damaged(step, error) from error
 
-    def _damaged(self, step: int, error: Exception) -> CheckpointError:
+    def _damaged(self, step: int, error: Exception) -> CheckpointError | StorageError:
+        if isinstance(error, StorageError):
+            return error
         if not (self._folder / str(step)).exists():
             return CheckpointError(
                 f"{self._folder / str(step)}: gone since it was found, as a training "
@@ -383,15 +399,3 @@ class Checkpoints:
         self.wait()
         self._manager.close()
         self._remove_deleted()
-
-
-def _check_metrics(metrics: dict[str, Any]) -> None:
-    """Checks that all are numbers.
-
-    Raises:
-        ValueError: naming one that is none.
-    """
-    for name, value in metrics.items():
-        is_large = type(value) is int and abs(value) > sys.maxsize
-        if type(value) not in (int, float) or is_large:
-            raise ValueError(f"{name!r} is {shortened(value)}, expected a number")

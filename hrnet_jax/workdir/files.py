@@ -9,6 +9,7 @@ from typing import Any
 
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.errors import OF_THE_DISK, CheckpointError, reason_of
+from hrnet_jax.storage import paths
 from hrnet_jax.whole_files import write_whole
 
 CONFIG_FILE = "config.json"
@@ -29,7 +30,7 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = pathlib.Path(error.filename or workdir)
+        place = paths.as_path(error.filename or workdir)
         if error.errno not in OF_THE_DISK and not place.is_relative_to(workdir):
             raise
         raise CheckpointError(
@@ -41,7 +42,7 @@ def writing_to(workdir: pathlib.Path) -> Iterator[None]:
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
     """Writes JSON, whole or not at all."""
-    path = pathlib.Path(path)
+    path = paths.as_path(path)
     text = json.dumps(content, indent=2, allow_nan=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text + "\n")

@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from hrnet_jax.errors import CheckpointError
+from hrnet_jax.storage.paths import is_remote
+from hrnet_jax.workdir.lease import is_renewed, leased, read_lease
 
 fcntl: ModuleType | None
 try:
@@ -37,7 +39,7 @@ def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
     network file systems, between hosts as well. The text of the file only says who
     holds it. Where a file system knows no locks the text has to do: it keeps others
     out as long as a process of that number runs on this host. What runs on another
-    host cannot be known there, which is logged.
+    host cannot be known there, which is logged. In a bucket it is a lease (`lease`).
 
     Args:
         workdir: the folder.
@@ -48,6 +50,13 @@ def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
         CheckpointError: if the folder cannot be written.
     """
     path = workdir / name
+    if is_remote(workdir):
+        holder = read_lease(path)
+        if holder and not _ended_here(holder) and is_renewed(path, holder):
+            raise LockedError(_taken(workdir, holder))
+        with leased(path, _this_process()):
+            yield
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
@@ -60,16 +69,25 @@ def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
         file.seek(0)
         holder = _read(file)
         if not _acquire(file, holder):
-            raise LockedError(
-                f"{workdir}: another training is at work there ({_named(holder)}); "
-                "wait for its end, or choose another work directory"
-            )
+            raise LockedError(_taken(workdir, holder))
         _write(file, _this_process())
         try:
             yield
         finally:
             # Not deleted: another training may have opened it already.
             _write(file, {})
+
+
+def _taken(workdir: pathlib.Path, holder: dict[str, Any]) -> str:
+    return (
+        f"{workdir}: another training is at work there ({_named(holder)}); "
+        "wait for its end, or choose another work directory"
+    )
+
+
+def _ended_here(holder: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this host that does not run any more."""
+    return holder.get("host") == socket.gethostname() and not _runs_here(holder)
 
 
 def is_locked(path: pathlib.Path) -> bool:

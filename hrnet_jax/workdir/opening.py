@@ -6,6 +6,7 @@ from typing import Any
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.loading import complete
 from hrnet_jax.registry import get_spec
+from hrnet_jax.storage import paths
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.files import CONFIG_FILE, read_json
 
@@ -20,7 +21,7 @@ def open_checkpoints(workdir: str | pathlib.Path) -> Checkpoints:
         CheckpointError: if a checkpoint's metrics or the configuration are damaged.
         ConfigError: if the task of the configuration is not known here.
     """
-    path = pathlib.Path(workdir) / CONFIG_FILE
+    path = paths.as_path(workdir) / CONFIG_FILE
     best_metric = None
     if path.is_file():
         try:
@@ -38,5 +39,5 @@ def read_run_config(workdir: str | pathlib.Path) -> dict[str, Any]:
         CheckpointError: if there is none, or it is no JSON.
         ConfigError: naming the file, and the key that is wrong in it.
     """
-    path = pathlib.Path(workdir) / CONFIG_FILE
+    path = paths.as_path(workdir) / CONFIG_FILE
     return complete(read_json(path), path)

@@ -11,6 +11,7 @@ MEASURES = "measures for minutes on an idle machine; tests/benchmarks has it sma
 CLUSTER = (
     "needs the machines of a cluster; test_pod.py starts two processes as these do"
 )
+BUCKET = "needs a bucket; tests/storage has one on this machine"
 COMPILES = "compiles for minutes; test_pod.py plans a small network where libtpu is"
 CLOUD = "needs a project of Google Cloud; tests/launching has stand-ins for it"
 DRY_RUN = "typed by tests/tools/test_dry_runs.py, in the root of a checkout"
@@ -32,6 +33,21 @@ NOT_RUN = {
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
     "pip install -e '.[all,cuda]'": INSTALLS,
+    "pip install -e '.[all,gcs]'": INSTALLS,
+    "gcloud auth application-default login": "signs in",
+    (
+        "python scripts/prepare_data.py --dataset=camvid --source=CamVid "
+        "--data_dir=gs://my-bucket/data"
+    ): BUCKET,
+    (
+        "python scripts/train.py --config=experiments/segmentation/camvid.py "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--workdir=gs://my-bucket/runs/camvid"
+    ): BUCKET,
+    (
+        "python scripts/evaluate.py --workdir=gs://my-bucket/runs/camvid "
+        "--report=gs://my-bucket/reports/camvid"
+    ): BUCKET,
     "pip install -e '.[onnx]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,
     "pip install -e '.[wandb]'": INSTALLS,

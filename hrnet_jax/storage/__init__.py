@@ -1,0 +1,5 @@
+"""Paths of everything that a user may keep in a bucket.
+
+`paths` turns what was typed into a path, `patience` says how long storage that does not
+answer is asked again, `google` has Google Cloud Storage do so.
+"""
