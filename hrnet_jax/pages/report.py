@@ -22,6 +22,7 @@ from hrnet_jax.pages.recorded_run import (
     read_run,
 )
 from hrnet_jax.registry import get_task
+from hrnet_jax.storage import paths
 from hrnet_jax.training.recorded import run_names
 from hrnet_jax.whole_files import write_whole
 from hrnet_jax.workdir.files import PICTURES_FOLDER
@@ -84,9 +85,9 @@ def write_report(
         ConfigError: for a file that cannot be the page, and a key that is not there.
         DataError: if a split cannot be read.
     """
-    out = _checked_out(pathlib.Path(out))
+    out = _checked_out(paths.as_path(out))
     # All before the first evaluation, which may take long.
-    unique = dict.fromkeys(map(pathlib.Path, workdirs))
+    unique = dict.fromkeys(map(paths.as_path, workdirs))
     runs = [read_run(workdir) for workdir in unique]
     configs = [changed(run.config, changes) for run in runs]
     names = run_names([run.recorded for run in runs])

@@ -12,6 +12,7 @@ from hrnet_jax.config.options import nearest
 from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.registry import get_spec
+from hrnet_jax.storage import paths
 from hrnet_jax.sweeps.claims import CLAIM_FILE, TRIAL_FILE, TRIALS_FOLDER, read_trial
 from hrnet_jax.sweeps.study import flat
 from hrnet_jax.training.reporting import read_metrics
@@ -71,7 +72,7 @@ def collect(folders: Sequence[str | os.PathLike]) -> list[Collected]:
     """
     workdirs: dict[pathlib.Path, None] = {}
     for folder in folders:
-        workdirs |= dict.fromkeys(_runs_in(pathlib.Path(folder)))
+        workdirs |= dict.fromkeys(_runs_in(paths.as_path(folder)))
     return sorted(map(_read, workdirs), key=_place)
 
 

@@ -122,7 +122,7 @@ def metric_title(name: str) -> str:
 
 def run_names(runs: Sequence[Recorded]) -> list[str]:
     """The last folders of runs, or their whole paths where these are alike."""
-    names = [pathlib.Path(run.workdir).absolute().name for run in runs]
+    names = [paths.absolute(run.workdir).name for run in runs]
     if len(set(names)) == len(names):
         return names
     return [str(run.workdir) for run in runs]

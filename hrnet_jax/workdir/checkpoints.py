@@ -128,8 +128,7 @@ class Checkpoints:
                     ) from error
 
     def _manager_options(self, options: CheckpointOptions | None):
-        # Metrics are only written and read where there is a `best_fn`; which step
-        # is best is told by `best`, not by Orbax.
+        # Metrics are only written and read where there is a `best_fn`.
         ranking = {"best_fn": lambda metrics: retention.worth(metrics, self._given)}
         if options is None:
             return ocp.CheckpointManagerOptions(create=False, **ranking)

@@ -95,6 +95,8 @@ def is_locked(path: pathlib.Path) -> bool:
 
     Where the file names a holder, looking takes the lock for a moment, if it can be had.
     """
+    if is_remote(path):
+        return bool(read_lease(path))
     try:
         with path.open("r+") as file:
             holder = _read(file)
