@@ -7,6 +7,7 @@ import pytest
 # Files that take longest in either tier. Begun last, one of them would run alone.
 LONG = (
     "models/test_goldens.py",
+    "notebooks/test_notebooks.py",
     "walks/test_own_photographs.py",
     "walks/test_notebook.py",
     "walks/test_pod.py",

@@ -42,7 +42,7 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": _KERNEL},
     "language_info": {"name": "python"},
 }
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|\bnan\b|\binf\b)")
 # Folders of a machine, as they begin on the systems that Python runs on.
 _ABSOLUTE = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|work|Users|usr|var|opt|mnt)/\S*|\b[A-Z]:\\\S*"
@@ -219,7 +219,10 @@ def texts(cell: Any) -> list[str]:
 
 
 def differences(saved: Any, executed: Any) -> list[str]:
-    """Lines that differ in what cells print or show; numbers and pictures may."""
+    """Lines that differ in what cells print or show.
+
+    Numbers and pictures may, and the order of lines: that of runs, the best first.
+    """
     found = []
     for (number, old), (_, new) in zip(
         _code_cells(saved), _code_cells(executed), strict=True
@@ -237,10 +240,8 @@ def _comparable(cell: Any) -> list[str]:
     for output in cell.outputs:
         lines += [kind for kind in output.get("data", {}) if kind.startswith("image/")]
     for text in texts(cell):
-        lines += [
-            " ".join(_NUMBER.sub("#", line).split()) for line in text.splitlines()
-        ]
-    return lines
+        lines += [" ".join(_NUMBER.sub("#", line).split()) for line in text.splitlines()]
+    return sorted(lines)
 
 
 def save(notebook: Any, path: pathlib.Path) -> None:

@@ -95,10 +95,11 @@ def test_what_is_too_large_is_refused(path):
 
 
 def test_numbers_may_differ_and_words_may_not(path):
-    run_notebooks.save(printed("loss 0.5 of run 1\n"), path)
-    run_notebooks.check(printed("loss  1.2e-3 of run -7\n"), path)
+    run_notebooks.save(printed("loss 0.5 of run 1\nof all\n"), path)
+    run_notebooks.check(printed("of all\nloss  1.2e-3 of run -7\n"), path)
+    run_notebooks.check(printed("loss nan of run 1\nof all\n"), path)
     with pytest.raises(NotebookError, match=r"cell 0: \+error # of run #"):
-        run_notebooks.check(printed("error 0.5 of run 1\n"), path)
+        run_notebooks.check(printed("error 0.5 of run 1\nof all\n"), path)
 
 
 def test_a_picture_that_is_missing_differs():
