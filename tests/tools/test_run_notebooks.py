@@ -1,10 +1,14 @@
 """Notebooks are executed, cleaned, compared; what must not be saved is refused."""
 
+import base64
+import io
 import sys
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat import v4
+from PIL import Image
 
 from tools import run_notebooks
 from tools.run_notebooks import NotebookError
@@ -49,6 +53,23 @@ def test_what_changes_at_each_execution_is_removed():
     assert [output.text for output in clean.cells[0].outputs] == ["a b"]
     assert clean.metadata.language_info == {"name": "python"}
     nbformat.validate(clean)
+
+
+def test_pictures_have_a_palette_once():
+    stored = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(stored, "png")
+    data = {"image/png": base64.b64encode(stored.getvalue()).decode()}
+    notebook = notebook_of("draw()")
+    notebook.cells[0].outputs = [v4.new_output("display_data", data=data)]
+    run_notebooks.cleaned(notebook)
+    once = notebook.cells[0].outputs[0].data["image/png"]
+    picture = Image.open(io.BytesIO(base64.b64decode(once)))
+    assert picture.mode == "P" and picture.size == (64, 64)
+    difference = np.asarray(picture.convert("RGB"), float) - pixels
+    assert np.abs(difference).mean() < 16
+    run_notebooks.cleaned(notebook)
+    assert notebook.cells[0].outputs[0].data["image/png"] == once
 
 
 def test_streams_are_joined_only_with_their_own_kind():
