@@ -8,6 +8,7 @@ import pytest
 LONG = (
     "storage/test_runs.py",
     "models/test_goldens.py",
+    "notebooks/test_notebooks.py",
     "walks/test_own_photographs.py",
     "walks/test_notebook.py",
     "walks/test_pod.py",

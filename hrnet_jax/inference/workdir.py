@@ -112,9 +112,18 @@ class LoadedRun:
         """Maps of the network's branches; see `Predictor.features`."""
         return self.predictor.features(image, self.config.model.normalization)
 
-    def draw(self, image: ImageLike, prediction: dict) -> np.ndarray:
-        """A uint8 RGB picture of the prediction for one image."""
-        return self.task.draw(as_pixels(image), prediction, None)
+    def draw(
+        self, image: ImageLike, prediction: dict, target: dict | None = None
+    ) -> np.ndarray:
+        """A uint8 RGB picture of the prediction for one image.
+
+        Args:
+            image: see `predict`.
+            prediction: of `predict`.
+            target: the truth, to be drawn beside it: a sample of prepared records, or
+                what the task looks at in it, such as `{"label": uint8 [H, W]}`.
+        """
+        return self.task.draw(as_pixels(image), prediction, target)
 
     def __repr__(self) -> str:
         return f"LoadedRun({self.config.model.name!r}, step={self.step})"

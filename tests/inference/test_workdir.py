@@ -82,6 +82,9 @@ def test_predicts_and_draws_an_image():
     assert prediction["confidence"].max() <= 1 and prediction["confidence"].min() > 0
     picture = run.draw(image, prediction)
     assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    # With the truth, another row of panels.
+    compared = run.draw(image, prediction, {"label": np.zeros((40, 56), np.uint8)})
+    assert len(compared) > len(picture)
 
 
 def test_a_run_is_printed_in_one_line():

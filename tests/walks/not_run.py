@@ -20,6 +20,7 @@ SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
 HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
+NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
     "make help": "lists the targets; reads nothing of a user's",
@@ -30,8 +31,11 @@ NOT_RUN = {
     "make test-all ARGS=tests/keypoints": TESTS,
     "make test-all ARGS=tests/models/test_goldens.py": TESTS,
     "make test-convert": TESTS,
+    "make test-slow": TESTS,
+    "make venv EXTRA=notebooks,onnx": INSTALLS,
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
+    "pip install -e '.[all,notebooks,onnx]'": INSTALLS,
     "pip install -e '.[all,cuda]'": INSTALLS,
     "pip install -e '.[all,gcs]'": INSTALLS,
     "gcloud auth application-default login": "signs in",
@@ -49,6 +53,7 @@ NOT_RUN = {
         "--report=gs://my-bucket/reports/camvid"
     ): BUCKET,
     "pip install -e '.[onnx]'": INSTALLS,
+    "pip install -e '.[train]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,
     "pip install -e '.[wandb]'": INSTALLS,
     "pip install -e '.[sweeps]'": INSTALLS,
@@ -103,6 +108,9 @@ NOT_RUN = {
     "python scripts/plan.py --config=experiments/quickstart.py --check": (
         "measures this machine; tests/planning/test_cross_check.py has it small"
     ),
+    "python -m tools.run_notebooks": NOTEBOOKS,
+    "python -m tools.run_notebooks notebooks/look_inside.ipynb": NOTEBOOKS,
+    "python -m tools.run_notebooks --check": NOTEBOOKS,
     "python scripts/models.py": "traces every model, a minute; tests/inspection reads it",
     "python scripts/convert.py encoder_epoch_30.pth decoder_epoch_30.pth runs/ade": (
         "needs both files; tests/conversion/test_two_files.py has them small"
