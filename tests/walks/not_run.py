@@ -23,6 +23,7 @@ HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on l
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
+    "make docs": "builds the site; tests/tools/test_site.py does",
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,
     "make quickstart EXTRA=cuda": INSTALLS,
