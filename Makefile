@@ -90,6 +90,10 @@ format: $(DEV_READY) ## mend style and formatting
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+.PHONY: notebooks
+notebooks: $(DEV_READY) ## execute the notebooks and save them (ARGS=--check: compare)
+	$(PY) -m tools.run_notebooks $(ARGS)
+
 # The theme's authors announce what comes after it in every build.
 .PHONY: docs
 docs: export NO_MKDOCS_2_WARNING = 1
