@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.machinery
 import importlib.util
 import os
 import pathlib
@@ -122,17 +123,22 @@ def _of_experiment(path: pathlib.Path, options: list[str]) -> ml_collections.Con
 
 
 def execute(path: pathlib.Path) -> types.ModuleType:
-    """The module that an experiment file is.
+    """The module that an experiment file is, as it is at this moment.
+
+    Python would take what it compiled before for a file of the same second and size.
 
     Raises:
         ConfigError: if it is no Python file, or fails; names the line.
     """
     spec = importlib.util.spec_from_file_location("experiment", path)
-    if spec is None or spec.loader is None:
+    if spec is None or not isinstance(
+        spec.loader, importlib.machinery.SourceFileLoader
+    ):
         raise ConfigError(f"{path}: expected a Python file (.py) or JSON (.json)")
     module = importlib.util.module_from_spec(spec)
     with saying_where(path):
-        spec.loader.exec_module(module)
+        source = spec.loader.get_data(str(path))
+        exec(spec.loader.source_to_code(source, str(path)), module.__dict__)  # noqa: S102
     return module
 
 

@@ -22,8 +22,14 @@ def shows_bar(options: LoggingOptions) -> bool:
 
     A bar in a file is a line of control characters without end.
     """
-    is_live = sys.stderr.isatty() or "ipykernel" in sys.modules
+    is_live = sys.stderr.isatty() or _in_a_notebook()
     return options.progress and processes.is_first() and is_live
+
+
+def _in_a_notebook() -> bool:
+    """Whether a kernel runs this; that its package was imported says nothing yet."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
 
 
 class Speed:

@@ -44,6 +44,8 @@ def calls(monkeypatch):
 def use(monkeypatch, value_of, calls=None):
     monkeypatch.setattr(worker_module, "train", made_up_training(value_of, calls))
     monkeypatch.setattr(worker_module.jax, "clear_caches", lambda: None)
+    # A second, where a process has run a thousand tests.
+    monkeypatch.setattr(worker_module.gc, "collect", lambda: 0)
 
 
 def states(worker) -> list[str]:

@@ -105,7 +105,15 @@ def options(progress=True):
 def test_a_bar_is_for_terminals_and_notebooks(monkeypatch):
     monkeypatch.setattr(speed.sys, "modules", {})
     assert not speed.shows_bar(options())
-    monkeypatch.setattr(speed.sys, "modules", {"ipykernel": None})
+    # A terminal of IPython has a shell without a kernel.
+    for shell, is_notebook in (
+        (None, False),
+        (SimpleNamespace(), False),
+        (SimpleNamespace(kernel="a kernel"), True),
+    ):
+        python = SimpleNamespace(get_ipython=lambda shell=shell: shell)
+        monkeypatch.setattr(speed.sys, "modules", {"IPython": python})
+        assert speed.shows_bar(options()) == is_notebook
     assert speed.shows_bar(options()) and not speed.shows_bar(options(False))
     monkeypatch.setattr(speed.sys, "modules", {})
     monkeypatch.setattr(speed.sys, "stderr", SimpleNamespace(isatty=lambda: True))
