@@ -9,6 +9,7 @@ import zipfile
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained import torch_zip
+from hrnet_jax.storage.paths import as_path
 
 VARIABLE = "HRNET_JAX_WEIGHTS"
 # Of the hub's own library, which knows more values; both kinds of address obey it.
@@ -33,7 +34,7 @@ def is_offline() -> bool:
 
 def checksum(path: str | os.PathLike) -> str:
     """The sha256 of a file, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    with as_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -8,6 +8,7 @@ checkpoints, has its own client and its own retries, set to last as long.
 import asyncio
 import contextlib
 import errno
+import io
 import logging
 import os
 import posixpath
@@ -76,8 +77,12 @@ class GoogleStorage(GCSFileSystem):
 
     async def _request(self, method, path, *args, **kwargs):
         place = _place(path, args)
+        content = kwargs.get("data")
 
         def ask():
+            if isinstance(content, bytes):
+                # In pieces: the whole at once would hold up all other requests.
+                kwargs["data"] = io.BytesIO(content)
             return _once("_request")(self, method, path, *args, **kwargs)
 
         try:

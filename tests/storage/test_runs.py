@@ -229,9 +229,9 @@ def test_every_command_works_in_a_bucket(bucket, uploaded, tmp_path):
     assert (out / "curves.png").stat().length > 1000
     assert (out / "data" / "report.json").is_file()
     left = sorted(path.name for path in paths.as_path("gs://tests/new").iterdir())
-    assert left.pop(3).startswith("events.")
-    assert left == ["checkpoints", "config.json", "curves.png", "metrics.jsonl"] + [
-        *("predictions", "profile", "result.json")
+    assert left.pop(4).startswith("events.")
+    assert left == ["checkpoints", "config.json", "curves.png", "environment.json"] + [
+        *("metrics.jsonl", "predictions", "profile", "result.json")
     ]
     assert len([*paths.as_path("gs://tests/new/predictions").iterdir()]) == 2
 
