@@ -116,6 +116,10 @@ class DatasetInfo:
         return info
 
 
+# As many as the array of counts holds that a set is written with.
+MOST_PIXELS = 2**63 - 1
+
+
 def _check(info: DatasetInfo) -> None:
     """Checks that what the keys say goes together.
 
@@ -169,10 +173,11 @@ def _check_splits(info: DatasetInfo) -> None:
                 f"key {key!r} does not have num_classes={info.num_classes} numbers for "
                 "each split of key 'counts'"
             )
-        if any(
-            pixels_of_class < 0 for one in pixels.values() for pixels_of_class in one
-        ):
+        every = [number for one in pixels.values() for number in one]
+        if any(number < 0 for number in every):
             raise DataError(f"key {key!r} has a negative number of pixels")
+        if any(number > MOST_PIXELS for number in every):
+            raise DataError(f"key {key!r} has a number of pixels above {MOST_PIXELS}")
     for split in stored:
         shown = zip(
             info.label_histogram[split], info.pixels_where_present[split], strict=True

@@ -87,6 +87,11 @@ def read_all(folder: pathlib.Path) -> list[bytes]:
     ]
 
 
+def pixels(number):
+    """So many of the first class, in both splits."""
+    return dict.fromkeys(("train", "val"), [number] + [0] * 6)
+
+
 WRONG = [
     ("palette", [[0, 0, 0]], "key 'palette' has 1 entries for num_classes=7"),
     ("palette", [[0, 0, 256]] * 7, "key 'palette' has values outside 0..255"),
@@ -98,6 +103,17 @@ WRONG = [
     ("normalizers", {"box": [[], [1]]}, "key 'normalizers' has a group without"),
     ("subsets", {"val": {"train": [99]}}, "key 'subsets' has records in 'val'"),
     ("label_histogram", {}, "key 'label_histogram' does not have num_classes=7"),
+    ("label_histogram", pixels(-1), "key 'label_histogram' has a negative number"),
+    (
+        "pixels_where_present",
+        pixels(10**400),
+        "key 'pixels_where_present' has a number of pixels above 9223372036854775807",
+    ),
+    (
+        "label_histogram",
+        pixels(10**9),
+        "keys 'label_histogram' and .*: a class has more",
+    ),
     ("ignored_pixels", {}, "key 'ignored_pixels' lacks splits"),
     ("colours", 1, "key 'colours' is not read by anything"),
     ("name", None, "key 'name' must be a value of type str, got None"),
