@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import pathlib
+import signal
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -20,6 +21,10 @@ from tests.tiers import longest_first
 ROOT = pathlib.Path(__file__).parents[1]
 
 runtime.enable_compilation_cache(ROOT / ".cache" / "xla-tests")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before there are workers.
 sharing.open_folder()

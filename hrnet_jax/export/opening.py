@@ -1,13 +1,14 @@
 """Opens whatever there is to predict with: a run, weights, or an exported file."""
 
 import os
+import pathlib
 from collections.abc import Sequence
 
 from hrnet_jax.conversion.opening import load_run
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.export.exported import FORMATS, open_exported
 from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.storage.paths import as_path
+from hrnet_jax.storage.paths import name_of
 
 
 def open_any(
@@ -29,7 +30,7 @@ def open_any(
         ConfigError: for changes of an exported file.
         HRNetError: for what cannot be opened.
     """
-    if as_path(path).suffix not in FORMATS:
+    if pathlib.PurePosixPath(name_of(path)).suffix not in FORMATS:
         return load_run(path, step, pad_multiple=pad_multiple, changes=changes)
     if changes:
         raise ConfigError(

@@ -7,10 +7,12 @@ it. The weights have the names of the official code bases, so these read them as
 import dataclasses
 import os
 import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from hrnet_jax.config.json_files import read_object
+from hrnet_jax.config.options import shortened
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import CheckpointError, ConfigError, DataError, WeightsError
 from hrnet_jax.experiment.build import build_model
@@ -126,8 +128,9 @@ def _number(value: Any, kind: type) -> Any:
     Raises:
         TypeError: if it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | kind):
-        raise TypeError(f"{value!r}")
+    is_large = type(value) is int and abs(value) > sys.maxsize
+    if isinstance(value, bool) or not isinstance(value, int | kind) or is_large:
+        raise TypeError(shortened(value))
     return kind(value)
 
 
