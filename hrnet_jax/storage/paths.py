@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SCHEMES = ("gs", "s3", "az")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# A slash too few would begin a local folder called `gs:`.
+_MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?!/)(.*)")
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -32,12 +34,15 @@ def as_path(path: str | os.PathLike) -> pathlib.Path:
     `etils.epath.Path`, which has the methods of a `pathlib.Path` and is typed as one.
 
     Raises:
-        ConfigError: for a scheme that is not known, or no name of a bucket.
+        ConfigError: for a scheme that is not known or not whole, or no name of a
+            bucket.
         ModuleNotFoundError: for gs:// without the extra [gcs].
     """
     text = os.fspath(path)
     found = _SCHEME.match(text)
     if found is None:
+        if mistyped := _MISTYPED.fullmatch(text):
+            raise ConfigError(f"{text}: expected {mistyped[1]}://{mistyped[2]}")
         return pathlib.Path(path)
     scheme = found[1]
     if scheme not in SCHEMES:

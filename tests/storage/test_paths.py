@@ -35,6 +35,8 @@ def test_local_paths_stay_what_they_are(tmp_path):
             ),
         ),
         ("gs://", "gs://: no bucket named; expected gs://BUCKET/FOLDER"),
+        ("gs:/bucket/run", "gs:/bucket/run: expected gs://bucket/run"),
+        ("gs:bucket/run", "gs:bucket/run: expected gs://bucket/run"),
     ],
 )
 def test_a_path_of_no_bucket(path, message):

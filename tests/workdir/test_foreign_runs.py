@@ -277,3 +277,22 @@ def test_an_edited_record_of_a_published_run_is_read_or_named(count, tmp_path):
             raise
 
     only_our_errors(read, json_files(content), count)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("metrics", {"mean_iou": 10**400}, "1000"),
+        ("metrics", {"mean_iou": "0.5"}, "'0.5'"),
+        ("step", 4.5, "4.5"),
+    ],
+)
+def test_a_number_of_a_published_run_that_is_none_is_named(key, value, told, tmp_path):
+    run = load_run(tiny.finished_run())
+    config = read_run_config(tiny.finished_run())
+    published = PublishedRun(config, run.info, run.step, run.metrics, None)
+    write_published(tmp_path, published, run.variables, "1.0")
+    path = tmp_path / RECORD_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(CheckpointError, match=f"^{path}: {told}.* of another kind"):
+        read_published(tmp_path)
