@@ -8,7 +8,7 @@ import types
 import pytest
 
 from tests import tiny
-from tests.tiers import LONG, fast_are, longest_first
+from tests.tiers import LONG, asked_for, fast_are, longest_first, slow_are
 
 CONFTEST = """
 from tests import case_times
@@ -95,6 +95,27 @@ def test_all_cases_but_the_fast_ones_are_marked():
     assert second.values == ("b",) and second.marks[0].name == "slow"
     with pytest.raises(ValueError, match=r"no such cases: \['c'\]"):
         fast_are(["c"], ["a", "b"])
+
+
+def test_slow_ones_are_marked_and_exist():
+    first, second = slow_are(["a"], {"a": 1, "b": 2})
+    assert first.values == ("a",) and first.marks[0].name == "slow"
+    assert second == "b"
+    with pytest.raises(ValueError, match=r"no such cases: \['c'\]"):
+        slow_are(["c"], ["a", "b"])
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+@pytest.mark.parametrize("other", ["third"])
+def test_a_fixture_learns_which_cases_are_run(name, other, request):
+    selected = {
+        item.callspec.params["name"]
+        for item in request.session.items
+        if item.originalname == request.node.originalname
+    }
+    assert asked_for(request, "name") == selected and name in selected
+    assert asked_for(request, "other") == {"third"}
+    assert asked_for(request, "another") == set()
 
 
 def test_the_longest_files_come_first_and_exist():

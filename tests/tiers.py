@@ -1,6 +1,6 @@
 """Which cases `make test` runs of those that only `make test-all` runs whole."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -59,10 +59,40 @@ def fast_are(fast: Iterable, cases: Iterable) -> list:
         ValueError: if a fast one is not among them: renamed, it would guard nothing.
     """
     fast, cases = list(fast), list(cases)
-    absent = [case for case in fast if case not in cases]
+    _have_all(cases, fast)
+    return _marked(cases, lambda case: case not in fast)
+
+
+def slow_are(slow: Iterable, cases: Iterable) -> list:
+    """Values of one parameter, of which the slow ones are marked so.
+
+    Raises:
+        ValueError: if a slow one is not among them: renamed, it would be fast again.
+    """
+    slow, cases = list(slow), list(cases)
+    _have_all(cases, slow)
+    return _marked(cases, lambda case: case in slow)
+
+
+def asked_for(request: pytest.FixtureRequest, argument: str) -> set:
+    """Values of one argument in those cases of a file that this session runs.
+
+    For a fixture that does the work of many cases at once: what only cases of the
+    other tier look at need not be done.
+    """
+    cases = [item for item in request.session.items if item.path == request.path]
+    parameters = [case.callspec.params for case in cases if hasattr(case, "callspec")]
+    return {values[argument] for values in parameters if argument in values}
+
+
+def _have_all(cases: list, named: list) -> None:
+    absent = [case for case in named if case not in cases]
     if absent:
         raise ValueError(f"no such cases: {absent}")
+
+
+def _marked(cases: list, is_slow: Callable[[object], bool]) -> list:
     return [
-        case if case in fast else pytest.param(case, marks=pytest.mark.slow)
+        pytest.param(case, marks=pytest.mark.slow) if is_slow(case) else case
         for case in cases
     ]

@@ -26,6 +26,8 @@ from tests.tiers import fast_are
 TINY = "segmentation/tiny"
 FLOATS = "stablehlo, float32"
 ODD_SIZE = (33, 47)
+# Kinds of `FILES` that take images of any size.
+ANY_SIZE = ("stablehlo", FLOATS)
 FILES = {
     "stablehlo": (".stablehlo", ExportOptions()),
     "stablehlo, one size": (".stablehlo", ExportOptions(size=SIZE, upsample=False)),
@@ -64,12 +66,15 @@ def expected_prediction(image):
 
 
 @pytest.mark.parametrize(
-    ("kind", "size"),
-    [(kind, SIZE) for kind in FILES if kind != FLOATS]
-    + [("stablehlo", ODD_SIZE)]
-    + [pytest.param(FLOATS, size, marks=pytest.mark.slow) for size in (SIZE, ODD_SIZE)],
+    "case",
+    fast_are(
+        [("stablehlo", ODD_SIZE), ("onnx", SIZE)],
+        [(kind, SIZE) for kind in FILES] + [(kind, ODD_SIZE) for kind in ANY_SIZE],
+    ),
+    ids=str,
 )
-def test_predicts_what_the_predictor_does(kind, size):
+def test_predicts_what_the_predictor_does(case):
+    kind, size = case
     image = make_image(*size)
     got = Predictor.open(path_of(kind)).predict(image)
     expected = expected_prediction(image)

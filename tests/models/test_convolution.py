@@ -52,9 +52,9 @@ def gradients(function, x, kernel, stride):
     "shape, features",
     [
         SMALL,
-        MIDDLE,
+        pytest.param(*MIDDLE, marks=pytest.mark.slow),
         LARGE,
-        ((2, 8, 10, 3), 4),  # even sides
+        pytest.param((2, 8, 10, 3), 4, marks=pytest.mark.slow),  # even sides
         # fewer features than channels, and so few that the input stays where it is
         ((2, 5, 4, 10), 3),
         pytest.param((1, 5, 4, 9), 3, marks=pytest.mark.slow),

@@ -20,7 +20,7 @@ FAST = [
     (name, convention)
     for name, convention in CASES
     if name.split("/")[1].removesuffix("_ocr") == "w18_small_v1"
-    or (name.split("/")[1] == "w18" and convention == "official")
+    or (name, convention) == ("segmentation/w18", "official")
 ]
 
 

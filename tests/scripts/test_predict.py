@@ -16,6 +16,7 @@ from hrnet_jax.pretrained.convert import to_torch
 from hrnet_jax.pretrained.files import write_weights_file
 from hrnet_jax.registry import create_model, get_spec
 from tests import tiny
+from tests.tiers import asked_for, slow_are
 
 PHOTOS = "--images={tmp}/photos/*.png"
 FACE = "--images={tmp}/photos/face.png"
@@ -37,6 +38,9 @@ ANSWERED = {
         "--show",
     ],
 }
+
+# Frames of those of `ANSWERED` that are videos.
+VIDEOS = {"video": 3, "segmented video": 4}
 
 # name: (arguments, names of what is labelled, what the one line of the other says)
 PARTLY = {
@@ -133,6 +137,20 @@ REFUSED = {
     ),
 }
 
+# Those of `ANSWERED` that several cases look at.
+SHARED = ("faces", "boxes", "video", "several")
+
+# Found only once a run is open; the messages are tested where they come from.
+LATE = (
+    "boxes for a segmentation",
+    "image without boxes",
+    "bound of nothing",
+    "unknown kind",
+    "no frames",
+    "missing video",
+    "text for a video",
+)
+
 # The usage stands above these.
 MISUSED = {
     "neither": (["--workdir={finished}"], "one of the arguments --images --video is"),
@@ -201,12 +219,14 @@ def places(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def outcomes(places):
+def outcomes(places, request):
     """name -> (exit code, standard output, standard error)."""
     commands = {name: arguments for name, (arguments, _) in REFUSED.items()}
     commands |= {name: arguments for name, (arguments, _) in MISUSED.items()}
     commands |= {name: arguments for name, (arguments, *_) in PARTLY.items()}
     commands |= ANSWERED
+    # Those that one case alone looks at are for the tier of that case.
+    asked = asked_for(request, "name")
     commands = {
         name: [
             "predict",
@@ -214,6 +234,7 @@ def outcomes(places):
             f"--out={places['tmp']}/out/{name}",
         ]
         for name, arguments in commands.items()
+        if name in asked or name in SHARED
     }
     modules = ("hrnet_jax.inference.video", "hrnet_jax.conversion.converting")
     modules += ("hrnet_jax.export.exported", "hrnet_jax.inference.folder", "tests.tiny")
@@ -223,7 +244,7 @@ def outcomes(places):
         return tiny.run_scripts(commands, places["tmp"], *modules)
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", slow_are(LATE, REFUSED))
 def test_wrong_input_is_one_line_and_exit_code_2(name, outcomes, places):
     code, out, err = outcomes[name]
     assert code == 2, err
@@ -242,7 +263,7 @@ def test_images_or_a_video_but_not_both(name, outcomes):
     assert MISUSED[name][1] in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", PARTLY)
+@pytest.mark.parametrize("name", slow_are(["one damaged face"], PARTLY))
 def test_one_bad_image_does_not_stop_the_others(name, outcomes, places):
     _, labelled, message = PARTLY[name]
     code, out, err = outcomes[name]
@@ -337,8 +358,9 @@ def test_given_boxes_are_used_as_they_are(outcomes, places):
             assert y1 - margin < point["y"] < y2 + margin
 
 
-@pytest.mark.parametrize(("name", "frames"), [("video", 3), ("segmented video", 4)])
-def test_a_video_becomes_a_video(name, frames, outcomes, places):
+@pytest.mark.parametrize("name", slow_are(["segmented video"], VIDEOS))
+def test_a_video_becomes_a_video(name, outcomes, places):
+    frames = VIDEOS[name]
     out, summary = answer(outcomes, places, name)
     folder = places["tmp"] / "out" / name
     assert summary["frames"] == frames and summary["rate"] == 10.0

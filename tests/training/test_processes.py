@@ -243,6 +243,8 @@ def test_two_processes_evaluate_landmarks_like_one(landmarks, tmp_path):
     assert len(outcome.stdout.splitlines()) == 1 + len(metrics["val"])
 
 
+# `runtime/test_failures.py` does the same with two smaller programs.
+@pytest.mark.slow
 def test_wrong_input_is_one_line(tmp_path):
     outcome = train_together(2, "none", tmp_path, "--config.batch_size=7")
     assert outcome.returncode == 2

@@ -191,6 +191,8 @@ def kill(workdir, *arguments, after):
     return process.returncode
 
 
+# Slow, since a signal to a script and a broken run are among the fast ones.
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
     assert kill(tmp_path, after=random.uniform(0, 0.3)) == -signal.SIGKILL
     finish(tmp_path)

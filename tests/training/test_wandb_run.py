@@ -294,6 +294,7 @@ def items(message):
     importlib.util.find_spec("wandb") is None, reason="wandb is not installed"
 )
 @pytest.mark.skipif(sys.platform != "linux", reason="ends a process by /proc")
+@pytest.mark.slow
 def test_offline_it_writes_what_it_was_told(tmp_path):
     process = tiny.run_python(
         OFFLINE, str(tmp_path), WANDB_MODE="offline", WANDB_SILENT="true"
