@@ -10,9 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import IO
 
-from hrnet_jax.config import ctrl_c
+from hrnet_jax.config.children import Children, exit_code, show
 from hrnet_jax.errors import ConfigError
 
 # Exit code of a worker that was stopped with everything saved.
@@ -147,10 +146,7 @@ class Workers:
     def __init__(self, command: Sequence[str], shares: Sequence[Mapping[str, str]]):
         self._command = list(command)
         self._shares = shares
-        self._processes: list[subprocess.Popen] = []
-        # The signal to hand on, and to how many of the processes it went.
-        self._signal: int | None = None
-        self._signalled = 0
+        self._children = Children()
 
     def run(self) -> int:
         """Runs all to their ends; hands on SIGTERM and Ctrl-C.
@@ -161,41 +157,32 @@ class Workers:
             0 if a worker saw the sweep finished, 75 if all are to be run again, or the
             exit code of the first that failed.
         """
-        signal.signal(signal.SIGTERM, self._on_signal)
-        ctrl_c.is_handled_by(self._on_signal)
+        self._children.hear_signals()
         readers = []
         try:
             for number, share in enumerate(self._shares):
-                if self._signal is None:
-                    readers.append(self._start(number, share))
+                process = self._children.start(
+                    self._command,
+                    share,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+                if process is None:
+                    break
+                reader = threading.Thread(target=show, args=(number, process.stderr))
+                reader.start()
+                readers.append(reader)
             self._wait()
         finally:
-            self._kill()
+            self._children.end()
         for reader in readers:
             reader.join()
         return self._code()
 
-    def _start(self, number: int, share: Mapping[str, str]) -> threading.Thread:
-        # In a session of its own: a terminal's Ctrl-C reaches this process alone.
-        process = subprocess.Popen(
-            self._command,
-            env={**os.environ, **share},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._processes.append(process)
-        self._hand_on()  # it may have come while this one was being started
-        assert process.stderr is not None
-        reader = threading.Thread(target=_show, args=(number, process.stderr))
-        reader.start()
-        return reader
-
     def _wait(self) -> None:
         told: set[int] = set()
         while True:
-            codes = [process.poll() for process in self._processes]
+            codes = [process.poll() for process in self._children.processes]
             for number, code in enumerate(codes):
                 # Of others it has said itself why it ends.
                 if code is None or code >= 0 or number in told:
@@ -203,47 +190,17 @@ class Workers:
                 told.add(number)
                 goes_on = ", and its trial goes on in another" if None in codes else ""
                 line = f"worker {number} was ended by signal {-code}{goes_on}\n"
-                if self._signal is None:
+                if self._children.signal is None:
                     sys.stderr.write(line)
             if None not in codes:
                 return
             time.sleep(_INTERVAL)
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        del frame
-        if self._signal == number == signal.SIGINT:
-            self._kill()  # the user is in a hurry
-        self._signal = self._signal or number
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        """Passes the signal on, once to each: a second one would end them at once."""
-        while self._signal is not None and self._signalled < len(self._processes):
-            process = self._processes[self._signalled]
-            self._signalled += 1
-            process.send_signal(self._signal)
-
-    def _kill(self) -> None:
-        for process in self._processes:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # nothing is left
-            process.wait()
-
     def _code(self) -> int:
-        codes = [process.returncode for process in self._processes]
+        codes = [process.returncode for process in self._children.processes]
         if 0 in codes:
             return 0
         failed = [code for code in codes if code != RUN_AGAIN]
-        if self._signal is not None or not failed:
+        if self._children.signal is not None or not failed:
             return RUN_AGAIN
-        return failed[0] if failed[0] > 0 else 128 - failed[0]
-
-
-def _show(number: int, stream: IO[bytes]) -> None:
-    """Copies what a worker says, with its number."""
-    with stream:
-        for line in stream:
-            text = line.decode(errors="replace").rstrip("\n")
-            sys.stderr.write(f"[{number}] {text}\n")
+        return exit_code(failed[0])

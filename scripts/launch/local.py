@@ -21,7 +21,6 @@ import argparse
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -29,7 +28,8 @@ import tempfile
 import threading
 import time
 
-from hrnet_jax.config import command_line, ctrl_c
+from hrnet_jax.config import command_line
+from hrnet_jax.config.children import Children, exit_code, show
 from hrnet_jax.errors import ConfigError
 
 # Seconds between two looks at the processes.
@@ -122,11 +122,8 @@ class Group:
         self._logs = logs
         self._count = count
         self._show_all = show_all
-        self._processes: list[subprocess.Popen] = []
+        self._children = Children()
         self._readers: list[threading.Thread] = []
-        # The signal to hand on, and to how many of the processes it went.
-        self._signal: int | None = None
-        self._signalled = 0
         self.has_more_to_tell = False
 
     def run(self, devices: int) -> int:
@@ -135,48 +132,37 @@ class Group:
         Returns:
             The exit code of the first that failed, else 0.
         """
-        signal.signal(signal.SIGTERM, self._on_signal)
-        ctrl_c.is_handled_by(self._on_signal)
+        children = self._children
+        children.hear_signals()
         try:
             variables = environment(free_port(), self._count, devices)
             for index in range(self._count):
-                if self._signal is None:
-                    self._start(index, variables)
-            # It may have come while a process was being started.
-            self._hand_on()
+                self._start(index, variables)
             failed = self._wait()
         finally:
-            self._kill()
+            children.end()
         for reader in self._readers:
             reader.join()
         if failed is None:
-            return 0 if self._signal is None else exit_code(-self._signal)
+            return 0 if children.signal is None else exit_code(-children.signal)
         self._explain(failed)
-        return exit_code(self._processes[failed].returncode)
+        return exit_code(children.processes[failed].returncode)
 
     def _start(self, index: int, variables: dict[str, str]) -> None:
-        """Starts one process, in a session of its own.
-
-        A terminal's Ctrl-C then reaches this process alone, and its workers end
-        with it.
-        """
         output = None
         if index:
             output = subprocess.PIPE if self._show_all else self._log(index).open("wb")
-        process = subprocess.Popen(
+        process = self._children.start(
             self._command,
-            env=os.environ | variables | {"HRNET_JAX_PROCESS": str(index)},
-            stdin=subprocess.DEVNULL,
+            variables | {"HRNET_JAX_PROCESS": str(index)},
             stdout=output,
             stderr=output and subprocess.STDOUT,
-            start_new_session=True,
         )
-        self._processes.append(process)
-        if process.stdout:
-            reader = threading.Thread(target=_show, args=(index, process.stdout))
+        if process and process.stdout:
+            reader = threading.Thread(target=show, args=(index, process.stdout))
             reader.start()
             self._readers.append(reader)
-        elif output:
+        if output and output != subprocess.PIPE:
             output.close()
 
     def _log(self, index: int) -> pathlib.Path:
@@ -190,7 +176,7 @@ class Group:
         """
         failed, deadline = None, None
         while True:
-            codes = [process.poll() for process in self._processes]
+            codes = [process.poll() for process in self._children.processes]
             if None not in codes and failed is None and not any(codes):
                 return None
             if failed is None and any(codes):
@@ -204,36 +190,13 @@ class Group:
                 return failed
             time.sleep(_INTERVAL)
 
-    def _on_signal(self, number: int, frame: object) -> None:
-        del frame
-        if self._signal == number == signal.SIGINT:
-            # The user is in a hurry; a process may be deep in compilation.
-            self._kill()
-        self._signal = self._signal or number
-        self._hand_on()
-
-    def _hand_on(self) -> None:
-        """Passes the signal to the processes, once to each."""
-        while self._signal is not None and self._signalled < len(self._processes):
-            process = self._processes[self._signalled]
-            self._signalled += 1
-            process.send_signal(self._signal)
-
-    def _kill(self) -> None:
-        """Ends whatever is left of the processes and of their own workers."""
-        for process in self._processes:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # Nothing is left.
-            process.wait()
-
     def _explain(self, failed: int) -> None:
         """Says what process 0 did not say: which other one failed, and how."""
-        code = self._processes[failed].returncode
+        processes = self._children.processes
+        code = processes[failed].returncode
         # Process 0 reports wrong input of any process.
-        told = self._processes[0].returncode == code == command_line.INPUT_ERROR
-        if told or code == _RUN_AGAIN or self._signal is not None:
+        told = processes[0].returncode == code == command_line.INPUT_ERROR
+        if told or code == _RUN_AGAIN or self._children.signal is not None:
             return
         self.has_more_to_tell = self._count > 1 and not self._show_all
         if failed == 0 and code > 0:
@@ -244,13 +207,6 @@ class Group:
             lines = self._log(failed).read_text(errors="replace").splitlines()
             for line in lines[-_TAIL:]:
                 sys.stderr.write(f"[{failed}] {line}\n")
-
-
-def _show(index: int, stream) -> None:
-    """Copies the lines of a process to standard error, with its number."""
-    for line in stream:
-        text = line.decode(errors="replace").rstrip("\n")
-        sys.stderr.write(f"[{index}] {text}\n")
 
 
 def environment(port: int, count: int, devices: int) -> dict[str, str]:
@@ -283,11 +239,6 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def exit_code(returncode: int) -> int:
-    """What a shell would report of a process: 128 + n for signal n."""
-    return returncode if returncode >= 0 else 128 - returncode
 
 
 if __name__ == "__main__":
