@@ -247,10 +247,10 @@ def _from_torch_layout(value: np.ndarray) -> np.ndarray:
     """OIHW to HWIO, (out, in) to (in, out); vectors stay."""
     if value.ndim == 4:
         return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(value.T)
+    return np.asarray(value.T, order="C")  # single numbers keep their shape
 
 
 def _to_torch_layout(value: np.ndarray) -> np.ndarray:
     if value.ndim == 4:
         return np.ascontiguousarray(value.transpose(3, 2, 0, 1))
-    return np.ascontiguousarray(value.T)
+    return np.asarray(value.T, order="C")  # single numbers keep their shape
