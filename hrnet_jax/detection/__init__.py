@@ -1,12 +1,12 @@
 """Objects: their boxes, classes and masks; the feature pyramids detectors read."""
 
 from hrnet_jax.detection.detectors import (
+    FCOS,
     CascadeMaskRCNN,
     CascadeRCNN,
     FasterRCNN,
     MaskRCNN,
 )
-from hrnet_jax.detection.fcos import FCOS
 from hrnet_jax.detection.model import PyramidHRNet
 from hrnet_jax.tasks.spec import TaskSpec
 

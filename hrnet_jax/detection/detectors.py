@@ -1,15 +1,22 @@
-"""Detectors with proposals: Faster, Mask, Cascade and Cascade Mask R-CNN."""
+"""Faster, Mask, Cascade and Cascade Mask R-CNN and FCOS on HRNetV2p."""
 
+import math
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.detection import box_head, mask_head
+from hrnet_jax.detection import box_head, mask_head, settings
 from hrnet_jax.detection.box_head import BoxHead
+from hrnet_jax.detection.fcos import FCOSHead, FCOSOutputs
 from hrnet_jax.detection.mask_head import MaskHead
 from hrnet_jax.detection.model import Detector
+from hrnet_jax.detection.one_stage import fcos_detections, fcos_losses
+from hrnet_jax.detection.postprocess import Detections
 from hrnet_jax.detection.rpn import RPN
+from hrnet_jax.detection.settings import FCOSSettings, TwoStageSettings
+from hrnet_jax.detection.targets import Draw, Objects
+from hrnet_jax.detection.two_stage import two_stage_detections, two_stage_losses
 from hrnet_jax.models.facts import LayerInit
 
 # As mmdetection starts its heads.
@@ -21,6 +28,9 @@ _INIT = {
     r"mask_head\d?/\w+": LayerInit("he"),
 }
 
+# Scores of a fresh network: -log((1 - p) / p) of p = .01 (Lin et al. 2017, section 4.1).
+_PRIOR = -math.log((1 - 0.01) / 0.01)
+
 
 class FasterRCNN(Detector):
     """Faster R-CNN on HRNetV2p: proposals, then class and box of each.
@@ -28,6 +38,7 @@ class FasterRCNN(Detector):
     Attributes:
         head_width: of the hidden layers of the box heads.
         anchors: at every position of every level.
+        settings: numbers of the published detector.
         stages: number of box heads in a row.
         has_masks: whether every stage has a mask head.
         class_agnostic: whether all classes share the box of a region.
@@ -35,6 +46,7 @@ class FasterRCNN(Detector):
 
     output_kind: ClassVar = "faster_rcnn"
     init_layers: ClassVar = _INIT
+    settings: ClassVar[TwoStageSettings] = settings.FASTER
     stages: ClassVar[int] = 1
     has_masks: ClassVar[bool] = False
     class_agnostic: ClassVar[bool] = False
@@ -87,6 +99,43 @@ class FasterRCNN(Detector):
         """Logits of the masks of pooled RoIs [R, 14, 14, C]; see `MaskHead`."""
         return self._head("mask", stage)(pooled)
 
+    def losses(
+        self,
+        images: jax.Array,
+        image_sizes: jax.Array,
+        objects: Objects,
+        draw: Draw,
+        numbers: TwoStageSettings | None = None,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """Losses of a batch in training, and measures beside them.
+
+        Args:
+            images: float [B, H, W, 3], normalised; what is outside the images counts
+                as zero.
+            image_sizes: int [B, 2], (h, w) of the images in the canvas.
+            objects: of the images.
+            draw: how samples are drawn.
+            numbers: those of the published detector if None.
+
+        Returns:
+            Losses by name, whose sum is to be minimised, and measures by name.
+        """
+        levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
+        return two_stage_losses(
+            self, levels, image_sizes, objects, draw, numbers or self.settings
+        )
+
+    def detect(
+        self,
+        images: jax.Array,
+        image_sizes: jax.Array,
+        numbers: TwoStageSettings | None = None,
+    ) -> Detections:
+        """Objects of a batch; see `losses` for the arguments."""
+        levels = self.pyramid_of(blank_outside(images, image_sizes))
+        numbers = numbers or self.settings
+        return two_stage_detections(self, levels, image_sizes, numbers)
+
     def _head(self, kind: str, stage: int):
         return getattr(self, f"{kind}_head{stage if self.stages > 1 else ''}")
 
@@ -98,6 +147,7 @@ class MaskRCNN(FasterRCNN):
     """Mask R-CNN on HRNetV2p: Faster R-CNN and a mask of every object."""
 
     output_kind: ClassVar = "mask_rcnn"
+    settings: ClassVar = settings.MASK
     has_masks: ClassVar = True
 
 
@@ -105,6 +155,7 @@ class CascadeRCNN(FasterRCNN):
     """Cascade R-CNN on HRNetV2p (Cai & Vasconcelos 2018): three box heads in a row."""
 
     output_kind: ClassVar = "cascade_rcnn"
+    settings: ClassVar = settings.CASCADE
     stages: ClassVar = 3
     class_agnostic: ClassVar = True
 
@@ -114,3 +165,81 @@ class CascadeMaskRCNN(CascadeRCNN):
 
     output_kind: ClassVar = "cascade_mask_rcnn"
     has_masks: ClassVar = True
+
+
+class FCOS(Detector):
+    """FCOS on HRNetV2p: class, box and centerness at every position of every level."""
+
+    output_kind: ClassVar = "fcos"
+    settings: ClassVar[FCOSSettings] = settings.FCOS
+    init_layers: ClassVar = {
+        r"fcos/classes": LayerInit(0.01, bias=_PRIOR),
+        r"fcos/(deltas|centerness)": LayerInit(0.01),
+        r"fcos/\w+_tower\d/conv": LayerInit(0.01),
+    }
+
+    # Levels of strides 8 to 128.
+    stride: int = 2
+
+    def setup(self):
+        super().setup()
+        self.fcos = FCOSHead(self.num_classes, self.features, self.dtype)
+
+    def __call__(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[FCOSOutputs, ...]:
+        """Maps normalised images [B, H, W, 3] to the outputs of every level."""
+        return self.heads(self.pyramid_of(images, train))
+
+    def heads(self, levels: tuple[jax.Array, ...]) -> tuple[FCOSOutputs, ...]:
+        """Outputs of every level of a pyramid."""
+        return tuple(self.fcos(level, index) for index, level in enumerate(levels))
+
+    def losses(
+        self,
+        images: jax.Array,
+        image_sizes: jax.Array,
+        objects: Objects,
+        draw: Draw,
+        numbers: FCOSSettings | None = None,
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """Losses of a batch in training, and measures beside them.
+
+        Args:
+            images: float [B, H, W, 3], normalised; what is outside the images counts
+                as zero.
+            image_sizes: int [B, 2], (h, w) of the images in the canvas.
+            objects: of the images.
+            draw: nothing is drawn here.
+            numbers: those of the published detector if None.
+
+        Returns:
+            Losses by name, whose sum is to be minimised, and measures by name.
+        """
+        levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
+        numbers = numbers or self.settings
+        outputs = self.heads(levels)
+        return fcos_losses(outputs, objects, self.strides, numbers), {}
+
+    def detect(
+        self,
+        images: jax.Array,
+        image_sizes: jax.Array,
+        numbers: FCOSSettings | None = None,
+    ) -> Detections:
+        """Objects of a batch; see `losses` for the arguments."""
+        levels = self.pyramid_of(blank_outside(images, image_sizes))
+        numbers = numbers or self.settings
+        return fcos_detections(self.heads(levels), image_sizes, self.strides, numbers)
+
+
+def blank_outside(images: jax.Array, image_sizes: jax.Array) -> jax.Array:
+    """Images [B, H, W, 3] that are zero outside their sizes [B, 2].
+
+    Padding is published as zeros after normalisation; pixels that were zero before it
+    are not.
+    """
+    rows = jnp.arange(images.shape[1]) < image_sizes[:, :1]
+    columns = jnp.arange(images.shape[2]) < image_sizes[:, 1:]
+    inside = rows[:, :, None] & columns[:, None]
+    return jnp.where(inside[..., None], images, 0)

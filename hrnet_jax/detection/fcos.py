@@ -1,14 +1,11 @@
 """FCOS (Tian et al. 2019): a box at every position, without anchors or proposals."""
 
-import math
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from hrnet_jax.detection.model import Detector
-from hrnet_jax.models.facts import LayerInit
 from hrnet_jax.models.layers import Conv, at_least_float32, relu
 from hrnet_jax.models.parameters import parameter
 
@@ -17,8 +14,6 @@ Dtype = Any
 # Convolutions of each tower, and channels that share the statistics of a norm.
 _CONVOLUTIONS = 4
 _GROUPS = 32
-# Scores of a fresh network: -log((1 - p) / p) of p = .01 (Lin et al. 2017, section 4.1).
-_PRIOR = -math.log((1 - 0.01) / 0.01)
 
 
 class FCOSOutputs(NamedTuple):
@@ -101,31 +96,3 @@ class Scale(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The input times one number."""
         return x * parameter(self, "scale", nn.initializers.ones, ())
-
-
-class FCOS(Detector):
-    """FCOS on HRNetV2p: class, box and centerness at every position of every level."""
-
-    output_kind: ClassVar = "fcos"
-    init_layers: ClassVar = {
-        r"fcos/classes": LayerInit(0.01, bias=_PRIOR),
-        r"fcos/(deltas|centerness)": LayerInit(0.01),
-        r"fcos/\w+_tower\d/conv": LayerInit(0.01),
-    }
-
-    # Levels of strides 8 to 128.
-    stride: int = 2
-
-    def setup(self):
-        super().setup()
-        self.fcos = FCOSHead(self.num_classes, self.features, self.dtype)
-
-    def __call__(
-        self, images: jax.Array, train: bool = False
-    ) -> tuple[FCOSOutputs, ...]:
-        """Maps normalised images [B, H, W, 3] to the outputs of every level."""
-        return self.heads(self.pyramid_of(images, train))
-
-    def heads(self, levels: tuple[jax.Array, ...]) -> tuple[FCOSOutputs, ...]:
-        """Outputs of every level of a pyramid."""
-        return tuple(self.fcos(level, index) for index, level in enumerate(levels))
