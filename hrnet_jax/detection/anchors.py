@@ -47,15 +47,15 @@ def base_anchors(
     scale = np.asarray(scales, dtype)
     tall = np.sqrt(np.asarray(ratios, dtype))
     wide = np.asarray(1, dtype) / tall
-    side = np.asarray(side, dtype)
+    of_one = np.asarray(side, dtype)
     if scale_major:
-        widths, heights = (side * x[:, None] * scale[None] for x in (wide, tall))
+        widths, heights = (of_one * x[:, None] * scale[None] for x in (wide, tall))
     else:
-        widths, heights = (side * scale[:, None] * x[None] for x in (wide, tall))
+        widths, heights = (of_one * scale[:, None] * x[None] for x in (wide, tall))
     half = np.stack([widths.ravel(), heights.ravel()], axis=-1) / 2
     if not conventions.rounded_anchors:
         return np.concatenate([-half, half], axis=-1)
-    centre, half = (side - 1) / 2, half - np.asarray(0.5, dtype)
+    centre, half = (of_one - 1) / 2, half - np.asarray(0.5, dtype)
     return np.round(np.concatenate([centre - half, centre + half], axis=-1))
 
 
@@ -183,6 +183,7 @@ def inside(
         bool [...]. The last corner has to be below the side, not at it, in all
         conventions: mmdetection's rule.
     """
+    anchors = jnp.asarray(anchors)
     height, width = (jnp.asarray(side, anchors.dtype) for side in size)
     x1, y1, x2, y2 = (anchors[..., index] for index in range(4))
     first = (x1 >= -border) & (y1 >= -border)

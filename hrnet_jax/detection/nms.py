@@ -68,8 +68,8 @@ class _Kept(NamedTuple):
     """What is kept so far, in the order of scores."""
 
     block: jax.Array  # int32: the next block to look at
-    count: jax.Array  # int32: kept boxes; more than there is room for at the end
-    index: jax.Array  # int32 [max_out]
+    number: jax.Array  # int32: kept boxes; more than there is room for at the end
+    indices: jax.Array  # int32 [max_out]
     boxes: jax.Array  # [max_out, 4]
     group: jax.Array  # int32 [max_out]
 
@@ -130,14 +130,14 @@ def nms(
     def one_block(state: _Kept) -> _Kept:
         cut = _cutter(state.block * block, block)
         these = (cut(boxes), cut(groups))
-        kept = jnp.arange(max_out) < state.count
+        kept = jnp.arange(max_out) < state.number
         by_kept = suppressed_by((state.boxes, state.group), these) & kept[:, None]
         keep = fixed_point(suppressed_by(these, these), cut(live) & ~by_kept.any(0))
-        places = jnp.where(keep, state.count + jnp.cumsum(keep) - 1, max_out)
+        places = jnp.where(keep, state.number + jnp.cumsum(keep) - 1, max_out)
         return _Kept(
             state.block + 1,
-            state.count + keep.sum(dtype=jnp.int32),
-            state.index.at[places].set(cut(order), mode="drop"),
+            state.number + keep.sum(dtype=jnp.int32),
+            state.indices.at[places].set(cut(order), mode="drop"),
             state.boxes.at[places].set(these[0], mode="drop"),
             state.group.at[places].set(these[1], mode="drop"),
         )
@@ -150,9 +150,11 @@ def nms(
         jnp.zeros(max_out, jnp.int32),
     )
     found = jax.lax.while_loop(
-        lambda state: (state.block < blocks) & (state.count < max_out), one_block, start
+        lambda state: (state.block < blocks) & (state.number < max_out),
+        one_block,
+        start,
     )
-    return found.index, jnp.arange(max_out) < found.count
+    return found.indices, jnp.arange(max_out) < found.number
 
 
 def _order(scores: jax.Array, valid: jax.Array, block: int) -> jax.Array:
@@ -198,7 +200,8 @@ def top_candidates(
     def best(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
         if target() == "tpu" and count:
             return _best_by_counting(scores, count)
-        return tuple(jax.lax.top_k(scores, count))
+        values, index = jax.lax.top_k(scores, count)
+        return values, index
 
     return per_target(best, scores)
 
