@@ -1,5 +1,12 @@
-"""Feature pyramids, what detectors read."""
+"""Objects: their boxes, classes and masks; the feature pyramids detectors read."""
 
+from hrnet_jax.detection.detectors import (
+    FCOS,
+    CascadeMaskRCNN,
+    CascadeRCNN,
+    FasterRCNN,
+    MaskRCNN,
+)
 from hrnet_jax.detection.model import PyramidHRNet
 from hrnet_jax.tasks.spec import TaskSpec
 
@@ -8,4 +15,15 @@ PYRAMID = TaskSpec(
     models={"": PyramidHRNet},
     task="hrnet_jax.detection.task:PyramidTask",
     default_size=(800, 1344),
+)
+
+SPEC = TaskSpec(
+    name="detection",
+    models={
+        f"{cls.output_kind}_": cls
+        for cls in (FasterRCNN, MaskRCNN, CascadeRCNN, CascadeMaskRCNN, FCOS)
+    },
+    task=None,
+    default_size=(800, 1344),
+    num_outputs="num_classes",
 )

@@ -52,8 +52,9 @@ class TaskSpec:
 
     Attributes:
         name: of the task, and first part of the names of its models.
-        models: what follows the variant in a model's name -> model, for example
-            `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`.
+        models: what joins the variant in a model's name -> model. It follows the
+            variant, as in `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`, unless it
+            ends with an underscore: `{"faster_rcnn_": FasterRCNN}`.
         task: the class, see `tasks.protocol`; or `module:Class`, imported when first
             asked for, so that networks need no library of images. None for models
             without a task.
