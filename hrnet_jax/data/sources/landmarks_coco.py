@@ -7,22 +7,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hrnet_jax.data.files.coco_json import (
+    Document,
+    ImageEntry,
+    as_id,
+    image_of,
+    read_bbox,
+    read_document,
+    read_images,
+)
+from hrnet_jax.data.files.image_names import ImageFinder
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS
 from hrnet_jax.data.points.coco_file import (
     Category,
-    Document,
-    ImageEntry,
-    as_id,
-    read_bbox,
     read_category,
-    read_document,
-    read_images,
     read_keypoints,
-    shown,
 )
 from hrnet_jax.data.points.custom import own_point_set
-from hrnet_jax.data.points.image_names import ImageFinder
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,
@@ -242,7 +244,7 @@ class LandmarksCOCO(LandmarkSource):
             if identity is not None:
                 seen.setdefault(identity, []).append(annotation)
             points = read_keypoints(annotation["keypoints"], len(category.names), where)
-            image = _image_of(annotation, images, where)
+            image = image_of(annotation, images, where)
             points = self._settled(path, points, category, where)
             reason = self._too_few(points)
             if reason:
@@ -358,22 +360,3 @@ class LandmarksCOCO(LandmarkSource):
             where=one.where,
             image_size=one.image.size,
         )
-
-
-def _image_of(
-    annotation: Mapping[str, Any], images: Mapping[str, ImageEntry], where: str
-) -> ImageEntry:
-    """The entry of the image that an annotation is on.
-
-    Raises:
-        DataError: if it names none that is listed.
-    """
-    if annotation.get("image_id") is None:
-        raise DataError(f"{where} has no 'image_id'")
-    identity = as_id(annotation["image_id"])
-    if identity is None or identity not in images:
-        raise DataError(
-            f"{where} is on image {shown(annotation['image_id'])}, which is not listed "
-            "under 'images'"
-        )
-    return images[identity]
