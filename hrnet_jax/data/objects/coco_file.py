@@ -107,9 +107,11 @@ def read_objects(
             seen[identity] = annotation
         image_of(annotation, images, where)
         one = _object(annotation, categories, where)
-        if one.mask is None:
-            findings.count(path, "objects without a mask")
         found[str(as_id(annotation["image_id"]))].append(one)
+    objects = [one for each in found.values() for one in each]
+    without = sum(one.mask is None for one in objects)
+    if without < len(objects):
+        findings.count(path, "objects without a mask, beside some with", without)
     return found
 
 
