@@ -17,8 +17,8 @@ def counts_of(text: str) -> np.ndarray:
     Raises:
         ValueError: for what is no such text.
     """
-    groups = np.frombuffer(text.encode("latin-1", "replace"), np.uint8)
-    groups = groups.astype(np.int64) - _FIRST
+    letters = np.frombuffer(text.encode("latin-1", "replace"), np.uint8)
+    groups = letters.astype(np.int64) - _FIRST
     if groups.size and (groups.min() < 0 or groups.max() >= 64 or groups[-1] & _MORE):
         raise ValueError("not run lengths of COCO")
     last = (groups & _MORE) == 0

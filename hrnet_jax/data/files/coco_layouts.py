@@ -51,9 +51,7 @@ def annotation_files(
     }
     for layout in layouts:
         chosen = chosen or {
-            split: name
-            for split, name in layout.items()
-            if (source / name).is_file()
+            split: name for split, name in layout.items() if (source / name).is_file()
         }
     if not chosen:
         raise DataError(

@@ -1,10 +1,8 @@
 """The generated scenes of `shapes` as objects: boxes and masks."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.files.image_files import Example, encode_png
@@ -36,7 +34,7 @@ class ShapesObjects(Shapes):
             object_masks=True,
         )
 
-    def features(self) -> Mapping[str, tfds.features.FeatureConnector]:
+    def features(self) -> dict[str, tfds.features.FeatureConnector]:
         """Image, names, boxes, classes and masks."""
         return object_features(masks=True)
 
@@ -51,7 +49,7 @@ class ShapesObjects(Shapes):
         stored = object_example(
             scene.boxes,
             scene.box_class,
-            crowd=np.zeros(len(shown), bool),
+            crowd=[False] * len(shown),
             area=[float(mask.sum()) for mask in shown],
             masks=[run_lengths.encode(mask, size) for mask in shown],
         )

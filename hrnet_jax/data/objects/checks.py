@@ -122,9 +122,7 @@ def check_boxes(items: Sequence[ObjectItem], where: str) -> None:
         DataError: if all are shares of the image's size, or many leave their image
             while none would if they were (x1, y1, x2, y2).
     """
-    pairs = [
-        (one, item.size) for item in items if item.size for one in item.objects
-    ]
+    pairs = [(one, item.size) for item in items if item.size for one in item.objects]
     boxes = [one.box for item in items for one in item.objects]
     if boxes and all(max(box) <= _CORNER for box in boxes):
         raise DataError(

@@ -24,6 +24,7 @@ from hrnet_jax.data.objects.items import ImageObject, ObjectItem
 from hrnet_jax.data.objects.masks import read_segmentation
 from hrnet_jax.data.points.items import name_faces
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.boxes import FARTHEST
 
 # Most that a record holds.
 _LARGEST_ID = 2**31 - 1
@@ -181,16 +182,20 @@ def _object(
     else:
         x, y, width, height = map(float, box)
         corners = (x, y, x + width, y + height)
-    area = annotation.get("area")
     return ImageObject(
         box=corners,
         name=name,
         where=where,
         crowd=annotation.get("iscrowd") in (1, "1", True),
-        area=float(area) if is_number(area) and is_pixels(area**0.5 if area > 0 else 0)
-        else None,
+        area=_area(annotation.get("area")),
         mask=mask,
     )
+
+
+def _area(told: Any) -> float | None:
+    """Pixels, where the file tells some."""
+    good = is_number(told) and 0 < told <= FARTHEST**2
+    return float(told) if good else None
 
 
 def _around(mask: Any) -> tuple[float, float, float, float] | None:

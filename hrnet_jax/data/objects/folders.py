@@ -11,9 +11,16 @@ T = TypeVar("T")
 
 # Names of folders -> the split they hold.
 _SPLIT_FOLDERS = {
-    **{"train": "train", "training": "train", "obj_train_data": "train"},
-    **{"valid": "val", "val": "val", "validation": "val", "obj_valid_data": "val"},
-    **{"test": "test", "obj_test_data": "test", "obj_validation_data": "val"},
+    "train": "train",
+    "training": "train",
+    "obj_train_data": "train",
+    "valid": "val",
+    "val": "val",
+    "validation": "val",
+    "obj_valid_data": "val",
+    "test": "test",
+    "obj_test_data": "test",
+    "obj_validation_data": "val",
 }
 _YEARS = ("2017", "2014", "2012", "2007")
 

@@ -23,9 +23,13 @@ def wrong_with(mask: Any, size: tuple[int, int]) -> str:
         return _wrong_with_runs(mask, size)
     for polygon in mask or ():
         if not isinstance(polygon, list) or not all(map(is_pixels, polygon)):
-            return f"a polygon is {shown(polygon)}, expected [x, y, x, y, ...] in pixels"
+            return (
+                f"a polygon is {shown(polygon)}, expected [x, y, x, y, ...] in pixels"
+            )
         if len(polygon) % 2:
-            return f"a polygon has {len(polygon)} numbers, expected x and y of each point"
+            return (
+                f"a polygon has {len(polygon)} numbers, expected x and y of each point"
+            )
         if len(polygon) < _LEAST_NUMBERS:
             points = f"{len(polygon) // 2} point{'s' * (len(polygon) != 2)}"
             return f"a polygon has {points}, expected 3 or more"

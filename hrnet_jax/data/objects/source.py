@@ -111,7 +111,9 @@ class ObjectSource:
         """Names and numbers of the classes, and subsets."""
         found = self.contents
         objects = [
-            one for items in found.splits.values() for item in items
+            one
+            for items in found.splits.values()
+            for item in items
             for one in item.objects
         ]
         subsets = self._subsets()
@@ -125,7 +127,11 @@ class ObjectSource:
             box_class_names=found.names,
             category_ids=found.category_ids,
             max_objects=max(
-                (len(item.objects) for items in found.splits.values() for item in items),
+                (
+                    len(item.objects)
+                    for items in found.splits.values()
+                    for item in items
+                ),
                 default=0,
             ),
             object_masks=bool(objects) and all(one.mask for one in objects),
@@ -164,8 +170,7 @@ class ObjectSource:
             labels,
             crowd=[one.crowd for one in item.objects],
             area=[
-                _area(one, text)
-                for one, text in zip(item.objects, texts, strict=True)
+                _area(one, text) for one, text in zip(item.objects, texts, strict=True)
             ],
             masks=texts if "masks" in self._feature_names else None,
         )
@@ -218,7 +223,9 @@ class ObjectSource:
 
     def _without_unused(self, found: ObjectSplits) -> ObjectSplits:
         used = {
-            one.name for items in found.splits.values() for item in items
+            one.name
+            for items in found.splits.values()
+            for item in items
             for one in item.objects
         }
         unused = [name for name in found.names if name not in used]
@@ -247,7 +254,8 @@ class ObjectSource:
         stored = [split for split, items in self.contents.splits.items() if items]
         train = "train" if "train" in stored or not stored else stored[0]
         labelled = [
-            split for split in ("val", "test")
+            split
+            for split in ("val", "test")
             if any(item.objects for item in self.contents.splits.get(split, ()))
         ]
         if self.published and subsets:
@@ -264,6 +272,7 @@ def object_features(*, masks: bool) -> dict[str, tfds.features.FeatureConnector]
     `box_crowd` uint8 [N]; `box_area` float32 [N], in pixels; `masks`, the run lengths of
     each object for the whole image, with a space between; empty for one without.
     """
+
     def per_object(dtype: Any, *shape: int) -> tfds.features.Tensor:
         return tfds.features.Tensor(shape=(None, *shape), dtype=dtype)
 
@@ -280,14 +289,22 @@ def object_features(*, masks: bool) -> dict[str, tfds.features.FeatureConnector]
 
 
 def object_example(
-    boxes: Sequence[Any],
-    classes: Sequence[int],
+    boxes: Any,
+    classes: Any,
     *,
     crowd: Sequence[bool],
     area: Sequence[float],
     masks: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """What `object_features` stores of the objects of an image."""
+    """What `object_features` stores of the objects of an image.
+
+    Args:
+        boxes: numbers [N, 4].
+        classes: whole numbers [N].
+        crowd: of each object.
+        area: of each, in pixels.
+        masks: run lengths of each; None where the set has none.
+    """
     stored = {
         "boxes": np.asarray(boxes, np.float32).reshape(-1, 4),
         "box_class": np.asarray(classes, np.int32),

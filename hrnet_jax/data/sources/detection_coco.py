@@ -83,9 +83,7 @@ class DetectionCOCO(ObjectSource):
             DataError: naming the file and the annotation at fault.
         """
         options = self.options
-        files = annotation_files(
-            self.source, options, DetectionCOCOOptions(), _LAYOUTS
-        )
+        files = annotation_files(self.source, options, DetectionCOCOOptions(), _LAYOUTS)
         documents = {
             split: (path, read_document(path, "COCO boxes"))
             for split, path in files.items()

@@ -16,8 +16,8 @@ from hrnet_jax.data.files.coco_json import (
     read_document,
     read_images,
 )
-from hrnet_jax.data.files.image_names import ImageFinder
 from hrnet_jax.data.files.coco_layouts import annotation_files
+from hrnet_jax.data.files.image_names import ImageFinder
 from hrnet_jax.data.points.coco_file import (
     Category,
     read_category,

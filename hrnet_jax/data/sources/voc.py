@@ -99,7 +99,7 @@ class VOC(ObjectSource):
             found = [
                 path
                 for path in listed(self.source, "**/*.xml")
-                if not path.relative_to(self.source).parts[0] == "ImageSets"
+                if path.relative_to(self.source).parts[0] != "ImageSets"
             ]
             if not found:
                 raise DataError(f"{self.source} has no XML files of annotations")
@@ -115,12 +115,14 @@ class VOC(ObjectSource):
             )
         numbered = {split: _numbered(items) for split, items in splits.items()}
         classes = sorted(
-            {one.name for items in numbered.values() for item in items
-             for one in item.objects}
+            {
+                one.name
+                for items in numbered.values()
+                for item in items
+                for one in item.objects
+            }
         )
-        return ObjectSplits(
-            numbered, tuple(classes), tuple(range(1, len(classes) + 1))
-        )
+        return ObjectSplits(numbered, tuple(classes), tuple(range(1, len(classes) + 1)))
 
     def _cut(self, items: Sequence[ObjectItem]) -> dict[str, list[ObjectItem]]:
         return cut_images(items, self.options.ratios, self.options.seed)
@@ -184,9 +186,7 @@ def _without_file(image: Path, source: Path) -> ObjectItem:
 
 
 def _numbered(items: Sequence[ObjectItem]) -> list[ObjectItem]:
-    return [
-        dataclasses.replace(item, number=str(k)) for k, item in enumerate(items, 1)
-    ]
+    return [dataclasses.replace(item, number=str(k)) for k, item in enumerate(items, 1)]
 
 
 def _root(path: Path) -> ElementTree.Element:
@@ -209,7 +209,9 @@ def _corners_of(root: ElementTree.Element) -> str:
 def _size(root: ElementTree.Element) -> tuple[float, float] | None:
     """(height, width) where both are there; tools write 0 for what they do not know."""
     try:
-        sides = [float(root.findtext(f"size/{key}") or 0) for key in ("height", "width")]
+        sides = [
+            float(root.findtext(f"size/{key}") or 0) for key in ("height", "width")
+        ]
     except ValueError:
         return None
     return (sides[0], sides[1]) if all(0 < side < FARTHEST for side in sides) else None

@@ -75,7 +75,8 @@ class YOLO(ObjectSource):
         )
         numbered = {
             split: [
-                dataclasses.replace(item, number=str(k)) for k, item in enumerate(all_, 1)
+                dataclasses.replace(item, number=str(k))
+                for k, item in enumerate(all_, 1)
             ]
             for split, all_ in splits.items()
         }
@@ -126,12 +127,12 @@ def _object(
     height, width = size
     name = names[int(label)]
     if len(values) == _BOX_NUMBERS:
-        x, y, w, h = values
+        mid_x, mid_y, w, h = values
         box = (
-            (x - w / 2) * width,
-            (y - h / 2) * height,
-            (x + w / 2) * width,
-            (y + h / 2) * height,
+            (mid_x - w / 2) * width,
+            (mid_y - h / 2) * height,
+            (mid_x + w / 2) * width,
+            (mid_y + h / 2) * height,
         )
         return ImageObject(box, name, where)
     if len(values) < 6 or len(values) % 2:
@@ -139,13 +140,9 @@ def _object(
             f"{where}: {len(values)} numbers behind the class, expected 4 (x, y, width, "
             "height) or x and y of 3 or more points"
         )
-    polygon = [
-        value * (height if k % 2 else width) for k, value in enumerate(values)
-    ]
+    polygon = [value * (height if k % 2 else width) for k, value in enumerate(values)]
     x, y = polygon[0::2], polygon[1::2]
-    return ImageObject(
-        (min(x), min(y), max(x), max(y)), name, where, mask=[polygon]
-    )
+    return ImageObject((min(x), min(y), max(x), max(y)), name, where, mask=[polygon])
 
 
 def _names_in(source: Path) -> tuple[str, ...]:
