@@ -30,6 +30,12 @@ def _contents(info: DatasetInfo) -> str:
     if info.point_names:
         pairs = len(info.point_flip_pairs)
         parts.append(f"{len(info.point_names)} points, {pairs} flip pairs")
+    if info.max_objects:
+        kinds = "boxes and masks" if info.object_masks else "boxes"
+        parts.append(
+            f"{kinds} of {len(info.box_class_names)} classes, up to "
+            f"{info.max_objects} in an image"
+        )
     return ", ".join(parts) or "images"
 
 
