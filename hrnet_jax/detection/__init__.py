@@ -13,7 +13,7 @@ from hrnet_jax.tasks.spec import TaskSpec
 PYRAMID = TaskSpec(
     name="pyramid",
     models={"": PyramidHRNet},
-    task="hrnet_jax.detection.task:PyramidTask",
+    task="hrnet_jax.detection.pyramid:PyramidTask",
     default_size=(800, 1344),
 )
 

@@ -149,6 +149,10 @@ class HeatmapTask:
         crops = np.stack(cut) if cut else np.zeros((0, *size, 3), np.uint8)
         return crops, {"boxes": boxes, "centers": centers, "scales": scales}
 
+    def network_batch(self, images: np.ndarray, crops: Any) -> dict[str, np.ndarray]:
+        """The crops alone."""
+        return {"image": images}
+
     def _cut(self, image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
         """The crop of one box, uint8 [h, w, 3]."""
         size = self._crops.crop_size

@@ -44,7 +44,11 @@ class WholeImage:
             )
         return self.prepare(image)[None], None
 
-    def to_image(self, predictions: dict, crops: None) -> dict[str, np.ndarray]:
+    def network_batch(self, images: np.ndarray, crops: Any) -> dict[str, np.ndarray]:
+        """The images alone."""
+        return {"image": images}
+
+    def to_image(self, predictions: dict, crops: Any) -> dict[str, np.ndarray]:
         """The predictions of the one image."""
         return {name: value[0] for name, value in predictions.items()}
 

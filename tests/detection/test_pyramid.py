@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.detection.task import PyramidTask
+from hrnet_jax.detection.pyramid import PyramidTask
 from hrnet_jax.errors import DataError
 from hrnet_jax.inference import Predictor
 from hrnet_jax.models.initialization import initial_variables
