@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from hrnet_jax.detection import losses
 from hrnet_jax.detection.mask_head import POOLED
 from hrnet_jax.detection.regions import Regions
-from hrnet_jax.detection.roi_align import axis_weights
+from hrnet_jax.detection.roi_axes import axis_weights
 from hrnet_jax.detection.targets import Objects
 
 # Side of the masks.
@@ -34,11 +34,14 @@ def mask_targets(regions: Regions, objects: Objects, count: int) -> jax.Array:
     def of_region(
         box: jax.Array, number: jax.Array, masks: jax.Array, frames: jax.Array
     ) -> jax.Array:
-        x1, y1, x2, y2 = _within(box, frames[number].astype(box.dtype), rows, columns)
+        start, length = _cells(box, frames[number].astype(box.dtype), rows, columns)
         mask = masks[number].astype(box.dtype)
-        vertical = axis_weights(y1, y2, rows, SIDE)
-        horizontal = axis_weights(x1, x2, columns, SIDE)
-        return vertical @ mask @ horizontal.T >= 0.5
+        vertical, horizontal = (
+            axis_weights(start[axis], length[axis], SIDE, 0, cells, cells)
+            for axis, cells in enumerate((rows, columns))
+        )
+        inner = jnp.matmul(vertical, mask, precision="highest")
+        return jnp.matmul(inner, horizontal.T, precision="highest") >= 0.5
 
     of_image = jax.vmap(of_region, in_axes=(0, 0, None, None))
     return jax.vmap(of_image)(
@@ -46,13 +49,18 @@ def mask_targets(regions: Regions, objects: Objects, count: int) -> jax.Array:
     )
 
 
-def _within(
+def _cells(
     box: jax.Array, frame: jax.Array, rows: int, columns: int
-) -> tuple[jax.Array, ...]:
-    """A box in cells of a mask that fills a frame."""
+) -> tuple[jax.Array, jax.Array]:
+    """Start and length (y, x) of a box, in cells of a mask that fills a frame.
+
+    Cell 0 is centred at 0.
+    """
     sides = jnp.maximum(frame[2:] - frame[:2], 1e-6)
     cells = jnp.asarray([columns, rows], box.dtype) / sides
-    return (*((box[:2] - frame[:2]) * cells), *((box[2:] - frame[:2]) * cells))
+    start = (box[:2] - frame[:2]) * cells - 0.5
+    length = (box[2:] - box[:2]) * cells
+    return start[::-1], length[::-1]
 
 
 def mask_loss(

@@ -73,7 +73,10 @@ def draw_regions(
         )
         itself = jnp.where(own_valid, jnp.arange(count, dtype=jnp.int32), IGNORED)
         assigned = jnp.concatenate([itself, assigned])
-        sample = sample_labels(key, assigned, *most, priority=draw.roi_priority)
+        priority = draw.roi_priority
+        if priority is not None:
+            priority = priority[: len(assigned)]
+        sample = sample_labels(key, assigned, *most, priority=priority)
         return Regions(
             jnp.concatenate([own, boxes])[sample.index],
             sample,

@@ -44,7 +44,8 @@ class Draw(NamedTuple):
         places: int [B], of the images in the batch of all devices and hosts; None for
             0, 1, 2, ...
         rpn_priority: uint32 [A], instead of random numbers: see `sample_labels`.
-        roi_priority: the same of the regions of every stage, [G + P].
+        roi_priority: the same of objects and candidates of every stage, at least as
+            many as there are.
     """
 
     key: jax.Array

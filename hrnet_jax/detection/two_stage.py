@@ -25,6 +25,7 @@ from hrnet_jax.detection.regions import (
     draw_regions,
     refine,
 )
+from hrnet_jax.detection.roi_align import roi_align
 from hrnet_jax.detection.settings import TwoStageSettings
 from hrnet_jax.detection.targets import Draw, Objects
 
@@ -65,7 +66,16 @@ def pool_regions(
     Returns:
         [B * R, side, side, C].
     """
-    raise NotImplementedError
+    pooled = roi_align(
+        levels[:-1],
+        boxes,
+        valid,
+        side,
+        settings.conventions,
+        settings.finest,
+        heads.strides[:-1],
+    )
+    return pooled.reshape(-1, *pooled.shape[2:])
 
 
 def classify_regions(
