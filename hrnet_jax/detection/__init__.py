@@ -23,7 +23,9 @@ SPEC = TaskSpec(
         f"{cls.output_kind}_": cls
         for cls in (FasterRCNN, MaskRCNN, CascadeRCNN, CascadeMaskRCNN, FCOS)
     },
-    task=None,
+    task="hrnet_jax.detection.task:DetectionTask",
+    trainable=True,
+    data="objects",
     default_size=(800, 1344),
     num_outputs="num_classes",
 )

@@ -1,5 +1,6 @@
 """Faster, Mask, Cascade and Cascade Mask R-CNN and FCOS on HRNetV2p."""
 
+import dataclasses
 import math
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from hrnet_jax.detection.rpn import RPN
 from hrnet_jax.detection.settings import FCOSSettings, TwoStageSettings
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.detection.two_stage import two_stage_detections, two_stage_losses
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.facts import LayerInit
 
 # As mmdetection starts its heads.
@@ -38,6 +40,9 @@ class FasterRCNN(Detector):
     Attributes:
         head_width: of the hidden layers of the box heads.
         anchors: at every position of every level.
+        anchor_scale: side of anchors, in strides of their level.
+        finest: side of regions, in pixels, that are read from the second level.
+        conventions: `modern`, or `v1` of the paper's fork of mmdetection.
         settings: numbers of the published detector.
         stages: number of box heads in a row.
         has_masks: whether every stage has a mask head.
@@ -48,11 +53,31 @@ class FasterRCNN(Detector):
     init_layers: ClassVar = _INIT
     settings: ClassVar[TwoStageSettings] = settings.FASTER
     stages: ClassVar[int] = 1
-    has_masks: ClassVar[bool] = False
     class_agnostic: ClassVar[bool] = False
 
     head_width: int = 1024
     anchors: int = 3
+    anchor_scale: float = 8.0
+    finest: float = 56.0
+    conventions: str = "modern"
+
+    @property
+    def numbers(self) -> TwoStageSettings:
+        """Numbers of this detector.
+
+        Raises:
+            ConfigError: for unknown conventions.
+        """
+        if self.conventions not in ("modern", "v1"):
+            raise ConfigError(
+                "model option 'conventions' must be modern or v1, got "
+                f"{self.conventions!r}"
+            )
+        found = self.settings
+        if self.conventions == "v1":
+            found = settings.v1(found)
+        rpn = dataclasses.replace(found.rpn, scales=(self.anchor_scale,))
+        return dataclasses.replace(found, rpn=rpn, finest=self.finest)
 
     def setup(self):
         super().setup()
@@ -122,7 +147,7 @@ class FasterRCNN(Detector):
         """
         levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
         return two_stage_losses(
-            self, levels, image_sizes, objects, draw, numbers or self.settings
+            self, levels, image_sizes, objects, draw, numbers or self.numbers
         )
 
     def detect(
@@ -133,7 +158,7 @@ class FasterRCNN(Detector):
     ) -> Detections:
         """Objects of a batch; see `losses` for the arguments."""
         levels = self.pyramid_of(blank_outside(images, image_sizes))
-        numbers = numbers or self.settings
+        numbers = numbers or self.numbers
         return two_stage_detections(self, levels, image_sizes, numbers)
 
     def _head(self, kind: str, stage: int):
@@ -181,6 +206,11 @@ class FCOS(Detector):
     # Levels of strides 8 to 128.
     stride: int = 2
 
+    @property
+    def numbers(self) -> FCOSSettings:
+        """Numbers of this detector."""
+        return self.settings
+
     def setup(self):
         super().setup()
         self.fcos = FCOSHead(self.num_classes, self.features, self.dtype)
@@ -217,7 +247,7 @@ class FCOS(Detector):
             Losses by name, whose sum is to be minimised, and measures by name.
         """
         levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
-        numbers = numbers or self.settings
+        numbers = numbers or self.numbers
         outputs = self.heads(levels)
         return fcos_losses(outputs, objects, self.strides, numbers), {}
 
@@ -229,7 +259,7 @@ class FCOS(Detector):
     ) -> Detections:
         """Objects of a batch; see `losses` for the arguments."""
         levels = self.pyramid_of(blank_outside(images, image_sizes))
-        numbers = numbers or self.settings
+        numbers = numbers or self.numbers
         return fcos_detections(self.heads(levels), image_sizes, self.strides, numbers)
 
 

@@ -80,9 +80,7 @@ def _tint(picture: np.ndarray, masks: ImageMasks, index: int, colour: Colour) ->
     cv2.drawContours(picture, outlines, -1, colour, 1, cv2.LINE_AA, offset=offset)
 
 
-def _draw_box(
-    picture: np.ndarray, box: np.ndarray, colour: Colour, width: int
-) -> None:
+def _draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, width: int) -> None:
     # Edges lie between pixels; what is drawn are the outermost pixels inside.
     x1, y1, x2, y2 = np.rint(np.nan_to_num(box)).astype(int)
     corners = (int(x1), int(y1)), (int(max(x1, x2 - 1)), int(max(y1, y2 - 1)))
@@ -101,8 +99,7 @@ def _with_captions(
     taken: list[tuple[float, float, float, float]] = []
     for index, text in enumerate(drawn.captions):
         x1, y1 = drawn.boxes[index][:2]
-        left, top, right, bottom = face.getbbox(text)
-        wide, high = right - left + size // 2, size + size // 3
+        wide, high = int(face.getlength(text)) + size // 2, size + size // 3
         x = float(np.clip(x1 - width, 0, max(0, length - wide)))
         y = float(np.clip(y1 - high, 0, max(0, height - high)))
         place = _free_place((x, y, x + wide, y + high), taken, height)

@@ -48,6 +48,10 @@ class ImageMasks:
         found = [*self] or np.zeros((0, *self.size), bool)
         return np.asarray(found, dtype or bool)
 
+    def chosen(self, indices: np.ndarray) -> "ImageMasks":
+        """Some of the masks."""
+        return ImageMasks(self.probabilities[indices], self.boxes[indices], self.size)
+
     def part(self, index: int) -> tuple[np.ndarray, tuple[int, int]]:
         """The pixels of a mask around its box, and (row, column) of their corner."""
         return paste_mask(self.probabilities[index], self.boxes[index], self.size)

@@ -82,5 +82,7 @@ class Detector(PyramidHRNet):
 
     # Statistics stay those of ImageNet, as published; the affine part learns.
     norm_default: ClassVar = "frozen"
+    # Whether objects have masks.
+    has_masks: ClassVar[bool] = False
 
     num_classes: int = 80

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.detection.postprocess import paste_mask
 from hrnet_jax.imaging import run_lengths
 from hrnet_jax.whole_files import write_whole
 
@@ -35,39 +36,6 @@ class Detections:
     scores: np.ndarray
     classes: np.ndarray
     masks: Sequence[str] = ()
-
-
-def paste_mask(
-    probabilities: np.ndarray,
-    box: np.ndarray,
-    size: tuple[int, int],
-    threshold: float = 0.5,
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """The mask of an object, from the probabilities in the frame of its box.
-
-    A pixel is of the object where the bilinear value at its centre is the threshold or
-    more; outside of the frame probabilities are 0 (mmdetection, `_do_paste_mask`).
-
-    Args:
-        probabilities: float [m, m].
-        box: (x1, y1, x2, y2) in pixels of the image.
-        size: (height, width) of the image.
-        threshold: from which probability on.
-
-    Returns:
-        bool [h, w], the part of the image that the box covers, and (row, column) of its
-        first pixel.
-    """
-    x1, y1, x2, y2 = (float(value) for value in box)
-    height, width = size
-    left, right = (int(np.clip(x, 0, width)) for x in (np.floor(x1), np.ceil(x2)))
-    top, bottom = (int(np.clip(y, 0, height)) for y in (np.floor(y1), np.ceil(y2)))
-    if right <= left or bottom <= top or x2 <= x1 or y2 <= y1:
-        return np.zeros((0, 0), bool), (min(top, height), min(left, width))
-    rows = _weights(np.arange(top, bottom), y1, y2, probabilities.shape[0])
-    columns = _weights(np.arange(left, right), x1, x2, probabilities.shape[1])
-    values = rows @ np.asarray(probabilities, np.float32) @ columns.T
-    return values >= threshold, (top, left)
 
 
 def encode_masks(
@@ -113,6 +81,30 @@ def coco_results(
     return results
 
 
+def listed_objects(
+    prediction: dict[str, Any], info: DatasetInfo, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Objects of an image in words and numbers, as its summary lists them.
+
+    Args:
+        prediction: of `DetectionTask.to_image`.
+        info: whose names the classes have.
+        size: (height, width) of the image.
+    """
+    found = []
+    for k, box in enumerate(np.asarray(prediction["boxes"], np.float64)):
+        entry = {
+            "name": info.box_class_names[int(prediction["classes"][k])],
+            "score": round(float(prediction["scores"][k]), _SCORE_DIGITS),
+            "box": [round(float(side), _PIXEL_DIGITS) for side in box],
+        }
+        if "masks" in prediction:
+            counts = prediction["masks"].run_lengths(k)
+            entry["segmentation"] = {"size": [*size], "counts": counts}
+        found.append(entry)
+    return found
+
+
 def write_results(
     folder: pathlib.Path, found: Sequence[Detections], info: DatasetInfo, *, masks: bool
 ) -> list[str]:
@@ -124,10 +116,3 @@ def write_results(
         write_whole(folder / name, json.dumps(coco_results(found, info, kind)))
         names.append(name)
     return names
-
-
-def _weights(pixels: np.ndarray, low: float, high: float, cells: int) -> np.ndarray:
-    """Bilinear weights of cells at the centres of pixels, float32 [P, cells]."""
-    place = (pixels + 0.5 - low) / (high - low) * cells - 0.5
-    weights = 1 - np.abs(place[:, None] - np.arange(cells))
-    return np.maximum(weights, 0).astype(np.float32)

@@ -195,21 +195,18 @@ def make_eval_transform(
         DataError: if the data set has no objects.
     """
     _check(options, info, masks=False)
-    canvases = options.eval_canvases()
 
     def transform(sample: Sample) -> Sample:
         _check_number(sample, options)
-        size = sample["image"].shape[:2]
-        after = resized(size, options.test_scale)
-        placement = Placement(size, after, (0, 0), after)
-        canvas = canvases[int(eval_groups(np.array([size]), options)[0])]
+        canvas, placement = on_eval_canvas(sample["image"], options)
+        size = placement.original
         placed = placed_objects(sample, placement, options.max_objects)
         count = len(sample["boxes"])
         boxes = np.zeros((options.max_objects, 4), np.float32)
         area = np.zeros(options.max_objects, np.float32)
         boxes[:count], area[:count] = sample["boxes"], sample["box_area"]
         return (
-            _on_canvas(_cut(sample["image"], placement), canvas)
+            {"image": canvas, "image_size": np.array(placement.size, np.int32)}
             | _about(sample, placement)
             | placed
             | {
@@ -222,6 +219,18 @@ def make_eval_transform(
         )
 
     return transform
+
+
+def on_eval_canvas(
+    image: np.ndarray, options: AugmentationOptions
+) -> tuple[np.ndarray, Placement]:
+    """An image as it is evaluated: uint8 [H, W, 3], and how it came onto its canvas."""
+    size = image.shape[:2]
+    after = resized(size, options.test_scale)
+    placement = Placement(size, after, (0, 0), after)
+    canvases = options.eval_canvases()
+    canvas = canvases[int(eval_groups(np.array([size]), options)[0])]
+    return _on_canvas(_cut(image, placement), canvas)["image"], placement
 
 
 def empty_record(size: Size) -> Sample:

@@ -109,3 +109,36 @@ def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> N
     config.dataset.name = f"faces_{num_points}"
     config.dataset.eval_split = "val"
     make_debug(config)
+
+
+def small_detector(
+    detector: str, variant: str, *, finest: float, anchor_scale: float = 4.0
+) -> dict[str, Any]:
+    """A detector for small images that trains from random weights on two CPU cores.
+
+    A quarter of the published width, fewer regions, norms of the batch (frozen ones
+    stand for weights of ImageNet).
+
+    Args:
+        detector: `faster_rcnn` and the like.
+        variant: of the network.
+        finest: side of regions, in pixels, that are read from the second level.
+        anchor_scale: side of anchors in strides of their level.
+    """
+    options: dict[str, Any] = {"features": 64}
+    regions: dict[str, Any] = {}
+    if detector != "fcos":
+        options |= {"head_width": 256, "finest": finest, "anchor_scale": anchor_scale}
+        regions = {
+            "loss": {"proposals": 300, "candidates": 300, "regions": 128},
+            "eval": {"inference": {"proposals": 300, "candidates": 300}},
+        }
+    return {
+        "model": {
+            "name": f"detection/{detector}_{variant}",
+            "norm": "batch",
+            "options": options,
+        },
+        "optimizer": {"clip_norm": 10.0},
+        **regions,
+    }

@@ -11,14 +11,13 @@ import numpy as np
 from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.imaging.pictures import with_caption, write_picture
+from hrnet_jax.imaging.pictures import side_by_side, with_caption, write_picture
 from hrnet_jax.keypoints import encoding, geometry
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
 from hrnet_jax.keypoints.drawing import (
     LOW_SCORE,
     draw_heatmaps,
     draw_points,
-    side_by_side,
 )
 from hrnet_jax.keypoints.official import crop as official_crop
 from hrnet_jax.keypoints.official import geometry as official_geometry
@@ -86,6 +85,7 @@ class HeatmapTask:
     takes_boxes = True
     scores_classes = False
     picture_kinds = ()
+    has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]
 

@@ -80,6 +80,8 @@ class Predicts(Protocol):
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
             task then is a `WritesKinds`.
+        has_own_size: whether images are brought to a size of the task's own, whatever
+            theirs is; there is then nothing to gain from smaller ones.
         model: the network.
     """
 
@@ -91,6 +93,7 @@ class Predicts(Protocol):
     takes_boxes: ClassVar[bool]
     scores_classes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
+    has_own_size: ClassVar[bool]
     model: Model
 
     @staticmethod
