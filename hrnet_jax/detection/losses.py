@@ -5,9 +5,11 @@ All are computed in float32 or wider.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # Overlaps below count as this one, so that the logarithm stays finite (mmdetection).
 _LEAST_OVERLAP = 1e-6
+_EPSILON = float(np.finfo(np.float32).eps)
 
 
 def smooth_l1(difference: jax.Array, beta: float) -> jax.Array:
@@ -60,5 +62,8 @@ def overlap_loss(overlap: jax.Array) -> jax.Array:
 def mean_over(
     total: jax.Array, count: jax.Array | float, least: float = 1
 ) -> jax.Array:
-    """A sum over a number of examples, which counts as `least` if smaller."""
-    return total / jnp.maximum(jnp.asarray(count, total.dtype), least)
+    """A sum over a number of examples, which counts as `least` if smaller.
+
+    The number is larger by 1e-7, as in mmdetection, which shows in float64 alone.
+    """
+    return total / (jnp.maximum(jnp.asarray(count, total.dtype), least) + _EPSILON)

@@ -116,13 +116,15 @@ def propose(
 
 
 class RPNTargets(NamedTuple):
-    """What the region proposal network should have said, [B, samples] of each.
+    """What the region proposal network should have said.
 
     Attributes:
+        assigned: int32 [B, A], of all anchors; see `match`.
         sample: anchors that the losses see, of those of all levels in a row.
         deltas: [B, samples, 4], right where `sample.positive`.
     """
 
+    assigned: jax.Array
     sample: Sample
     deltas: jax.Array
 
@@ -177,7 +179,8 @@ def rpn_targets(
         )
         matched = boxes[jnp.maximum(assigned[sample.index], 0)]
         chosen = anchors[sample.index]
-        return RPNTargets(sample, encode(chosen, matched, conventions=conventions))
+        deltas = encode(chosen, matched, conventions=conventions)
+        return RPNTargets(assigned, sample, deltas)
 
     boxes = objects.boxes.astype(anchors.dtype)
     keys = draw.keys(len(image_sizes), 0)

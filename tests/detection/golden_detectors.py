@@ -1,11 +1,14 @@
 """Weights, inputs and outputs of whole detectors of mmdetection 3.3 (goldens)."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.detection.proposals import Proposals
+from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.pretrained import from_torch
 from hrnet_jax.registry import create_model
 from tests.goldens import official, synthetic_weights
@@ -68,3 +71,97 @@ def model_and_variables(name: str, dtype=jnp.float32):
     model = create_model(f"detection/{name}", dtype=dtype)
     variables = from_torch(state_dict(name), model)
     return model, jax.tree.map(lambda leaf: np.asarray(leaf, dtype), variables)
+
+
+def objects(name: str) -> Objects:
+    """Ground truth of the training case, with one place to spare."""
+    truth = info(name)["training"]["ground_truth"]
+    height, width = case_of(name, "batch")["input_shape"][2:]
+    most = 1 + max(len(image["boxes"]) for image in truth)
+    boxes = np.zeros((len(truth), most, 4))
+    classes = np.zeros((len(truth), most), np.int32)
+    valid = np.zeros((len(truth), most), bool)
+    masks = np.zeros((len(truth), most, height, width), np.uint8)
+    for index, image in enumerate(truth):
+        count = len(image["boxes"])
+        boxes[index, :count] = image["boxes"]
+        classes[index, :count] = image["labels"]
+        valid[index, :count] = True
+        bits = arrays(name).get(f"train/gt_masks{index}_bits")
+        if bits is not None:
+            masks[index, :count] = unpacked(bits, (count, height, width))
+    # Masks of the goldens fill the canvas.
+    frames = np.broadcast_to(np.array([0.0, 0, width, height]), boxes.shape)
+    return Objects(boxes, classes, valid, masks, frames)
+
+
+def unpacked(bits: np.ndarray, shape) -> np.ndarray:
+    """What `np.packbits` has packed."""
+    return np.unpackbits(bits)[: math.prod(shape)].reshape(shape).astype(bool)
+
+
+def draw(name: str) -> Draw:
+    """The rule that replaces random draws in the goldens."""
+    case = case_of(name, "batch")
+    anchors = sum(
+        math.prod(output["shape"][1:])
+        for key, output in case["outputs"].items()
+        if key.startswith("rpn_cls")
+    )
+    index = np.arange(anchors, dtype=np.uint64)
+    return Draw(
+        jax.random.key(0),
+        rpn_priority=(index * 2654435761 % 2**32).astype(np.uint32),
+        roi_priority=np.arange(4096, dtype=np.uint32),
+    )
+
+
+def proposals(name: str, case: dict, double: bool = False) -> Proposals:
+    """The stored proposals of a case."""
+    end = "_float64_run" if double else ""
+    stored = [
+        arrays(name)[f"{case['name']}/proposals{index}{end}"]
+        for index in range(len(case["images"]))
+    ]
+    most = max(map(len, stored))
+    boxes = np.zeros((len(stored), most, 5), stored[0].dtype)
+    valid = np.zeros((len(stored), most), bool)
+    for index, rows in enumerate(stored):
+        boxes[index, : len(rows)] = rows
+        valid[index, : len(rows)] = True
+    return Proposals(boxes[..., :4], boxes[..., 4], valid)
+
+
+def assert_matches(name: str, case: dict, output: str, value, tolerance: float) -> None:
+    """Compares an output, in PyTorch's layout, with subsamples and projections.
+
+    Args:
+        name: of the golden.
+        case: of the golden.
+        output: its key.
+        value: ours; the double-precision run is asked for if it is float64.
+        tolerance: in standard deviations of the output.
+    """
+    record = case["outputs"][output]
+    value = np.asarray(value)
+    assert list(value.shape) == record["shape"]
+    std = record["statistics"][1]
+    where = f"{name} {case['name']} {output}"
+    if value.dtype == np.float64:
+        key = "projections_float64_run"
+    else:
+        key = "projections"
+        expected = arrays(f"{name}")[f"{case['name']}/{output}"]
+        got = synthetic_weights.subsample(value, record["strides"])
+        error = np.abs(got - expected).max() / std
+        assert error <= tolerance, f"{where}: {error:.1e}"
+    error = official.projection_error(record, value, key)
+    # A projection adds up all elements with random signs, over the root of their number.
+    assert error <= tolerance, f"{where}, projections: {error:.1e}"
+
+
+def nchw(value) -> np.ndarray:
+    """[B, h, w, ...] as [B, ..., h, w], what comes after w in one axis."""
+    value = np.asarray(value)
+    value = value.reshape(*value.shape[:3], -1)
+    return value.transpose(0, 3, 1, 2)
