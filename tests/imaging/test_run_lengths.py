@@ -38,9 +38,7 @@ def test_a_part_is_that_part_of_the_whole():
         part = bitmap[top:bottom, left:right]
         text = run_lengths.encode(bitmap, size)
         window = (top, bottom, left, right)
-        np.testing.assert_array_equal(
-            run_lengths.decode_part(text, size, window), part
-        )
+        np.testing.assert_array_equal(run_lengths.decode_part(text, size, window), part)
         alone = np.zeros_like(bitmap)
         alone[top:bottom, left:right] = part
         wanted = oracle.encode(np.asfortranarray(alone))["counts"].decode()
