@@ -241,8 +241,8 @@ class CocoEvaluator:
         ):
             kinds.append("segm")
         images = [
-            {"id": k, "height": one.size[0], "width": one.size[1]}
-            for k, one in enumerate(self._found, 1)
+            {"id": rank, "height": one.size[0], "width": one.size[1]}
+            for rank, one in zip(self._ranks(), self._found, strict=True)
         ]
         return {
             kind: score(
@@ -257,12 +257,12 @@ class CocoEvaluator:
 
     def _objects(self) -> list[dict[str, Any]]:
         objects = []
-        for k, (one, found) in enumerate(
-            zip(self._annotated, self._found, strict=True), 1
+        for rank, one, found in zip(
+            self._ranks(), self._annotated, self._found, strict=True
         ):
             for index, box in enumerate(one.boxes):
                 entry = {
-                    "image_id": k,
+                    "image_id": rank,
                     "category_id": int(one.classes[index]) + 1,
                     "bbox": _sides(box),
                     "area": float(one.area[index]),
@@ -276,10 +276,10 @@ class CocoEvaluator:
 
     def _results(self, kind: str) -> list[dict[str, Any]]:
         results = []
-        for k, one in enumerate(self._found, 1):
+        for rank, one in zip(self._ranks(), self._found, strict=True):
             for index, box in enumerate(one.boxes):
                 entry: dict[str, Any] = {
-                    "image_id": k,
+                    "image_id": rank,
                     "category_id": int(one.classes[index]) + 1,
                     "score": float(one.scores[index]),
                 }
@@ -290,6 +290,22 @@ class CocoEvaluator:
                     entry["bbox"] = _sides(box)
                 results.append(entry)
         return results
+
+    def _ranks(self) -> list[int]:
+        """Place of each image by its number, from 1.
+
+        Among detections of one score those of the first image come first, so numbers
+        depend on neither batches nor processes, and are those of the file's own ids.
+        """
+        numbers = [one.number for one in self._found]
+        keys = [
+            (isinstance(number, str), number, record)
+            for number, record in zip(numbers, self._records, strict=True)
+        ]
+        ranks = [0] * len(keys)
+        for rank, index in enumerate(sorted(range(len(keys)), key=keys.__getitem__), 1):
+            ranks[index] = rank
+        return ranks
 
     def _counts(self) -> np.ndarray:
         """Objects of each class, crowds aside, int [K]."""

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import Any
 
-import cv2
 import numpy as np
 
 from hrnet_jax.errors import DataError
@@ -114,7 +113,7 @@ def placed_objects(
 def mask_patch(text: str, size: Size, frame: np.ndarray, side: int) -> np.ndarray:
     """A mask in the frame of a box; only the columns of the box are decoded.
 
-    Each cell takes the bilinear value of the mask at its centre, from a half on 1.
+    Each cell takes the pixel that its centre is in, outside of the image 0.
 
     Args:
         text: run lengths for the whole image.
@@ -126,22 +125,20 @@ def mask_patch(text: str, size: Size, frame: np.ndarray, side: int) -> np.ndarra
         uint8 [M, M], 0 and 1; zeros where there is no mask.
     """
     x1, y1, x2, y2 = (float(value) for value in frame)
-    # One pixel more, for the interpolation.
-    left, right = (int(np.clip(x, 0, size[1])) for x in (x1 - 1, np.ceil(x2) + 1))
-    top, bottom = (int(np.clip(y, 0, size[0])) for y in (y1 - 1, np.ceil(y2) + 1))
-    if not text or right <= left or bottom <= top:
-        return np.zeros((side, side), np.uint8)
-    part = run_lengths.decode_part(text, size, (top, bottom, left, right)) * 255
-    step_x, step_y = (x2 - x1) / side, (y2 - y1) / side
-    matrix = np.array(
-        [
-            [step_x, 0, x1 + step_x / 2 - 0.5 - left],
-            [0, step_y, y1 + step_y / 2 - 0.5 - top],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(part, matrix, (side, side), flags=flags)
-    return (warped >= 128).astype(np.uint8)
+    cells = (np.arange(side) + 0.5) / side
+    patch = np.zeros((side, side), np.uint8)
+    columns = np.floor(x1 + cells * (x2 - x1)).astype(int)
+    rows = np.floor(y1 + cells * (y2 - y1)).astype(int)
+    across = np.flatnonzero((columns >= 0) & (columns < size[1]))
+    down = np.flatnonzero((rows >= 0) & (rows < size[0]))
+    if not text or not across.size or not down.size:
+        return patch
+    columns, rows = columns[across], rows[down]
+    top, left = rows[0], columns[0]
+    window = (top, rows[-1] + 1, left, columns[-1] + 1)
+    part = run_lengths.decode_part(text, size, window)
+    patch[np.ix_(down, across)] = part[np.ix_(rows - top, columns - left)]
+    return patch
 
 
 def _texts(sample: dict[str, Any]) -> list[str]:
