@@ -1,6 +1,7 @@
 """BCCD, 364 photographs of blood cells, 3 classes, from random weights.
 
-    python scripts/prepare_data.py --dataset=voc --source=BCCD --data_dir=data
+    python scripts/prepare_data.py --dataset=detection_coco --name=bccd --source=BCCD \
+        --data_dir=data
     python scripts/train.py --config=experiments/detection/bccd.py \
         --config.dataset.data_dir=data --workdir=runs/bccd
 
@@ -29,7 +30,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         adamw_cosine(1e-3, weight_decay=0.01, warmup_steps=200),
         small_detector(choice.detector, choice.variant, finest=28.0),
         dataset={
-            "name": "voc",
+            "name": "bccd",
             "test_split": "test",
             "augmentation": {
                 # Photographs are 480x640; from .8 to 1.25 of half of that.
