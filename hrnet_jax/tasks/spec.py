@@ -68,8 +68,8 @@ class TaskSpec:
         upsampled_on_export: whether exported outputs can have the size of the image.
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
-        data: what records of its data sets hold, for a report on them: `labels` or
-            `points`; empty for none.
+        data: what records of its data sets hold, for a report on them: `labels`,
+            `points` or `objects`; empty for none.
         reports: what the evaluators report beside metrics: `errors` (a
             `ReportsErrors`).
         info_of_outputs: (name, outputs) -> description of a data set with these

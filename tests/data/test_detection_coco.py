@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as oracle
 
+from hrnet_jax.data.class_tables import COCO_THINGS
 from hrnet_jax.data.info import load_info
 from hrnet_jax.data.records import open_records, prepared_directory
 from hrnet_jax.data.sources.coco_detection import COCODetection, COCODetectionOptions
@@ -255,6 +256,23 @@ def test_a_test_split_without_labels(tmp_path):
     assert info.counts == {"test": 1} and len(info.box_class_names) == 80
     (sample,) = read("coco_detection", tmp_path, "test")
     assert sample["boxes"].shape == (0, 4) and sample["image_number"] == "5"
+
+
+def test_officially_images_without_objects_are_not_trained_on(tmp_path):
+    """Boxes stay as they are, one without an inside too; a year of its own."""
+    names = COCO_THINGS.items()
+    content = files.document(
+        categories=[{"id": number, "name": name} for number, name in names],
+        annotations=[{"id": 1, "image_id": 7, "category_id": 90, "bbox": [3, 4, 5, 0]}],
+    )
+    name = "annotations/instances_train2014.json"
+    source = files.write_coco(tmp_path / "source", content, name, "train2014")
+    info = prepare("coco_detection", source, tmp_path, year=2014)
+    assert info.counts == {"train": 2, "train_with_objects": 1}
+    assert info.default_splits["train"] == "train_with_objects"
+    (sample,) = read("coco_detection", tmp_path, "train_with_objects")
+    assert sample["boxes"].tolist() == [[3, 4, 8, 4]]
+    assert sample["box_class"].tolist() == [79]
 
 
 def test_official_files_that_are_none(tmp_path):

@@ -1,5 +1,7 @@
 """Batches of the evaluation, and predictions for them, without a network."""
 
+import json
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,6 +14,7 @@ from hrnet_jax.detection.transforms import (
     make_eval_transform,
 )
 from hrnet_jax.imaging import run_lengths
+from tests.data.object_files import write_image
 
 OPTIONS = AugmentationOptions(test_scale=(320, 192), max_objects=40)
 
@@ -71,3 +74,56 @@ def in_frame(text, size, box, side):
     x = np.clip((x1 + cells * (x2 - x1)).astype(int), 0, size[1] - 1)
     y = np.clip((y1 + cells * (y2 - y1)).astype(int), 0, size[0] - 1)
     return whole[y[:, None], x].astype(np.float32)
+
+
+def mixed_set(folder, count=11):
+    """Images of both orientations with a few boxes of three classes, prepared."""
+    rng = np.random.default_rng(0)
+    content = {"categories": [{"id": k, "name": f"kind{k}"} for k in (2, 5, 6)]}
+    content |= {"images": [], "annotations": []}
+    for k in range(count):
+        height, width = (40, 60) if k % 3 else (60, 40)
+        name = f"{k}.jpg"
+        write_image(folder / "source/images" / name, (height, width))
+        entry = {"id": 100 - k, "file_name": name, "height": height, "width": width}
+        content["images"].append(entry)
+        for _ in range(1 + k % 3):
+            x, y = rng.integers(0, 20, 2).tolist()
+            w, h = rng.integers(5, 20, 2).tolist()
+            content["annotations"].append(
+                {
+                    "id": len(content["annotations"]),
+                    "image_id": 100 - k,
+                    "category_id": int(rng.choice([2, 5, 6])),
+                    "bbox": [x, y, w, h],
+                    "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
+                }
+            )
+    path = folder / "source/annotations/val.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return prepare("detection_coco", folder, folder / "source")
+
+
+def moved_objects(batch, most=6, side=8):
+    """Predictions that are a function of each image alone: its objects, moved."""
+    count = len(batch["image_id"])
+    found = {
+        "boxes": np.zeros((count, most, 4), np.float32),
+        "scores": np.zeros((count, most), np.float32),
+        "classes": np.zeros((count, most), np.int32),
+        "valid": np.zeros((count, most), bool),
+        "masks": np.zeros((count, most, side, side), np.float32),
+    }
+    for k in range(count):
+        rng = np.random.default_rng(int(batch["image_number"][k]))
+        there = np.flatnonzero(batch["box_valid"][k])
+        n = len(there)
+        moved = batch["object_boxes"][k][there] + rng.normal(0, 1, (n, 4))
+        found["boxes"][k, :n] = moved * batch["scale"][k][[1, 0, 1, 0]]
+        # Few scores, so that many are equal.
+        found["scores"][k, :n] = rng.choice([0.3, 0.6, 0.9], n)
+        found["classes"][k, :n] = batch["box_class"][k][there]
+        found["valid"][k, :n] = True
+        found["masks"][k, :n] = rng.random((n, side, side)) + 0.4
+    return found

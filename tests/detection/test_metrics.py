@@ -141,6 +141,19 @@ def test_crowds_and_images_without_objects():
     assert evaluator.worst(2) == [1, 0]
 
 
+def test_of_equal_scores_the_image_of_the_lowest_number_comes_first():
+    """As in pycocotools, and whatever order images are evaluated in."""
+    batch = batch_of([[], [(CAT, 0, False)]]) | {"image_number": ["11", "2"]}
+    evaluator = CocoEvaluator(INFO)
+    evaluator.update(batch, predictions_of([[(DOG, 0, 0.5)], [(CAT, 0, 0.5)]]))
+    # The right one of image 2 before the wrong one of image 11.
+    assert evaluator.compute()["AP"] == 1.0
+    evaluator = CocoEvaluator(INFO)
+    batch = batch | {"image_number": ["1", "2"]}
+    evaluator.update(batch, predictions_of([[(DOG, 0, 0.5)], [(CAT, 0, 0.5)]]))
+    assert evaluator.compute()["AP"] == 0.5
+
+
 def test_predictions_come_back_from_the_canvas():
     truth = batch_of([[(CAT, 0, False)]], scale=2.5)
     evaluator = CocoEvaluator(INFO, masks=True)
