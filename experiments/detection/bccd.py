@@ -9,7 +9,9 @@ Picks the checkpoint by the validation images and reports on the test images. Si
 45 minutes of two CPU cores: half the size of the photographs, a pyramid and heads of a
 quarter of the published width, anchors and regions of half the size.
 
-Expected on test: see docs/detection.md. Options: `detector` (`faster_rcnn`,
+Expected test `AP` and `AP50`: see docs/detection.md.
+
+Options: `detector` (`faster_rcnn`,
 `cascade_rcnn`, `fcos`), `variant`, `debug` (seconds instead of minutes).
 """
 
