@@ -1,6 +1,7 @@
 """Paths that a user may put in a bucket: `gs://bucket/folder`, or a local folder."""
 
 import contextlib
+import inspect
 import os
 import pathlib
 import re
@@ -99,6 +100,40 @@ def write_object(path: str | os.PathLike, content: bytes) -> None:
         StorageError: if it cannot be written.
     """
     file_system(path).pipe_file(os.fspath(path), content)
+
+
+def create_object(path: str | os.PathLike, content: bytes) -> bool:
+    """Writes a file in a bucket unless it is there; of several at once one succeeds.
+
+    Args:
+        path: of the file.
+        content: that nobody else writes there: an answer that was lost is told by it
+            from another writer's success.
+
+    Returns:
+        Whether the file is this one.
+
+    Raises:
+        ConfigError: if what reads and writes such buckets here cannot do so.
+        StorageError: if it cannot be written.
+    """
+    system = file_system(path)
+    # Where `mode` is not a parameter it would be ignored, and the file replaced.
+    own = getattr(system, "_pipe_file", None)
+    if own is None or "mode" not in inspect.signature(own).parameters:
+        scheme = os.fspath(path).partition("://")[0]
+        raise ConfigError(
+            f"{os.fspath(path)}: {type(system).__name__}, which writes to {scheme}://, "
+            "cannot make an object only where there is none, by which processes agree; "
+            "expected gs://, or a folder of a file system"
+        )
+    try:
+        system.pipe_file(os.fspath(path), content, mode="create")
+    except FileExistsError:
+        with contextlib.suppress(FileNotFoundError):
+            return system.cat_file(os.fspath(path)) == content
+        return False
+    return True
 
 
 def upload(local: pathlib.Path, target: pathlib.Path) -> None:

@@ -1,6 +1,8 @@
 """A server that speaks the protocol of Google Cloud Storage, on this machine alone."""
 
 import contextlib
+import io
+import json
 import logging
 import os
 import threading
@@ -71,6 +73,8 @@ class Bucket:
 
 class _Server(server.ThreadingHTTPServer):
     daemon_threads = True
+    # Connections that wait to be accepted; of more than five at once some wait seconds.
+    request_queue_size = 128
 
     def handle_error(self, *_):
         """Says nothing of clients that went away, as killed ones do."""
@@ -97,6 +101,7 @@ def _handler_class(bucket: Bucket, storage) -> type:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self.send_error(bucket.status)
                 return
+            connection = self.rfile
             with lock:
                 self.generation = ""
                 status = self.precondition(method)
@@ -107,17 +112,25 @@ def _handler_class(bucket: Bucket, storage) -> type:
                     self.end_headers()
                 else:
                     Router(self).handle(method)
+            self.rfile = connection
 
         def precondition(self, method):
             """The status of a request that is only to be met by other contents.
 
-            The emulator knows neither these nor the header that tells what was read,
-            and TensorStore needs both where objects are written anew.
+            The emulator knows neither these nor the header that tells what was read.
+            TensorStore needs both where objects are written anew, and gcsfs the former
+            where an object is to be made only if it is not there (ifGenerationMatch=0).
             """
             url = urllib.parse.urlsplit(self.path)
             query = urllib.parse.parse_qs(url.query)
             reads = method == "GET" and query.get("alt") == ["media"]
             name = query.get("name") or [url.path.partition("/o/")[2]]
+            if (
+                query.get("uploadType") == ["multipart"]
+                and "ifGenerationMatch" in query
+            ):
+                # gcsfs names the object in the first of two parts of the content.
+                name = [self.name_in_content()]
             generation = _generation(storage, urllib.parse.unquote(name[0]))
             if reads:
                 self.generation = generation
@@ -125,6 +138,14 @@ def _handler_class(bucket: Bucket, storage) -> type:
                     return 304
             wanted = query.get("ifGenerationMatch", [generation])
             return None if wanted == [generation] else 412
+
+        def name_in_content(self):
+            """Of an upload in parts, whose content stays there to be read."""
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile = io.BytesIO(content)
+            text = content[content.index(b"{") :].decode("latin-1")
+            facts, _ = json.JSONDecoder().raw_decode(text)
+            return facts["name"]
 
         def end_headers(self):
             if self.generation:
