@@ -86,6 +86,38 @@ def _generation(storage, name: str) -> str:
     return found["generation"] if found else "0"
 
 
+def _precondition(handler, method, storage) -> tuple[str, int | None]:
+    """Generation of an object that is read; status of what only other contents meet.
+
+    The emulator knows neither preconditions nor the header that tells what was read.
+    TensorStore needs both where objects are written anew, and gcsfs the former where
+    an object is to be made only if it is not there (ifGenerationMatch=0).
+    """
+    url = urllib.parse.urlsplit(handler.path)
+    query = urllib.parse.parse_qs(url.query)
+    name = query.get("name") or [url.path.partition("/o/")[2]]
+    if query.get("uploadType") == ["multipart"] and "ifGenerationMatch" in query:
+        name = [_name_in_content(handler)]
+    generation = _generation(storage, urllib.parse.unquote(name[0]))
+    reads = method == "GET" and query.get("alt") == ["media"]
+    if reads and query.get("ifGenerationNotMatch") == [generation]:
+        return generation, 304
+    wanted = query.get("ifGenerationMatch", [generation])
+    return generation if reads else "", None if wanted == [generation] else 412
+
+
+def _name_in_content(handler) -> str:
+    """Of an upload in two parts, the first of which has it, as gcsfs makes them.
+
+    The content stays there to be read.
+    """
+    content = handler.rfile.read(int(handler.headers["Content-Length"]))
+    handler.rfile = io.BytesIO(content)
+    text = content[content.index(b"{") :].decode("latin-1")
+    facts, _ = json.JSONDecoder().raw_decode(text)
+    return facts["name"]
+
+
 def _handler_class(bucket: Bucket, storage) -> type:
     from gcp_storage_emulator.server import RequestHandler, Router
 
@@ -103,8 +135,7 @@ def _handler_class(bucket: Bucket, storage) -> type:
                 return
             connection = self.rfile
             with lock:
-                self.generation = ""
-                status = self.precondition(method)
+                self.generation, status = _precondition(self, method, storage)
                 if status:
                     self.rfile.read(int(self.headers.get("Content-Length") or 0))
                     self.send_response(status)
@@ -113,39 +144,6 @@ def _handler_class(bucket: Bucket, storage) -> type:
                 else:
                     Router(self).handle(method)
             self.rfile = connection
-
-        def precondition(self, method):
-            """The status of a request that is only to be met by other contents.
-
-            The emulator knows neither these nor the header that tells what was read.
-            TensorStore needs both where objects are written anew, and gcsfs the former
-            where an object is to be made only if it is not there (ifGenerationMatch=0).
-            """
-            url = urllib.parse.urlsplit(self.path)
-            query = urllib.parse.parse_qs(url.query)
-            reads = method == "GET" and query.get("alt") == ["media"]
-            name = query.get("name") or [url.path.partition("/o/")[2]]
-            if (
-                query.get("uploadType") == ["multipart"]
-                and "ifGenerationMatch" in query
-            ):
-                # gcsfs names the object in the first of two parts of the content.
-                name = [self.name_in_content()]
-            generation = _generation(storage, urllib.parse.unquote(name[0]))
-            if reads:
-                self.generation = generation
-                if query.get("ifGenerationNotMatch") == [generation]:
-                    return 304
-            wanted = query.get("ifGenerationMatch", [generation])
-            return None if wanted == [generation] else 412
-
-        def name_in_content(self):
-            """Of an upload in parts, whose content stays there to be read."""
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            self.rfile = io.BytesIO(content)
-            text = content[content.index(b"{") :].decode("latin-1")
-            facts, _ = json.JSONDecoder().raw_decode(text)
-            return facts["name"]
 
         def end_headers(self):
             if self.generation:
