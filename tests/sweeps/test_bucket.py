@@ -214,6 +214,15 @@ def test_a_worker_of_another_host_that_is_gone_blocks_nobody_for_long(bucket, qu
     taken.close()
 
 
+def test_what_is_over_on_another_host_is_free_at_once(bucket):
+    folder = trial_folder(paths.as_path(SWEEP), 0)
+    held_by(folder, number=4, over=True)
+    with claim(folder) as taken:
+        assert taken.is_held()
+    names = [path.name for path in (folder / "claim.lock").iterdir()]
+    assert names == ["000000005.json"]
+
+
 def test_an_outage_makes_nobody_gone(bucket, quick):
     folder = trial_folder(paths.as_path(SWEEP), 0)
     held_by(folder)
@@ -237,6 +246,9 @@ def test_a_worker_that_was_taken_for_gone_lets_the_trial_go(
     assert (
         "trial 0000: goes on in another worker, as this one was cut off" in caplog.text
     )
+    # It ended at its first evaluation.
+    values = [value for _, value in worker_module._evaluations(folder, "mean_iou")]
+    assert values == pytest.approx([0.4])
     # It has told nobody of a value, and the other one has all that it needs.
     assert worker._study.trials[0].state == optuna.trial.TrialState.RUNNING
     assert claims.read_trial(folder)["state"] == "running"
