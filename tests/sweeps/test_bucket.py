@@ -292,6 +292,23 @@ def test_another_experiment_in_a_bucket_is_one_line(bucket, tmp_path):
     )
 
 
+@pytest.mark.slow
+def test_with_a_database_only_the_runs_are_in_the_bucket(
+    bucket, quick, tmp_path, monkeypatch
+):
+    calls: list[str] = []
+    train_made_up(monkeypatch, calls)
+    url = f"sqlite:///{tmp_path}/study.db"
+    sweep = in_bucket(tmp_path, SEEDS, trials=2, storage=url)
+    worker_of(sweep).run()
+    assert calls == ["0000", "0001"]
+    names = sorted(path.name for path in sweep.folder.iterdir())
+    assert names == ["sweep.json", "sweep.lock", "trials"]
+    (sweep.folder / "sweep.json").unlink()
+    with pytest.raises(ConfigError, match=f"belongs to another folder than {SWEEP}; "):
+        worker_of(sweep)
+
+
 def test_choosing_in_a_bucket_is_for_one_at_a_time(bucket, quick, monkeypatch):
     monkeypatch.setattr(claims, "_PATIENCE", 0.2)
     folder = paths.as_path(SWEEP)
