@@ -4,14 +4,14 @@ import contextlib
 import pathlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.errors import CheckpointError, StorageError
-from hrnet_jax.storage.paths import is_remote
+from hrnet_jax.storage.paths import for_each, is_remote
 from hrnet_jax.workdir.files import write_json
-from hrnet_jax.workdir.lock import LockedError, taking_turns
+from hrnet_jax.workdir.lock import LockedError, may_be_free, taking_turns
 
 TRIALS_FOLDER = "trials"
 TRIAL_FILE = "trial.json"
@@ -57,6 +57,15 @@ def claim(folder: pathlib.Path) -> Claim | None:
     except LockedError:
         return None
     return held
+
+
+def not_known_to_be_claimed(
+    sweepdir: pathlib.Path, numbers: Sequence[int]
+) -> list[int]:
+    """Those of some trials that `claim` may get, which looks at one after the other."""
+    folders = [trial_folder(sweepdir, number) for number in numbers]
+    free = for_each(lambda folder: may_be_free(folder, CLAIM_FILE), folders)
+    return [number for number, is_free in zip(numbers, free, strict=True) if is_free]
 
 
 @contextlib.contextmanager

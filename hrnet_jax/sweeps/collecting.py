@@ -1,13 +1,12 @@
 """What came out of runs, those of sweeps and others."""
 
-import concurrent.futures
 import dataclasses
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from hrnet_jax.config.options import nearest
 from hrnet_jax.errors import CheckpointError, ConfigError
@@ -22,13 +21,8 @@ from hrnet_jax.workdir.lock import LOCK_FILE, is_locked
 from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.ranking import ranking_metric
 
-_T = TypeVar("_T")
-
 # States in the order of a table; of those that have a value the best is first.
 STATES = ("complete", "pruned", "training", "stopped", "failed")
-
-# Folders in a bucket that are read at the same time.
-_AT_ONCE = 16
 
 # Keys in which runs may differ without a reader's interest.
 _PLACES = ("dataset.data_dir", "dataset.threads", "dataset.workers")
@@ -79,7 +73,7 @@ def collect(folders: Sequence[str | os.PathLike]) -> list[Collected]:
     workdirs: dict[pathlib.Path, None] = {}
     for folder in folders:
         workdirs |= dict.fromkeys(_runs_in(paths.as_path(folder)))
-    return sorted(_each(_read, list(workdirs)), key=_place)
+    return sorted(paths.for_each(_read, list(workdirs)), key=_place)
 
 
 def differing_keys(runs: Sequence[Collected]) -> list[str]:
@@ -115,23 +109,13 @@ def _runs_in(folder: pathlib.Path) -> list[pathlib.Path]:
         raise CheckpointError(f"{folder}: {what}; expected a sweep or a run{meant}")
     place = folder / TRIALS_FOLDER
     inside = sorted((place if place.is_dir() else folder).iterdir())
-    are_runs = _each(_is_run, inside)
+    are_runs = paths.for_each(_is_run, inside)
     found = [path for path, is_run in zip(inside, are_runs, strict=True) if is_run]
     if not found:
         raise CheckpointError(
             f"{folder}: no run there; expected the folder of a sweep, of a run, or of runs"
         )
     return found
-
-
-def _each(
-    ask: Callable[[pathlib.Path], _T], folders: Sequence[pathlib.Path]
-) -> list[_T]:
-    """What is found out of each folder; in a bucket of several at a time, as it is slow."""
-    if not any(map(paths.is_remote, folders)):
-        return [ask(folder) for folder in folders]
-    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
-        return [*pool.map(ask, folders)]
 
 
 def _is_run(folder: pathlib.Path) -> bool:

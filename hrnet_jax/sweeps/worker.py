@@ -30,6 +30,7 @@ from hrnet_jax.sweeps.claims import (
     Claim,
     choosing,
     claim,
+    not_known_to_be_claimed,
     read_trial,
     trial_folder,
     write_trial,
@@ -138,8 +139,9 @@ class Worker:
 
     def _left(self, held: contextlib.ExitStack) -> optuna.Trial | None:
         """The first trial that is begun, not finished, and in no worker's hands."""
-        for number in self._numbers(TrialState.RUNNING):
-            mine = claim(trial_folder(self._sweep.folder, number))
+        folder, running = self._sweep.folder, self._numbers(TrialState.RUNNING)
+        for number in not_known_to_be_claimed(folder, running):
+            mine = claim(trial_folder(folder, number))
             if mine is None:
                 continue
             # It may have been finished since the look.

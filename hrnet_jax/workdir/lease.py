@@ -168,13 +168,15 @@ class Turn:
         """
         self._number += 1
         content = json.dumps(self._own | {"beat": 0}).encode()
-        if not self._numbered.create(self._number, content):
-            return False
-        # The number may have been made, and cleared away as too low, since the look.
-        if not self.is_mine():
+        # First, so that no other thread takes this process for one that is gone.
+        _held.add(self._own["token"])
+        if self._numbered.create(self._number, content):
+            if self.is_mine():
+                return True
+            # It had been made, and cleared away as too low, since the look.
             self._numbered.path(self._number).unlink(missing_ok=True)
-            return False
-        return True
+        _held.discard(self._own["token"])
+        return False
 
     def is_mine(self) -> bool:
         """Whether nobody took this process for gone; one listing."""
@@ -192,7 +194,6 @@ class Turn:
             _write(path, self._own, beat)
             return True
 
-        _held.add(self._own["token"])
         try:
             with contextlib.suppress(OSError):
                 for number in self._numbered.numbers():

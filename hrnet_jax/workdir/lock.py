@@ -102,13 +102,25 @@ def taking_turns(workdir: pathlib.Path, name: str) -> Iterator[Callable[[], bool
             yield lambda: True
         return
     turn = Turn(workdir / name, _this_process())
-    holder = turn.last()
-    if holder and _is_there(holder) and not turn.is_gone(holder):
+    if holder := _holder_of(turn):
         raise LockedError(_taken(workdir, holder))
     if not turn.begin():
         raise LockedError(_taken(workdir, turn.last()))
     with turn.held():
         yield turn.is_mine
+
+
+def may_be_free(workdir: pathlib.Path, name: str) -> bool:
+    """Whether `taking_turns` may succeed: on a disk always, where that is known by trying."""
+    return not is_remote(workdir) or not _holder_of(Turn(workdir / name, {}))
+
+
+def _holder_of(turn: Turn) -> dict[str, Any]:
+    """Who has a turn and may be at work; empty if nobody is known to be."""
+    holder = turn.last()
+    if holder and _is_there(holder) and not turn.is_gone(holder):
+        return holder
+    return {}
 
 
 def _is_there(holder: dict[str, Any]) -> bool:
