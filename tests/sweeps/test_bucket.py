@@ -215,8 +215,11 @@ def test_a_worker_of_another_host_that_is_gone_blocks_nobody_for_long(bucket, qu
 
 
 def test_what_is_over_on_another_host_is_free_at_once(bucket):
-    folder = trial_folder(paths.as_path(SWEEP), 0)
+    sweep = paths.as_path(SWEEP)
+    folder = trial_folder(sweep, 0)
     held_by(folder, number=4, over=True)
+    held_by(trial_folder(sweep, 1), number=2)
+    assert claims.not_known_to_be_claimed(sweep, [0, 1, 7]) == [0, 7]
     with claim(folder) as taken:
         assert taken.is_held()
     names = [path.name for path in (folder / "claim.lock").iterdir()]
