@@ -37,7 +37,7 @@ SEEDS = "SWEEP = [{'seed': number} for number in range(4)]"
 def quick(monkeypatch):
     """Turns that are renewed and given up soon, and workers that look often."""
     monkeypatch.setattr(lease, "BEAT", 0.1)
-    monkeypatch.setattr(lease, "GONE", 0.6)
+    monkeypatch.setattr(lease, "GONE", 1.5)
     monkeypatch.setattr(claims, "_PAUSE_IN_BUCKET", 0.05)
     monkeypatch.setattr(worker_module, "_PAUSE_IN_BUCKET", 0.05)
     lease._seen.clear()
@@ -166,11 +166,10 @@ def test_one_worker_at_a_time_claims_a_trial(bucket, quick):
     folder = trial_folder(paths.as_path(SWEEP), 3)
     first = claim(folder)
     # Nor does another thread of the same process, nor after any number of beats.
-    for _ in range(2):
+    own, start = folder / "claim.lock" / "000000000.json", time.monotonic()
+    while lease.read_lease(own)["beat"] < 2:
         assert claim(folder) is None and first.is_held()
-        time.sleep(2.5 * lease.BEAT)
-    beat = lease.read_lease(folder / "claim.lock" / "000000000.json")["beat"]
-    assert beat >= 2
+        assert time.monotonic() < start + 30
     first.close()
     second = claim(folder)
     assert second is not None
@@ -205,7 +204,7 @@ def test_a_worker_of_another_host_that_is_gone_blocks_nobody_for_long(bucket, qu
     held_by(folder, beat=2)
     start = time.monotonic()
     while (taken := claim(folder)) is None:
-        assert time.monotonic() < start + 10
+        assert time.monotonic() < start + 30
         time.sleep(0.05)
     assert time.monotonic() - start >= lease.GONE
     # It comes back, and writes its own object; it has the trial no longer.
