@@ -73,7 +73,7 @@ def test_a_wrong_file_is_one_error(tmp_path):
     for name, message in wrong.items():
         with pytest.raises(HRNetError, match=f"{name}: .*{message}"):
             hrnet_jax.load_run(tmp_path / name)
-    with pytest.raises(HRNetError, match="gone/config.json: no such file"):
+    with pytest.raises(HRNetError, match="gone: no such folder; expected the work"):
         hrnet_jax.load_run(tmp_path / "gone")
     with pytest.raises(ConfigError, match="step 3 of .*notes.txt: .* has no steps"):
         hrnet_jax.load_run(tmp_path / "notes.txt", 3)

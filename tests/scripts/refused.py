@@ -111,7 +111,7 @@ REFUSED = {
     ),
     "evaluate nothing": (
         ["evaluate", "--workdir={tmp}/gone"],
-        "{tmp}/gone/config.json: no such file; expected a work directory of a run",
+        "{tmp}/gone: no such folder; expected the work directory of a run",
     ),
     "evaluate unknown key": (
         ["evaluate", "--workdir={finished}", "--set", "eval.size=3"],

@@ -33,10 +33,8 @@ NOT_RUN = {
     "make test-all ARGS=tests/models/test_goldens.py": TESTS,
     "make test-convert": TESTS,
     "make test-slow": TESTS,
-    "make venv EXTRA=notebooks,onnx": INSTALLS,
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
-    "pip install -e '.[all,notebooks,onnx]'": INSTALLS,
     "pip install -e '.[all,cuda]'": INSTALLS,
     "pip install -e '.[all,gcs]'": INSTALLS,
     "gcloud auth application-default login": "signs in",
@@ -82,6 +80,17 @@ NOT_RUN = {
         "--config=experiments/segmentation/cityscapes.py:variant=w18 "
         "--space=my_space.py --sweepdir=/shared/runs/sweep --trials=500"
     ): CLUSTER,
+    (
+        "python scripts/sweep.py --config=experiments/quickstart.py "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--sweepdir=gs://my-bucket/runs/sweep --trials=40"
+    ): "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine",
+    "python scripts/collect.py gs://my-bucket/runs/sweep": (
+        "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine"
+    ),
+    "pip install -e '.[all,notebooks,onnx,sweeps]'": INSTALLS,
+    "make venv EXTRA=notebooks,onnx": INSTALLS,
+    "make venv EXTRA=notebooks,onnx,sweeps": INSTALLS,
     "python scripts/collect.py runs/sweep": "needs a sweep; tests/sweeps makes one up",
     "python scripts/train.py --workdir=runs/sweep/trials/0007": SWEEPS,
     (
