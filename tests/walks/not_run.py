@@ -89,7 +89,6 @@ NOT_RUN = {
         "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine"
     ),
     "pip install -e '.[all,notebooks,onnx,sweeps]'": INSTALLS,
-    "make venv EXTRA=notebooks,onnx": INSTALLS,
     "make venv EXTRA=notebooks,onnx,sweeps": INSTALLS,
     "python scripts/collect.py runs/sweep": "needs a sweep; tests/sweeps makes one up",
     "python scripts/train.py --workdir=runs/sweep/trials/0007": SWEEPS,
