@@ -22,6 +22,7 @@ from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.weights_cache import checksum
 from hrnet_jax.storage import paths as storage
+from hrnet_jax.storage import targets
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 from hrnet_jax.workdir.files import CONFIG_FILE, write_json
 from hrnet_jax.workdir.published import WEIGHTS_FILE, is_published
@@ -111,9 +112,8 @@ def _put_in_place(
 
 
 def _check_target(workdir: pathlib.Path, overwrite: bool) -> None:
-    """Refuses a directory that holds anything but what may be replaced."""
-    if workdir.is_file():
-        raise CheckpointError(f"{workdir} is a file; expected a new directory")
+    """Refuses a directory that cannot be made, or holds what may not be replaced."""
+    targets.check_folder(workdir, what="a new directory", error=CheckpointError)
     if not workdir.exists() or not any(workdir.iterdir()):
         return
     was_made_here = (workdir / RECORD_FILE).is_file()
@@ -152,25 +152,16 @@ def export_weights(
         The number of tensors written.
 
     Raises:
-        CheckpointError: if the file is there already.
+        CheckpointError: if the file is there already, or cannot be written.
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    _check_file(storage.as_path(path), overwrite)
+    what = "the name of a new file"
+    targets.check_file(path, what=what, overwrite=overwrite, error=CheckpointError)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
     return len(tensors)
-
-
-def _check_file(path: pathlib.Path, overwrite: bool) -> None:
-    """Refuses a folder, and a file unless it may be replaced."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; expected the name of a new file")
-    if path.exists() and not overwrite:
-        raise CheckpointError(
-            f"{path} exists already; choose another name, or --overwrite"
-        )
 
 
 def _save(
