@@ -18,7 +18,6 @@ from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.pretrained.sources import Located, is_address, locate
 from hrnet_jax.registry import model_class
 from hrnet_jax.storage import paths
-from hrnet_jax.training.evaluate import Trained
 from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.published import (
     check_step,
@@ -26,6 +25,7 @@ from hrnet_jax.workdir.published import (
     published_variables,
     read_published,
 )
+from hrnet_jax.workdir.variables import Trained
 
 if TYPE_CHECKING:
     from hrnet_jax.conversion.converting import Converted

@@ -164,8 +164,7 @@ def export_model(
     """
     if isinstance(source, LoadedRun):
         source = source_of(source)
-    path = paths.as_path(path)
-    check_request(source.name, path, options, overwrite=overwrite)
+    path = check_request(source.name, path, options, overwrite=overwrite)
     _check_size(source, options)
     model = source.model.clone(dtype=jnp.float32, remat=False)
     plain = make_function(source, options, model)
@@ -220,7 +219,7 @@ def check_request(
     options: ExportOptions,
     *,
     overwrite: bool = True,
-) -> None:
+) -> pathlib.Path:
     """Refuses what `export_model` would, before the model is opened.
 
     Args:
@@ -228,6 +227,9 @@ def check_request(
         path: as for `export_model`, as everything else.
         options: as there.
         overwrite: as there.
+
+    Returns:
+        The path.
 
     Raises:
         ConfigError: for options that do not go together or with the model.
@@ -250,6 +252,7 @@ def check_request(
         raise ConfigError(
             f"only {', '.join(able)} is upsampled to the image, not {model}"
         )
+    return path
 
 
 def _check_size(source: ExportSource, options: ExportOptions) -> None:

@@ -38,10 +38,10 @@ def check_file(
             there or not to be read.
     """
     target = paths.as_path(path)
-    if suffixes and target.suffix.lower() not in suffixes:
-        raise error(f"{target}: expected {what}, which ends in {_or(suffixes)}")
     if target.is_dir():
         raise error(f"{target} is a folder; expected {what}")
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise error(f"{target}: expected {what}, which ends in {_or(suffixes)}")
     if not overwrite and target.exists():
         raise error(f"{target} exists already; choose another name, or --overwrite")
     if paths.is_remote(target):

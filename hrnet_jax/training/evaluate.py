@@ -1,9 +1,8 @@
 """`evaluate`: metrics of a checkpoint, as a plain function."""
 
-import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,25 +28,10 @@ from hrnet_jax.training.build import (
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import read_info, read_variables
+from hrnet_jax.workdir.variables import Trained, read_info, read_variables
 
 # Examples that a report shows, unless told otherwise.
 WORST = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """Weights to evaluate that are not those of a work directory.
-
-    Attributes:
-        name: what the user calls them, for messages.
-        info: classes or points that they were trained on.
-        read: gives the variables, {"params", "batch_stats"}, NumPy arrays.
-    """
-
-    name: str
-    info: DatasetInfo
-    read: Callable[[], dict]
 
 
 def evaluate(
