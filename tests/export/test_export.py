@@ -328,5 +328,9 @@ def test_the_script_exports_a_run(
     path = next(path for path in tmp_path.iterdir() if path.suffix != ".json")
     record = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert record["step"] == tiny.BEST_STEP
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(script), run_name="__main__")
+    assert stopped.value.code == 2
+    assert f"{path} exists already; choose another name, or" in capsys.readouterr().err
     image = make_images(1, 48, 64)[0]
     assert export.open_exported(path).predict(image)["label"].shape == (48, 64)
