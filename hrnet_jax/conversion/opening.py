@@ -3,9 +3,7 @@
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import ml_collections
+from typing import TYPE_CHECKING, Any
 
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.errors import ConfigError, WeightsError
@@ -15,7 +13,8 @@ from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.inference import workdir as directories
 from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.inference.workdir import LoadedRun
-from hrnet_jax.pretrained.sources import Located, is_address, locate
+from hrnet_jax.pretrained import hub
+from hrnet_jax.pretrained.sources import Located, is_address, is_hub_name, locate
 from hrnet_jax.registry import model_class
 from hrnet_jax.storage import paths
 from hrnet_jax.workdir.opening import read_run_config
@@ -93,7 +92,7 @@ def load_pretrained(
 
 def open_to_evaluate(
     source: str | os.PathLike, step: int | str, changes: Sequence[str]
-) -> tuple[ml_collections.ConfigDict, pathlib.Path | Trained]:
+) -> tuple[dict[str, Any], pathlib.Path | Trained]:
     """Opens what `load_run` opens, for `training.evaluate.evaluators_of_run`.
 
     Args:
@@ -103,13 +102,14 @@ def open_to_evaluate(
         changes: of the configuration, `dataset.data_dir=/data`.
 
     Returns:
-        The configuration with these changes, and the work directory or the weights.
+        The configuration with these changes, as JSON values, and the work directory or the weights.
 
     Raises:
         HRNetError: as `load_run`; a `ConfigError` for PyTorch weights without the name of
             a data set.
     """
-    if not is_address(source) and is_weights_file(source):
+    # Before gigabytes come; of a repository only what is in it tells.
+    if names_one_file(source):
         _check_names_data(os.fspath(source), changes)
     located = locate(source)
     with located.naming():
@@ -138,6 +138,13 @@ def is_weights_file(path: str | os.PathLike) -> bool:
     """Whether a path is that of a file, or has the name of one and is no folder."""
     place = paths.as_path(path)
     return place.is_file() or (place.suffix in _ENDINGS and not place.is_dir())
+
+
+def names_one_file(source: str | os.PathLike) -> bool:
+    """Whether a source is certainly a file of weights, and neither a run nor one of it."""
+    if is_hub_name(source):
+        return bool(hub.parse(os.fspath(source)).file)
+    return is_address(source) or is_weights_file(source)
 
 
 def _check_names_data(source: str, changes: Sequence[str]) -> None:

@@ -97,7 +97,7 @@ def test_load_pretrained_knows_what_it_should_be(hub, here):
 def test_it_is_evaluated_with_its_own_configuration(hub):
     changes = [f"dataset.data_dir={tiny.data_dir()}"]
     config, weights = open_to_evaluate(ADDRESS, str(tiny.BEST_STEP), changes)
-    assert config.dataset.name == "shapes" and config.eval.batch_size == 2
+    assert (config["dataset"]["name"], config["eval"]["batch_size"]) == ("shapes", 2)
     (evaluator,) = evaluators_of_run(config, weights).values()
     assert evaluator.compute() == tiny.result(tiny.finished_run())["metrics"]
     with pytest.raises(
