@@ -19,7 +19,7 @@ TRAINS = "needs an official data set, and trains for half an hour or more"
 SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
-FILE = "exports for minutes; tests/scripts/test_scripts.py has a file small"
+FILE = "exports for minutes; tests/export/test_export.py has a file small"
 HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
