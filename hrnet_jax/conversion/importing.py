@@ -17,7 +17,7 @@ from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained.convert import to_torch
-from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.pretrained.files import check_format, write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.weights_cache import checksum
@@ -158,6 +158,7 @@ def export_weights(
     """
     what = "the name of a new file"
     targets.check_file(path, what=what, overwrite=overwrite, error=CheckpointError)
+    check_format(path)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
