@@ -16,15 +16,17 @@ from hrnet_jax.conversion.converting import (
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.inference.workdir import load_run
-from hrnet_jax.pretrained.convert import to_torch
+from hrnet_jax.pretrained.convert import kind_of, scheme_of, to_torch
 from hrnet_jax.pretrained.files import check_format, write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.weights_cache import checksum
+from hrnet_jax.registry import model_class
 from hrnet_jax.storage import paths as storage
 from hrnet_jax.storage import targets
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 from hrnet_jax.workdir.files import CONFIG_FILE, write_json
+from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.published import WEIGHTS_FILE, is_published
 from hrnet_jax.workdir.storage import COMPLETE
 
@@ -159,6 +161,8 @@ def export_weights(
     what = "the name of a new file"
     targets.check_file(path, what=what, overwrite=overwrite, error=CheckpointError)
     check_format(path)
+    name = read_run_config(storage.as_path(workdir))["model"]["name"]
+    scheme_of(kind_of(model_class(name)), convention)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)

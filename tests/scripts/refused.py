@@ -299,6 +299,10 @@ EARLY = {
         ["convert", "{tmp}/gone.pth", "/proc/x"],
         f"/proc/x: {_NOWHERE}",
     ),
+    "convert to names that nobody has": (
+        ["convert", "{damaged}", "{tmp}/x.safetensors", "--convention=mmpose1"],
+        "'mmpose1' has no names for a segmentation model; expected one of official",
+    ),
     "draw nowhere": (
         ["plot", "--workdir={tmp}/gone", "--out=/proc/x.png"],
         f"/proc/x.png: {_NOWHERE}",
