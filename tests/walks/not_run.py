@@ -19,10 +19,24 @@ TRAINS = "needs an official data set, and trains for half an hour or more"
 SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
+FILE = "exports for minutes; tests/export/test_export.py has a file small"
 HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
+    (
+        "python scripts/export.py --workdir=hrnet_cs_8090_torch11.pth "
+        "--out=w48.stablehlo"
+    ): FILE,
+    (
+        "python scripts/evaluate.py --workdir=hrnet_cs_8090_torch11.pth "
+        "--config.dataset.name=cityscapes --config.dataset.data_dir=DATA"
+    ): OFFICIAL,
+    "python scripts/export.py --workdir=hf://me/streets --out=streets.stablehlo": HUB,
+    (
+        "python scripts/evaluate.py --workdir=hf://me/streets "
+        "--config.dataset.data_dir=DATA"
+    ): HUB,
     "make docs": "builds the site; tests/tools/test_site.py does",
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,
