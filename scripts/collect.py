@@ -15,7 +15,6 @@ if __name__ == "__main__":
     script.begins()
 
 import argparse
-import pathlib
 import sys
 
 from hrnet_jax.config import command_line
@@ -45,6 +44,7 @@ def main() -> None:
     arguments = parse_arguments()
     with command_line.reporting_errors():
         # Late, so that help need not wait for matplotlib.
+        from hrnet_jax.storage.paths import as_path
         from hrnet_jax.sweeps import tables
         from hrnet_jax.sweeps.collecting import collect
         from hrnet_jax.sweeps.plots import draw_all
@@ -54,7 +54,7 @@ def main() -> None:
         header, rows = tables.table_of(runs)
         text = tables.as_markdown(header, rows)
         sys.stdout.write(f"{text}\n")
-        out = pathlib.Path(arguments.out or pathlib.Path(arguments.folders[0]) / _OUT)
+        out = as_path(arguments.out or as_path(arguments.folders[0]) / _OUT)
         out.mkdir(parents=True, exist_ok=True)
         pictures, remarks = draw_all(runs, out)
         title = ", ".join(arguments.folders)

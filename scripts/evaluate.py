@@ -3,11 +3,15 @@
     python scripts/evaluate.py --workdir=runs/camvid --step=best
     python scripts/evaluate.py --workdir=runs/camvid --report=report
     python scripts/evaluate.py --workdir=runs/w300 --split=common,full --ced=ced.png
+    python scripts/evaluate.py --workdir=hf://OWNER/NAME --config.dataset.data_dir=/data
+    python scripts/evaluate.py --workdir=hrnet_cs_8090_torch11.pth \\
+        --config.dataset.name=cityscapes --config.dataset.data_dir=/data
     python scripts/evaluate.py --predictions=CFSS_COFW68.txt --truth=test_annotations
 
 The run's own configuration is used; any of its keys can be changed, for example
---config.dataset.data_dir=/data --config.eval.inference.flip=true. Files of
-predictions and the folder of true points have the layout of the COFW68 benchmark.
+--config.dataset.data_dir=/data --config.eval.inference.flip=true. Runs that were
+published have their own, too; other PyTorch weights take the defaults of their task and
+need the name of a data set with as many classes or points. Files of predictions and the folder of true points have the layout of the COFW68 benchmark.
 
 Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """
@@ -27,7 +31,7 @@ from hrnet_jax.config import command_line
 from hrnet_jax.config.picture_files import check_picture_file
 from hrnet_jax.config.tables import columns
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.storage import paths
+from hrnet_jax.storage import paths, targets
 from hrnet_jax.workdir.files import write_json
 
 
@@ -55,7 +59,11 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--workdir", help="work directory of a run")
+    source.add_argument(
+        "--workdir",
+        help="work directory of a run or conversion, a file of PyTorch weights (.pth, "
+        ".safetensors, ...), its https:// address or hf://OWNER/NAME",
+    )
     source.add_argument("--predictions", help="file of predicted landmarks")
     parser.add_argument("--truth", help="folder of true points, for --predictions")
     parser.add_argument("--step", help="best (the default), latest or a number")
@@ -119,8 +127,7 @@ def main() -> None:
     from hrnet_jax.runtime import processes
 
     with command_line.reporting_errors_together():
-        if arguments.ced:
-            check_picture_file(arguments.ced)
+        check_targets(arguments)
         if arguments.workdir:
             splits = [name.strip() for name in (arguments.split or "").split(",")]
             scores = score_run(
@@ -136,6 +143,21 @@ def main() -> None:
             scores = score_predictions(arguments.predictions, arguments.truth)
         if processes.is_first():
             report(scores, arguments)
+
+
+def check_targets(arguments: argparse.Namespace) -> None:
+    """Refuses what cannot be written, before the work.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    if arguments.ced:
+        check_picture_file(arguments.ced)
+    for path in (arguments.out, arguments.errors):
+        if path:
+            targets.check_file(path, what="a JSON file")
+    if arguments.report:
+        targets.check_folder(arguments.report, what="a folder for the report")
 
 
 def report(scores: dict[str, Scores], arguments: argparse.Namespace) -> None:
@@ -167,27 +189,36 @@ def score_run(
     """Evaluates a checkpoint.
 
     Args:
-        workdir: of a run.
+        workdir: of a run, or PyTorch weights.
         step: `best`, `latest` or a number.
         splits: names; where all are empty, the test split.
         changes: of the run's configuration, `key=value`.
         folder: for a report; None for none.
         worst: pictures of the worst examples in it; None for the usual number.
-        faces: whether the error of each face is wanted, where the task reports it.
+        faces: whether the error of each face is wanted.
 
     Returns:
         Split -> scores.
+
+    Raises:
+        ConfigError: if the task reports none.
     """
-    from hrnet_jax.config.assignments import with_overrides
+    from hrnet_jax.conversion.opening import open_to_evaluate
+    from hrnet_jax.export.opening import is_exported
     from hrnet_jax.registry import get_spec
     from hrnet_jax.training.evaluate import WORST, evaluators_of_run
-    from hrnet_jax.workdir.opening import read_run_config
 
-    config = with_overrides(read_run_config(workdir), changes)
-    faces = faces and "errors" in get_spec(config["task"]).reports
+    if is_exported(workdir):
+        raise ConfigError(
+            f"{workdir}: exported files are not evaluated; expected the run that it was "
+            "exported from"
+        )
+    config, weights = open_to_evaluate(workdir, step, changes)
+    if faces and "errors" not in get_spec(config["task"]).reports:
+        raise _without_errors()
     splits = [*filter(None, splits)]
     shown = WORST if worst is None else worst
-    evaluators = evaluators_of_run(config, workdir, step, splits, folder, shown)
+    evaluators = evaluators_of_run(config, weights, step, splits, folder, shown)
     scores = {}
     for split, evaluator in evaluators.items():
         scores[split] = Scores(evaluator.compute(), evaluator.remarks())
@@ -239,19 +270,8 @@ def print_metrics(metrics: dict[str, dict[str, float]]) -> None:
 def write_errors(
     scores: dict[str, Scores], errors: pathlib.Path | None, ced: pathlib.Path | None
 ) -> None:
-    """Writes the errors of all faces and draws their distribution.
-
-    Raises:
-        ConfigError: if the task has none.
-    """
-    from hrnet_jax.registry import get_spec, task_names
-
-    faces = {split: score.errors for split, score in scores.items()}
-    if None in faces.values():
-        able = [name for name in task_names() if "errors" in get_spec(name).reports]
-        raise ConfigError(
-            f"--errors and --ced are for {', '.join(able)}; this task has neither"
-        )
+    """Writes the errors of all faces and draws their distribution."""
+    faces = {split: score.errors or {} for split, score in scores.items()}
     normalizer = next(iter(scores.values())).normalizer
     if errors:
         sorted_faces = {
@@ -268,6 +288,16 @@ def write_errors(
             split: np.array([*values.values()]) for split, values in faces.items()
         }
         draw_ced(curves, ced, normalizer=normalizer)
+
+
+def _without_errors() -> ConfigError:
+    """For a task whose examples have no error each."""
+    from hrnet_jax.registry import get_spec, task_names
+
+    able = [name for name in task_names() if "errors" in get_spec(name).reports]
+    return ConfigError(
+        f"--errors and --ced are for {', '.join(able)}; this task has neither"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python scripts/export.py --workdir=runs/camvid --out=camvid.stablehlo
     python scripts/export.py --workdir=runs/camvid --out=camvid.onnx --size=360x480
+    python scripts/export.py --workdir=hf://OWNER/NAME --out=theirs.stablehlo
 
 StableHLO files take images of any size and run on CPUs, CUDA GPUs and TPUs through
 `jax.export.deserialize`, ONNX files take images of one size; both any batch. Norms
@@ -18,6 +19,7 @@ import argparse
 import sys
 
 from hrnet_jax.config import command_line
+from hrnet_jax.errors import ConfigError
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -26,9 +28,15 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--workdir", required=True, help="work directory of a run or conversion"
+        "--workdir",
+        required=True,
+        help="work directory of a run or conversion, a file of PyTorch weights (.pth, "
+        ".safetensors, ...), its https:// address or hf://OWNER/NAME",
     )
     parser.add_argument("--out", required=True, help="a .stablehlo or .onnx file")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file that is there already"
+    )
     parser.add_argument("--step", default="best", help="best, latest or a number")
     parser.add_argument(
         "--input",
@@ -87,9 +95,10 @@ def main() -> None:
     with command_line.reporting_errors():
         # Late, so that help need not wait for JAX.
         from hrnet_jax import runtime
+        from hrnet_jax.conversion.opening import load_run
         from hrnet_jax.export.check import TOLERANCE
-        from hrnet_jax.export.writing import ExportOptions, export_model
-        from hrnet_jax.inference.workdir import load_run
+        from hrnet_jax.export.opening import is_exported, named_model
+        from hrnet_jax.export.writing import ExportOptions, check_request, export_model
 
         options = ExportOptions(
             input=arguments.input,
@@ -99,16 +108,25 @@ def main() -> None:
             layout=arguments.layout,
             platforms=tuple(arguments.platforms.split(",")),
         )
+        if is_exported(arguments.workdir):
+            raise ConfigError(
+                f"{arguments.workdir} is an exported file already; expected the run that "
+                "it was exported from"
+            )
+        request = arguments.out, options
+        check_request(None, *request, overwrite=arguments.overwrite)
+        model = named_model(arguments.workdir)
+        check_request(model, *request, overwrite=arguments.overwrite)
         runtime.enable_compilation_cache()
         runtime.report_unused_accelerator()
         run = load_run(arguments.workdir, arguments.step, changes=arguments.changes)
         tolerance = arguments.tolerance
         check = export_model(
             run,
-            arguments.out,
-            options,
+            *request,
             check_size=arguments.check_size,
             tolerance=TOLERANCE if tolerance is None else tolerance,
+            overwrite=arguments.overwrite,
         )
     sys.stdout.write(f"{arguments.out}: {check}\n")
 

@@ -140,31 +140,33 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
 
     Where all failed there is nothing to print.
     """
+    from hrnet_jax.export.opening import named_model
+    from hrnet_jax.inference import folder
     from hrnet_jax.inference.boxes import read_boxes
-    from hrnet_jax.inference.folder import SUMMARY_FILE, find_images, predict_files
     from hrnet_jax.inference.showing import Windows
 
     if arguments.max_frames is not None:
         raise ConfigError("--max_frames goes with --video, not with --images")
-    images = find_images(*arguments.images)
+    images = folder.find_images(*arguments.images)
     boxes = None if arguments.boxes is None else read_boxes(arguments.boxes)
+    request = {
+        "boxes": boxes,
+        "max_side": arguments.max_side,
+        "only": arguments.only,
+    }
+    model = named_model(arguments.workdir)
+    folder.check_request(model, images, arguments.out, **request)
     run = open_model(arguments)
     windows = Windows() if arguments.show else None
-    report = predict_files(
-        run,
-        images,
-        arguments.out,
-        boxes=boxes,
-        max_side=arguments.max_side,
-        only=arguments.only,
-        windows=windows,
+    report = folder.predict_files(
+        run, images, arguments.out, **request, windows=windows
     )
     if windows is not None and windows.problem:
         sys.stderr.write(f"{windows.problem}; see {arguments.out}\n")
     failures = [entry["error"] for entry in report["failed"]]
     if not report["images"]:
         return [], failures
-    where = f"see {arguments.out}/{SUMMARY_FILE}"
+    where = f"see {arguments.out}/{folder.SUMMARY_FILE}"
     if failures:
         where = f"{len(failures)} failed, {where}"
     number = len(report["images"])
@@ -185,7 +187,7 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
 
 def predict_frames(arguments: argparse.Namespace) -> list[str]:
     """Predicts for --video; returns what to print."""
-    from hrnet_jax.inference.video import predict_video
+    from hrnet_jax.inference import video
 
     if arguments.boxes is not None:
         raise ConfigError("--boxes goes with --images; videos are searched for faces")
@@ -194,9 +196,10 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
     source = arguments.video
     if source.isdecimal() and not pathlib.Path(source).exists():
         source = int(source)
-    report = predict_video(
-        open_model(arguments), source, arguments.out, max_frames=arguments.max_frames
-    )
+    bound = arguments.max_frames
+    video.check_request(source, arguments.out, max_frames=bound)
+    run = open_model(arguments)
+    report = video.predict_video(run, source, arguments.out, max_frames=bound)
     stopped = ", stopped" if report["interrupted"] else ""
     speed = f"{report['predicted_per_second']:.1f} a second"
     where = f"see {arguments.out}/{report['video']}"

@@ -6,8 +6,9 @@
 What differs says get_sweep(trial), or the list SWEEP, of the experiment file or of
 --space=FILE.py. Every trial is a work directory, runs/sweep/trials/0000 and so on; a
 trial that was interrupted or killed is taken up by the next worker. The same command
-goes on, and joins in from other hosts that see the same folder. --config.KEY=VALUE sets
-a key of all trials. scripts/collect.py shows what came out.
+goes on, and joins in from other hosts that see the same folder, which may be in a bucket
+(gs://BUCKET/FOLDER). --config.KEY=VALUE sets a key of all trials. scripts/collect.py
+shows what came out.
 
 Exit codes: 0 finished, 2 wrong input (described in one line), 75 stopped by SIGTERM or
 Ctrl-C with everything saved: run it again, 130 ended by a second Ctrl-C, or by one
@@ -20,7 +21,6 @@ if __name__ == "__main__":
     script.begins()
 
 import os
-import pathlib
 import sys
 from typing import Any
 
@@ -33,17 +33,19 @@ _CONFIG = flags.DEFINE_string(
     "config", None, "Experiment file, with options after a colon."
 )
 _SWEEPDIR = flags.DEFINE_string(
-    "sweepdir", None, "Folder of the sweep: its study, and trials/NNNN for each run."
+    "sweepdir",
+    None,
+    "Folder of the sweep, also in a bucket (gs://...): its study, and trials/NNNN for "
+    "each run.",
 )
 _SPACE = flags.DEFINE_string(
     "space", None, "Python file that says what differs (default: the experiment file)."
 )
 _TRIALS = flags.DEFINE_integer(
     "trials",
-    0,
+    None,
     "Finished trials to end with, pruned and failed ones included, over all workers "
     "(default: all entries of a list, all points of a grid).",
-    lower_bound=0,
 )
 _WORKERS = flags.DEFINE_integer(
     "workers",
@@ -67,7 +69,7 @@ _PRUNER = flags.DEFINE_enum(
 _STORAGE = flags.DEFINE_string(
     "storage",
     "",
-    "Database of the study as SQLAlchemy writes it (default: a journal file in "
+    "Database of the study as SQLAlchemy writes it (default: a journal in "
     "--sweepdir, which needs no server).",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the sampler; not that of the trials.")
@@ -84,8 +86,9 @@ def main(argv: list[str]) -> None:
         host = workers.this_host()
         shares = workers.shares(_WORKERS.value, host, os.environ) if several else []
         # Late, so that help need not wait for JAX.
+        from hrnet_jax.sweeps.progress import is_finished, summary
         from hrnet_jax.sweeps.study import checked, open_study
-        from hrnet_jax.sweeps.worker import Worker, is_finished, summary
+        from hrnet_jax.sweeps.worker import Worker
         from hrnet_jax.training.interruption import EXIT_CODE, Interrupted
 
         sweep, probed = checked(_sweep(argv[1:]))
@@ -112,6 +115,7 @@ def main(argv: list[str]) -> None:
 def _sweep(changes: list[str]) -> Any:
     """What the command line asks for."""
     from hrnet_jax.experiment.loading import load_config
+    from hrnet_jax.storage.paths import as_path
     from hrnet_jax.sweeps.space import read_space
     from hrnet_jax.sweeps.study import Sweep
 
@@ -119,17 +123,14 @@ def _sweep(changes: list[str]) -> Any:
         raise ConfigError("--config is missing; name an experiment file")
     if not _SWEEPDIR.value:
         raise ConfigError("--sweepdir is missing; name a folder for the sweep")
-    if "://" in _SWEEPDIR.value:
-        raise ConfigError(
-            f"--sweepdir={_SWEEPDIR.value}: workers agree by locks, which there are none "
-            "of in object storage; expected a folder of a file system that they share"
-        )
+    if _TRIALS.value is not None and _TRIALS.value < 1:
+        raise ConfigError(f"--trials is {_TRIALS.value}, expected at least 1")
     config = experiment_flags.with_changes(load_config(_CONFIG.value), changes)
     return Sweep(
-        folder=pathlib.Path(_SWEEPDIR.value),
+        folder=as_path(_SWEEPDIR.value),
         config=config,
         space=read_space(_SPACE.value or _CONFIG.value.partition(":")[0]),
-        trials=_TRIALS.value,
+        trials=_TRIALS.value or 0,
         sampler=_SAMPLER.value or "",
         pruner=_PRUNER.value,
         storage=_STORAGE.value,

@@ -73,7 +73,11 @@ _ALL = (
         ("convert", "{shared}/run", "{place}/tiny.pth", "--overwrite"),
         before=("convert", "{shared}/run", "{place}/tiny.pth", "--step=latest"),
     ),
-    Command("export", (*_EXPORT, "--out={place}/tiny.stablehlo")),
+    Command(
+        "export",
+        (*_EXPORT, "--out={place}/tiny.stablehlo"),
+        says_that_it_is_there="exists already; choose another name, or --overwrite",
+    ),
     Command(
         "predict",
         ("predict", "--workdir={shared}/run", "--images={shared}/photographs")

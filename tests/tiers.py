@@ -22,6 +22,7 @@ LONG = (
     "models/test_packing.py",
     "training/test_processes.py",
     "sweeps/test_command.py",
+    "sweeps/test_bucket_runs.py",
     "scripts/test_scripts.py",
     "training/test_resume.py",
     "training/test_step.py",

@@ -19,11 +19,12 @@ def read_object(path: pathlib.Path, error_class: type[HRNetError]) -> dict[str, 
             {...}, or has a key twice, whose values would hide each other.
         OSError: if it cannot be read.
     """
+    # Not within `try`: what storage of a bucket says of itself is a `ValueError` too.
+    data = path.read_bytes()
     try:
-        content = parse_object(path.read_bytes())
+        return parse_object(data)
     except ValueError as error:
         raise error_class(f"{path}: {error}") from error
-    return content
 
 
 def parse_object(data: bytes) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.storage import paths
+from hrnet_jax.storage import paths, targets
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -12,14 +12,9 @@ def check_picture_file(path: str | os.PathLike) -> None:
     """Refuses a name that cannot be drawn to, before what takes long.
 
     Raises:
-        ConfigError: if its suffix is none of `FORMATS`, or its folder is missing.
+        ConfigError: if its suffix is none of `FORMATS`, its folder is missing, or
+            nothing can be written there.
     """
-    path = paths.as_path(path)
-    if path.suffix.lower() not in FORMATS:
-        *others, last = FORMATS
-        raise ConfigError(
-            f"{path}: expected the name of a picture, which ends in "
-            f"{', '.join(others)} or {last}"
-        )
+    path = targets.check_file(path, what="the name of a picture", suffixes=FORMATS)
     if not paths.is_remote(path) and not path.parent.is_dir():
         raise ConfigError(f"{path}: no folder {path.parent}")

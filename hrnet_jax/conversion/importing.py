@@ -16,14 +16,17 @@ from hrnet_jax.conversion.converting import (
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.inference.workdir import load_run
-from hrnet_jax.pretrained.convert import to_torch
-from hrnet_jax.pretrained.files import write_weights_file
+from hrnet_jax.pretrained.convert import kind_of, scheme_of, to_torch
+from hrnet_jax.pretrained.files import check_format, write_weights_file
 from hrnet_jax.pretrained.known import RECORD_FILE
 from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.weights_cache import checksum
+from hrnet_jax.registry import model_class
 from hrnet_jax.storage import paths as storage
+from hrnet_jax.storage import targets
 from hrnet_jax.whole_files import remove_leftovers, unfinished_folder
 from hrnet_jax.workdir.files import CONFIG_FILE, write_json
+from hrnet_jax.workdir.opening import read_run_config
 from hrnet_jax.workdir.published import WEIGHTS_FILE, is_published
 from hrnet_jax.workdir.storage import COMPLETE
 
@@ -111,9 +114,8 @@ def _put_in_place(
 
 
 def _check_target(workdir: pathlib.Path, overwrite: bool) -> None:
-    """Refuses a directory that holds anything but what may be replaced."""
-    if workdir.is_file():
-        raise CheckpointError(f"{workdir} is a file; expected a new directory")
+    """Refuses a directory that cannot be made, or holds what may not be replaced."""
+    targets.check_folder(workdir, what="a new directory", error=CheckpointError)
     if not workdir.exists() or not any(workdir.iterdir()):
         return
     was_made_here = (workdir / RECORD_FILE).is_file()
@@ -152,25 +154,19 @@ def export_weights(
         The number of tensors written.
 
     Raises:
-        CheckpointError: if the file is there already.
+        CheckpointError: if the file is there already, or cannot be written.
         WeightsError: if PyTorch is needed and not installed, or the code base has
             no such model.
     """
-    _check_file(storage.as_path(path), overwrite)
+    what = "the name of a new file"
+    targets.check_file(path, what=what, overwrite=overwrite, error=CheckpointError)
+    check_format(path)
+    name = read_run_config(storage.as_path(workdir))["model"]["name"]
+    scheme_of(kind_of(model_class(name)), convention)
     run = load_run(workdir, step, changes=changes)
     tensors = to_torch(run.variables, run.task.model, convention=convention)
     write_weights_file(path, tensors)
     return len(tensors)
-
-
-def _check_file(path: pathlib.Path, overwrite: bool) -> None:
-    """Refuses a folder, and a file unless it may be replaced."""
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; expected the name of a new file")
-    if path.exists() and not overwrite:
-        raise CheckpointError(
-            f"{path} exists already; choose another name, or --overwrite"
-        )
 
 
 def _save(

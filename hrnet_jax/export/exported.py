@@ -221,7 +221,7 @@ def open_exported(path: str | os.PathLike, *, on_cpu: bool = False) -> ExportedM
             f"{' or '.join(FORMATS)}"
         )
     content = _read(path)
-    record = _read_record(path)
+    record = read_description(path)
     # Neither format notices every flipped bit by itself.
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ExportError(
@@ -288,7 +288,7 @@ def _read(path: pathlib.Path) -> bytes:
         raise ExportError(f"{path} cannot be read: {reason}") from error
 
 
-def _read_record(path: pathlib.Path) -> dict[str, Any]:
+def read_description(path: pathlib.Path) -> dict[str, Any]:
     """The description beside a file, with the keys that are read here."""
     beside = record_path(path)
     try:

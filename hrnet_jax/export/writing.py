@@ -30,7 +30,7 @@ from hrnet_jax.models.representations import upsample_between
 from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
 from hrnet_jax.runtime.target import tracing_for
-from hrnet_jax.storage import paths
+from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.spec import TaskSpec
 from hrnet_jax.whole_files import put_in_place, unfinished_folder
 from hrnet_jax.workdir.files import write_json
@@ -138,6 +138,7 @@ def export_model(
     *,
     check_size: tuple[int, int] = (256, 256),
     tolerance: float = TOLERANCE,
+    overwrite: bool = True,
 ) -> Check:
     """Writes a model as one file and `<file>.json`, checked against the model.
 
@@ -151,6 +152,7 @@ def export_model(
         check_size: (height, width) of the images it is checked with, where the
             options do not fix a size.
         tolerance: largest difference allowed, in standard deviations of an output.
+        overwrite: whether to replace a file that is there already.
 
     Returns:
         Errors, size and speed.
@@ -162,8 +164,8 @@ def export_model(
     """
     if isinstance(source, LoadedRun):
         source = source_of(source)
-    path = paths.as_path(path)
-    _check_options(source, path, options)
+    path = check_request(source.name, path, options, overwrite=overwrite)
+    _check_size(source, options)
     model = source.model.clone(dtype=jnp.float32, remat=False)
     plain = make_function(source, options, model)
     folded, weights = fold_batch_norm(model, source.variables)
@@ -211,20 +213,49 @@ def _write_checked(
     return result
 
 
-def _check_options(
-    source: ExportSource, path: pathlib.Path, options: ExportOptions
-) -> None:
+def check_request(
+    model: str | None,
+    path: str | os.PathLike,
+    options: ExportOptions,
+    *,
+    overwrite: bool = True,
+) -> pathlib.Path:
+    """Refuses what `export_model` would, before the model is opened.
+
+    Args:
+        model: its name; None where only its weights tell.
+        path: as for `export_model`, as everything else.
+        options: as there.
+        overwrite: as there.
+
+    Returns:
+        The path.
+
+    Raises:
+        ConfigError: for options that do not go together or with the model.
+        ExportError: for a path that no file can be written to, and if a package for
+            the format is not installed.
+    """
+    path = paths.as_path(path)
+    # These endings are read by their letters, so not in any case.
     if path.suffix not in FORMATS:
         raise ConfigError(f"{path}: expected a name ending in {' or '.join(FORMATS)}")
+    what = "the name of a new file"
+    targets.check_file(path, what=what, overwrite=overwrite, error=ExportError)
     if path.suffix == ".onnx":
         _onnx_size(options)
+        _check_onnx()
     if path.suffix == ".stablehlo" and options.layout != "nhwc":
         raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
-    if options.upsample and not source.spec.upsampled_on_export:
+    if options.upsample and model and not get_spec(model).upsampled_on_export:
         able = [name for name in task_names() if get_spec(name).upsampled_on_export]
         raise ConfigError(
-            f"only {', '.join(able)} is upsampled to the image, not {source.name}"
+            f"only {', '.join(able)} is upsampled to the image, not {model}"
         )
+    return path
+
+
+def _check_size(source: ExportSource, options: ExportOptions) -> None:
     if options.size and min(options.size) < source.model.min_size:
         raise ConfigError(
             f"{source.name} takes images of at least {source.model.min_size} pixels a "
@@ -336,15 +367,21 @@ def _onnx_size(options: ExportOptions) -> tuple[int, int]:
     return options.size
 
 
-def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
+def _check_onnx() -> None:
     try:
-        from hrnet_jax.export.onnx_file import to_onnx
+        import hrnet_jax.export.onnx_file  # noqa: F401
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "onnx":
             raise
         raise ExportError(
             f"exporting ONNX needs onnx and onnxruntime ({how_to_install('onnx')})"
         ) from error
+
+
+def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
+    # Late, as StableHLO needs no onnx.
+    from hrnet_jax.export.onnx_file import to_onnx
+
     return to_onnx(
         function,
         _onnx_size(options),

@@ -16,10 +16,11 @@ from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
 from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.inference.reducing import Reduced
+from hrnet_jax.inference.reducing import Reduced, check_max_side
 from hrnet_jax.inference.showing import Windows
-from hrnet_jax.storage import paths
-from hrnet_jax.tasks.protocol import FindsBoxes, finds_boxes, takes_boxes
+from hrnet_jax.registry import get_spec
+from hrnet_jax.storage import paths, targets
+from hrnet_jax.tasks.protocol import FindsBoxes, Predicts, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
@@ -60,6 +61,41 @@ def _images_of(source: str | os.PathLike) -> list[pathlib.Path]:
     return sorted(found)
 
 
+def check_request(
+    model: str | None,
+    images: Iterable[pathlib.Path],
+    out: str | os.PathLike,
+    *,
+    boxes: Mapping[str, np.ndarray] | None = None,
+    max_side: int | None = None,
+    only: Collection[str] = (),
+) -> None:
+    """Refuses what `predict_files` would, before the model is opened.
+
+    Args:
+        model: its name; None where only its weights tell.
+        images: as for `predict_files`, as everything else.
+        out: as there.
+        boxes: as there.
+        max_side: as there.
+        only: as there.
+
+    Raises:
+        HRNetError: as `predict_files`; a `ConfigError` if nothing can be written to
+            `out`.
+    """
+    targets.check_folder(out, what="a folder for the results")
+    if max_side is not None:
+        check_max_side(max_side)
+    task = None if model is None else get_spec(model).task_class
+    if task is not None:
+        _chosen_kinds(task, str(model), only)
+    if boxes is not None:
+        if task is not None:
+            _check_takes_boxes(task, str(model))
+        match_boxes(images, boxes)
+
+
 def predict_files(
     run: OpenedModel,
     images: Iterable[pathlib.Path],
@@ -97,7 +133,7 @@ def predict_files(
             picture that cannot be written.
         ConfigError: for `max_side` below 1 or a kind that the task does not write.
     """
-    chosen = _chosen_kinds(run, only)
+    chosen = _chosen_kinds(run.task, run.about["model"], only)
     if max_side is not None:
         run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
@@ -127,18 +163,20 @@ def _naming(path: pathlib.Path, error: DataError) -> str:
     return message if str(path) in message else f"{path}: {message}"
 
 
-def _chosen_kinds(run: OpenedModel, only: Collection[str]) -> dict[str, Any]:
+def _chosen_kinds(
+    task: Predicts | type[Predicts], model: str, only: Collection[str]
+) -> dict[str, Any]:
     """The argument of the task's `save`, for tasks that write several kinds."""
     if not only:
         return {}
-    kinds = run.task.picture_kinds
+    kinds = task.picture_kinds
     unknown = [kind for kind in only if kind not in kinds]
     if unknown:
         expected = f"expected some of {', '.join(kinds)}"
         if not kinds:
             expected = "it writes one kind of file for each image, so leave this out"
         raise ConfigError(
-            f"only={','.join(only)}: {run.about['model']} does not write "
+            f"only={','.join(only)}: {model} does not write "
             f"{', '.join(unknown)}; {expected}"
         )
     return {"only": only}
@@ -197,12 +235,16 @@ def _given_boxes(
     Raises:
         DataError: if the model does not take boxes, or they are of other images.
     """
-    if not run.task.takes_boxes:
+    _check_takes_boxes(run.task, run.about["model"])
+    return match_boxes(images, boxes)
+
+
+def _check_takes_boxes(task: Predicts | type[Predicts], model: str) -> None:
+    if not task.takes_boxes:
         raise DataError(
-            f"boxes were given, but {run.about['model']} looks at whole images; only "
+            f"boxes were given, but {model} looks at whole images; only "
             "landmark and pose models take boxes"
         )
-    return match_boxes(images, boxes)
 
 
 def unique_names(paths: Iterable[pathlib.Path]) -> Iterator[str]:

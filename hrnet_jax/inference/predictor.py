@@ -21,6 +21,16 @@ from hrnet_jax.runtime import layouts
 from hrnet_jax.tasks.protocol import Predicts
 
 
+def check_pad_multiple(pad_multiple: int) -> None:
+    """Refuses what no side is a multiple of.
+
+    Raises:
+        ConfigError: if it is below 1.
+    """
+    if pad_multiple < 1:
+        raise ConfigError(f"pad_multiple must be at least 1, got {pad_multiple}")
+
+
 class Predictor:
     """A task with weights, applied to one image at a time.
 
@@ -35,8 +45,7 @@ class Predictor:
     """
 
     def __init__(self, task: Predicts, variables: dict, pad_multiple: int = 1):
-        if pad_multiple < 1:
-            raise ValueError(f"pad_multiple must be at least 1, got {pad_multiple}")
+        check_pad_multiple(pad_multiple)
         self.task = task
         self._multiple = pad_multiple
         folded = copy.copy(task)

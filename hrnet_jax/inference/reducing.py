@@ -9,6 +9,16 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.opened import OpenedModel
 
 
+def check_max_side(max_side: int) -> None:
+    """Refuses a bound that no image fits in.
+
+    Raises:
+        ConfigError: if it is below 1.
+    """
+    if max_side < 1:
+        raise ConfigError(f"max_side must be at least 1 pixel, got {max_side}")
+
+
 class Reduced:
     """An opened model that sees large images reduced, and answers in their own size.
 
@@ -25,8 +35,7 @@ class Reduced:
     """
 
     def __init__(self, run: OpenedModel, max_side: int):
-        if max_side < 1:
-            raise ConfigError(f"max_side must be at least 1 pixel, got {max_side}")
+        check_max_side(max_side)
         self.task = run.task
         self.info = run.info
         self._run = run

@@ -23,13 +23,37 @@ from hrnet_jax.imaging.opencv import quiet
 from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
-from hrnet_jax.storage import paths
+from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.protocol import BoxFinder, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
 # For cameras and files that do not say how many frames they have in a second.
 _USUAL_RATE = 25.0
 _HIGHEST_RATE = 240.0
+
+
+def check_request(
+    source: str | os.PathLike | int,
+    out: str | os.PathLike,
+    *,
+    max_frames: int | None = None,
+) -> None:
+    """Refuses what `predict_video` would, before the model is opened.
+
+    Args:
+        source: as for `predict_video`, as everything else; opened and closed again.
+        out: as there.
+        max_frames: as there.
+
+    Raises:
+        HRNetError: as `predict_video`; a `ConfigError` if nothing can be written to
+            `out`.
+    """
+    targets.check_folder(out, what="a folder for the results")
+    _check_positive(max_frames=max_frames)
+    with _opened(source) as stream:
+        if not isinstance(source, int) and not stream.grab():
+            raise DataError(f"{_named(source)}: no frame can be read")
 
 
 def predict_video(

@@ -10,7 +10,6 @@ import numpy as np
 
 from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.inference.images import (
@@ -27,6 +26,7 @@ from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.opening import open_checkpoints, read_run_config
 from hrnet_jax.workdir.published import (
+    check_step,
     is_published,
     published_variables,
     read_published,
@@ -171,11 +171,7 @@ def _load_published(
 ) -> LoadedRun:
     """Opens a published run, which has the weights of one step."""
     run = read_published(folder)
-    if step not in ("best", "latest", run.step):
-        raise ConfigError(
-            f"step {step!r} of {folder}: a published run has the weights of one step; "
-            f"expected {run.step} or best"
-        )
+    check_step(run, step, folder)
     config = read_config(with_overrides(run.config, list(changes)))
     task = build_for_inference(config, run.info)
     variables = published_variables(folder)

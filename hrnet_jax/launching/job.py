@@ -1,6 +1,5 @@
 """What is to run on rented machines, checked before they cost anything."""
 
-import argparse
 import dataclasses
 import pathlib
 import re
@@ -64,59 +63,28 @@ class Job:
         return _flag(self.command, name)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that all launchers have."""
-    parser.add_argument("--name", required=True, help="of what is rented, such as w48")
-    parser.add_argument(
-        "--topology", required=True, help="slice, such as v5e:4x4 or v5litepod-16"
-    )
-    parser.add_argument("--spot", action="store_true", help="cheaper, may be preempted")
-    parser.add_argument(
-        "--extras",
-        default=EXTRAS,
-        help=f"of the project, to be installed there (default: {EXTRAS})",
-    )
-    parser.add_argument(
-        "--dry_run",
-        action="store_true",
-        help="print every command and file, run and write nothing",
-    )
-
-
-def parse(
-    parser: argparse.ArgumentParser, argv: Sequence[str]
-) -> tuple[argparse.Namespace, list[str]]:
-    """Options of a launcher and, after `--`, the command that it starts."""
-    cut = argv.index("--") if "--" in argv else len(argv)
-    arguments, command = parser.parse_args(argv[:cut]), [*argv[cut + 1 :]]
-    if not command:
-        parser.error("expected a command after --, such as scripts/train.py ...")
-    return arguments, command
-
-
-def make_job(arguments: argparse.Namespace, command: Sequence[str]) -> Job:
+def make_job(name: str, topology: str, extras: str, command: tuple[str, ...]) -> Job:
     """The job of a command line.
+
+    Args:
+        name: of the job.
+        topology: of its slice, such as v5e:4x4.
+        extras: of the project, separated by commas.
+        command: script and arguments.
 
     Raises:
         ConfigError: for a name that is none, a slice that is not rented, a script that
             is not in the checkout, and results or data that only this machine has.
     """
-    if not _NAME.fullmatch(arguments.name):
+    if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"--name={arguments.name}; expected at most 40 lower-case letters, digits "
+            f"--name={name}; expected at most 40 lower-case letters, digits "
             "and hyphens, with a letter first, such as w48-cityscapes"
         )
-    if not re.fullmatch(r"[a-z]+(,[a-z]+)*", arguments.extras):
-        raise ConfigError(
-            f"--extras={arguments.extras}; expected names such as {EXTRAS},wandb"
-        )
+    if not re.fullmatch(r"[a-z]+(,[a-z]+)*", extras):
+        raise ConfigError(f"--extras={extras}; expected names such as {EXTRAS},wandb")
     _check_command(command)
-    return Job(
-        arguments.name,
-        find_slice(arguments.topology),
-        tuple(command),
-        arguments.extras,
-    )
+    return Job(name, find_slice(topology), command, extras)
 
 
 def _check_command(command: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Sequence
 
+from hrnet_jax.config import ctrl_c
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.launching.job import ARCHIVE, HOPELESS, RUN_AGAIN, Job, write_archive
 from hrnet_jax.launching.shell import Shell, shown_command
@@ -308,6 +309,26 @@ class PodSlice:
             "--quiet",
             f"--command={line}",
         ]
+
+
+def launch(job: Job, options: Options, shell: Shell) -> int:
+    """Runs a job on a slice, or shows what that would be.
+
+    Returns:
+        The exit code of the job; that of Ctrl-C after it or SIGTERM.
+
+    Raises:
+        ConfigError: if the slice cannot be had.
+    """
+    pod_slice = PodSlice(job, options, shell)
+    if shell.dry_run:
+        pod_slice.show()
+        return 0
+    ctrl_c.is_handled_by(stop)
+    try:
+        return pod_slice.run()
+    except KeyboardInterrupt:
+        return ctrl_c.EXIT_CODE
 
 
 def stop(number: int, frame: object) -> None:

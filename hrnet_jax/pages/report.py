@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import hrnet_jax
-from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.pages import html, sections
 from hrnet_jax.pages.charts import SCRIPT, charts_of_runs
@@ -22,12 +21,13 @@ from hrnet_jax.pages.recorded_run import (
     read_run,
 )
 from hrnet_jax.registry import get_task
-from hrnet_jax.storage import paths
+from hrnet_jax.storage import paths, targets
 from hrnet_jax.training.recorded import run_names
 from hrnet_jax.whole_files import write_whole
 from hrnet_jax.workdir.files import PICTURES_FOLDER
 
 WORST = 20
+SUFFIXES = (".html", ".htm")
 _STYLE = pathlib.Path(__file__).with_name("style.css")
 # Nothing is ever fetched, whatever a name in the page says.
 _POLICY = (
@@ -85,7 +85,7 @@ def write_report(
         ConfigError: for a file that cannot be the page, and a key that is not there.
         DataError: if a split cannot be read.
     """
-    out = _checked_out(paths.as_path(out))
+    out = targets.check_file(out, what="the name of a page", suffixes=SUFFIXES)
     # All before the first evaluation, which may take long.
     unique = dict.fromkeys(map(paths.as_path, workdirs))
     runs = [read_run(workdir) for workdir in unique]
@@ -103,18 +103,6 @@ def write_report(
         evaluated.append(Evaluated(name, run, number, found, legend))
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, _page(evaluated, step, splits, changes))
-    return out
-
-
-def _checked_out(out: pathlib.Path) -> pathlib.Path:
-    if out.is_dir():
-        raise ConfigError(f"{out} is a folder; expected a file for the page, x.html")
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(
-            f"{out}: expected the name of a page, which ends in .html or .htm"
-        )
-    if out.parent.exists() and not out.parent.is_dir():
-        raise ConfigError(f"{out.parent} is a file; expected a folder for {out.name}")
     return out
 
 

@@ -50,7 +50,7 @@ def from_torch(
     """
     tensors = unwrap(state_dict, entry=entry)
     if convention is None:
-        scheme = scheme_of_model(tensors, _kind(model))
+        scheme = scheme_of_model(tensors, kind_of(model))
     else:
         scheme = _scheme(model, convention)
     if scheme.kind == BODY_KIND:
@@ -159,7 +159,7 @@ def _leaf_shapes(model: Model) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, leaf in shapes.items()}
 
 
-def _kind(model: Model) -> str:
+def kind_of(model: Model | type[Model]) -> str:
     """Kind of a model; one of another package is read as a body."""
     return getattr(model, "output_kind", BODY_KIND)
 
@@ -188,7 +188,15 @@ def _short(name: str) -> str:
 
 
 def _scheme(model: Model, convention: str) -> Scheme:
-    kind = _kind(model)
+    return scheme_of(kind_of(model), convention)
+
+
+def scheme_of(kind: str, convention: str) -> Scheme:
+    """The names that a code base has for a kind of model, its `output_kind`.
+
+    Raises:
+        WeightsError: if it has no such model.
+    """
     scheme = find_scheme(kind, convention)
     if scheme is None:
         raise WeightsError(
@@ -206,7 +214,7 @@ def _hint(tensors: Mapping[str, np.ndarray], model: Model) -> str:
         return ""
     options = ", ".join(f"{key}={value!r}" for key, value in found.options.items())
     variant = getattr(model, "variant", None)
-    same = found.scheme.kind == _kind(model) and found.variant == variant
+    same = found.scheme.kind == kind_of(model) and found.variant == variant
     differ = any(getattr(model, k, v) != v for k, v in found.options.items())
     return "" if same and not differ else f" (they look like {found.model}, {options})"
 

@@ -112,6 +112,19 @@ def write_weights_file(
         write_whole(path, stored.getbuffer())
 
 
+def check_format(path: str | os.PathLike) -> None:
+    """Refuses a file whose package is missing, before there is anything to write.
+
+    Raises:
+        WeightsError: as `write_weights_file`.
+    """
+    path = os.fspath(path)
+    if path.endswith(_SAFETENSORS):
+        _import_safetensors(path, "writing")
+    else:
+        _import_torch(path)
+
+
 def read_torch_file(
     path: str | os.PathLike, *, keep_counters: bool = False, entry: str | None = None
 ) -> dict[str, np.ndarray]:

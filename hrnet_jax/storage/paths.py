@@ -1,18 +1,25 @@
 """Paths that a user may put in a bucket: `gs://bucket/folder`, or a local folder."""
 
+import concurrent.futures
 import contextlib
+import inspect
 import os
 import pathlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from hrnet_jax.errors import ConfigError, HRNetError, StorageError
 
 if TYPE_CHECKING:
     import fsspec
+
+_T = TypeVar("_T")
+
+# Paths in a bucket that are asked about at the same time.
+_AT_ONCE = 16
 
 # What epath knows; `gs` is tested, the others work as far as their fsspec package does.
 SCHEMES = ("gs", "s3", "az")
@@ -76,6 +83,16 @@ def name_of(path: str | os.PathLike) -> str:
     return pathlib.PurePosixPath(os.fspath(path)).name
 
 
+def for_each(
+    ask: Callable[[pathlib.Path], _T], places: Sequence[pathlib.Path]
+) -> list[_T]:
+    """What is found out of each path; in a bucket of several at a time, as it is slow."""
+    if not any(map(is_remote, places)):
+        return [ask(place) for place in places]
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [*pool.map(ask, places)]
+
+
 def remove_tree(path: pathlib.Path) -> None:
     """Removes a folder with what is in it, if it is there."""
     if is_remote(path):
@@ -99,6 +116,40 @@ def write_object(path: str | os.PathLike, content: bytes) -> None:
         StorageError: if it cannot be written.
     """
     file_system(path).pipe_file(os.fspath(path), content)
+
+
+def create_object(path: str | os.PathLike, content: bytes) -> bool:
+    """Writes a file in a bucket unless it is there; of several at once one succeeds.
+
+    Args:
+        path: of the file.
+        content: that nobody else writes there: an answer that was lost is told by it
+            from another writer's success.
+
+    Returns:
+        Whether the file is this one.
+
+    Raises:
+        ConfigError: if what reads and writes such buckets here cannot do so.
+        StorageError: if it cannot be written.
+    """
+    system = file_system(path)
+    # Where `mode` is not a parameter it would be ignored, and the file replaced.
+    own = getattr(system, "_pipe_file", None)
+    if own is None or "mode" not in inspect.signature(own).parameters:
+        scheme = os.fspath(path).partition("://")[0]
+        raise ConfigError(
+            f"{os.fspath(path)}: {type(system).__name__}, which writes to {scheme}://, "
+            "cannot make an object only where there is none, by which processes agree; "
+            "expected gs://, or a folder of a file system"
+        )
+    try:
+        system.pipe_file(os.fspath(path), content, mode="create")
+    except FileExistsError:
+        with contextlib.suppress(FileNotFoundError):
+            return system.cat_file(os.fspath(path)) == content
+        return False
+    return True
 
 
 def upload(local: pathlib.Path, target: pathlib.Path) -> None:

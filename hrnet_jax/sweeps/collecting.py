@@ -73,7 +73,7 @@ def collect(folders: Sequence[str | os.PathLike]) -> list[Collected]:
     workdirs: dict[pathlib.Path, None] = {}
     for folder in folders:
         workdirs |= dict.fromkeys(_runs_in(paths.as_path(folder)))
-    return sorted(map(_read, workdirs), key=_place)
+    return sorted(paths.for_each(_read, list(workdirs)), key=_place)
 
 
 def differing_keys(runs: Sequence[Collected]) -> list[str]:
@@ -109,7 +109,8 @@ def _runs_in(folder: pathlib.Path) -> list[pathlib.Path]:
         raise CheckpointError(f"{folder}: {what}; expected a sweep or a run{meant}")
     place = folder / TRIALS_FOLDER
     inside = sorted((place if place.is_dir() else folder).iterdir())
-    found = [path for path in inside if _is_run(path)]
+    are_runs = paths.for_each(_is_run, inside)
+    found = [path for path, is_run in zip(inside, are_runs, strict=True) if is_run]
     if not found:
         raise CheckpointError(
             f"{folder}: no run there; expected the folder of a sweep, of a run, or of runs"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import secrets
 import warnings
@@ -18,7 +19,9 @@ from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.experiment.defaults import CHANGEABLE, default_config, to_json
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.registry import get_spec
+from hrnet_jax.storage import paths
 from hrnet_jax.sweeps.claims import choosing
+from hrnet_jax.sweeps.journal import ObjectJournal
 from hrnet_jax.sweeps.space import Probed, Space, grid_of, probe
 from hrnet_jax.workdir.files import read_json, write_json
 
@@ -31,6 +34,8 @@ DIRECTIONS = {
 }
 
 JOURNAL_FILE = "journal.log"
+# In a bucket.
+JOURNAL_FOLDER = "journal"
 SWEEP_FILE = "sweep.json"
 
 # The user attribute of a study that says what it is of.
@@ -48,14 +53,14 @@ class Sweep:
     """What a command asks for.
 
     Attributes:
-        folder: of the sweep.
+        folder: of the sweep, maybe in a bucket.
         config: of the experiment, before a trial changes it.
         space: what trials change.
         trials: number of finished trials to end with; 0 for all entries of a list or
             points of a grid.
         sampler: one of `SAMPLERS`; empty for `tpe`, or the order of a list.
         pruner: one of `PRUNERS`.
-        storage: URL of SQLAlchemy; empty for a journal file in the folder.
+        storage: URL of SQLAlchemy; empty for a journal in the folder.
         seed: of the sampler.
         fixed: dotted keys that the command sets for all trials.
     """
@@ -129,7 +134,7 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
             or the storage cannot be reached.
     """
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    name = sweep.folder.absolute().name
+    name = paths.name_of(paths.absolute(sweep.folder))
     fingerprint = _fingerprint(sweep, probed)
     with choosing(sweep.folder):
         try:
@@ -162,16 +167,20 @@ def open_study(sweep: Sweep, probed: Probed) -> optuna.Study:
     return study
 
 
-def open_storage(folder: pathlib.Path, url: str = "") -> BaseStorage:
+def open_storage(folder: str | os.PathLike, url: str = "") -> BaseStorage:
     """Where the study of a sweep is kept.
 
     Args:
-        folder: of the sweep.
-        url: of SQLAlchemy; empty for the journal file.
+        folder: of the sweep, maybe in a bucket.
+        url: of SQLAlchemy; empty for the journal.
 
     Raises:
         ConfigError: if the storage is not one, or needs a package that is missing.
+        CheckpointError: if the journal is damaged.
     """
+    folder = paths.as_path(folder)
+    if not url and paths.is_remote(folder):
+        return JournalStorage(ObjectJournal(folder / JOURNAL_FOLDER))
     if not url:
         # A whole path, as its lock is a link to it.
         return _journal(str((folder / JOURNAL_FILE).absolute()))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hrnet_jax.config.tables import markdown
+from hrnet_jax.storage.paths import absolute, name_of
 from hrnet_jax.sweeps.collecting import Collected, differing_keys
 
 _MISSING = "-"
@@ -113,7 +114,7 @@ def _alignment(header: Sequence[str]) -> str:
 
 def _labels(runs: Sequence[Collected]) -> list[str]:
     """The last folders of runs, or their whole paths where these are alike."""
-    names = [run.workdir.absolute().name for run in runs]
+    names = [name_of(absolute(run.workdir)) for run in runs]
     alike = len(set(names)) < len(names)
     return [str(run.workdir) for run in runs] if alike else names
 

@@ -25,13 +25,17 @@ from hrnet_jax.errors import (
     WeightsError,
     in_one_line,
 )
+from hrnet_jax.storage.paths import is_remote
 from hrnet_jax.sweeps.claims import (
+    Claim,
     choosing,
     claim,
+    not_known_to_be_claimed,
     read_trial,
     trial_folder,
     write_trial,
 )
+from hrnet_jax.sweeps.progress import STATES, VALUES, is_finished
 from hrnet_jax.sweeps.space import Probed, with_values
 from hrnet_jax.sweeps.study import Sweep, make_pruner, make_sampler
 from hrnet_jax.training.interruption import (
@@ -48,8 +52,9 @@ from hrnet_jax.workdir.lock import LockedError
 
 _log = logging.getLogger(__name__)
 
-# Seconds between two looks for a trial, where others train all that are left.
-_PAUSE = 2.0
+# Seconds between two looks for a trial, where others train all that are left; in a
+# bucket each costs several requests.
+_PAUSE, _PAUSE_IN_BUCKET = 2.0, 10.0
 
 # Errors that are of a trial's own where it sets keys of a section, and else of all.
 _OF_SECTIONS = ((DataError, "dataset."), (WeightsError, "model."))
@@ -57,19 +62,12 @@ _OF_SECTIONS = ((DataError, "dataset."), (WeightsError, "model."))
 # Characters of a message that are kept.
 _MOST = 1000
 
-_VALUES = "values"
 _ERROR = "error"
-# State in `trial.json` -> that of the study.
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 @dataclasses.dataclass
 class _Outcome:
-    """How a trial ended: a key of `_STATES`, its value or what went wrong."""
+    """How a trial ended: a key of `STATES`, its value or what went wrong."""
 
     state: str
     value: float | None = None
@@ -89,6 +87,8 @@ class Worker:
         self._sweep = sweep
         self._probed = probed
         self._study = study
+        self._remote = is_remote(sweep.folder)
+        self._claim: Claim | None = None
 
     def run(self) -> int:
         """Takes trials as long as there are any; waits for those of other workers.
@@ -109,7 +109,7 @@ class Worker:
                 with self._next() as trial:
                     if trial is not None:
                         waits = False
-                        self._finish(trial, self._outcome(trial))
+                        self._train_to_end(trial)
                         trained += 1
                 if was_asked_to_stop():
                     raise Stopped
@@ -117,8 +117,16 @@ class Worker:
                     if not waits:
                         _log.info("waiting for trials that other workers train")
                     waits = True
-                    time.sleep(_PAUSE)
+                    time.sleep(_PAUSE_IN_BUCKET if self._remote else _PAUSE)
         return trained
+
+    def _train_to_end(self, trial: optuna.Trial) -> None:
+        try:
+            outcome = self._outcome(trial)
+            self._check_claim(trial.number)
+            self._finish(trial, outcome)
+        except TakenOver as error:
+            _log.warning("%s", error)
 
     @contextlib.contextmanager
     def _next(self) -> Iterator[optuna.Trial | None]:
@@ -127,17 +135,19 @@ class Worker:
             with choosing(self._sweep.folder):
                 trial = self._left(held) or self._new(held)
             yield trial
+            self._claim = None
 
     def _left(self, held: contextlib.ExitStack) -> optuna.Trial | None:
         """The first trial that is begun, not finished, and in no worker's hands."""
-        for number in self._numbers(TrialState.RUNNING):
-            mine = claim(trial_folder(self._sweep.folder, number))
+        folder, running = self._sweep.folder, self._numbers(TrialState.RUNNING)
+        for number in not_known_to_be_claimed(folder, running):
+            mine = claim(trial_folder(folder, number))
             if mine is None:
                 continue
             # It may have been finished since the look.
             frozen = self._frozen(number)
             if frozen.state == TrialState.RUNNING:
-                held.enter_context(mine)
+                self._claim = held.enter_context(mine)
                 return self._begun(frozen)
             mine.close()
         return None
@@ -160,7 +170,7 @@ class Worker:
                 "at work there, though the study has no such trial; choose another "
                 "--sweepdir"
             )
-        held.enter_context(mine)
+        self._claim = held.enter_context(mine)
         self._settle(trial)
         return trial
 
@@ -170,7 +180,7 @@ class Worker:
         # Optuna has no other way to go on with a trial of another process.
         trial = optuna.Trial(self._study, frozen._trial_id)
         _log.info("trial %04d: left by another worker, goes on here", frozen.number)
-        if _VALUES not in frozen.user_attrs:
+        if VALUES not in frozen.user_attrs:
             self._settle(trial)
         return trial
 
@@ -181,7 +191,7 @@ class Worker:
             values = self._sweep.space.values(trial)
         except ConfigError as error:
             trial.set_user_attr(_ERROR, _one_line(error))
-        trial.set_user_attr(_VALUES, values)
+        trial.set_user_attr(VALUES, values)
 
     def _outcome(self, trial: optuna.Trial) -> _Outcome:
         """Trains a trial to its end.
@@ -190,9 +200,9 @@ class Worker:
             HRNetError: for what is not this trial's own fault.
         """
         folder = trial_folder(self._sweep.folder, trial.number)
-        values = trial.user_attrs[_VALUES]
+        values = trial.user_attrs[VALUES]
         before = read_trial(folder)
-        if before.get("state") in _STATES:
+        if before.get("state") in STATES:
             # A worker was killed before it told.
             value = before.get("value")
             return _Outcome(before["state"], value, before.get("message", ""))
@@ -204,6 +214,8 @@ class Worker:
         try:
             config = with_values(self._sweep.config, values)
             self._train(trial, config, folder)
+        except TakenOver:
+            raise
         except EndedEarly as error:
             _log.info("trial %04d: pruned at step %d", trial.number, error.step)
             return _Outcome("pruned", self._best(folder))
@@ -231,6 +243,7 @@ class Worker:
         reported = set(self._frozen(trial.number).intermediate_values)
 
         def goes_on(step: int, metrics: dict[str, float]) -> bool:
+            self._check_claim(trial.number)
             if step not in reported:
                 trial.report(metrics[name], step)
                 reported.add(step)
@@ -244,6 +257,18 @@ class Worker:
                 trial.report(value, step)
                 reported.add(step)
         train(config, folder, goes_on=goes_on)
+
+    def _check_claim(self, number: int) -> None:
+        """Checks that no other worker trains this trial as well.
+
+        Raises:
+            TakenOver: if one does.
+        """
+        if self._claim is not None and not self._claim.is_held():
+            raise TakenOver(
+                f"trial {number:04d}: goes on in another worker, as this one was cut off "
+                "from the sweep for a while"
+            )
 
     def _best(self, folder: pathlib.Path) -> float | None:
         """The best value of all evaluations of a trial."""
@@ -262,7 +287,7 @@ class Worker:
         self._study.tell(
             trial.number,
             outcome.value if complete else None,
-            state=_STATES[outcome.state],
+            state=STATES[outcome.state],
         )
         if complete:
             best = self._study.best_trial
@@ -278,7 +303,7 @@ class Worker:
     def _write(self, trial: optuna.Trial, state: str, **more: Any) -> None:
         metric, direction = self._sweep.metric
         content = {"number": trial.number, "state": state, "metric": metric}
-        content |= {"direction": direction, _VALUES: trial.user_attrs[_VALUES]}
+        content |= {"direction": direction, VALUES: trial.user_attrs[VALUES]}
         write_trial(trial_folder(self._sweep.folder, trial.number), content | more)
 
     def _numbers(self, state: TrialState) -> list[int]:
@@ -290,6 +315,10 @@ class Worker:
         return next(trial for trial in trials if trial.number == number)
 
 
+class TakenOver(HRNetError):
+    """Another worker goes on with a trial of this one."""
+
+
 class Stopped(Interrupted):
     """A worker was asked to stop when a trial had just ended."""
 
@@ -297,33 +326,6 @@ class Stopped(Interrupted):
         KeyboardInterrupt.__init__(
             self, "stopped by a signal after a trial; run the same command again"
         )
-
-
-def is_finished(study: optuna.Study, trials: int) -> bool:
-    """Whether so many trials came to an end, by whichever worker."""
-    return len(finished(study)) >= trials
-
-
-def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that came to an end."""
-    states = tuple(_STATES.values())
-    return study.get_trials(deepcopy=False, states=states)
-
-
-def summary(study: optuna.Study, sweep: Sweep) -> str:
-    """One line about a finished sweep."""
-    ended = finished(study)
-    counts = [
-        f"{sum(trial.state == state for trial in ended)} {word}"
-        for word, state in _STATES.items()
-    ]
-    text = f"{sweep.folder}: {len(ended)} trials finished ({', '.join(counts)})"
-    if not any(trial.state == TrialState.COMPLETE for trial in ended):
-        return text
-    best = study.best_trial
-    values = best.user_attrs.get(_VALUES, {})
-    said = " ".join(f"{key}={value}" for key, value in values.items())
-    return f"{text}; best {sweep.metric[0]} {best.value:.4f}: trial {best.number:04d}, {said}"
 
 
 def _evaluations(folder: pathlib.Path, name: str) -> list[tuple[int, float]]:

@@ -28,7 +28,7 @@ from hrnet_jax.training.build import (
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import read_info, read_variables
+from hrnet_jax.workdir.variables import Trained, read_info, read_variables
 
 # Examples that a report shows, unless told otherwise.
 WORST = 8
@@ -60,7 +60,7 @@ def evaluate(
 
 def evaluators_of_run(
     config: Any,
-    workdir: str | pathlib.Path,
+    workdir: str | pathlib.Path | Trained,
     step: int | str = "best",
     splits: Sequence[str] = (),
     report: str | os.PathLike | None = None,
@@ -73,7 +73,7 @@ def evaluators_of_run(
 
     Args:
         config: as for `evaluate`.
-        workdir: as for `evaluate`.
+        workdir: as for `evaluate`; or weights, which have no steps.
         step: as for `evaluate`.
         splits: of the data set; the one of `evaluate` if empty.
         report: folder for what the evaluators report and for pictures of the worst
@@ -146,24 +146,32 @@ def _write_report(
 
 def _checked_variables(
     options: TrainConfig,
-    workdir: str | pathlib.Path,
+    workdir: str | pathlib.Path | Trained,
     step: int | str,
     info: DatasetInfo,
 ) -> dict:
-    """Variables of a checkpoint that has as many classes or points as the data set."""
+    """Variables of a network that has as many classes or points as the data set."""
+    if isinstance(workdir, Trained):
+        _check_outputs(options, workdir.name, workdir.info, info)
+        return workdir.read()
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
-    trained = read_info(checkpoints, number)
+    _check_outputs(options, str(workdir), read_info(checkpoints, number), info)
+    variables = read_variables(checkpoints, number)
+    checkpoints.close()
+    return variables
+
+
+def _check_outputs(
+    options: TrainConfig, name: str, trained: DatasetInfo, info: DatasetInfo
+) -> None:
     model_options = get_task(options.task).model_options
     here, there = model_options(info), model_options(trained)
     if here != there:
         raise CheckpointError(
-            f"{workdir} was trained on {trained.name!r} with {_listed(there)}, but the "
+            f"{name} was trained on {trained.name!r} with {_listed(there)}, but the "
             f"data set {info.name!r} has {_listed(here)}"
         )
-    variables = read_variables(checkpoints, number)
-    checkpoints.close()
-    return variables
 
 
 def _listed(options: dict[str, Any]) -> str:

@@ -57,6 +57,10 @@ def read_json(path: pathlib.Path) -> dict:
     try:
         return read_object(path, CheckpointError)
     except FileNotFoundError as error:
+        if not path.parent.is_dir():
+            raise CheckpointError(
+                f"{path.parent}: no such folder; expected the work directory of a run"
+            ) from error
         raise CheckpointError(
             f"{path}: no such file; expected a work directory of a run"
         ) from error

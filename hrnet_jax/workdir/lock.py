@@ -8,13 +8,13 @@ import logging
 import os
 import pathlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, TextIO
 
 from hrnet_jax.errors import CheckpointError
 from hrnet_jax.storage.paths import is_remote
-from hrnet_jax.workdir.lease import is_renewed, leased, read_lease
+from hrnet_jax.workdir.lease import Turn, is_held_here, is_renewed, leased, read_lease
 
 fcntl: ModuleType | None
 try:
@@ -78,6 +78,56 @@ def locked(workdir: pathlib.Path, name: str = LOCK_FILE) -> Iterator[None]:
             _write(file, {})
 
 
+@contextlib.contextmanager
+def taking_turns(workdir: pathlib.Path, name: str) -> Iterator[Callable[[], bool]]:
+    """As `locked`, for what several ask for again and again; never waits.
+
+    In a bucket these are turns (`lease.Turn`), of which no two have one at a time.
+
+    Args:
+        workdir: the folder.
+        name: of the file in it; in a bucket of a folder.
+
+    Yields:
+        What says whether it is still this process's: in a bucket another one takes it
+        over from a process that does not renew it for a while.
+
+    Raises:
+        LockedError: naming who holds it, or held it a moment ago.
+        CheckpointError: if the folder cannot be written.
+        ConfigError: for a bucket in which this is not to be had.
+    """
+    if not is_remote(workdir):
+        with locked(workdir, name):
+            yield lambda: True
+        return
+    turn = Turn(workdir / name, _this_process())
+    if holder := _holder_of(turn):
+        raise LockedError(_taken(workdir, holder))
+    if not turn.begin():
+        raise LockedError(_taken(workdir, turn.last()))
+    with turn.held():
+        yield turn.is_mine
+
+
+def may_be_free(workdir: pathlib.Path, name: str) -> bool:
+    """Whether `taking_turns` may succeed: on a disk always, where that is known by trying."""
+    return not is_remote(workdir) or not _holder_of(Turn(workdir / name, {}))
+
+
+def _holder_of(turn: Turn) -> dict[str, Any]:
+    """Who has a turn and may be at work; empty if nobody is known to be."""
+    holder = turn.last()
+    if holder and _is_there(holder) and not turn.is_gone(holder):
+        return holder
+    return {}
+
+
+def _is_there(holder: dict[str, Any]) -> bool:
+    """Whether the holder of a turn may be at work, as far as this host knows."""
+    return is_held_here(holder) or not _ended_here(holder)
+
+
 def _taken(workdir: pathlib.Path, holder: dict[str, Any]) -> str:
     return (
         f"{workdir}: another training is at work there ({_named(holder)}); "
@@ -96,7 +146,8 @@ def is_locked(path: pathlib.Path) -> bool:
     Where the file names a holder, looking takes the lock for a moment, if it can be had.
     """
     if is_remote(path):
-        return bool(read_lease(path))
+        holder = read_lease(path) or Turn(path, {}).last()
+        return bool(holder) and _is_there(holder)
     try:
         with path.open("r+") as file:
             holder = _read(file)

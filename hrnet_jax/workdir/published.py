@@ -134,6 +134,19 @@ def _number(value: Any, kind: type) -> Any:
     return kind(value)
 
 
+def check_step(run: PublishedRun, step: int | str, folder: str | os.PathLike) -> None:
+    """Refuses another step than that of the weights.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    if step not in ("best", "latest", run.step, str(run.step)):
+        raise ConfigError(
+            f"step {step!r} of {folder}: a published run has the weights of one step; "
+            f"expected {run.step} or best"
+        )
+
+
 def published_variables(folder: str | os.PathLike) -> dict:
     """{"params": ..., "batch_stats": ...} of a published folder, NumPy arrays.
 

@@ -1,6 +1,8 @@
 """Weights of a work directory."""
 
+import dataclasses
 import pathlib
+from collections.abc import Callable
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
@@ -11,6 +13,21 @@ from hrnet_jax.workdir.published import (
     published_variables,
     read_published,
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Weights to evaluate that are not those of a work directory.
+
+    Attributes:
+        name: what the user calls them, for messages.
+        info: classes or points that they were trained on.
+        read: gives the variables, {"params", "batch_stats"}, NumPy arrays.
+    """
+
+    name: str
+    info: DatasetInfo
+    read: Callable[[], dict]
 
 
 def read_variables(checkpoints: Checkpoints, step: int) -> dict:

@@ -17,21 +17,13 @@ if __name__ == "__main__":
     script.begins()
 
 import argparse
-import sys
 
-from hrnet_jax.config import command_line
-from hrnet_jax.launching import job, jobset
-from hrnet_jax.launching.shell import Shell
+from hrnet_jax.launching import command_line, jobset
 
 
-def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own command line and, after `--`, that of the job."""
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [options] -- SCRIPT.py [arguments]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    job.add_arguments(parser)
+def make_parser() -> argparse.ArgumentParser:
+    """Options of this launcher."""
+    parser = command_line.make_parser(__doc__)
     parser.add_argument("--namespace", default="default", help="default: default")
     parser.add_argument("--context", help="of kubectl (default: the current one)")
     parser.add_argument(
@@ -71,29 +63,12 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="with --wait: delete the JobSet when the job has ended, however it did",
     )
-    return job.parse(parser, argv)
+    return parser
 
 
 def main() -> None:
     """Hands the job to the cluster, or prints what that would be."""
-    arguments, command = parse_arguments(sys.argv[1:])
-    with command_line.reporting_errors():
-        options = jobset.Options(
-            namespace=arguments.namespace,
-            context=arguments.context,
-            spot=arguments.spot,
-            service_account=arguments.service_account,
-            image=arguments.image,
-            code=arguments.code,
-            grace_seconds=arguments.grace_seconds,
-            max_restarts=arguments.max_restarts,
-            wait=arguments.wait,
-            poll_seconds=arguments.poll_seconds,
-            delete_after=arguments.delete_after,
-        )
-        shell = Shell(arguments.dry_run)
-        code = jobset.launch(job.make_job(arguments, command), options, shell)
-    sys.exit(code)
+    command_line.launch(make_parser(), jobset.Options, jobset.launch)
 
 
 if __name__ == "__main__":

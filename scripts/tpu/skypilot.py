@@ -16,21 +16,13 @@ if __name__ == "__main__":
     script.begins()
 
 import argparse
-import sys
 
-from hrnet_jax.config import command_line
-from hrnet_jax.launching import job, skypilot
-from hrnet_jax.launching.shell import Shell
+from hrnet_jax.launching import command_line, skypilot
 
 
-def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own command line and, after `--`, that of the job."""
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [options] -- SCRIPT.py [arguments]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    job.add_arguments(parser)
+def make_parser() -> argparse.ArgumentParser:
+    """Options of this launcher."""
+    parser = command_line.make_parser(__doc__)
     parser.add_argument(
         "--infra", default="gcp", help="gcp, gcp/REGION or gcp/REGION/ZONE"
     )
@@ -39,19 +31,12 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="return once the job is accepted, instead of showing what it prints",
     )
-    return job.parse(parser, argv)
+    return parser
 
 
 def main() -> None:
     """Hands the job to SkyPilot, or prints what that would be."""
-    arguments, command = parse_arguments(sys.argv[1:])
-    with command_line.reporting_errors():
-        options = skypilot.Options(
-            infra=arguments.infra, spot=arguments.spot, detach=arguments.detach
-        )
-        shell = Shell(arguments.dry_run)
-        code = skypilot.launch(job.make_job(arguments, command), options, shell)
-    sys.exit(code)
+    command_line.launch(make_parser(), skypilot.Options, skypilot.launch)
 
 
 if __name__ == "__main__":

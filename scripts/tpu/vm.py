@@ -19,28 +19,23 @@ if __name__ == "__main__":
     script.begins()
 
 import argparse
-import sys
 
-from hrnet_jax.config import command_line, ctrl_c
-from hrnet_jax.launching import job, tpu_vm
-from hrnet_jax.launching.shell import Shell
+from hrnet_jax.launching import command_line, tpu_vm
 
 
-def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Our own command line and, after `--`, that of the job."""
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [options] -- SCRIPT.py [arguments]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    job.add_arguments(parser)
+def make_parser() -> argparse.ArgumentParser:
+    """Options of this launcher."""
+    parser = command_line.make_parser(__doc__)
     parser.add_argument("--zone", required=True, help="such as us-west4-a")
     parser.add_argument("--project", help="default: that of gcloud's configuration")
     parser.add_argument(
         "--service_account", help="whose permissions the hosts have (an e-mail address)"
     )
     parser.add_argument(
-        "--runtime_version", help="operating system (default: that of the chip)"
+        "--runtime_version",
+        dest="runtime",
+        metavar="RUNTIME_VERSION",
+        help="operating system (default: that of the chip)",
     )
     parser.add_argument(
         "--wait_minutes",
@@ -65,35 +60,12 @@ def parse_arguments(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="give the slice back when the run has ended, however it did",
     )
-    return job.parse(parser, argv)
+    return parser
 
 
 def main() -> None:
     """Runs the job, or prints what that would be."""
-    arguments, command = parse_arguments(sys.argv[1:])
-    with command_line.reporting_errors():
-        shell = Shell(arguments.dry_run)
-        options = tpu_vm.Options(
-            zone=arguments.zone,
-            project=arguments.project,
-            spot=arguments.spot,
-            service_account=arguments.service_account,
-            runtime=arguments.runtime_version,
-            wait_minutes=arguments.wait_minutes,
-            poll_seconds=arguments.poll_seconds,
-            max_restarts=arguments.max_restarts,
-            delete_after=arguments.delete_after,
-        )
-        pod_slice = tpu_vm.PodSlice(job.make_job(arguments, command), options, shell)
-        if arguments.dry_run:
-            pod_slice.show()
-            return
-        ctrl_c.is_handled_by(tpu_vm.stop)
-        try:
-            code = pod_slice.run()
-        except KeyboardInterrupt:
-            code = ctrl_c.EXIT_CODE
-    sys.exit(code)
+    command_line.launch(make_parser(), tpu_vm.Options, tpu_vm.launch)
 
 
 if __name__ == "__main__":

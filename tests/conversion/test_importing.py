@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -264,6 +265,21 @@ def test_without_counters_nobody_knows_which_norm_it_was(tmp_path):
     tiny.assert_equal_bits(
         flat_variables(run.variables), flat_variables(published()[1])
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "message"),
+    [
+        ("x.pth", "torch", "x.pth: writing PyTorch files needs PyTorch"),
+        ("x.safetensors", "safetensors.numpy", "x.safetensors: writing .*safetensors"),
+    ],
+)
+def test_a_package_that_is_missing_is_found_before_the_run_is_read(
+    name, package, message, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(WeightsError, match=message):
+        export_weights(tmp_path / "no run", "best", tmp_path / name)
 
 
 def test_a_directory_in_use_is_left_alone(pth, tmp_path):

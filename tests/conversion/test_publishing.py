@@ -10,12 +10,17 @@ from huggingface_hub import close_session
 
 import hrnet_jax
 from hrnet_jax.conversion.importing import ImportOptions, import_weights
-from hrnet_jax.conversion.opening import load_pretrained, load_run
+from hrnet_jax.conversion.opening import (
+    load_pretrained,
+    load_run,
+    open_to_evaluate,
+)
 from hrnet_jax.conversion.publishing import publish
 from hrnet_jax.errors import CheckpointError, ConfigError, WeightsError
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import HEAD_PATTERNS
+from hrnet_jax.training.evaluate import evaluators_of_run
 from hrnet_jax.training.weights import first_variables, flat_variables
 from hrnet_jax.workdir.published import read_published
 from tests import tiny
@@ -87,6 +92,18 @@ def test_load_pretrained_knows_what_it_should_be(hub, here):
         load_pretrained("segmentation/w18", ADDRESS)
     with pytest.raises(ConfigError, match="unknown model 'segmentation/w1'"):
         load_pretrained("segmentation/w1", ADDRESS)
+
+
+def test_it_is_evaluated_with_its_own_configuration(hub):
+    changes = [f"dataset.data_dir={tiny.data_dir()}"]
+    config, weights = open_to_evaluate(ADDRESS, str(tiny.BEST_STEP), changes)
+    assert (config["dataset"]["name"], config["eval"]["batch_size"]) == ("shapes", 2)
+    (evaluator,) = evaluators_of_run(config, weights).values()
+    assert evaluator.compute() == tiny.result(tiny.finished_run())["metrics"]
+    with pytest.raises(
+        ConfigError, match=f"step '8' of {ADDRESS}: a published run has"
+    ):
+        open_to_evaluate(ADDRESS, "8", changes)
 
 
 def test_training_starts_from_it_with_its_head(hub, here):

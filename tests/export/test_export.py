@@ -14,6 +14,7 @@ import pytest
 
 from hrnet_jax import runtime
 from hrnet_jax.config import script as begin
+from hrnet_jax.conversion.opening import load_run
 from hrnet_jax.errors import ConfigError, ExportError
 from hrnet_jax.export import writing as export
 from hrnet_jax.export.check import advice, largest_error
@@ -26,7 +27,10 @@ from hrnet_jax.models.folding import fold_batch_norm
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained.files import write_weights_file
 from tests import tiny
+from tests.conversion.test_opening import tensors as weights_of_three_classes
+from tests.conversion.thin import THIN
 from tests.export.exporting import INFO, SIZE, exported, make_source
 from tests.tiers import fast_are
 
@@ -286,7 +290,8 @@ def test_options_that_do_not_go_together(name, out, options, message, tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     path = tmp_path / "file" / "a.onnx"
-    with pytest.raises(ExportError, match=f"{path} cannot be written"):
+    reason = f"{path.parent} is a file; expected a folder for a.onnx"
+    with pytest.raises(ExportError, match=reason):
         export_model(make_source(TINY), path, FIXED)
 
 
@@ -305,6 +310,31 @@ def finished_run():
         return tiny.finished_run()
 
 
+def run_script(monkeypatch, *arguments):
+    """Types the command, in this process."""
+    script = tiny.ROOT / "scripts" / "export.py"
+    monkeypatch.setattr(sys, "argv", [str(script), *arguments])
+    # A process has one cache of programs, and one answer to Ctrl-C; this one has those
+    # of the tests.
+    monkeypatch.setattr(runtime, "enable_compilation_cache", lambda: None)
+    monkeypatch.setattr(begin, "begins", lambda: None)
+    runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.mark.slow
+def test_the_script_exports_a_file_of_weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, "thin", THIN)
+    write_weights_file(tmp_path / "mine.pth", weights_of_three_classes())
+    out = tmp_path / "mine.stablehlo"
+    source = f"--workdir={tmp_path}/mine.pth"
+    run_script(monkeypatch, source, f"--out={out}", "--size=64x64", "--platforms=cpu")
+    image = make_images(1, 64, 64)[0]
+    expected = load_run(tmp_path / "mine.pth").predict(image)["label"]
+    np.testing.assert_array_equal(
+        export.open_exported(out).predict(image)["label"], expected
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
@@ -315,17 +345,15 @@ def finished_run():
 def test_the_script_exports_a_run(
     arguments, output, finished_run, tmp_path, monkeypatch, capsys
 ):
-    script = tiny.ROOT / "scripts" / "export.py"
     rest = [argument.format(tmp=tmp_path) for argument in arguments]
-    monkeypatch.setattr(sys, "argv", [str(script), f"--workdir={finished_run}", *rest])
-    # A process has one cache of programs, and one answer to Ctrl-C; this one has those
-    # of the tests.
-    monkeypatch.setattr(runtime, "enable_compilation_cache", lambda: None)
-    monkeypatch.setattr(begin, "begins", lambda: None)
-    runpy.run_path(str(script), run_name="__main__")
+    run_script(monkeypatch, f"--workdir={finished_run}", *rest)
     assert output in capsys.readouterr().out
     path = next(path for path in tmp_path.iterdir() if path.suffix != ".json")
     record = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert record["step"] == tiny.BEST_STEP
+    with pytest.raises(SystemExit) as stopped:
+        run_script(monkeypatch, f"--workdir={finished_run}", *rest)
+    assert stopped.value.code == 2
+    assert f"{path} exists already; choose another name, or" in capsys.readouterr().err
     image = make_images(1, 48, 64)[0]
     assert export.open_exported(path).predict(image)["label"].shape == (48, 64)

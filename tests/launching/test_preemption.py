@@ -1,11 +1,12 @@
 """A preemption, played: the launcher takes the run up again on a new machine.
 
-gcloud is `acting_gcloud.py`, whose machines are folders; the bucket is a folder that
-outlives them.
+gcloud is `acting_gcloud.py`, whose machines are folders. What outlives them is another
+folder, as of a disk that is mounted, or a bucket behind a server of this machine.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,13 @@ import time
 
 import pytest
 
+from hrnet_jax.launching.slices import find_slice
 from hrnet_jax.models.variants import VARIANTS
-from tests import tiny
+from hrnet_jax.storage import paths
+from tests import tiny, together
 from tests.launching import acting_gcloud
+from tests.storage.server import serving
+from tests.storage.test_runs import assert_same
 
 pytestmark = pytest.mark.slow
 
@@ -25,10 +30,12 @@ PARTS = (
     *("tests/__init__.py", "tests/tiny.py", "tests/sharing.py"),
 )
 
-# The tiny experiment, with time for a signal between two of its steps.
+# The tiny experiment, with time for a signal between two of its steps: JAX looks for
+# those of several processes once a second.
 SLOWLY = f"""
 import os
 import time
+import jax
 from hrnet_jax.training import loop
 from tests.tiny import get_config
 
@@ -37,7 +44,7 @@ compile_step = loop.Loop._compile
 def slowly(self, state, batch):
     step = compile_step(self, state, batch)
     def later(*arguments):
-        time.sleep(0.5)
+        time.sleep(0.5 if jax.process_count() == 1 else 1.5)
         return step(*arguments)
     return later
 
@@ -68,10 +75,11 @@ def checkout(tmp_path):
     return folder
 
 
-def launch(checkout, tmp_path, workdir):
+def launch(checkout, tmp_path, workdir, topology="v5e:2x2", *changes):
     """Types the launcher, as a user does."""
     state, programs = tmp_path / "cloud", tmp_path / "programs"
     state.mkdir()
+    (state / "hosts").write_text(str(find_slice(topology).hosts))
     programs.mkdir()
     program = f'exec {sys.executable} {acting_gcloud.__file__} {state} "$@"'
     (programs / "gcloud").write_text(f"#!/bin/sh\n{program}\n")
@@ -79,9 +87,10 @@ def launch(checkout, tmp_path, workdir):
     done = subprocess.run(
         [
             *(sys.executable, "scripts/tpu/vm.py", "--name=tiny", "--zone=z"),
-            *("--topology=v5e:2x2", "--poll_seconds=0", "--delete_after", "--"),
+            *(f"--topology={topology}", "--poll_seconds=0", "--delete_after", "--"),
             *("scripts/train.py", "--config=slowly.py", f"--workdir={workdir}"),
             f"--config.dataset.data_dir={tiny.data_dir()}",
+            *changes,
         ],
         cwd=checkout,
         env=tiny.environment(
@@ -96,9 +105,8 @@ def launch(checkout, tmp_path, workdir):
     return done, state
 
 
-def test_a_preempted_run_ends_as_if_nothing_had_happened(checkout, tmp_path):
-    bucket = tmp_path / "bucket"
-    done, state = launch(checkout, tmp_path, bucket / "run")
+def assert_taken_up_again(done, state) -> None:
+    """By another machine, from where the first one saved when it was taken away."""
     assert done.returncode == 0, done.stderr
     lines = (state / "calls.jsonl").read_text().splitlines()
     calls = [json.loads(line) for line in lines]
@@ -113,6 +121,11 @@ def test_a_preempted_run_ends_as_if_nothing_had_happened(checkout, tmp_path):
     assert f"resuming from step {saved}" in done.stderr
     # Nothing is left to be paid for, and nothing of the machines.
     assert calls[-1][3] == "delete" and not list(state.glob("machine_*"))
+
+
+def test_a_preempted_run_ends_as_if_nothing_had_happened(checkout, tmp_path):
+    bucket = tmp_path / "bucket"
+    assert_taken_up_again(*launch(checkout, tmp_path, bucket / "run"))
     # The same run.
     undisturbed = tiny.finished_run()
     assert tiny.result(bucket / "run")["step"] == tiny.BEST_STEP
@@ -121,6 +134,25 @@ def test_a_preempted_run_ends_as_if_nothing_had_happened(checkout, tmp_path):
             tiny.state(bucket / "run", step), tiny.state(undisturbed, step)
         )
     assert tiny.learned(bucket / "run") == tiny.learned(undisturbed)
+
+
+def test_a_preempted_slice_of_two_hosts_goes_on_from_the_bucket(checkout, tmp_path):
+    """Each host runs a process, and both find the other as JAX does in a cluster."""
+    both = "--config.mesh.data=-1"
+    data = f"--config.dataset.data_dir={tiny.data_dir()}"
+    with serving():
+        run = "gs://tests/runs/tiny"
+        done, state = launch(checkout, tmp_path, run, "v4:2x2x2", both)
+        assert_taken_up_again(done, state)
+        # Both of the first slice's hosts, after the same step.
+        told = re.findall(r"stopped by a signal after step (\d+)", done.stderr)
+        assert len(told) == 2 and len({*told}) == 1
+        local = tmp_path / "local"
+        arguments = (f"--config={tiny.__file__}", data, both, f"--workdir={local}")
+        outcome = together.launch(2, "none", "train", *arguments)
+        assert outcome.returncode == 0, outcome.stderr
+        assert_same(paths.as_path(run), local)
+        assert json.loads((local / "environment.json").read_text())["processes"] == 2
 
 
 def test_run_sh_lets_an_earlier_run_save_before_it_begins(tmp_path):

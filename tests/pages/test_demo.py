@@ -161,7 +161,7 @@ def test_bad_input_is_one_line(name, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "where, expected",
     [
-        ("gone", "gone/config.json: no such file; expected a work directory"),
+        ("gone", "gone: no such folder; expected the work directory of a run"),
         ("", "/config.json: no such file; expected a work directory"),
         ("bad.pth", "bad.pth"),
     ],

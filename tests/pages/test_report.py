@@ -131,7 +131,7 @@ REFUSED = {
     "second is no run": (["{run}", "{tmp}"], "{tmp}/config.json: no such file"),
     "a folder for the page": (
         ["{run}", "--out={tmp}"],
-        "{tmp} is a folder; expected a file for the page, x.html",
+        "{tmp} is a folder; expected the name of a page",
     ),
     "a picture": (
         ["{run}", "--out={tmp}/x.png"],

@@ -8,9 +8,9 @@ from tests import tiny
 QUICKSTART = f"--config={tiny.ROOT}/experiments/quickstart.py"
 
 # name: (command, what the one line on standard error says)
-IS_A_FILE = (
-    "{tmp}/official.pth is a file; expected a work directory of a run, which "
-    "scripts/convert.py makes of weights: convert.py official.pth DIR"
+NO_DATA_NAMED = (
+    "{tmp}/official.pth: weights do not say which data to evaluate on; expected "
+    "--config.dataset.name=NAME and --config.dataset.data_dir=FOLDER"
 )
 
 ANOTHER_FORMAT = "{tmp}/x.doc: expected the name of a picture, which ends in .png, .svg"
@@ -111,7 +111,7 @@ REFUSED = {
     ),
     "evaluate nothing": (
         ["evaluate", "--workdir={tmp}/gone"],
-        "{tmp}/gone/config.json: no such file; expected a work directory of a run",
+        "{tmp}/gone: no such folder; expected the work directory of a run",
     ),
     "evaluate unknown key": (
         ["evaluate", "--workdir={finished}", "--set", "eval.size=3"],
@@ -123,11 +123,25 @@ REFUSED = {
     ),
     "evaluate a file": (
         ["evaluate", "--workdir={tmp}/official.pth"],
-        IS_A_FILE,
+        NO_DATA_NAMED,
     ),
-    "export a file": (
-        ["export", "--workdir={tmp}/official.pth", "--out={tmp}/x.onnx"],
-        IS_A_FILE,
+    "evaluate an exported file": (
+        ["evaluate", "--workdir={tmp}/x.onnx"],
+        "{tmp}/x.onnx: exported files are not evaluated; expected the run that it was",
+    ),
+    "evaluate weights of another number of classes": (
+        ["evaluate", "--workdir={tmp}/official.pth"]
+        + ["--config.dataset.name=shapes", "--config.dataset.data_dir={data}"],
+        "{tmp}/official.pth was trained on 'segmentation' with num_classes=19, but the",
+    ),
+    "evaluate a step of weights": (
+        ["evaluate", "--workdir={tmp}/official.pth", "--step=3"]
+        + ["--config.dataset.name=shapes"],
+        "step '3' of {tmp}/official.pth: a file of weights has no steps; expected best",
+    ),
+    "export an exported file": (
+        ["export", "--workdir={tmp}/x.onnx", "--out={tmp}/y.onnx"],
+        "{tmp}/x.onnx is an exported file already; expected the run that it was",
     ),
     "predict nothing": (
         ["predict", "--workdir={finished}", "--images={tmp}/*.gif", "--out={tmp}/out"],
@@ -141,11 +155,11 @@ REFUSED = {
     "predict into a file": (
         ["predict", "--workdir={finished}", "--images={tmp}/image.png"]
         + ["--out={tmp}/image.png", "--only=label"],
-        "{tmp}/image.png: File exists",
+        "{tmp}/image.png is a file; expected a folder for the results",
     ),
     "convert into a file": (
         ["convert", "{finished}", "{tmp}/image.png/x.safetensors"],
-        "{tmp}/image.png/x.safetensors: Not a directory",
+        "{tmp}/image.png is a file; expected a folder for x.safetensors",
     ),
     "draw an unknown metric": (
         ["plot", "--workdir={finished}", "--metric=mean_uoi", "--out={tmp}/x.png"],
@@ -165,7 +179,7 @@ REFUSED = {
     ),
     "convert below a file": (
         ["convert", "{tmp}/official.pth", "{tmp}/image.png/x"],
-        "{tmp}/image.png: File exists",
+        "{tmp}/image.png is a file; expected a folder for x",
     ),
     "prepare into a file": (
         ["prepare_data", "--dataset=shapes", "--data_dir={tmp}/image.png"],
@@ -185,11 +199,124 @@ REFUSED = {
     ),
 }
 
+# Refused although the checkpoint of {damaged} is empty: from the command line and
+# config.json alone, before the work.
+_DAMAGED = "--workdir={damaged}"
+_IMAGES = "--images={tmp}/image.png"
+_NOWHERE = "cannot be written ("  # /proc takes no files, whoever asks
+
+EARLY = {
+    "damaged after all": (
+        ["evaluate", _DAMAGED, "--out={tmp}/x.json"],
+        "{damaged}/checkpoints: no checkpoint 'best'; complete ones: none",
+    ),
+    "evaluate into a folder": (
+        ["evaluate", _DAMAGED, "--out={tmp}"],
+        "{tmp} is a folder; expected a JSON file",
+    ),
+    "evaluate below a file": (
+        ["evaluate", _DAMAGED, "--errors={tmp}/image.png/new/x.json"],
+        "{tmp}/image.png is a file; expected a folder for x.json",
+    ),
+    "evaluate nowhere": (
+        ["evaluate", _DAMAGED, "--out=/proc/x.json"],
+        f"/proc/x.json: {_NOWHERE}",
+    ),
+    "report into a file": (
+        ["evaluate", _DAMAGED, "--report={tmp}/image.png"],
+        "{tmp}/image.png is a file; expected a folder for the report",
+    ),
+    "draw errors into a folder": (
+        ["evaluate", _DAMAGED, "--ced={tmp}/x.png/x.png"],
+        "{tmp}/x.png/x.png: no folder {tmp}/x.png",
+    ),
+    "errors of a segmentation": (
+        ["evaluate", _DAMAGED, "--errors={tmp}/x.json"],
+        "--errors and --ced are for landmarks; this task has neither",
+    ),
+    "predict nowhere": (
+        ["predict", _DAMAGED, _IMAGES, "--out=/proc/x"],
+        f"/proc/x: {_NOWHERE}",
+    ),
+    "predict an unknown kind": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--only=label,lable"],
+        "only=label,lable: segmentation/tiny does not write lable; expected some of l",
+    ),
+    "predict at no size": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--max_side=0"],
+        "max_side must be at least 1 pixel, got 0",
+    ),
+    "predict at multiples of nothing": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--pad_multiple=0"],
+        "pad_multiple must be at least 1, got 0",
+    ),
+    "predict in boxes": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--boxes={tmp}/boxes.json"],
+        "boxes were given, but segmentation/tiny looks at whole images; only landmark",
+    ),
+    "predict no frames": (
+        ["predict", _DAMAGED, "--video={tmp}/x.mp4", "--out={tmp}/new"]
+        + ["--max_frames=0"],
+        "max_frames must be at least 1, got 0",
+    ),
+    "predict a video that is missing": (
+        ["predict", _DAMAGED, "--video={tmp}/x.mp4", "--out={tmp}/new"],
+        "{tmp}/x.mp4: no such file; expected a video file or the number of a camera",
+    ),
+    "predict a video that is none": (
+        ["predict", _DAMAGED, "--video={tmp}/official.pth", "--out={tmp}/new"],
+        "{tmp}/official.pth cannot be read as a video",
+    ),
+    "predict a video into a file": (
+        ["predict", _DAMAGED, "--video={tmp}/x.mp4", "--out={tmp}/image.png"],
+        "{tmp}/image.png is a file; expected a folder for the results",
+    ),
+    "export in another format": (
+        ["export", _DAMAGED, "--out={tmp}/x.pb"],
+        "{tmp}/x.pb: expected a name ending in .stablehlo or .onnx",
+    ),
+    "export over a file": (
+        ["export", _DAMAGED, "--out={tmp}/old.onnx", "--size=32x32"],
+        "{tmp}/old.onnx exists already; choose another name, or --overwrite",
+    ),
+    "export below a file": (
+        ["export", _DAMAGED, "--out={tmp}/image.png/x.stablehlo"],
+        "{tmp}/image.png is a file; expected a folder for x.stablehlo",
+    ),
+    "export images of any size": (
+        ["export", _DAMAGED, "--out={tmp}/x.onnx"],
+        "ONNX files are exported for images of one size: give one (--size=HxW)",
+    ),
+    "export nowhere": (
+        ["export", _DAMAGED, "--out=/proc/x.stablehlo"],
+        f"/proc/x.stablehlo: {_NOWHERE}",
+    ),
+    "convert nowhere": (
+        ["convert", "{damaged}", "/proc/x.safetensors"],
+        f"/proc/x.safetensors: {_NOWHERE}",
+    ),
+    "convert into a folder that is nowhere": (
+        ["convert", "{tmp}/gone.pth", "/proc/x"],
+        f"/proc/x: {_NOWHERE}",
+    ),
+    "convert to names that nobody has": (
+        ["convert", "{damaged}", "{tmp}/x.safetensors", "--convention=mmpose1"],
+        "'mmpose1' has no names for a segmentation model; expected one of official",
+    ),
+    "draw nowhere": (
+        ["plot", "--workdir={tmp}/gone", "--out=/proc/x.png"],
+        f"/proc/x.png: {_NOWHERE}",
+    ),
+    "report nowhere": (
+        ["report", "{damaged}", "--out=/proc/x.html"],
+        f"/proc/x.html: {_NOWHERE}",
+    ),
+}
+REFUSED |= EARLY
+
 # Found only once a run is open or a file is read, so that each takes half a second.
 LATE = (
     "extend a schedule over the whole run",
     "predict a text",
-    "predict into a file",
-    "convert into a file",
-    "convert below a file",
+    "evaluate weights of another number of classes",
 )

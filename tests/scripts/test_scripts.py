@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -52,7 +53,12 @@ def places(tmp_path_factory):
     write_weights_file(folder / "official.pth", tensors)
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     cv2.imwrite(str(folder / "image.png"), image)
+    (folder / "old.onnx").touch()
+    (folder / "boxes.json").write_text('{"image.png": [[1, 1, 20, 20]]}')
+    (folder / "damaged" / "checkpoints").mkdir(parents=True)
+    shutil.copy(finished / "config.json", folder / "damaged")
     return {
+        "damaged": folder / "damaged",
         "tmp": folder,
         "data": tiny.data_dir(),
         "finished": finished,
@@ -81,6 +87,8 @@ def outcomes(places, request):
         "hrnet_jax.export.writing",
         "hrnet_jax.inference.folder",
         "hrnet_jax.inference.video",
+        "hrnet_jax.pages.report",
+        "hrnet_jax.training.curves",
         "hrnet_jax.training.evaluate",
         "hrnet_jax.training.train",
         "tests.tiny",

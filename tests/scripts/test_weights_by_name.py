@@ -60,6 +60,19 @@ def test_a_run_is_published_and_used_by_its_name(surroundings, tmp_path, monkeyp
             f"--out={tmp_path}/out",
         ],
         convert=["convert", ADDRESS, f"{tmp_path}/theirs"],
+        evaluate=[
+            "evaluate",
+            f"--workdir={ADDRESS}",
+            f"--config.dataset.data_dir={tiny.data_dir()}",
+            f"--out={tmp_path}/metrics.json",
+        ],
+        export=[
+            "export",
+            f"--workdir={ADDRESS}",
+            f"--out={tmp_path}/theirs.stablehlo",
+            "--check_size=64x64",
+            "--platforms=cpu",
+        ],
         train=[
             "train",
             "--config=tests/tiny.py",
@@ -71,6 +84,10 @@ def test_a_run_is_published_and_used_by_its_name(surroundings, tmp_path, monkeyp
     )
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["step"] == tiny.BEST_STEP
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics == tiny.result(tiny.finished_run())["metrics"]
+    exported = json.loads((tmp_path / "theirs.stablehlo.json").read_text())
+    assert exported["step"] == tiny.BEST_STEP
     written = json.loads((tmp_path / "theirs" / "weights.json").read_text())
     assert written["address"] == ADDRESS
     config = json.loads((tmp_path / "started" / "config.json").read_text())
@@ -90,6 +107,12 @@ def test_errors_of_scripts_are_one_line(surroundings, tmp_path):
             f"--out={tmp_path}/out",
         ],
         "a page": ["convert", "--fetch", "HR18-WFLW.pth"],
+        "nothing to evaluate": ["evaluate", "--workdir=hf://owner/none"],
+        "nothing to export": [
+            "export",
+            "--workdir=hf://owner/none",
+            f"--out={tmp_path}/a.stablehlo",
+        ],
         "a file to publish": ["convert", "a.pth", ADDRESS],
         "an address to publish to": ["convert", workdir, "https://example.org/a.pth"],
         "a licence for a file": ["convert", "a.pth", "runs/a", "--license=mit"],
@@ -99,6 +122,8 @@ def test_errors_of_scripts_are_one_line(surroundings, tmp_path):
     expected = {
         "no HRNet": "no weights of an HRNet in the repository; it has README.md",
         "no repository": "no such repository, or a private one that needs a token",
+        "nothing to evaluate": "hf://owner/none: no such repository, or a private one",
+        "nothing to export": "hf://owner/none: no such repository, or a private one",
         "a page": "no address is known that gives it without a browser; https://git",
         "a file to publish": "a.pth is no work directory, so not published",
         "an address to publish to": "expected hf://OWNER/NAME to publish to",

@@ -1,6 +1,8 @@
 """A server that speaks the protocol of Google Cloud Storage, on this machine alone."""
 
 import contextlib
+import io
+import json
 import logging
 import os
 import threading
@@ -71,6 +73,8 @@ class Bucket:
 
 class _Server(server.ThreadingHTTPServer):
     daemon_threads = True
+    # Connections that wait to be accepted; of more than five at once some wait seconds.
+    request_queue_size = 128
 
     def handle_error(self, *_):
         """Says nothing of clients that went away, as killed ones do."""
@@ -80,6 +84,38 @@ def _generation(storage, name: str) -> str:
     """Of an object; "0" where there is none."""
     found = storage.objects.get(BUCKET, {}).get(name)
     return found["generation"] if found else "0"
+
+
+def _precondition(handler, method, storage) -> tuple[str, int | None]:
+    """Generation of an object that is read; status of what only other contents meet.
+
+    The emulator knows neither preconditions nor the header that tells what was read.
+    TensorStore needs both where objects are written anew, and gcsfs the former where
+    an object is to be made only if it is not there (ifGenerationMatch=0).
+    """
+    url = urllib.parse.urlsplit(handler.path)
+    query = urllib.parse.parse_qs(url.query)
+    name = query.get("name") or [url.path.partition("/o/")[2]]
+    if query.get("uploadType") == ["multipart"] and "ifGenerationMatch" in query:
+        name = [_name_in_content(handler)]
+    generation = _generation(storage, urllib.parse.unquote(name[0]))
+    reads = method == "GET" and query.get("alt") == ["media"]
+    if reads and query.get("ifGenerationNotMatch") == [generation]:
+        return generation, 304
+    wanted = query.get("ifGenerationMatch", [generation])
+    return generation if reads else "", None if wanted == [generation] else 412
+
+
+def _name_in_content(handler) -> str:
+    """Of an upload in two parts, the first of which has it, as gcsfs makes them.
+
+    The content stays there to be read.
+    """
+    content = handler.rfile.read(int(handler.headers["Content-Length"]))
+    handler.rfile = io.BytesIO(content)
+    text = content[content.index(b"{") :].decode("latin-1")
+    facts, _ = json.JSONDecoder().raw_decode(text)
+    return facts["name"]
 
 
 def _handler_class(bucket: Bucket, storage) -> type:
@@ -97,9 +133,9 @@ def _handler_class(bucket: Bucket, storage) -> type:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self.send_error(bucket.status)
                 return
+            connection = self.rfile
             with lock:
-                self.generation = ""
-                status = self.precondition(method)
+                self.generation, status = _precondition(self, method, storage)
                 if status:
                     self.rfile.read(int(self.headers.get("Content-Length") or 0))
                     self.send_response(status)
@@ -107,24 +143,7 @@ def _handler_class(bucket: Bucket, storage) -> type:
                     self.end_headers()
                 else:
                     Router(self).handle(method)
-
-        def precondition(self, method):
-            """The status of a request that is only to be met by other contents.
-
-            The emulator knows neither these nor the header that tells what was read,
-            and TensorStore needs both where objects are written anew.
-            """
-            url = urllib.parse.urlsplit(self.path)
-            query = urllib.parse.parse_qs(url.query)
-            reads = method == "GET" and query.get("alt") == ["media"]
-            name = query.get("name") or [url.path.partition("/o/")[2]]
-            generation = _generation(storage, urllib.parse.unquote(name[0]))
-            if reads:
-                self.generation = generation
-                if query.get("ifGenerationNotMatch") == [generation]:
-                    return 304
-            wanted = query.get("ifGenerationMatch", [generation])
-            return None if wanted == [generation] else 412
+            self.rfile = connection
 
         def end_headers(self):
             if self.generation:

@@ -26,11 +26,12 @@ def write_space(folder: pathlib.Path, text: str = RATES) -> Space:
 
 
 def make_sweep(folder: pathlib.Path, text: str = RATES, **options) -> Sweep:
-    """A sweep over the tiny run, in `folder`/sweep."""
+    """A sweep over the tiny run, in `folder`/sweep or in `place`."""
     config = options.pop("config", None) or tiny._tiny_config()
     options = {"trials": 3, "pruner": "none"} | options
     space = write_space(folder, text)
-    return Sweep(folder / "sweep", config, space, **options)
+    place = options.pop("place", folder / "sweep")
+    return Sweep(place, config, space, **options)
 
 
 def worker_of(sweep: Sweep) -> Worker:
@@ -62,10 +63,12 @@ def made_up_training(value_of, calls: list | None = None):
 
 def report(workdir: pathlib.Path, step: int, value: float, metric="mean_iou") -> None:
     """Adds an evaluation to the lines of a run."""
-    with (workdir / "metrics.jsonl").open("a") as file:
-        line = {"step": step, "train/loss": 1.0, "train/steps_per_second": 2.0}
-        file.write(json.dumps(line) + "\n")
-        file.write(json.dumps({"step": step, f"eval/{metric}": value}) + "\n")
+    path = workdir / "metrics.jsonl"
+    before = path.read_text() if path.exists() else ""
+    line = {"step": step, "train/loss": 1.0, "train/steps_per_second": 2.0}
+    lines = [line, {"step": step, f"eval/{metric}": value}]
+    # Whole, as nothing can be appended in a bucket.
+    path.write_text(before + "".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 def make_run(

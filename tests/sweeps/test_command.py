@@ -51,9 +51,14 @@ REFUSED = {
         ["--config={tiny}", "--space={tmp}/space.py"],
         "--sweepdir is missing",
     ),
-    "a bucket": (
-        ["--config={tiny}", "--sweepdir=gs://bucket/sweep"],
-        "--sweepdir=gs://bucket/sweep: workers agree by locks, which there are none of",
+    "no bucket": (
+        ["--config={tiny}", "--sweepdir=gs:/bucket/sweep", "--space={tmp}/space.py"],
+        "gs:/bucket/sweep: expected gs://bucket/sweep",
+    ),
+    "no trial": (
+        ["--config={tiny}", "--sweepdir={tmp}/new", "--space={tmp}/space.py"]
+        + ["--trials=0"],
+        "--trials is 0, expected at least 1",
     ),
     "no space": (
         ["--config={tiny}", "--sweepdir={tmp}/new"],

@@ -18,7 +18,7 @@ from hrnet_jax.sweeps.claims import (
     trial_folder,
     write_trial,
 )
-from hrnet_jax.sweeps.worker import is_finished, summary
+from hrnet_jax.sweeps.progress import is_finished, summary
 from hrnet_jax.training import interruption
 from hrnet_jax.training.interruption import Interrupted
 from tests.sweeps.spaces import (

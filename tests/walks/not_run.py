@@ -19,10 +19,24 @@ TRAINS = "needs an official data set, and trains for half an hour or more"
 SWEEPS = "trains for many minutes; tests/sweeps has a sweep small"
 SERVES = "serves until Ctrl-C; tests/pages/test_in_browser.py drops images on it"
 
+FILE = "exports for minutes; tests/export/test_export.py has a file small"
 HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
+    (
+        "python scripts/export.py --workdir=hrnet_cs_8090_torch11.pth "
+        "--out=w48.stablehlo"
+    ): FILE,
+    (
+        "python scripts/evaluate.py --workdir=hrnet_cs_8090_torch11.pth "
+        "--config.dataset.name=cityscapes --config.dataset.data_dir=DATA"
+    ): OFFICIAL,
+    "python scripts/export.py --workdir=hf://me/streets --out=streets.stablehlo": HUB,
+    (
+        "python scripts/evaluate.py --workdir=hf://me/streets "
+        "--config.dataset.data_dir=DATA"
+    ): HUB,
     "make docs": "builds the site; tests/tools/test_site.py does",
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,
@@ -33,10 +47,8 @@ NOT_RUN = {
     "make test-all ARGS=tests/models/test_goldens.py": TESTS,
     "make test-convert": TESTS,
     "make test-slow": TESTS,
-    "make venv EXTRA=notebooks,onnx": INSTALLS,
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
-    "pip install -e '.[all,notebooks,onnx]'": INSTALLS,
     "pip install -e '.[all,cuda]'": INSTALLS,
     "pip install -e '.[all,gcs]'": INSTALLS,
     "gcloud auth application-default login": "signs in",
@@ -90,6 +102,16 @@ NOT_RUN = {
         "--config=experiments/segmentation/cityscapes.py:variant=w18 "
         "--space=my_space.py --sweepdir=/shared/runs/sweep --trials=500"
     ): CLUSTER,
+    (
+        "python scripts/sweep.py --config=experiments/quickstart.py "
+        "--config.dataset.data_dir=gs://my-bucket/data "
+        "--sweepdir=gs://my-bucket/runs/sweep --trials=40"
+    ): "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine",
+    "python scripts/collect.py gs://my-bucket/runs/sweep": (
+        "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine"
+    ),
+    "pip install -e '.[all,notebooks,onnx,sweeps]'": INSTALLS,
+    "make venv EXTRA=notebooks,onnx,sweeps": INSTALLS,
     "python scripts/collect.py runs/sweep": "needs a sweep; tests/sweeps makes one up",
     "python scripts/train.py --workdir=runs/sweep/trials/0007": SWEEPS,
     (
