@@ -260,11 +260,11 @@ class CocoEvaluator:
         for rank, one, found in zip(
             self._ranks(), self._annotated, self._found, strict=True
         ):
-            for index, box in enumerate(one.boxes):
+            for index, box in enumerate(_sides(one.boxes)):
                 entry = {
                     "image_id": rank,
                     "category_id": int(one.classes[index]) + 1,
-                    "bbox": _sides(box),
+                    "bbox": box,
                     "area": float(one.area[index]),
                     "iscrowd": int(one.crowd[index]),
                 }
@@ -277,17 +277,18 @@ class CocoEvaluator:
     def _results(self, kind: str) -> list[dict[str, Any]]:
         results = []
         for rank, one in zip(self._ranks(), self._found, strict=True):
-            for index, box in enumerate(one.boxes):
+            labels, certain = one.classes.tolist(), one.scores.tolist()
+            for index, box in enumerate(_sides(one.boxes)):
                 entry: dict[str, Any] = {
                     "image_id": rank,
-                    "category_id": int(one.classes[index]) + 1,
-                    "score": float(one.scores[index]),
+                    "category_id": labels[index] + 1,
+                    "score": certain[index],
                 }
                 if kind == "segm":
                     counts = one.masks[index]
                     entry["segmentation"] = {"size": [*one.size], "counts": counts}
                 else:
-                    entry["bbox"] = _sides(box)
+                    entry["bbox"] = box
                 results.append(entry)
         return results
 
@@ -351,7 +352,7 @@ class CocoEvaluator:
             )
 
 
-def _sides(box: np.ndarray) -> list[float]:
-    """[x, y, width, height]."""
-    x1, y1, x2, y2 = (float(value) for value in box)
-    return [x1, y1, x2 - x1, y2 - y1]
+def _sides(boxes: np.ndarray) -> list[list[float]]:
+    """[x, y, width, height] of boxes [N, 4]."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([low, high - low], 1).tolist()

@@ -337,6 +337,12 @@ def _check(options: AugmentationOptions, info: DatasetInfo, masks: bool) -> None
             f"data set {info.name!r} has objects without a mask, which a model of masks "
             "is trained on; expected polygons or run lengths for each"
         )
+    if info.max_objects > options.max_objects:
+        raise DataError(
+            f"data set {info.name!r} has images with up to {info.max_objects} objects, "
+            "but config key 'dataset.augmentation.max_objects' is "
+            f"{options.max_objects}"
+        )
     if not info.category_ids:
         raise DataError(
             f"data set {info.name!r} was not prepared for detection; expected one of "

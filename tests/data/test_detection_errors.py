@@ -57,6 +57,10 @@ CASES = {
         files.with_annotation(0, segmentation=[["a"] * 6]),
         r"a polygon is \['a', .*expected \[x, y, x, y, ...\]",
     ),
+    "polygon far outside": (
+        files.with_annotation(0, segmentation=[[1, 2, 3, 4, 5e8, 6]]),
+        "a polygon leaves its image of 60x40 by far",
+    ),
     "no segmentation": (
         files.with_annotation(0, segmentation="x"),
         "'segmentation' is 'x', expected polygons or run lengths",

@@ -118,6 +118,14 @@ def test_wrong_names(tmp_path, names, text, message):
         prepare("yolo", write(tmp_path / "source", pairs, names, text), tmp_path)
 
 
+def test_two_images_of_one_text_file(tmp_path):
+    pairs = [("images/train/a.jpg", "labels/train/a.txt", [BOX])]
+    source = write(tmp_path / "source", pairs)
+    files.write_image(source / "images/train/a.png")
+    with pytest.raises(DataError, match=r"a.png and .*a.jpg differ in their endings"):
+        prepare("yolo", source, tmp_path)
+
+
 def test_folders_without_boxes_or_images(tmp_path):
     source = write(tmp_path / "source", [("images/a.jpg", None, [])])
     with pytest.raises(DataError, match=r"no text file with boxes: .*labels/a.txt"):

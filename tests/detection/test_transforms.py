@@ -193,11 +193,15 @@ def test_boxes_come_back_from_a_window():
 
 def test_more_objects_than_there_is_room_for():
     options = dataclasses.replace(SMALL, max_objects=2)
+    with pytest.raises(DataError, match="up to 3 objects, but .*max_objects' is 2"):
+        make_eval_transform(options, INFO)
+    # Of facts that somebody changed.
+    facts = dataclasses.replace(INFO, max_objects=1)
     message = "image 'some' has 3 objects, but .*max_objects' is 2"
     with pytest.raises(DataError, match=message):
-        make_train_transform(options, INFO)(record(), np.random.default_rng(0))
+        make_train_transform(options, facts)(record(), np.random.default_rng(0))
     with pytest.raises(DataError, match=message):
-        make_eval_transform(options, INFO)(record())
+        make_eval_transform(options, facts)(record())
 
 
 @pytest.mark.parametrize(

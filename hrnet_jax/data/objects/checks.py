@@ -34,6 +34,7 @@ def check_images(splits: Splits) -> None:
     """
     seen: dict[Path, tuple[str, ObjectItem]] = {}
     for split, items in splits.items():
+        names: dict[str, ObjectItem] = {}
         missing = [item for item in items if not is_file(item.image)]
         if missing:
             raise DataError(
@@ -48,6 +49,12 @@ def check_images(splits: Splits) -> None:
                     f"in {first.where} ({other!r})"
                 )
             seen[item.image] = split, item
+            same = names.setdefault(item.image_id, item)
+            if same is not item:
+                raise DataError(
+                    f"{item.image} and {same.image} differ in their endings only; "
+                    "expected one file for each name"
+                )
 
 
 def upright_size(path: Path) -> tuple[int, int]:

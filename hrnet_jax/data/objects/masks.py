@@ -30,6 +30,10 @@ def wrong_with(mask: Any, size: tuple[int, int]) -> str:
             return (
                 f"a polygon has {len(polygon)} numbers, expected x and y of each point"
             )
+        # Drawing takes memory for every pixel along a line.
+        sides = size[::-1] * (len(polygon) // 2)
+        if any(not -side <= x <= 2 * side for x, side in zip(polygon, sides)):
+            return f"a polygon leaves its image of {size[1]}x{size[0]} by far"
         if len(polygon) < _LEAST_NUMBERS:
             points = f"{len(polygon) // 2} point{'s' * (len(polygon) != 2)}"
             return f"a polygon has {points}, expected 3 or more"
