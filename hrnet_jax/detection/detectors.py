@@ -40,16 +40,16 @@ class FasterRCNN(Detector):
         anchors: at every position of every level.
         settings: numbers of the published detector.
         stages: number of box heads in a row.
-        has_masks: whether every stage has a mask head.
         class_agnostic: whether all classes share the box of a region.
+        has_masks: whether every stage has a mask head.
     """
 
     output_kind: ClassVar = "faster_rcnn"
     init_layers: ClassVar = _INIT
     settings: ClassVar[TwoStageSettings] = settings.FASTER
     stages: ClassVar[int] = 1
-    has_masks: ClassVar[bool] = False
     class_agnostic: ClassVar[bool] = False
+    has_masks: ClassVar[bool] = False
 
     head_width: int = 1024
     anchors: int = 3
