@@ -45,8 +45,8 @@ class FasterRCNN(Detector):
         conventions: `modern`, or `v1` of the paper's fork of mmdetection.
         settings: numbers of the published detector.
         stages: number of box heads in a row.
-        has_masks: whether every stage has a mask head.
         class_agnostic: whether all classes share the box of a region.
+        has_masks: whether every stage has a mask head.
     """
 
     output_kind: ClassVar = "faster_rcnn"
@@ -54,6 +54,7 @@ class FasterRCNN(Detector):
     settings: ClassVar[TwoStageSettings] = settings.FASTER
     stages: ClassVar[int] = 1
     class_agnostic: ClassVar[bool] = False
+    has_masks: ClassVar[bool] = False
 
     head_width: int = 1024
     anchors: int = 3

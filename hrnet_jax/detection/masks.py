@@ -79,5 +79,5 @@ def mask_loss(
     classes = jnp.take_along_axis(objects.classes, regions.object[:, :count], 1)
     own = jnp.take_along_axis(logits, classes[..., None, None, None], -1)[..., 0]
     entropy = losses.binary_cross_entropy(own, targets).mean((-2, -1))
-    count = jnp.maximum(positive.sum().astype(entropy.dtype), 1)
-    return jnp.where(positive, entropy, 0).sum() / count
+    pixels = jnp.maximum(positive.sum().astype(entropy.dtype), 1)
+    return jnp.where(positive, entropy, 0).sum() / pixels

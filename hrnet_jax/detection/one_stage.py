@@ -32,7 +32,8 @@ class PointTargets(NamedTuple):
 
 
 def _shapes(outputs: Outputs) -> tuple[tuple[int, int], ...]:
-    return tuple(level.centerness.shape[1:3] for level in outputs)
+    maps = (level.centerness for level in outputs)
+    return tuple((one.shape[1], one.shape[2]) for one in maps)
 
 
 def points_of(outputs: Outputs, strides: tuple[int, ...]) -> tuple[np.ndarray, ...]:
@@ -171,7 +172,9 @@ def fcos_detections(
             of_level(points, level, size)
             for points, level in zip(grids, outputs, strict=True)
         ]
-        joined = (jnp.concatenate(parts) for parts in zip(*levels, strict=True))
-        return chosen_detections(*joined, settings.detections)
+        boxes, scores, classes, usable = (
+            jnp.concatenate(parts) for parts in zip(*levels, strict=True)
+        )
+        return chosen_detections(boxes, scores, classes, usable, settings.detections)
 
     return jax.vmap(of_image)(outputs, image_sizes)

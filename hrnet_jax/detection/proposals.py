@@ -51,7 +51,7 @@ def anchors_of(
 
 
 def _shapes(outputs: Outputs) -> tuple[tuple[int, int], ...]:
-    return tuple(logits.shape[1:3] for logits, _ in outputs)
+    return tuple((logits.shape[1], logits.shape[2]) for logits, _ in outputs)
 
 
 def propose(

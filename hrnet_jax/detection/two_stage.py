@@ -5,7 +5,7 @@ one of its methods. Images of a batch share one list of regions, so that heads s
 [B * R, ...].
 """
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,10 @@ Levels = tuple[jax.Array, ...]
 class Heads(Protocol):
     """What is needed of a detector."""
 
-    has_masks: bool
-    strides: tuple[int, ...]
+    has_masks: ClassVar[bool]
+
+    @property
+    def strides(self) -> tuple[int, ...]: ...
 
     def propose(self, levels: Levels) -> tuple[tuple[jax.Array, jax.Array], ...]: ...
     def classify(
@@ -209,10 +211,10 @@ def detection_masks(
     heads: Heads, levels: Levels, found: Detections, settings: TwoStageSettings
 ) -> jax.Array:
     """Probabilities [B, N, 28, 28] of the masks of detections, mean of all stages."""
-    total: jax.Array | float = 0.0
     own = found.classes[..., None, None, None]
+    parts = []
     for index in range(len(settings.stages)):
         logits = region_masks(heads, levels, found.boxes, found.valid, index, settings)
         mine = jnp.take_along_axis(logits, own, -1)[..., 0]
-        total = total + jax.nn.sigmoid(mine)
-    return total / len(settings.stages)
+        parts.append(jax.nn.sigmoid(mine))
+    return sum(parts[1:], start=parts[0]) / len(parts)
