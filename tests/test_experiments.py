@@ -110,13 +110,13 @@ def make_coco(folder, rng, names, images):
             write(folder / images.format(split=split) / name, image)
             size = {"height": height, "width": width}
             document["images"].append({"id": number, "file_name": name, **size})
-            for x, y in ((5, 8), (25, 30)):
+            for label, (x, y) in enumerate(((5, 8), (25, 30))):
                 corners = (x, y, x + 20, y, x + 20, y + 25, x, y + 25)
                 document["annotations"].append(
                     {
                         "id": len(document["annotations"]) + 1,
                         "image_id": number,
-                        "category_id": [*names][x % 2],
+                        "category_id": [*names][label],
                         "bbox": [x, y, 20, 25],
                         "area": 500,
                         "iscrowd": 0,

@@ -158,7 +158,7 @@ class DetectionTask(WholeImage):
         """Detections as they are."""
         return outputs
 
-    def to_network(
+    def to_network(  # type: ignore[override]
         self, image: np.ndarray, boxes: np.ndarray | None = None
     ) -> tuple[np.ndarray, Placement]:
         """The image on its canvas, uint8 [1, h, w, 3], and how it got there.

@@ -9,9 +9,9 @@ from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
 from hrnet_jax import runtime
-from hrnet_jax.data.stream.batches import Records, eval_batches
+from hrnet_jax.data.stream.batches import eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
-from hrnet_jax.data.stream.grouping import steps_per_epoch
+from hrnet_jax.data.stream.grouping import SizedRecords, steps_per_epoch
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Evaluator, Trains, groups_images
@@ -49,7 +49,7 @@ def predictions_over(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     *,
     batch_size: int,
@@ -96,7 +96,7 @@ def evaluator_over(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     *,
     per_example: bool = False,
@@ -119,7 +119,7 @@ def draw_chosen(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     indices: Sequence[int],
     **kwargs,
@@ -148,7 +148,7 @@ def draw_chosen(
     return {name: picture for _, (name, picture) in sorted(pictures.items())}
 
 
-def spread(records: Records, count: int) -> list[int]:
+def spread(records: SizedRecords, count: int) -> list[int]:
     """Indices of up to `count` examples spread evenly over a split."""
     chosen = np.linspace(0, len(records) - 1, min(count, len(records)), dtype=int)
     return [int(index) for index in chosen]
@@ -157,7 +157,7 @@ def spread(records: Records, count: int) -> list[int]:
 class _Subset:
     """Chosen records of a split."""
 
-    def __init__(self, records: Records, indices: Sequence[int]):
+    def __init__(self, records: SizedRecords, indices: Sequence[int]):
         self._records = records
         self._indices = [int(index) for index in indices]
 

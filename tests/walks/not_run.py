@@ -69,10 +69,6 @@ NOT_RUN = {
         "python scripts/prepare_data.py --dataset=coco_detection --source=coco "
         "--data_dir=data"
     ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=detection_coco --source=my_pets "
-        "--name=my_pets --data_dir=data"
-    ): "tests/data/test_detection_coco.py prepares such folders of every tool",
     "pip install -e '.[onnx]'": INSTALLS,
     "pip install -e '.[train]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,

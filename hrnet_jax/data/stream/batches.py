@@ -11,7 +11,7 @@ import functools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import grain
@@ -21,6 +21,7 @@ from absl import flags
 from hrnet_jax.data.stream.grouping import (
     GroupedEvaluation,
     GroupedRecords,
+    Records,
     check_groups,
 )
 from hrnet_jax.errors import DataError
@@ -34,14 +35,6 @@ _MAX_THREADS = 16
 # Samples of an endless stream. Grain's own, the largest integer there is, does not
 # fit its length any more once batches have one sample.
 _ENDLESS = 2**61
-
-
-class Records(Protocol):
-    """Random access to decoded samples; picklable if workers are used."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
 
 
 def train_batches(

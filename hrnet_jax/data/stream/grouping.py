@@ -16,6 +16,14 @@ class Records(Protocol):
     def __getitem__(self, index: int) -> dict[str, Any]: ...
 
 
+class SizedRecords(Records, Protocol):
+    """Records that know the sizes of their images without reading them."""
+
+    def image_sizes(self) -> np.ndarray:
+        """int [N, 2], (height, width)."""
+        ...
+
+
 def steps_per_epoch(groups: Sequence[int] | np.ndarray, batch_size: int) -> int:
     """Batches in which every record is at least once, each of one group."""
     counts = np.unique(np.asarray(groups), return_counts=True)[1]
