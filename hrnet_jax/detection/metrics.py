@@ -13,7 +13,7 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.outputs import Detections, encode_masks
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import overlaps
-from hrnet_jax.runtime.processes import gather_names, gather_rows
+from hrnet_jax.runtime.processes import gather_dealt, gather_names, gather_rows
 from hrnet_jax.tasks.coco_scores import AREA_WORDS, KINDS, Scores, score
 
 # When pictures and tables say that something was found.
@@ -98,13 +98,21 @@ class CocoEvaluator:
             key: gather_names(batch[key], batch["example_valid"])
             for key in ("image_id", "image_number", "object_masks")
         }
-        for index in np.flatnonzero(rows["example_valid"]):
+        valid = np.flatnonzero(rows["example_valid"])
+        seen = []
+        for index in valid:
             row = {key: value[index] for key, value in rows.items()}
             row |= {key: value[index] for key, value in texts.items()}
-            self._add(row, {key: value[index] for key, value in found.items()})
+            one = {key: value[index] for key, value in found.items()}
+            self._add(row)
+            seen.append((_detections(row, one), one))
+        if self._masks:
+            seen = _with_masks(seen)
+        self._found += [one for one, _ in seen]
         self.__dict__.pop("_scores", None)
 
-    def _add(self, row: dict[str, Any], found: dict[str, np.ndarray]) -> None:
+    def _add(self, row: dict[str, Any]) -> None:
+        """Takes what is annotated in one image."""
         name = str(row["image_id"])
         if name in self._names:
             raise DataError(
@@ -123,36 +131,6 @@ class CocoEvaluator:
                 np.asarray(row["object_area"], np.float64)[there],
                 texts.split(" ") if texts else [],
             )
-        )
-        self._found.append(self._detections(name, row, found))
-
-    def _detections(
-        self, name: str, row: dict[str, Any], found: dict[str, np.ndarray]
-    ) -> Detections:
-        kept = np.flatnonzero(found["valid"])
-        boxes = np.asarray(found["boxes"], np.float64)[kept]
-        scores = np.asarray(found["scores"], np.float64)[kept]
-        bad = ~np.isfinite(boxes).all(1) | ~np.isfinite(scores)
-        if bad.any():
-            box = boxes[bad][0].tolist()
-            raise DataError(
-                f"image {name}: a detection is {box} with score {scores[bad][0]:g}; "
-                "expected finite numbers"
-            )
-        factor_y, factor_x = np.asarray(row["scale"], np.float64)
-        boxes = boxes / np.array([factor_x, factor_y, factor_x, factor_y])
-        height, width = (int(side) for side in row["original_size"])
-        boxes = np.clip(boxes, 0, np.array([width, height, width, height]))
-        masks: list[str] = []
-        if self._masks:
-            masks = encode_masks(found["masks"][kept], boxes, (height, width))
-        return Detections(
-            json.loads(str(row["image_number"])),
-            (height, width),
-            boxes,
-            scores,
-            found["classes"][kept],
-            masks,
         )
 
     def compute(self) -> dict[str, float]:
@@ -356,3 +334,47 @@ def _sides(boxes: np.ndarray) -> list[list[float]]:
     """[x, y, width, height] of boxes [N, 4]."""
     low, high = boxes[:, :2], boxes[:, 2:]
     return np.concatenate([low, high - low], 1).tolist()
+
+
+def _detections(row: dict[str, Any], found: dict[str, np.ndarray]) -> Detections:
+    """Detections of one image in its own pixels, without masks.
+
+    Raises:
+        DataError: naming the image, for one that is not finite.
+    """
+    kept = np.flatnonzero(found["valid"])
+    boxes = np.asarray(found["boxes"], np.float64)[kept]
+    scores = np.asarray(found["scores"], np.float64)[kept]
+    bad = ~np.isfinite(boxes).all(1) | ~np.isfinite(scores)
+    if bad.any():
+        box = boxes[bad][0].tolist()
+        raise DataError(
+            f"image {row['image_id']}: a detection is {box} with score "
+            f"{scores[bad][0]:g}; expected finite numbers"
+        )
+    factor_y, factor_x = np.asarray(row["scale"], np.float64)
+    boxes = boxes / np.array([factor_x, factor_y, factor_x, factor_y])
+    height, width = (int(side) for side in row["original_size"])
+    boxes = np.clip(boxes, 0, np.array([width, height, width, height]))
+    number = json.loads(str(row["image_number"]))
+    return Detections(number, (height, width), boxes, scores, found["classes"][kept])
+
+
+def _with_masks(
+    seen: list[tuple[Detections, dict[str, np.ndarray]]],
+) -> list[tuple[Detections, dict[str, np.ndarray]]]:
+    """With the masks of all images, of which each process draws its share."""
+    own = seen[jax.process_index() :: jax.process_count()]
+    drawn = [
+        " ".join(
+            encode_masks(
+                found["masks"][found["valid"].astype(bool)], one.boxes, one.size
+            )
+        )
+        for one, found in own
+    ]
+    texts = gather_dealt(drawn, len(seen))
+    return [
+        (dataclasses.replace(one, masks=text.split(" ") if text else ()), found)
+        for (one, found), text in zip(seen, texts, strict=True)
+    ]

@@ -39,6 +39,7 @@ def test_ids_with_gaps_boxes_masks_and_crowds(tmp_path):
     )
     assert cat == drawn["counts"].decode()
     assert "boxes and masks of 2 classes, up to 2 in an image" in summarize(info)
+    assert "classes: cat, dog" in summarize(info).splitlines()
 
 
 def test_a_set_of_boxes_alone(tmp_path):
@@ -224,6 +225,8 @@ def test_official_layout(real_data, tmp_path):
     assert info.counts == {"train": 8, "val": 8}
     assert len(info.category_ids) == 80 and info.category_ids[-1] == 90
     assert info.max_objects == 34 and info.object_masks
+    assert "fire hydrant, stop sign" in summarize(info)
+    assert summarize(info).endswith("sheep, cow, and 60 more")
     content = json.loads((source / "annotations/instances_val2017.json").read_text())
     names = {entry["id"]: entry["name"] for entry in content["categories"]}
     assert dict(zip(info.category_ids, info.box_class_names, strict=True)) == names

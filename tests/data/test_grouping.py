@@ -66,6 +66,19 @@ def test_training_goes_on_where_it_stopped():
         assert batch["image"][:, 0].tolist() == order.tolist()
 
 
+@pytest.mark.slow
+def test_workers_make_the_batches_of_threads():
+    options = {"batch_size": 4, "seed": 3, "groups": GROUPS}
+    with_threads = train_batches(Numbers(), same, threads=1, **options)
+    with_workers = train_batches(Numbers(), same, workers=2, **options)
+    for _ in range(6):
+        one, other = next(with_threads), next(with_workers)
+        np.testing.assert_array_equal(one["image"], other["image"])
+        np.testing.assert_array_equal(one["drawn"], other["drawn"])
+    with_threads.close()
+    with_workers.close()
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_share_the_batches_of_one(count):
     def all_of(batches):
