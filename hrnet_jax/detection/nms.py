@@ -4,6 +4,7 @@ Both are exact: they choose what the plain algorithms choose, whatever the thres
 the ties and the number of candidates.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.detection import boxes as box_math
-from hrnet_jax.runtime.target import per_target, target
+from hrnet_jax.runtime.target import is_only_for, per_target, target
 
 
 def suppresses(
@@ -53,25 +54,47 @@ def fixed_point(suppressing: jax.Array, valid: jax.Array) -> jax.Array:
     Returns:
         bool [N].
     """
-    earlier = jnp.triu(suppressing, 1)
+    later = jnp.triu(suppressing, 1).T
 
     def one_round(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         keep, _ = state
-        better = valid & ~(keep[:, None] & earlier).any(0)
+        better = valid & ~_any_of(later, keep)
         return better, (better != keep).any()
 
     start = (valid, jnp.asarray(True))
     return jax.lax.while_loop(lambda state: state[1], one_round, start)[0]
 
 
+def _any_of(matrix: jax.Array, flags: jax.Array) -> jax.Array:
+    """Which rows of a bool matrix are true where one of the flags is.
+
+    As a product: compilers fuse what makes a matrix into a search along it, which then
+    is not vectorised. Sums of zeros and ones are exact in all precisions.
+    """
+    return matrix.astype(jnp.float32) @ flags.astype(jnp.float32) > 0
+
+
 class _Kept(NamedTuple):
     """What is kept so far, in the order of scores."""
 
-    block: jax.Array  # int32: the next block to look at
     number: jax.Array  # int32: kept boxes; more than there is room for at the end
     indices: jax.Array  # int32 [max_out]
-    boxes: jax.Array  # [max_out, 4]
-    group: jax.Array  # int32 [max_out]
+    corners: jax.Array  # [4, max_out]
+    groups: jax.Array  # int32 [max_out]
+
+
+class _Candidates(NamedTuple):
+    """Boxes to look at, best first; a whole number of blocks."""
+
+    indices: jax.Array  # int32 [K]
+    live: jax.Array  # bool [K]
+    corners: jax.Array  # [4, K]
+    groups: jax.Array  # int32 [K]
+
+
+# Candidates that are sorted together: sorting all of 80,000 would take longer than
+# all the rest.
+_SORTED = 4096
 
 
 def nms(
@@ -82,7 +105,7 @@ def nms(
     max_out: int,
     group: jax.Array | None = None,
     plus_one: float = 0.0,
-    block: int = 256,
+    block: int | None = None,
     at_least: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Greedy non-maximum suppression: the best boxes that no better one suppresses.
@@ -94,14 +117,15 @@ def nms(
 
     Args:
         boxes: float [N, 4].
-        scores: float [N].
+        scores: float [N], not NaN.
         valid: bool [N]; other boxes neither suppress nor are kept.
         threshold: a box is suppressed by overlaps above it.
         max_out: boxes to keep at most.
         group: int [N], level or class; boxes of different groups do not suppress each
             other.
         plus_one: see `Conventions`.
-        block: boxes to look at together; the result does not depend on it.
+        block: boxes to look at together; the result does not depend on it. By default
+            128 for CPUs, which gain from small ones, and 256 elsewhere.
         at_least: see `suppresses`.
 
     Returns:
@@ -109,65 +133,81 @@ def nms(
         kept: bool [max_out], true at the front.
     """
     boxes, scores = jax.lax.stop_gradient((jnp.asarray(boxes), jnp.asarray(scores)))
-    valid = jnp.asarray(valid)
-    if not scores.shape[0] or not max_out:
+    count = len(scores)
+    if not count or not max_out:
         return jnp.zeros(max_out, jnp.int32), jnp.zeros(max_out, bool)
-    block = min(block, scores.shape[0])
-    order = _order(scores, valid, block)
-    live = valid.at[order].get(mode="fill", fill_value=False)
-    boxes = boxes.at[order].get(mode="fill", fill_value=0)
-    groups = jnp.zeros_like(order)
+    block = block or (128 if is_only_for("cpu") else 256)
+    groups = jnp.zeros(count, jnp.int32)
     if group is not None:
         groups = jnp.asarray(group, jnp.int32)
-        groups = groups.at[order].get(mode="fill", fill_value=0)
-    # Blocks after the last valid box need no look.
-    blocks = jnp.where(live, jnp.arange(len(order)) // block + 1, 0).max()
+    # Valid ones come before others, which count as -inf.
+    scores = jnp.maximum(scores, jnp.finfo(scores.dtype).min)
 
     def suppressed_by(first: tuple, second: tuple) -> jax.Array:
-        overlap = suppresses(first[0], second[0], threshold, plus_one, at_least)
-        return overlap & (first[1][:, None] == second[1][None])
+        """bool [second, first]."""
+        overlap = suppresses(second[0].T, first[0].T, threshold, plus_one, at_least)
+        return overlap & (second[1][:, None] == first[1][None])
 
-    def one_block(state: _Kept) -> _Kept:
-        cut = _cutter(state.block * block, block)
-        these = (cut(boxes), cut(groups))
-        kept = jnp.arange(max_out) < state.number
-        by_kept = suppressed_by((state.boxes, state.group), these) & kept[:, None]
-        keep = fixed_point(suppressed_by(these, these), cut(live) & ~by_kept.any(0))
-        places = jnp.where(keep, state.number + jnp.cumsum(keep) - 1, max_out)
-        return _Kept(
-            state.block + 1,
-            state.number + keep.sum(dtype=jnp.int32),
-            state.indices.at[places].set(cut(order), mode="drop"),
-            state.boxes.at[places].set(these[0], mode="drop"),
-            state.group.at[places].set(these[1], mode="drop"),
+    def one_sorting(state: tuple[_Kept, jax.Array]) -> tuple[_Kept, jax.Array]:
+        kept, left = state
+        _, index = top_candidates(scores, _SORTED, left)
+        candidates = _Candidates(index, left[index], boxes[index].T, groups[index])
+        kept = _look_through(kept, candidates, suppressed_by, min(block, count))
+        return kept, left.at[index].set(False)
+
+    nothing = _Kept(
+        jnp.int32(0),
+        jnp.zeros(max_out, jnp.int32),
+        jnp.zeros((4, max_out), boxes.dtype),
+        jnp.zeros(max_out, jnp.int32),
+    )
+    kept, _ = jax.lax.while_loop(
+        lambda state: (state[0].number < max_out) & state[1].any(),
+        one_sorting,
+        (nothing, jnp.asarray(valid)),
+    )
+    return kept.indices, jnp.arange(max_out) < kept.number
+
+
+def _look_through(
+    kept: _Kept,
+    candidates: _Candidates,
+    suppressed_by: Callable[[tuple, tuple], jax.Array],
+    block: int,
+) -> _Kept:
+    """Keeps what is to be kept of candidates, block by block, until there are enough."""
+    max_out, space = len(kept.indices), -len(candidates.indices) % block
+    candidates = jax.tree.map(
+        lambda rows: jnp.pad(rows, ((0, 0),) * (rows.ndim - 1) + ((0, space),)),
+        candidates,
+    )
+    # Blocks after the last live candidate need no look.
+    number = jnp.arange(len(candidates.live)) // block + 1
+    blocks = jnp.where(candidates.live, number, 0).max()
+
+    def one_block(state: tuple[jax.Array, _Kept]) -> tuple[jax.Array, _Kept]:
+        start, kept = state
+        these = jax.tree.map(
+            lambda rows: jax.lax.dynamic_slice_in_dim(rows, start * block, block, -1),
+            candidates,
+        )
+        pair, before = (these.corners, these.groups), (kept.corners, kept.groups)
+        taken = jnp.arange(max_out) < kept.number
+        live = these.live & ~_any_of(suppressed_by(before, pair), taken)
+        keep = fixed_point(suppressed_by(pair, pair).T, live)
+        places = jnp.where(keep, kept.number + jnp.cumsum(keep) - 1, max_out)
+        return start + 1, _Kept(
+            kept.number + keep.sum(dtype=jnp.int32),
+            kept.indices.at[places].set(these.indices, mode="drop"),
+            kept.corners.at[:, places].set(these.corners, mode="drop"),
+            kept.groups.at[places].set(these.groups, mode="drop"),
         )
 
-    start = _Kept(
-        jnp.int32(0),
-        jnp.int32(0),
-        jnp.zeros(max_out, jnp.int32),
-        jnp.zeros((max_out, 4), boxes.dtype),
-        jnp.zeros(max_out, jnp.int32),
-    )
-    found = jax.lax.while_loop(
-        lambda state: (state.block < blocks) & (state.number < max_out),
+    return jax.lax.while_loop(
+        lambda state: (state[0] < blocks) & (state[1].number < max_out),
         one_block,
-        start,
-    )
-    return found.indices, jnp.arange(max_out) < found.number
-
-
-def _order(scores: jax.Array, valid: jax.Array, block: int) -> jax.Array:
-    """Indices of boxes from the best, invalid ones last, filled to whole blocks."""
-    worst_last = jnp.where(valid, -scores, jnp.inf)
-    index = jax.lax.iota(jnp.int32, len(scores))
-    _, order = jax.lax.sort((worst_last, index), is_stable=True, num_keys=1)
-    return jnp.pad(order, (0, -len(scores) % block), constant_values=len(scores))
-
-
-def _cutter(start: jax.Array, length: int):
-    """The function that cuts rows `start` to `start + length` out of an array."""
-    return lambda rows: jax.lax.dynamic_slice_in_dim(rows, start, length)
+        (jnp.int32(0), kept),
+    )[1]
 
 
 def top_candidates(
@@ -175,8 +215,9 @@ def top_candidates(
 ) -> tuple[jax.Array, jax.Array]:
     """The best scores, best first, ties by index.
 
-    For TPUs `jax.lax.top_k` of many among many takes half a minute to compile; there
-    the bits of the last score that is wanted are found by counting, one by one.
+    For TPUs `jax.lax.top_k` of many among many takes half a minute to compile, and for
+    CPUs it is fast for float32 alone; otherwise the bits of the last score that is
+    wanted are found by counting, one by one.
 
     Args:
         scores: float or unsigned integer [N], not NaN.
@@ -198,7 +239,8 @@ def top_candidates(
         scores = jnp.where(valid, scores, worst)
 
     def best(scores: jax.Array) -> tuple[jax.Array, jax.Array]:
-        if target() == "tpu" and count:
+        on = target()
+        if count and (on == "tpu" or (on == "cpu" and scores.dtype != jnp.float32)):
             return _best_by_counting(scores, count)
         values, index = jax.lax.top_k(scores, count)
         return values, index
