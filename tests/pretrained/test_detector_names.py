@@ -11,8 +11,10 @@ from hrnet_jax.pretrained.detector_names import DETECTOR_SCHEMES
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import create_model
 from tests import tiny
+from tests.tiers import fast_are
 
 SCHEMES = [(scheme.kind, scheme.convention) for scheme in DETECTOR_SCHEMES]
+FAST = [("cascade_mask_rcnn", "mmdet"), ("mask_rcnn", "official"), ("fcos", "mmdet1x")]
 
 
 def thin(kind: str):
@@ -30,7 +32,7 @@ def tensors_of(kind: str, convention: str):
     return model, variables, to_torch(variables, model, convention=convention)
 
 
-@pytest.mark.parametrize("kind, convention", SCHEMES)
+@pytest.mark.parametrize("kind, convention", fast_are(FAST, SCHEMES))
 def test_there_and_back(kind, convention):
     model, variables, tensors = tensors_of(kind, convention)
     found = recognize(unwrap(tensors))
