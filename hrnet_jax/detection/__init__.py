@@ -1,5 +1,6 @@
 """Objects: their boxes, classes and masks; the feature pyramids detectors read."""
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.detectors import (
     FCOS,
     CascadeMaskRCNN,
@@ -8,7 +9,20 @@ from hrnet_jax.detection.detectors import (
     MaskRCNN,
 )
 from hrnet_jax.detection.model import PyramidHRNet
-from hrnet_jax.tasks.spec import TaskSpec
+from hrnet_jax.tasks.spec import OutputNames, TaskSpec
+
+
+def info_of_objects(name: str, outputs: OutputNames) -> DatasetInfo:
+    """A data set of objects of these classes."""
+    return DatasetInfo(
+        name,
+        0,
+        (),
+        (),
+        box_class_names=outputs.names,
+        category_ids=tuple(range(1, len(outputs.names) + 1)),
+    )
+
 
 PYRAMID = TaskSpec(
     name="pyramid",
@@ -26,6 +40,8 @@ SPEC = TaskSpec(
     task="hrnet_jax.detection.task:DetectionTask",
     trainable=True,
     data="objects",
+    can_be_exported=False,
     default_size=(800, 1344),
     num_outputs="num_classes",
+    info_of_outputs=info_of_objects,
 )

@@ -65,6 +65,7 @@ class TaskSpec:
         output: what one output stands for, `class` or `point`.
         output_name: of the network's one output, in `decode` and in exported files;
             maps of several resolutions are `level0`, `level1`, ...
+        can_be_exported: whether models are written as StableHLO and ONNX.
         upsampled_on_export: whether exported outputs can have the size of the image.
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
@@ -87,6 +88,7 @@ class TaskSpec:
     num_outputs: str = ""
     output: str = "class"
     output_name: str = "logits"
+    can_be_exported: bool = True
     upsampled_on_export: bool = False
     size_option: str = ""
     data: str = ""
