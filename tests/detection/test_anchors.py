@@ -89,9 +89,10 @@ def test_an_image_counts_as_padded_and_the_last_level_is_the_one_of_the_features
     levels = grid_anchors(shapes, STRIDES)
     assert [len(level) // 3 for level in levels] == [67200, 16800, 4200, 1050, 252]
     # 800x1344 has 12.5x21 windows of 64 pixels, and the pyramid 12x21 cells.
-    assert cells_of_image(shapes, STRIDES, (800, 1344)).all()
+    cells = jax.jit(lambda size: cells_of_image(shapes, STRIDES, size, per_cell=1))
+    assert cells(jnp.asarray([800, 1344])).all()
     # 790 pixels count as 800, 1000 as 1024.
-    flags = cells_of_image(shapes, STRIDES, (790, 1000), per_cell=1)
+    flags = cells(jnp.asarray([790, 1000]))
     start = 0
     for (rows, columns), stride in zip(shapes, STRIDES, strict=True):
         level = flags[start : start + rows * columns].reshape(rows, columns)

@@ -20,12 +20,16 @@ from hrnet_jax.detection.boxes import (
     pair_iou,
 )
 from tests.goldens import official
+from tests.tiers import fast_are
 
 GOLDENS = "numeric/detection"
-STAGES = ("rpn", "rcnn", "other")
+STAGES = fast_are(["rcnn"], ("rpn", "rcnn", "other"))
 
 
-@pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
+@pytest.fixture(
+    params=[np.float32, pytest.param(np.float64, marks=pytest.mark.slow)],
+    ids=["float32", "float64"],
+)
 def precision(request):
     """A dtype, with 64 bits allowed where it needs them."""
     with jax.enable_x64(request.param == np.float64):
@@ -59,11 +63,13 @@ def test_decoding_of_two_classes_equals_the_published_one(stage, precision):
     deltas = of_goldens(f"delta/{stage}_deltas", precision).reshape(40, 2, 4)
     anchors = of_goldens("delta/proposals", precision)[:, None]
     for size, name in ((None, "delta2bbox"), ((150, 200), "delta2bbox_clipped")):
-        got = decode(anchors, deltas, means, stds, size, V1)
+        decoded = jax.jit(lambda *x, size=size: decode(*x, means, stds, size, V1))
+        got = decoded(anchors, deltas)
         assert got.dtype == precision
         assert_close(got.reshape(40, 8), f"delta/{stage}_{name}", scale=200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conventions", [MODERN, V1], ids=["modern", "v1"])
 def test_decoding_undoes_encoding(conventions):
     anchors = of_goldens("delta/proposals")
@@ -84,6 +90,7 @@ def test_modern_encoding_and_decoding_by_hand():
     np.testing.assert_allclose(got, [15, 20, 32, 90], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_predicted_sides_change_by_a_limited_factor():
     anchor = jnp.asarray([0.0, 0.0, 16.0, 16.0])
     wide = decode(anchor, jnp.asarray([0.0, 0.0, 50.0, -50.0]))
@@ -93,7 +100,7 @@ def test_predicted_sides_change_by_a_limited_factor():
 def test_encodings_of_empty_boxes_are_finite():
     empty, box = jnp.full(4, 7.0), jnp.asarray([1.0, 2.0, 3.0, 4.0])
     for anchor, target in ((empty, empty), (empty, box), (box, empty)):
-        assert np.isfinite(encode(anchor, target)).all()
+        assert np.isfinite(jax.jit(encode)(anchor, target)).all()
 
 
 def test_flip_equals_the_published_one(precision):
@@ -136,10 +143,11 @@ def test_two_empty_boxes_have_no_overlap_rather_than_nan():
     empty = jnp.asarray([[3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 9.0]])
     np.testing.assert_array_equal(pair_iou(empty, empty), np.zeros((2, 2)))
     np.testing.assert_array_equal(pair_iof(empty, empty), np.zeros((2, 2)))
-    gradient = jax.grad(lambda boxes: pair_iou(boxes, boxes).sum())(empty)
+    gradient = jax.jit(jax.grad(lambda boxes: pair_iou(boxes, boxes).sum()))(empty)
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_distances_are_undone():
     point, box = jnp.asarray([4.0, 6.0]), jnp.asarray([1.0, 5.0, 9.0, 8.0])
     sides = distances(point, box)

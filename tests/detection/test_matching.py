@@ -16,6 +16,7 @@ from hrnet_jax.detection.matching import (
     match_points,
 )
 from tests.goldens import official
+from tests.tiers import fast_are
 
 SHAPES = ((32, 24), (16, 12), (8, 6), (4, 3), (2, 1))
 STRIDES = (4, 8, 16, 32, 64)
@@ -69,7 +70,7 @@ def assigned(name: str, dtype=np.float32) -> jax.Array:
     return matched(boxes, np.ones(len(boxes), bool), objects, valid)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", fast_are(["rpn_ignore", "rcnn"], RULES))
 def test_goldens(name):
     got = assigned(name)
     expected = of_goldens(f"{name}_gt_inds")
@@ -91,7 +92,7 @@ def test_goldens_in_double_precision(name):
         np.testing.assert_array_equal(assigned(name, np.float64), assigned(name))
 
 
-@pytest.mark.parametrize("name", ["rpn", "rcnn"])
+@pytest.mark.parametrize("name", fast_are(["rpn"], ["rpn", "rcnn"]))
 def test_largest_overlaps_of_goldens(name):
     objects, valid = padded(of_goldens("gt_boxes"), 8)
     boxes = places(name)
@@ -168,6 +169,7 @@ def test_best_anchors_of_a_whole_image(count, seed):
     assert (expected >= 0).sum() >= 50
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing_and_no_object_leaves_background():
     anchors = np.concatenate(grid_anchors(SHAPES, STRIDES))
     anchor_valid = np.arange(len(anchors)) % 5 > 0
@@ -190,10 +192,12 @@ def test_empty_anchors_and_objects_give_numbers():
     # Trap 6: intersection over union of two empty boxes is 0 / 0.
     anchors = jnp.asarray([[3.0, 3, 3, 3], [0, 0, 9, 9]])
     objects = jnp.asarray([[3.0, 3, 3, 3], [0, 0, 9, 8]])
-    got = match(anchors, None, objects, jnp.ones(2, bool), 0.7, 0.3, 0.3)
+    matched = jax.jit(lambda *x: match(x[0], None, *x[1:], 0.7, 0.3, 0.3))
+    got = matched(anchors, objects, jnp.ones(2, bool))
     np.testing.assert_array_equal(got, [BACKGROUND, 1])
 
 
+@pytest.mark.slow
 def test_several_images_at_once():
     anchors = jnp.asarray(np.concatenate(grid_anchors(SHAPES, STRIDES)))
     objects = np.stack([made_up_objects(6, (128, 96), seed) for seed in (4, 5)])
@@ -223,7 +227,7 @@ def points_by_matrix(points, ranges, objects, radii=None) -> np.ndarray:
     return np.where(np.isinf(area.min(1)), BACKGROUND, area.argmin(1))
 
 
-@pytest.mark.parametrize("center_sampling", [False, True])
+@pytest.mark.parametrize("center_sampling", fast_are([True], [False, True]))
 def test_points_find_the_smallest_object_around_them(center_sampling):
     shapes, strides = SHAPES[1:], STRIDES[1:]
     points = np.concatenate(point_grid(shapes, strides))
@@ -250,5 +254,7 @@ def test_ranges_of_levels_are_the_published_ones():
     # Distances of just a limit belong to both levels.
     points, objects = jnp.asarray([[64.0, 1.0]]), jnp.asarray([[0.0, 0, 70, 3]])
     for limits in ((-1.0, 64.0), (64.0, 128.0)):
-        got = match_points(points, jnp.asarray([limits]), objects, jnp.ones(1, bool))
+        got = jax.jit(match_points)(
+            points, jnp.asarray([limits]), objects, jnp.ones(1, bool)
+        )
         assert list(got) == [0]

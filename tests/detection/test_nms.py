@@ -84,6 +84,7 @@ def test_goldens(threshold, legacy):
     assert_keeps(got, of_goldens(name), 120)
 
 
+@pytest.mark.slow
 def test_golden_of_classes_in_both_precisions():
     for dtype in (np.float32, np.float64):
         with jax.enable_x64(dtype == np.float64):
@@ -101,13 +102,13 @@ def test_golden_of_classes_of_the_published_cpu_program():
     boxes = of_goldens("multiclass/boxes").reshape(60, 5, 4)[:, 1:]
     scores = of_goldens("multiclass/scores")[:, 1:]
     classes = np.broadcast_to(np.arange(4), scores.shape).ravel()
-    index, kept = nms(
-        jnp.asarray(boxes.reshape(-1, 4)),
-        jnp.asarray(scores.ravel()),
-        jnp.asarray(scores.ravel() > 0.05),
+    index, kept = compiled_nms(
+        boxes.reshape(-1, 4),
+        scores.ravel(),
+        scores.ravel() > 0.05,
         0.5,
         40,
-        jnp.asarray(classes),
+        classes,
         plus_one=1,
         at_least=True,
     )
@@ -123,7 +124,7 @@ def test_golden_of_classes_of_the_published_cpu_program():
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-@pytest.mark.parametrize("seed", fast_are([0, 1], range(60)))
+@pytest.mark.parametrize("seed", fast_are([1], range(60)))
 def test_equals_greedy_suppression(seed, threshold):
     count = 700 if seed > 1 else 150
     block = 64 if seed % 2 else 256
@@ -136,6 +137,7 @@ def test_equals_greedy_suppression(seed, threshold):
         assert_keeps(got, expected, max_out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_least", [False, True])
 def test_overlaps_of_just_the_threshold(at_least):
     boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 2], [0, 0, 4, 3]], np.float32)
@@ -147,6 +149,7 @@ def test_overlaps_of_just_the_threshold(at_least):
     assert_keeps(got, expected, 3)
 
 
+@pytest.mark.slow
 def test_a_chain_in_which_every_box_suppresses_the_next():
     start = np.arange(300, dtype=np.float32)[:, None] * [4, 0]
     boxes = np.concatenate([start, start + [10, 10]], axis=1).astype(np.float32)
@@ -158,11 +161,12 @@ def test_a_chain_in_which_every_box_suppresses_the_next():
 def test_empty_boxes_are_kept_and_suppress_nothing():
     # Intersection over union of two is 0 / 0.
     boxes = jnp.asarray([[5.0, 5, 5, 5]] * 3 + [[0, 0, 10, 10]] * 2)
-    got = nms(boxes, jnp.arange(5.0), jnp.ones(5, bool), 0.3, 5)
+    got = compiled_nms(boxes, jnp.arange(5.0), jnp.ones(5, bool), 0.3, 5)
     assert_keeps(got, np.array([4, 2, 1, 0]), 5)
     assert not suppresses(boxes[:3], boxes[:3], 0.3).any()
 
 
+@pytest.mark.slow
 def test_duplicates_go_below_an_overlap_of_a_half_as_well():
     # Trap 4: programs in circulation test this at .5 whatever the threshold.
     boxes = jnp.asarray([[0.0, 0, 10, 10], [0, 0, 10, 4]])
@@ -170,6 +174,7 @@ def test_duplicates_go_below_an_overlap_of_a_half_as_well():
     assert_keeps(got, np.array([0]), 2)
 
 
+@pytest.mark.slow
 def test_classes_are_apart_without_moving_boxes():
     # Trap 5: boxes moved by class * (largest coordinate + 1) lose digits, and the
     # overlap of these two, .61929, would come out as .61924.
@@ -202,12 +207,13 @@ def suppression_overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_nothing_valid_and_nothing_at_all():
     boxes, scores, _, _ = map(jnp.asarray, random_set(0, 20))
-    got = nms(boxes, scores, jnp.zeros(20, bool), 0.5, 5)
+    got = compiled_nms(boxes, scores, jnp.zeros(20, bool), 0.5, 5)
     assert_keeps(got, np.zeros(0, int), 5)
     empty = nms(jnp.zeros((0, 4)), jnp.zeros(0), jnp.zeros(0, bool), 0.5, 5)
     assert_keeps(empty, np.zeros(0, int), 5)
 
 
+@pytest.mark.slow
 def test_valid_scores_of_minus_infinity_count():
     boxes = jnp.asarray([[0.0, 0, 1, 1], [5, 5, 6, 6], [9, 9, 12, 12]])
     scores = jnp.asarray([-jnp.inf, -jnp.inf, 2])
@@ -215,6 +221,7 @@ def test_valid_scores_of_minus_infinity_count():
     assert_keeps(got, np.array([2, 1]), 3)
 
 
+@pytest.mark.slow
 def test_images_at_once_equal_images_one_by_one():
     sets = [random_set(seed, 120) for seed in range(3)]
     boxes, scores, valid, group = (jnp.asarray(np.stack(x)) for x in zip(*sets))
@@ -225,6 +232,7 @@ def test_images_at_once_equal_images_one_by_one():
         assert_keeps((index[k], kept[k]), expected, 50)
 
 
+@pytest.mark.slow
 def test_the_fixed_point_is_the_greedy_choice():
     boxes, scores, valid, _ = random_set(7, 100)
     order = np.argsort(-scores, kind="stable")
@@ -248,7 +256,7 @@ def score_sets():
 
 
 @pytest.mark.parametrize("platform", ["cpu", "tpu"])
-@pytest.mark.parametrize("name", score_sets())
+@pytest.mark.parametrize("name", fast_are(["ties"], score_sets()))
 def test_best_candidates_come_in_order_with_ties_by_index(name, platform):
     scores = score_sets()[name]
     valid = np.random.default_rng(1).random(500) < 0.7
@@ -256,14 +264,17 @@ def test_best_candidates_come_in_order_with_ties_by_index(name, platform):
     masked = np.where(valid, scores, scores.dtype.type(worst))
     order = np.argsort(-masked.astype(np.float64), kind="stable")
     with tracing_for(platform):
-        for count in (1, 60, 400, 500, 900):
-            got, index = top_candidates(jnp.asarray(scores), count, jnp.asarray(valid))
+        for count in (60, 900):
+            got, index = jax.jit(
+                lambda *x, count=count: top_candidates(x[0], count, x[1])
+            )(scores, valid)
             assert index.dtype == jnp.int32 and got.dtype == scores.dtype
             # Trap 10: levels may have fewer cells than candidates are wanted.
             np.testing.assert_array_equal(index, order[:count])
             np.testing.assert_array_equal(got, masked[order[:count]])
 
 
+@pytest.mark.slow
 def test_counting_finds_the_best_in_double_precision():
     with jax.enable_x64():
         scores = 1 + jnp.asarray(np.random.default_rng(0).random(100)) * 1e-12

@@ -14,6 +14,7 @@ from hrnet_jax.detection.roi_axes import ALIGNMENTS, axis_weights, roi_levels
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime.target import traced_for
 from tests.goldens import official
+from tests.tiers import fast_are
 
 # Their programs differ: loops over regions, and chunks of them.
 PLATFORMS = ("cpu", "tpu")
@@ -56,7 +57,7 @@ def assert_equals_goldens(platform, alignment, size, samples, dtype, tolerance):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("alignment", fast_are(["aligned"], ALIGNMENTS))
 def test_goldens_with_as_many_samples_as_fit(alignment, platform):
     assert_equals_goldens(platform, alignment, 3, 0, np.float32, 3e-6)
 
@@ -152,15 +153,13 @@ def single(values):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize(
-    "conventions",
-    [MODERN, pytest.param(V1, marks=pytest.mark.slow)],
-    ids=["modern", "v1"],
-)
+@pytest.mark.parametrize("conventions", [MODERN, V1], ids=["modern", "v1"])
+@pytest.mark.parametrize("sides", [(320, 448)])
+@pytest.mark.slow
 def test_regions_of_a_pyramid_equal_plain_sums_and_gradients_are_their_transpose(
-    conventions, platform
+    sides, conventions, platform
 ):
-    levels, rois = made_up_pyramid()
+    levels, rois = made_up_pyramid(*sides)
     valid = np.random.default_rng(1).random(rois.shape[:2]) < 0.9
     valid[0, :8] = True
     pool = pooling(platform, 7, conventions)
@@ -191,8 +190,9 @@ def test_regions_of_a_pyramid_equal_plain_sums_and_gradients_are_their_transpose
         )
         forward = pool(*single((other, rois)), valid)
         here = np.vdot(of_levels[number], other[number])
-        np.testing.assert_allclose(np.vdot(gradient, forward), here, rtol=1e-4)
-        assert abs(here) > 1
+        there = np.vdot(gradient, forward)
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=2e-3)
+        assert np.abs(of_levels[number]).max() > 0.1
 
 
 @pytest.mark.slow
@@ -211,6 +211,7 @@ def test_double_precision_and_portrait_images(sides, size, conventions, platform
         np.testing.assert_allclose(got[image], expected, rtol=0, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_an_image_alone_equals_the_image_among_others():
     levels, rois = single(made_up_pyramid())
     valid = np.ones(20, bool)
@@ -252,12 +253,13 @@ def test_multiples_of_bins_get_no_sample_too_many():
         np.testing.assert_allclose(weight, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("samples", [0, 2])
+@pytest.mark.parametrize("samples", fast_are([0], [0, 2]))
 def test_weights_outside_at_borders_and_of_reversed_regions(samples):
     cases = [(-5.0, 3.0), (-1.5, 2.0), (-0.75, 6.0), (8.5, 4.0), (9.0, 2.0), (3.0, 0.0)]
     cases += [(12.0, 3.0), (-3.0, 20.0), (6.0, -4.0)]
     start, length = np.array(cases, np.float32).T
-    got = axis_weights(jnp.asarray(start), jnp.asarray(length), 4, -2, 15, 10, samples)
+    weights = jax.jit(lambda *x: axis_weights(*x, 4, -2, 15, 10, samples))
+    got = weights(start, length)
     for (begin, extent), weight in zip(cases, got, strict=True):
         expected = plain_axis(begin, extent, 4, 10, samples)
         np.testing.assert_allclose(weight[:, 2:12], expected, atol=1e-6)

@@ -91,6 +91,7 @@ def test_fewer_candidates_than_places():
     assert sample.index.shape == (32,) and sample.valid.sum() == 3
 
 
+@pytest.mark.slow
 def test_every_anchor_has_the_same_chance():
     labels = made_up_labels(30, 60, 0)
     keys = jax.random.split(jax.random.key(3), 3000)
@@ -103,6 +104,7 @@ def test_every_anchor_has_the_same_chance():
         assert np.abs(counts[labelled] - expected).max() < 4.5 * deviation
 
 
+@pytest.mark.slow
 def test_draws_of_an_image_do_not_depend_on_how_a_batch_is_divided():
     labels = np.stack([np.roll(made_up_labels(30, 60, 0), k) for k in range(8)])
     step = jax.random.fold_in(jax.random.key(5), 17)
