@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 
@@ -64,19 +65,23 @@ def operators(data: dict[str, np.ndarray]) -> dict:
     import jax
     import jax.numpy as jnp
 
-    from hrnet_jax.detection.anchors import grid_anchors
-    from hrnet_jax.detection.boxes import Conventions
-    from hrnet_jax.detection.matching import match
-    from hrnet_jax.detection.nms import nms
-    from hrnet_jax.detection.roi_align import roi_align
-    from hrnet_jax.detection.sampling import sample_labels
-
     x = {name: jnp.asarray(value) for name, value in data.items()}
-    found = {}
+    found: dict[str, Callable] = {}
 
     def add(name: str, function, *arguments) -> None:
         compiled = jax.jit(function).lower(*arguments).compile()
         found[name] = lambda: jax.block_until_ready(compiled(*arguments))
+
+    _add_suppression(add, x)
+    _add_pooling(add, x)
+    _add_assignment(add, x)
+    return found
+
+
+def _add_suppression(add: Callable, x: dict) -> None:
+    import jax.numpy as jnp
+
+    from hrnet_jax.detection.nms import nms
 
     everything = jnp.ones(10000, bool)
     add(
@@ -102,6 +107,15 @@ def operators(data: dict[str, np.ndarray]) -> dict:
         name = f"nms of 80 classes, score > {least}"
         function = functools.partial(class_wise, least=least)
         add(name, function, x["boxes"][:1000], x["class_scores"])
+
+
+def _add_pooling(add: Callable, x: dict) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from hrnet_jax.detection.boxes import Conventions
+    from hrnet_jax.detection.roi_align import roi_align
+
     levels = tuple(x[f"level{k}"] for k in range(4))
     rois, valid = x["rois"][None], jnp.ones((1, len(x["rois"])), bool)
 
@@ -117,6 +131,16 @@ def operators(data: dict[str, np.ndarray]) -> dict:
             add(name, pool, levels, rois, valid)
             both = functools.partial(train, pool=pool)
             add(f"{name}, with gradient", both, levels, rois, valid)
+
+
+def _add_assignment(add: Callable, x: dict) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from hrnet_jax.detection.anchors import grid_anchors
+    from hrnet_jax.detection.matching import match
+    from hrnet_jax.detection.sampling import sample_labels
+
     shapes = ((200, 336), (100, 168), (50, 84), (25, 42), (12, 21))
     anchors = jnp.concatenate(
         list(map(jnp.asarray, grid_anchors(shapes, (4, 8, 16, 32, 64))))
@@ -133,7 +157,6 @@ def operators(data: dict[str, np.ndarray]) -> dict:
     assigned = match(anchors, None, x["objects"], jnp.ones(100, bool), 0.7, 0.3, 0.3)
     draw = functools.partial(sample_labels, count=256, most_positive=128)
     add("sampling of 256 anchors", draw, jax.random.key(0), assigned)
-    return found
 
 
 class Peer:

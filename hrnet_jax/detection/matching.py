@@ -68,19 +68,17 @@ def match(
             `None` in all published recipes: crowds have no influence.
 
     Returns:
-        int32 [A]: index of the object, `BACKGROUND` (-1) or `IGNORED` (-2). All valid
-        anchors are background where there is no object.
+        int32 [A]: index of the object, `BACKGROUND` (-1, all valid anchors where there
+        is no object) or `IGNORED` (-2).
     """
     anchors, objects = jax.lax.stop_gradient((anchors, objects))
-    usable = anchor_valid
-    if crowds is not None and crowd_share is not None:
-        covered = _covered(anchors, crowds, crowd_valid, plus_one) > crowd_share
-        usable = ~covered if usable is None else usable & ~covered
+    crowd = crowds, crowd_valid, crowd_share
+    usable = _outside_crowds(anchors, anchor_valid, *crowd, plus_one)
     best = _best_objects(
         anchors, usable, objects, object_valid, least, all_best, plus_one
     )
-    first, end = negative if isinstance(negative, tuple) else (0.0, negative)
     # Of two objects of the same overlap the first; below 0 is what is not usable.
+    first, end = negative if isinstance(negative, tuple) else (0.0, negative)
     background = (best.overlap >= max(first, 0.0)) & (best.overlap < end)
     assigned = jnp.where(background, BACKGROUND, IGNORED)
     assigned = jnp.where(best.overlap >= positive, best.object, assigned)
@@ -90,6 +88,21 @@ def match(
     if anchor_valid is not None:
         assigned = jnp.where(anchor_valid, assigned, IGNORED)
     return assigned.astype(jnp.int32)
+
+
+def _outside_crowds(
+    anchors: jax.Array,
+    anchor_valid: jax.Array | None,
+    crowds: jax.Array | None,
+    crowd_valid: jax.Array | None,
+    crowd_share: float | None,
+    plus_one: float,
+) -> jax.Array | None:
+    """Valid anchors that no crowd covers, bool [A]; None for all of them."""
+    if crowds is None or crowd_share is None:
+        return anchor_valid
+    outside = _covered(anchors, crowds, crowd_valid, plus_one) <= crowd_share
+    return outside if anchor_valid is None else anchor_valid & outside
 
 
 def best_overlaps(

@@ -4,6 +4,7 @@ Both are exact: they choose what the plain algorithms choose, whatever the thres
 the ties and the number of candidates.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -110,10 +111,9 @@ def nms(
 ) -> tuple[jax.Array, jax.Array]:
     """Greedy non-maximum suppression: the best boxes that no better one suppresses.
 
-    Boxes are taken in blocks in the order of scores, ties by index. What a kept box
-    suppresses goes, then what boxes of the block suppress; it ends when `max_out` are
-    kept. Memory is that of max_out times block overlaps, for any number of boxes.
-    Over images use `jax.vmap`; for levels and classes `group`, which is faster.
+    Boxes are taken in blocks in the order of scores, ties by index, until `max_out` are
+    kept; memory is that of max_out times block overlaps. Over images use `jax.vmap`;
+    for levels and classes `group`, which is faster.
 
     Args:
         boxes: float [N, 4].
@@ -124,8 +124,8 @@ def nms(
         group: int [N], level or class; boxes of different groups do not suppress each
             other.
         plus_one: see `Conventions`.
-        block: boxes to look at together; the result does not depend on it. By default
-            128 for CPUs, which gain from small ones, and 256 elsewhere.
+        block: boxes to look at together, 128 for CPUs and 256 elsewhere if None; the
+            result does not depend on it.
         at_least: see `suppresses`.
 
     Returns:
@@ -137,16 +137,13 @@ def nms(
     if not count or not max_out:
         return jnp.zeros(max_out, jnp.int32), jnp.zeros(max_out, bool)
     block = block or (128 if is_only_for("cpu") else 256)
-    groups = jnp.zeros(count, jnp.int32)
-    if group is not None:
-        groups = jnp.asarray(group, jnp.int32)
+    groups = jnp.asarray(np.zeros(count) if group is None else group, jnp.int32)
     # Valid ones come before others, which count as -inf.
     scores = jnp.maximum(scores, jnp.finfo(scores.dtype).min)
 
-    def suppressed_by(first: tuple, second: tuple) -> jax.Array:
-        """bool [second, first]."""
-        overlap = suppresses(second[0].T, first[0].T, threshold, plus_one, at_least)
-        return overlap & (second[1][:, None] == first[1][None])
+    suppressed_by = functools.partial(
+        _suppressed_by, threshold=threshold, plus_one=plus_one, at_least=at_least
+    )
 
     def one_sorting(state: tuple[_Kept, jax.Array]) -> tuple[_Kept, jax.Array]:
         kept, left = state
@@ -155,18 +152,29 @@ def nms(
         kept = _look_through(kept, candidates, suppressed_by, min(block, count))
         return kept, left.at[index].set(False)
 
-    nothing = _Kept(
+    def goes_on(state: tuple[_Kept, jax.Array]) -> jax.Array:
+        return (state[0].number < max_out) & state[1].any()
+
+    start = _nothing_kept(max_out, boxes.dtype), jnp.asarray(valid)
+    kept, _ = jax.lax.while_loop(goes_on, one_sorting, start)
+    return kept.indices, jnp.arange(max_out) < kept.number
+
+
+def _suppressed_by(
+    first: tuple, second: tuple, threshold: float, plus_one: float, at_least: bool
+) -> jax.Array:
+    """Of (boxes [4, N], groups [N]): bool [second, first]."""
+    overlap = suppresses(second[0].T, first[0].T, threshold, plus_one, at_least)
+    return overlap & (second[1][:, None] == first[1][None])
+
+
+def _nothing_kept(max_out: int, dtype: jnp.dtype) -> _Kept:
+    return _Kept(
         jnp.int32(0),
         jnp.zeros(max_out, jnp.int32),
-        jnp.zeros((4, max_out), boxes.dtype),
+        jnp.zeros((4, max_out), dtype),
         jnp.zeros(max_out, jnp.int32),
     )
-    kept, _ = jax.lax.while_loop(
-        lambda state: (state[0].number < max_out) & state[1].any(),
-        one_sorting,
-        (nothing, jnp.asarray(valid)),
-    )
-    return kept.indices, jnp.arange(max_out) < kept.number
 
 
 def _look_through(

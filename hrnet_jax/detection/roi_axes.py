@@ -166,12 +166,8 @@ def axis_weights(
     before = jnp.where(edge == limit, jnp.floor(steps) + 1, jnp.ceil(steps))
     before = jnp.clip(before, 0, count)
 
-    cell, a, b, c = (
-        edge[..., 1:-1],
-        before[..., :-2],
-        before[..., 1:-1],
-        before[..., 2:],
-    )
+    cell = edge[..., 1:-1]
+    a, b, c = before[..., :-2], before[..., 1:-1], before[..., 2:]
     # Of the samples a to b - 1, the sum of y - (cell - 1); of b to c - 1, that of
     # (cell + 1) - y.
     rise = (b - a) * (origin - (cell - 1) + step * (a + b - 1) / 2)
