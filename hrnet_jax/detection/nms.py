@@ -133,11 +133,10 @@ def nms(
         kept: bool [max_out], true at the front.
     """
     boxes, scores = jax.lax.stop_gradient((jnp.asarray(boxes), jnp.asarray(scores)))
-    count = len(scores)
-    if not count or not max_out:
+    if not len(scores) or not max_out:
         return jnp.zeros(max_out, jnp.int32), jnp.zeros(max_out, bool)
     block = block or (128 if is_only_for("cpu") else 256)
-    groups = jnp.asarray(np.zeros(count) if group is None else group, jnp.int32)
+    groups = jnp.asarray(np.zeros(len(scores)) if group is None else group, jnp.int32)
     # Valid ones come before others, which count as -inf.
     scores = jnp.maximum(scores, jnp.finfo(scores.dtype).min)
 
@@ -149,7 +148,7 @@ def nms(
         kept, left = state
         _, index = top_candidates(scores, _SORTED, left)
         candidates = _Candidates(index, left[index], boxes[index].T, groups[index])
-        kept = _look_through(kept, candidates, suppressed_by, min(block, count))
+        kept = _look_through(kept, candidates, suppressed_by, min(block, len(scores)))
         return kept, left.at[index].set(False)
 
     def goes_on(state: tuple[_Kept, jax.Array]) -> jax.Array:
