@@ -16,7 +16,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
 
 # Pictures are for the documentation: one is enough before every change.
-NAMES = fast_are({"segmentation/w48_ocr"}, model_names())
+# Of detectors the pyramid is drawn, whose sizes are those of `pyramid`.
+DRAWN = [
+    name
+    for name in model_names()
+    if not name.startswith("detection/") or name.endswith("_w18")
+]
+NAMES = fast_are({"segmentation/w48_ocr"}, DRAWN)
 
 
 def drawn(inspection) -> ElementTree.Element:
