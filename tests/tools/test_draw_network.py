@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.registry import model_names
+from hrnet_jax.registry import create_model, model_names
 from tests.inspection.inspected import QUICK, default, inspected
 from tests.tiers import fast_are
 from tools.draw_network import draw
@@ -63,7 +63,7 @@ def shape(*sizes: int) -> str:
 
 
 def variant_of(name: str):
-    return VARIANTS[name.split("/")[1].removesuffix("_ocr")]
+    return VARIANTS[create_model(name).variant]
 
 
 @pytest.mark.parametrize("name", NAMES)
