@@ -86,3 +86,10 @@ class Detector(PyramidHRNet):
     has_masks: ClassVar[bool] = False
 
     num_classes: int = 80
+
+    def pyramid_of(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, ...]:
+        """The levels in the compute type, in which the heads read them."""
+        levels = super().pyramid_of(images, train)
+        return tuple(level.astype(self.dtype) for level in levels)

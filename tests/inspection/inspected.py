@@ -10,7 +10,6 @@ inspected = functools.cache(inspect_model)
 # tests.
 QUICK = {
     "classification/w18",
-    "detection/fcos_w18",
     "landmarks/w18",
     "pose/w32",
     "pyramid/w18",

@@ -142,9 +142,10 @@ NOT_RUN = {
     "python scripts/convert.py encoder_epoch_30.pth decoder_epoch_30.pth runs/ade": (
         "needs both files; tests/conversion/test_two_files.py has them small"
     ),
-    "python scripts/convert.py faster_rcnn_hrnetv2p_w18.pth runs/pyramid --partial": (
-        "needs a whole detector; tests/conversion/test_parts.py has one"
-    ),
+    (
+        "python scripts/convert.py faster_rcnn_hrnetv2p_w18.pth runs/pyramid "
+        "--model=pyramid/w18 --partial"
+    ): "needs a whole detector; tests/conversion/test_parts.py has one",
     (
         "XLA_FLAGS=--xla_gpu_enable_command_buffer= python "
         "benchmarks/profile.py --case w48:train:8x512x1024 --dtype bfloat16"
