@@ -48,9 +48,15 @@ def trained(tmp_path_factory):
     return get
 
 
+@pytest.fixture(scope="module")
+def finished(trained):
+    """An undisturbed run of the kind that most tests look at."""
+    return trained("mask_rcnn")
+
+
 @pytest.mark.parametrize("kind", fast_are(["mask_rcnn"], KINDS))
-def test_trains_evaluates_and_predicts(kind, trained, tmp_path):
-    workdir = trained(kind)
+def test_trains_evaluates_and_predicts(kind, finished, trained):
+    workdir = finished if kind == "mask_rcnn" else trained(kind)
     lines = read_metrics(workdir)
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert len(losses) == 4 and np.isfinite(losses).all()
@@ -69,8 +75,8 @@ def test_trains_evaluates_and_predicts(kind, trained, tmp_path):
     assert (workdir / "predictions").is_dir()
 
 
-def test_a_folder_gets_pictures_and_a_list(trained, tmp_path):
-    run = hrnet_jax.load_run(trained("mask_rcnn"))
+def test_a_folder_gets_pictures_and_a_list(finished, tmp_path):
+    run = hrnet_jax.load_run(finished)
     image = np.full((50, 80, 3), 90, np.uint8)
     image[10:30, 20:60] = 220
     cv2.imwrite(str(tmp_path / "wide.png"), image)
@@ -86,15 +92,15 @@ def test_a_folder_gets_pictures_and_a_list(trained, tmp_path):
     assert cv2.imread(str(tmp_path / "out" / "wide_objects.png")).shape == (50, 80, 3)
 
 
-def test_boxes_of_images_are_refused(trained):
-    run = hrnet_jax.load_run(trained("mask_rcnn"))
+def test_boxes_of_images_are_refused(finished):
+    run = hrnet_jax.load_run(finished)
     with pytest.raises(DataError, match="this task looks at whole images"):
         run.predict(np.zeros((64, 64, 3), np.uint8), [[0, 0, 5, 5]])
 
 
 @pytest.mark.parametrize("size", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_any_batch_size_gives_the_same_metrics(size, trained):
-    workdir = trained("mask_rcnn")
+def test_any_batch_size_gives_the_same_metrics(size, finished):
+    workdir = finished
     expected = tiny.result(workdir)["metrics"]
     found = evaluate(tiny_detection.config(eval__batch_size=size), workdir)
     assert found == pytest.approx(expected, abs=1e-6)

@@ -32,8 +32,9 @@ def tensors_of(kind: str, convention: str):
     return model, variables, to_torch(variables, model, convention=convention)
 
 
-@pytest.mark.parametrize("kind, convention", fast_are(FAST, SCHEMES))
-def test_there_and_back(kind, convention):
+@pytest.mark.parametrize("case", fast_are(FAST, SCHEMES), ids="-".join)
+def test_there_and_back(case):
+    kind, convention = case
     model, variables, tensors = tensors_of(kind, convention)
     found = recognize(unwrap(tensors))
     assert found.model == f"detection/{kind}_w18_small_v1"
