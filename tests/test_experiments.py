@@ -149,7 +149,10 @@ LAYOUTS = {
 OPTIONS = {
     "shapes": {"image_size": 64, "train": 8, "val": 4},
     "shapes_objects": {"image_size": 96, "train": 8, "val": 4},
-    "bccd": {"test": "annotations/instances_val2017.json"},
+    "bccd": {
+        split: f"annotations/instances_{name}2017.json"
+        for split, name in (("train", "train"), ("val", "val"), ("test", "val"))
+    },
     "landmarks_csv": {"flip_pairs": ("left_eye:right_eye",)},
     **{
         f"faces_{count}": {"num_points": count, "train": 8, "val": 4}

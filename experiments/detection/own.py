@@ -20,8 +20,13 @@ instead of hours).
 import ml_collections
 
 from hrnet_jax.config.assignments import parse_options
-from hrnet_jax.experiment.defaults import experiment, make_debug
-from hrnet_jax.experiment.recipes import adamw_cosine, from_imagenet, variant_of
+from hrnet_jax.experiment.defaults import experiment
+from hrnet_jax.experiment.recipes import (
+    adamw_cosine,
+    from_imagenet,
+    make_debug_detector,
+    variant_of,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -47,6 +52,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         eval={"least": 10},
     )
     if choice.debug:
-        make_debug(config)
-        config.dataset.augmentation.update(scales=((128, 96),), test_scale=(128, 96))
+        make_debug_detector(config)
     return config

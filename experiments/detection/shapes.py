@@ -16,8 +16,13 @@ Options: `detector` (`faster_rcnn`, `mask_rcnn`, `cascade_rcnn`, `cascade_mask_r
 import ml_collections
 
 from hrnet_jax.config.assignments import parse_options
-from hrnet_jax.experiment.defaults import experiment, make_debug
-from hrnet_jax.experiment.recipes import CPU_VARIANT, adamw_cosine, small_detector
+from hrnet_jax.experiment.defaults import experiment
+from hrnet_jax.experiment.recipes import (
+    CPU_VARIANT,
+    adamw_cosine,
+    make_debug_detector,
+    small_detector,
+)
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
@@ -47,5 +52,5 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         logging={"every_steps": 20},
     )
     if choice.debug:
-        make_debug(config)
+        make_debug_detector(config)
     return config

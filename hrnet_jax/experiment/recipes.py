@@ -244,8 +244,24 @@ def coco_detector(
         eval={"every_epochs": 1, "batch_size": 16},
     )
     if choice.debug:
-        make_debug(config)
-        config.dataset.augmentation.update(
-            scales=((128, 96),), test_scale=(128, 96), crop=""
-        )
+        make_debug_detector(config)
     return config
+
+
+def make_debug_detector(config: ml_collections.ConfigDict) -> None:
+    """The `debug` form of a detector, in place: small images and heads, few regions."""
+    make_debug(config)
+    size = 96, 96
+    config.dataset.augmentation.update(
+        scales=(size,),
+        test_scale=size,
+        canvases=(size,),
+        test_canvases=(size,),
+        crop="",
+        photometric=False,
+    )
+    config.model.options = {"features": 32}
+    if "fcos" not in config.model.name:
+        config.model.options = {"features": 32, "head_width": 64}
+        config.loss.update(candidates=64, proposals=64, regions=32, anchors=64)
+    config.eval.inference.update(candidates=64, proposals=64, count=20)
