@@ -131,7 +131,8 @@ REFUSED = {
     ),
     "evaluate weights of another number of classes": (
         ["evaluate", "--workdir={tmp}/official.pth"]
-        + ["--config.dataset.name=shapes", "--config.dataset.data_dir={data}"],
+        + ["--config.dataset.name=shapes", "--config.dataset.data_dir={data}"]
+        + ["--config.mesh.data=1"],
         "{tmp}/official.pth was trained on 'segmentation' with num_classes=19, but the",
     ),
     "evaluate a step of weights": (
