@@ -6,7 +6,6 @@ import pytest
 
 # Files that take longest in either tier. Begun last, one of them would run alone.
 LONG = (
-    "detection/test_detector_goldens.py",
     "storage/test_runs.py",
     "models/test_goldens.py",
     "notebooks/test_notebooks.py",

@@ -24,7 +24,8 @@ from hrnet_jax.pretrained import to_torch
 from tests.detection import golden_detectors as golden
 from tests.goldens import synthetic_weights
 
-pytestmark = pytest.mark.slow
+# Too long for `make test-all`, whose hour is for everything.
+pytestmark = pytest.mark.detectors
 
 TWO_STAGES = golden.NAMES[:3]
 # (outputs over their standard deviation, boxes in pixels, scores)

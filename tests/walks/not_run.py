@@ -46,6 +46,7 @@ NOT_RUN = {
     "make test-all ARGS=tests/keypoints": TESTS,
     "make test-all ARGS=tests/models/test_goldens.py": TESTS,
     "make test-convert": TESTS,
+    "make test-detectors": TESTS,
     "make test-slow": TESTS,
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
