@@ -72,7 +72,11 @@ test-all: test test-slow ## run all tests, the fast ones first
 # Of what ARGS names, nothing may be slow: pytest calls that 5.
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## run only the tests that `make test` leaves out
-	$(PYTEST) -m 'slow and not convert' $(ARGS) || test $$? = 5
+	$(PYTEST) -m 'slow and not convert and not detectors' $(ARGS) || test $$? = 5
+
+.PHONY: test-detectors
+test-detectors: $(DEV_READY) ## compare whole detectors with mmdetection's, a quarter of an hour
+	$(PYTEST) --dist load -n $(CORES) -m detectors $(ARGS)
 
 .PHONY: test-convert
 test-convert: $(DEV_READY) ## compare with timm's own models (installs torchvision and timm)

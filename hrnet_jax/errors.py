@@ -52,6 +52,8 @@ _EXTRAS = {
     **dict.fromkeys(
         ("array_record", "clu", "grain", "importlib_resources", "optax"), "train"
     ),
+    "faster_coco_eval": "train",
+    "yaml": "prepare",
     **dict.fromkeys(("tensorboardX", "tensorflow_datasets"), "train"),
     "h5py": "prepare",
     "skimage": "faces",

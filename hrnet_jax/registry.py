@@ -28,6 +28,7 @@ from hrnet_jax.tasks.spec import TaskSpec
 # Task -> its spec, imported when first asked for.
 _PLACES = {
     "classification": "hrnet_jax.classification:SPEC",
+    "detection": "hrnet_jax.detection:SPEC",
     "features": "hrnet_jax.tasks.features:SPEC",
     "landmarks": "hrnet_jax.keypoints:LANDMARKS",
     "pose": "hrnet_jax.keypoints:POSE",
@@ -128,11 +129,16 @@ def _load(name: str, place: str) -> TaskSpec:
 def model_names() -> list[str]:
     """Every name that `create_model` takes."""
     return [
-        f"{task}/{variant}{suffix}"
+        f"{task}/{_joined(part, variant)}"
         for task in family_names()
-        for suffix in get_spec(task).models
+        for part in get_spec(task).models
         for variant in VARIANTS
     ]
+
+
+def _joined(part: str, variant: str) -> str:
+    """`w48_ocr` of the part `_ocr`, `faster_rcnn_w48` of `faster_rcnn_`."""
+    return part + variant if part.endswith("_") else variant + part
 
 
 def create_model(
@@ -140,7 +146,7 @@ def create_model(
     /,
     *,
     align_corners: bool | None = None,
-    norm: NormOptions | str = NormOptions(),
+    norm: NormOptions | str | None = None,
     dtype: Any = jnp.float32,
     **options: Any,
 ) -> Model:
@@ -150,7 +156,8 @@ def create_model(
         name: `<family>/<variant>`; `model_names()` lists them.
         align_corners: whether bilinear upsampling aligns corners; None keeps
             what the family's official weights were trained with.
-        norm: batch-norm options, or just the mode (`batch`, `frozen`).
+        norm: batch-norm options, or just the mode (`batch`, `frozen`); None: the mode
+            that the family's official weights were trained with.
         dtype: compute type; parameters and outputs stay float32.
         **options: attributes of the model: `num_classes` or `num_points`,
             `representation`, `upsample`, `remat`, ...
@@ -165,6 +172,7 @@ def create_model(
             raise ConfigError("give either 'align_corners' or 'upsample', not both")
         options["upsample"] = "align_corners" if align_corners else "bilinear"
     check_options(name, cls, options, _families_with)
+    norm = cls.norm_default if norm is None else norm
     if isinstance(norm, str):
         norm = NormOptions(mode=norm)
     return cls.create(variant, norm=norm, dtype=compute_type(dtype), **options)
@@ -198,11 +206,10 @@ def _find(name: str) -> tuple[type[Model], str]:
     """The model class behind a name, and the variant."""
     task, _, rest = name.partition("/")
     models = get_spec(task).models if task in family_names() else {}
-    # Longest first: an empty suffix ends every name.
-    for suffix in sorted(models, key=len, reverse=True):
-        variant = rest.removesuffix(suffix) if suffix else rest
-        if rest.endswith(suffix) and variant in VARIANTS:
-            return models[suffix], variant
+    for part, cls in models.items():
+        for variant in VARIANTS:
+            if rest == _joined(part, variant):
+                return cls, variant
     raise ConfigError(
         f"unknown model {name!r}; expected one of {', '.join(model_names())}"
     )

@@ -22,7 +22,8 @@ from hrnet_jax.pretrained.convert import convert_names, from_torch
 from hrnet_jax.pretrained.files import open_weights_file
 from hrnet_jax.pretrained.fit import Transfer, check_values, listed, transfer
 from hrnet_jax.pretrained.inplace_abn import find_record
-from hrnet_jax.pretrained.names import BODY_KIND, body_scheme
+from hrnet_jax.pretrained.names import body_scheme
+from hrnet_jax.pretrained.scheme import BODY_KIND
 from hrnet_jax.pretrained.wrappers import Unwrapped, unwrap
 from hrnet_jax.registry import create_model, get_spec
 from hrnet_jax.workdir.published import published_variables, read_published

@@ -9,10 +9,12 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained.detector_names import DETECTORS
 from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
 from hrnet_jax.pretrained.known import KnownFile
-from hrnet_jax.pretrained.names import BODY_KIND, Scheme, find_scheme
+from hrnet_jax.pretrained.names import find_scheme
 from hrnet_jax.pretrained.recognition import Recognized, recognize, scheme_of_names
+from hrnet_jax.pretrained.scheme import BODY_KIND, Scheme
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.registry import model_class
 
@@ -106,7 +108,8 @@ def gather_facts(
     if record is not None and record.model == model:
         options |= record.options
     scheme = found.scheme if found else scheme_of_names(names)
-    is_fcos = scheme.convention == "fcos" or any(_FCOS_LAYER in name for name in names)
+    is_fcos = "fcos" in (scheme.convention, scheme.kind)
+    is_fcos |= any(_FCOS_LAYER in name for name in names)
     if is_fcos and options.get("levels") == 5:
         options["stride"] = 2
     assumed = _upsampling(options, scheme, model, record, stated)
@@ -145,12 +148,16 @@ def _recognize(
         return stated.model, None
     if record is not None:
         _check_model(found, record)
+    if record is not None and _holds_pyramid_of(found, record):
+        return stated.model or record.model, found
     return stated.model or found.model, found
 
 
 def _check_model(found: Recognized, record: KnownFile) -> None:
     """A file of this name has the model that its tensors have."""
     if found.scheme.kind == BODY_KIND and _variant_of(record.model) == found.variant:
+        return
+    if _holds_pyramid_of(found, record):
         return
     outputs = found.options.get("num_classes", found.options.get("num_points"))
     if (found.model, outputs) != (record.model, _or(record.outputs, outputs)):
@@ -159,6 +166,12 @@ def _check_model(found: Recognized, record: KnownFile) -> None:
             f"{record.outputs} outputs ({record.source}), these tensors are "
             f"{found.model} with {outputs}; --record= ignores the name"
         )
+
+
+def _holds_pyramid_of(found: Recognized, record: KnownFile) -> bool:
+    """Whether a released pyramid is within a detector, such as those of HTC."""
+    same = found.variant == _variant_of(record.model)
+    return same and record.family == "pyramid" and found.scheme.kind in DETECTORS
 
 
 def _upsampling(
@@ -197,15 +210,15 @@ def _normalization(
 ) -> Normalization:
     if record is not None:
         return Normalization(record.mean, record.std, record.channel_order)
-    if convention == "fcos":
+    if convention == "fcos" or (is_fcos and convention.startswith("mmdet1")):
         return _CAFFE
     return _SWAPPED if is_fcos else Normalization()
 
 
 def _variant_of(model: str) -> str:
     """`w48` of `segmentation/w48_ocr`."""
-    name = model.partition("/")[2]
-    return max((one for one in VARIANTS if name.startswith(one)), key=len, default="")
+    name = f"_{model.partition('/')[2]}_"
+    return max((one for one in VARIANTS if f"_{one}_" in name), key=len, default="")
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -20,6 +20,8 @@ IGNORE_LABEL = 255
 # TFDS writes its metadata dictionary under this name, in the same directory
 # (and the same atomic rename) as the records.
 METADATA_FILE = "metadata.json"
+# Beside it, of sets of objects: int32 [N, 2], height and width of each image.
+SIZES_FILE = "sizes_{split}.npy"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,10 @@ class DatasetInfo:
             -> its record indices, None for all of them. `counts`, `max_size`
             and `min_size` include the subsets.
         box_class_names: names behind `box_class`, without a background.
+        category_ids: number of each of these classes in the files of annotations,
+            which results for a server name.
+        max_objects: most objects that an image has.
+        object_masks: whether each object has a mask.
         image_class_names: names behind `class`.
         findings: (file, what, how often) of what the preparation left out or derived.
         prepared_from: source folder and options of the preparation.
@@ -93,6 +99,9 @@ class DatasetInfo:
         default_factory=dict
     )
     box_class_names: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+    max_objects: int = 0
+    object_masks: bool = False
     image_class_names: tuple[str, ...] = ()
     findings: tuple[tuple[str, str, int], ...] = ()
     prepared_from: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -143,6 +152,13 @@ def _check(info: DatasetInfo) -> None:
             raise DataError(f"key {key!r} has an index outside 0..{points - 1}")
     if not all(groups):
         raise DataError("key 'normalizers' has a group without points")
+    if len(info.category_ids) not in (0, len(info.box_class_names)):
+        raise DataError(
+            f"key 'category_ids' has {len(info.category_ids)} numbers for "
+            f"{len(info.box_class_names)} 'box_class_names'"
+        )
+    if info.max_objects < 0:
+        raise DataError(f"key 'max_objects' is {info.max_objects}, expected 0 or more")
     _check_splits(info)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.copies import local_copy
-from hrnet_jax.data.info import METADATA_FILE, DatasetInfo, load_info
+from hrnet_jax.data.info import METADATA_FILE, SIZES_FILE, DatasetInfo, load_info
 from hrnet_jax.data.subsets import SubsetSource, find_subset
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
@@ -101,6 +101,37 @@ class Records(Sequence):
         for key, channels in self._images.items():
             sample[key] = self._decode(sample[key], channels, key, position)
         return {key: _writeable(value) for key, value in sample.items()}
+
+    def image_sizes(self) -> np.ndarray:
+        """Height and width of every image, int32 [N, 2], without reading any.
+
+        Raises:
+            DataError: if the set was prepared without them, or the file is damaged.
+        """
+        directory = prepared_directory(self.name, self._data_dir)
+        tables: dict[str, np.ndarray] = {}
+        rows = []
+        for split, index in self._places():
+            if split not in tables:
+                path = directory / SIZES_FILE.format(split=split)
+                tables[split] = _sizes_in(path, self._splits[split].num_examples)
+            rows.append(tables[split][index])
+        return np.array(rows, np.int32).reshape(-1, 2)
+
+    def _places(self) -> list[tuple[str, int]]:
+        """Stored split of every record, and its index there."""
+        if isinstance(self._source, SubsetSource):
+            return self._source.chosen
+        parts = tfds.core.ReadInstruction.from_spec(self.split).to_absolute(
+            self._splits
+        )
+        places = []
+        for part in parts:
+            # None, where a part begins or ends with the split.
+            count = self._splits[part.splitname].num_examples
+            end = count if part.to is None else part.to
+            places += [(part.splitname, k) for k in range(part.from_ or 0, end)]
+        return places
 
     def __reduce__(self) -> tuple:
         return open_records, (self.name, self._data_dir, self.split)
@@ -297,6 +328,31 @@ def _text_features(features: tfds.features.FeaturesDict) -> list[str]:
         for key, feature in features.items()
         if isinstance(feature, tfds.features.Text)
     ]
+
+
+def _sizes_in(path: Path, count: int) -> np.ndarray:
+    """int [N, 2] of a file.
+
+    Raises:
+        DataError: if it is missing or has something else.
+    """
+    try:
+        sizes = np.load(path)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path} is missing; prepare the data set again (--overwrite)"
+        ) from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); prepare the data set again (--overwrite)"
+        ) from None
+    good = isinstance(sizes, np.ndarray) and sizes.shape == (count, 2)
+    if not good or sizes.dtype.kind != "i" or (sizes < 1).any():
+        raise DataError(
+            f"{path} does not have height and width of {count} images; prepare the "
+            "data set again (--overwrite)"
+        )
+    return sizes
 
 
 def _check_files(info: tfds.core.DatasetInfo) -> None:

@@ -4,6 +4,7 @@ from hrnet_jax.config.tables import columns
 from hrnet_jax.data.info import DatasetInfo, median_frequency_weights
 
 _BAR_WIDTH = 24
+_MOST_NAMES = 20
 
 
 def summarize(info: DatasetInfo) -> str:
@@ -15,6 +16,8 @@ def summarize(info: DatasetInfo) -> str:
     """
     lines = [f"{info.name}: {_contents(info)}", ""]
     lines += _split_lines(info)
+    if info.max_objects:
+        lines += ["", _object_classes(info)]
     train = info.default_splits["train"]
     if sum(info.label_histogram.get(train, ())) > 0:
         lines += ["", *_class_lines(info, train)]
@@ -30,7 +33,21 @@ def _contents(info: DatasetInfo) -> str:
     if info.point_names:
         pairs = len(info.point_flip_pairs)
         parts.append(f"{len(info.point_names)} points, {pairs} flip pairs")
+    if info.max_objects:
+        kinds = "boxes and masks" if info.object_masks else "boxes"
+        parts.append(
+            f"{kinds} of {len(info.box_class_names)} classes, up to "
+            f"{info.max_objects} in an image"
+        )
     return ", ".join(parts) or "images"
+
+
+def _object_classes(info: DatasetInfo) -> str:
+    """Names of the classes of boxes, in their order."""
+    names = info.box_class_names
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = f", and {len(names) - _MOST_NAMES} more"
+    return f"classes: {shown}{more if len(names) > _MOST_NAMES else ''}"
 
 
 def _split_lines(info: DatasetInfo) -> list[str]:

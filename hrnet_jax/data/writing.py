@@ -21,7 +21,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from hrnet_jax.data.files.image_files import Example
-from hrnet_jax.data.info import IGNORE_LABEL, METADATA_FILE, DatasetInfo
+from hrnet_jax.data.info import IGNORE_LABEL, METADATA_FILE, SIZES_FILE, DatasetInfo
 from hrnet_jax.errors import DataError
 
 VERSION = "1.0.0"
@@ -131,7 +131,7 @@ def prepare_records(
             description=description,
             source=source,
             splits=splits,
-            metadata=_Metadata(lambda: statistics.complete(facts)),
+            metadata=_Metadata(lambda: statistics.complete(facts), statistics.sizes),
             seen=seen,
         )
         builder.write()
@@ -189,6 +189,10 @@ class Statistics:
             },
         )
 
+    def sizes(self) -> dict[str, np.ndarray]:
+        """Split -> int32 [N, 2], height and width of each image."""
+        return self._each(lambda now: np.array(now["sizes"], np.int32))
+
     def _each(self, read: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
         return {split: read(now) for split, now in self._splits.items()}
 
@@ -196,11 +200,20 @@ class Statistics:
 class _Metadata(tfds.core.Metadata):
     """Saves the facts when TFDS has written the last record."""
 
-    def __init__(self, facts: Callable[[], DatasetInfo]) -> None:
+    def __init__(
+        self,
+        facts: Callable[[], DatasetInfo],
+        sizes: Callable[[], Mapping[str, np.ndarray]],
+    ) -> None:
         self._facts = facts
+        self._sizes = sizes
 
     def save_metadata(self, data_dir: Any) -> None:
-        text = json.dumps(self._facts().to_json(), indent=1)
+        facts = self._facts()
+        # Batches of objects are put together by the shape of their images.
+        for split, sizes in self._sizes().items() if facts.max_objects else ():
+            np.save(Path(data_dir, SIZES_FILE.format(split=split)), sizes)
+        text = json.dumps(facts.to_json(), indent=1)
         Path(data_dir, METADATA_FILE).write_text(text)
 
     def load_metadata(self, data_dir: Any) -> None:

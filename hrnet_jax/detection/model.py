@@ -1,9 +1,8 @@
 """HRNetV2p, the feature pyramid that detectors read."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
-from flax import linen as nn
 
 from hrnet_jax.models.model import HRNetWithHead
 from hrnet_jax.models.representations import Pyramid
@@ -36,8 +35,18 @@ class PyramidHRNet(HRNetWithHead):
         """The last level must see something of the image."""
         return 4 * 2 ** (self.levels - 1)
 
-    @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> tuple[jax.Array, ...]:
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image, in each direction, to one of each level."""
+        return tuple(4 * self.stride * 2**level for level in range(self.levels))
+
+    def setup(self):
+        super().setup()
+        self.pyramid = Pyramid(
+            self.features, self.levels, self.pooling, self.stride, self.dtype
+        )
+
+    def __call__(self, images: jax.Array, train: bool = False) -> Any:
         """Maps normalised images to the levels of the pyramid.
 
         Args:
@@ -49,11 +58,38 @@ class PyramidHRNet(HRNetWithHead):
             `levels` float32 maps; level k is [B, h, w, features] with h about
             H / (4 * stride * 2**k).
         """
-        return Pyramid(
-            self.features,
-            self.levels,
-            self.pooling,
-            self.stride,
-            self.dtype,
-            name="pyramid",
-        )(self.backbone.represent(images, train))
+        return self.pyramid_of(images, train)
+
+    def pyramid_of(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, ...]:
+        """The levels of the pyramid, see `__call__`."""
+        levels: tuple[jax.Array, ...] = self.pyramid(
+            self.backbone.represent(images, train)
+        )
+        return levels
+
+
+class Detector(PyramidHRNet):
+    """Base of the detectors: HRNetV2p and heads that read its levels.
+
+    Heads are methods, so that one tree of parameters serves training, prediction and
+    each part alone: `model.apply(variables, images, method="pyramid_of")`.
+
+    Attributes:
+        num_classes: classes of objects, without the background.
+    """
+
+    # Statistics stay those of ImageNet, as published; the affine part learns.
+    norm_default: ClassVar = "frozen"
+    # Whether objects have masks.
+    has_masks: ClassVar[bool] = False
+
+    num_classes: int = 80
+
+    def pyramid_of(
+        self, images: jax.Array, train: bool = False
+    ) -> tuple[jax.Array, ...]:
+        """The levels in the compute type, in which the heads read them."""
+        levels = super().pyramid_of(images, train)
+        return tuple(level.astype(self.dtype) for level in levels)

@@ -1,103 +1,254 @@
-"""The feature pyramid of HRNetV2p for single images."""
+"""Detection and instance segmentation as a task of the training loop."""
 
+import functools
 import pathlib
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-import cv2
 import jax
 import numpy as np
 
-from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.detection.drawing import Drawn, draw_objects
+from hrnet_jax.detection.image_masks import ImageMasks
+from hrnet_jax.detection.metrics import CocoEvaluator
+from hrnet_jax.detection.options import (
+    InferenceOptions,
+    LossOptions,
+    chosen_numbers,
+)
+from hrnet_jax.detection.outputs import listed_objects
+from hrnet_jax.detection.placed_objects import Placement
+from hrnet_jax.detection.targets import Draw, Objects
+from hrnet_jax.detection.transforms import (
+    AugmentationOptions,
+    empty_record,
+    eval_groups,
+    make_eval_transform,
+    make_train_transform,
+    on_eval_canvas,
+    train_groups,
+)
+from hrnet_jax.imaging.pictures import side_by_side, write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.models.resize import size_of
-from hrnet_jax.tasks.whole_image import WholeImage
-from hrnet_jax.whole_files import whole_file
+from hrnet_jax.tasks.whole_image import WholeImage, refuse_boxes
 
 
-class PyramidTask(WholeImage):
-    """Computes the features that detectors read.
+class DetectionTask(WholeImage):
+    """Finds objects: box, class and, with a mask head, the pixels of each.
 
     Args:
-        model: a pyramid model.
-        info: of the data set; nothing is needed of it.
-        augmentation: nothing to choose.
-        inference: nothing to choose.
+        model: a detector.
+        info: classes of the data set.
+        augmentation: training transforms, and the size that images are brought to.
+        loss: what the losses see.
+        inference: which detections are reported.
         normalization: of images, as the weights were trained.
     """
+
+    Augmentation = AugmentationOptions
+    Loss = LossOptions
+    Inference = InferenceOptions
+    recipe: ClassVar = {"model.norm": "frozen"}
+    best_metric = ("AP", "max")
+    totals = ()
+    map_keys = ()
+    pads_images = False
+    groups_images = True
+    has_own_size = True
 
     def __init__(
         self,
         model: Model,
         info: DatasetInfo,
-        augmentation: NoOptions = NoOptions(),
-        inference: NoOptions = NoOptions(),
+        augmentation: AugmentationOptions = AugmentationOptions(),
+        loss: LossOptions = LossOptions(),
+        inference: InferenceOptions = InferenceOptions(),
         normalization: Normalization = Normalization(),
     ):
-        self.model = model
+        self.model: Any = model
+        self.image_size = augmentation.train_canvases()[0]
+        self._info = info
+        self._augmentation = augmentation
+        self._inference = inference
         self._normalization = normalization
+        self._numbers = chosen_numbers(model.numbers, loss, inference)
 
     @staticmethod
     def model_options(info: DatasetInfo) -> dict[str, int]:
-        """A data set fixes nothing about this model."""
-        return {}
+        """Options of `create_model` that the data set determines."""
+        return {"num_classes": len(info.box_class_names)}
 
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The image as it is, if the last level sees any of it.
+    def train_groups(self, sizes: np.ndarray) -> np.ndarray:
+        """Canvas of each training image, of sizes int [N, 2]."""
+        return train_groups(sizes, self._augmentation)
 
-        Raises:
-            DataError: if the image is too small.
+    def eval_groups(self, sizes: np.ndarray) -> np.ndarray:
+        """Canvas of each evaluated image, of sizes int [N, 2]."""
+        return eval_groups(sizes, self._augmentation)
+
+    def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
+        """Resizes, flips and pads one sample; see `make_train_transform`."""
+        return self._augment(sample, rng)
+
+    def eval_transform(self, sample: dict) -> dict:
+        """Resizes and pads one sample; see `make_eval_transform`."""
+        return self._prepare(sample)
+
+    @functools.cached_property
+    def _augment(self) -> Callable:
+        return make_train_transform(
+            self._augmentation, self._info, masks=self.model.has_masks
+        )
+
+    @functools.cached_property
+    def _prepare(self) -> Callable:
+        return make_eval_transform(self._augmentation, self._info)
+
+    def empty_sample(self, size: tuple[int, int]) -> dict:
+        """An image without objects; see `tasks.protocol.Trains`."""
+        return empty_record(size)
+
+    def loss(self, variables: dict, batch: dict, rngs: dict):
+        """Sum of all losses of a batch; see `tasks.protocol.Trains`.
+
+        Samples are drawn with the key `dropout` and the image's place in the batch, so
+        that they do not depend on the number of devices.
         """
-        least = self.model.min_size
-        if min(image.shape[:2]) < least:
-            raise DataError(
-                f"an image for a pyramid of {self.model.levels} levels must be at "
-                f"least {least} pixels high and wide, got "
-                f"{image.shape[0]}x{image.shape[1]}"
-            )
-        return image
+        (losses, measures), state = self.model.apply(
+            variables,
+            normalize_images(batch["image"], self._normalization),
+            batch["image_size"],
+            Objects.of_batch(batch),
+            Draw(rngs["dropout"]),
+            self._numbers,
+            rngs=rngs,
+            mutable=["batch_stats"],
+            method="losses",
+        )
+        stats = state.get("batch_stats", variables["batch_stats"])
+        return sum(losses.values()), (stats, losses | measures)
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
-        """Levels of the pyramid.
+        """Finds the objects of images on their canvas.
+
+        Args:
+            variables: of the model.
+            batch: `image` uint8 [B, H, W, 3] and `image_size` int [B, 2].
 
         Returns:
-            `level0`, `level1`, ... float32 [B, h, w, features], each half the size
-            of the last.
+            `boxes` float32 [B, N, 4], (x1, y1, x2, y2) in pixels of the canvas,
+            `scores` float32 [B, N], `classes` int32 [B, N], best first, `valid` bool
+            [B, N], and with a mask head `masks` float32 [B, N, 28, 28], probabilities
+            within each box.
         """
-        inputs = normalize_images(batch["image"], self._normalization)
-        levels = self.model.apply(variables, inputs)
-        named = {f"level{index}": level for index, level in enumerate(levels)}
-        return self.decode(named, size_of(inputs))
+        found = self.model.apply(
+            variables,
+            normalize_images(batch["image"], self._normalization),
+            batch["image_size"],
+            self._numbers,
+            method="detect",
+        )
+        return {key: part for key, part in found._asdict().items() if part is not None}
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
     ) -> dict[str, jax.Array]:
-        """The levels as they are."""
+        """Detections as they are."""
         return outputs
+
+    def to_network(  # type: ignore[override]
+        self, image: np.ndarray, boxes: np.ndarray | None = None
+    ) -> tuple[np.ndarray, Placement]:
+        """The image on its canvas, uint8 [1, h, w, 3], and how it got there.
+
+        Raises:
+            DataError: if there are boxes.
+        """
+        refuse_boxes(boxes)
+        canvas, placement = on_eval_canvas(image, self._augmentation)
+        return canvas[None], placement
+
+    def network_batch(
+        self, images: np.ndarray, crops: Placement
+    ) -> dict[str, np.ndarray]:
+        """The canvas and the size of the image in it."""
+        return {"image": images, "image_size": np.array([crops.size], np.int32)}
+
+    def to_image(
+        self, predictions: dict[str, np.ndarray], crops: Placement
+    ) -> dict[str, Any]:
+        """Objects of the image.
+
+        Returns:
+            `boxes` float32 [N, 4], (x1, y1, x2, y2) in pixels of the image, `scores`
+            float32 [N], `classes` int32 [N], best first, and with a mask head `masks`,
+            an `ImageMasks` [N, H, W].
+        """
+        kept = predictions["valid"][0]
+        height, width = crops.original
+        boxes = crops.in_original(predictions["boxes"][0][kept])
+        boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
+        found = {
+            "boxes": boxes,
+            "scores": predictions["scores"][0][kept],
+            "classes": predictions["classes"][0][kept],
+        }
+        if "masks" in predictions:
+            masks = predictions["masks"][0][kept]
+            found["masks"] = ImageMasks(masks, boxes, (height, width))
+        return found
+
+    def evaluator(self, per_example: bool = False) -> CocoEvaluator:
+        """Gathers detections over a data set."""
+        return CocoEvaluator(self._info, masks=self.model.has_masks)
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None
     ) -> np.ndarray:
-        """The image and, beside it, how strongly each level responds where."""
+        """The image with what was found in it, beside what is annotated if known."""
         height, width = image.shape[:2]
-        panels = [image]
-        for level in prediction.values():
-            strength = np.linalg.norm(level, axis=-1)
-            span = max(float(np.ptp(strength)), np.finfo(np.float32).tiny)
-            grey = (255 * (strength - strength.min()) / span).astype(np.uint8)
-            colours = cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-            size = (width, height)
-            panels.append(cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST))
-        return np.concatenate(panels, axis=1)
+        if target is not None and "image_size" in target:
+            height, width = (int(side) for side in target["image_size"])
+        image = image[:height, :width]
+        drawn = self._found(prediction, (height, width))
+        names = self._info.box_class_names
+        picture = draw_objects(image, drawn, len(names))
+        if target is None:
+            return picture
+        there = np.asarray(target["box_valid"], bool)
+        classes = np.asarray(target["box_class"])[there]
+        truth = Drawn(target["boxes"][there], classes, [names[k] for k in classes])
+        return side_by_side(picture, draw_objects(image, truth, len(names)))
+
+    def _found(self, prediction: dict, size: tuple[int, int]) -> Drawn:
+        """What is drawn of a prediction for an image, or for a canvas."""
+        kept = np.asarray(prediction["scores"]) > self._inference.draw_score
+        kept &= np.asarray(prediction.get("valid", kept), bool)
+        index = np.flatnonzero(kept)
+        boxes = np.asarray(prediction["boxes"])[index]
+        classes = np.asarray(prediction["classes"])[index]
+        masks = prediction.get("masks")
+        if isinstance(masks, ImageMasks):
+            masks = masks.chosen(index)
+        elif masks is not None:
+            masks = ImageMasks(np.asarray(masks)[index], boxes, size)
+        captions = [
+            f"{self._info.box_class_names[label]} {score:.2f}"
+            for label, score in zip(
+                classes, np.asarray(prediction["scores"])[index], strict=True
+            )
+        ]
+        return Drawn(boxes, classes, captions, masks)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict
     ) -> dict:
-        """Writes the levels as `<name>_pyramid.npz` and a picture of them."""
+        """Writes `<name>_objects.png`, and lists all objects: name, score, box, mask.
+
+        Masks are COCO's run lengths.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        write_picture(folder / f"{name}_pyramid.png", self.draw(image, prediction))
-        with whole_file(folder / f"{name}_pyramid.npz") as file:
-            np.savez(file, **prediction)
-        return {"levels": {key: list(value.shape) for key, value in prediction.items()}}
+        write_picture(folder / f"{name}_objects.png", self.draw(image, prediction))
+        return {"found": listed_objects(prediction, self._info, image.shape[:2])}

@@ -146,7 +146,7 @@ def make_debug(
     if size_option:
         config.dataset.augmentation[size_option] = crop_size
     config.eval.batch_size = 2
-    config.eval.every_steps = 2
+    config.eval.every_steps, config.eval.every_epochs = 2, 0
     config.eval.pictures = 1
     config.logging.every_steps = 1
 

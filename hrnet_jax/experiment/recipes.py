@@ -4,12 +4,14 @@ Recipes are nested keys for `experiment`; they name every key they rely on, equa
 the default or not.
 """
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import ml_collections
 
-from hrnet_jax.experiment.defaults import make_debug
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.defaults import experiment, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
 
 # Small enough for a laptop's processor.
@@ -109,3 +111,157 @@ def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> N
     config.dataset.name = f"faces_{num_points}"
     config.dataset.eval_split = "val"
     make_debug(config)
+
+
+def small_detector(
+    detector: str, variant: str, *, finest: float, anchor_scale: float = 4.0
+) -> dict[str, Any]:
+    """A detector for small images that trains from random weights on two CPU cores.
+
+    A quarter of the published width, fewer regions, norms of the batch (frozen ones
+    stand for weights of ImageNet).
+
+    Args:
+        detector: `faster_rcnn` and the like.
+        variant: of the network.
+        finest: side of regions, in pixels, that are read from the second level.
+        anchor_scale: side of anchors in strides of their level.
+    """
+    options: dict[str, Any] = {"features": 64}
+    regions: dict[str, Any] = {}
+    if detector != "fcos":
+        options |= {"head_width": 256, "finest": finest, "anchor_scale": anchor_scale}
+        regions = {
+            "loss": {"proposals": 300, "candidates": 300, "regions": 128},
+            "eval": {"inference": {"proposals": 300, "candidates": 300}},
+        }
+    return {
+        "model": {
+            "name": f"detection/{detector}_{variant}",
+            "norm": "batch",
+            "options": options,
+        },
+        "optimizer": {"clip_norm": 10.0},
+        **regions,
+    }
+
+
+# Epochs, and fractions of a run after which the rate falls to a tenth. `2x_late` is the
+# paper's (and MaskRCNN-Benchmark's), `2x` that of mmdetection.
+DETECTION_SCHEDULES = {
+    "1x": (12, (8 / 12, 11 / 12)),
+    "2x": (24, (16 / 24, 22 / 24)),
+    "2x_late": (24, (20 / 24, 23 / 24)),
+    "20e": (20, (16 / 20, 19 / 20)),
+}
+
+
+def official_detection(
+    schedule: str, *, learning_rate: float = 0.02, clip_norm: float = 0.0
+) -> dict[str, Any]:
+    """Optimizer and schedule of mmdetection 3.3 (`configs/_base_/schedules`).
+
+    The rate is that of batches of 16; smaller ones learn at rates in proportion.
+
+    Args:
+        schedule: one of `DETECTION_SCHEDULES`.
+        learning_rate: for 16 images.
+        clip_norm: largest global gradient norm; 0 for no clipping.
+
+    Raises:
+        ConfigError: for another schedule.
+    """
+    if schedule not in DETECTION_SCHEDULES:
+        raise ConfigError(
+            f"unknown schedule {schedule!r}; expected one of "
+            f"{', '.join(DETECTION_SCHEDULES)}"
+        )
+    epochs, boundaries = DETECTION_SCHEDULES[schedule]
+    return {
+        "num_epochs": epochs,
+        "batch_size": 16,
+        "optimizer": {
+            "name": "sgd",
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+            "decay_norms": True,
+            "clip_norm": clip_norm,
+        },
+        "schedule": {
+            "name": "step",
+            "learning_rate": learning_rate,
+            "reference_batch": 16,
+            "boundaries": boundaries,
+            "decay": 0.1,
+            "warmup_steps": 500,
+            "warmup_factor": 0.001,
+        },
+    }
+
+
+def coco_detector(
+    choice: SimpleNamespace,
+    detector: str,
+    variant: str,
+    optimizer: Mapping[str, Any],
+) -> ml_collections.ConfigDict:
+    """A detector on COCO as published.
+
+    Args:
+        choice: options of the experiment: `variant`, `norm` (`frozen`, published, or
+            `batch`, statistics of all devices), `scales` (`one`, `ms` of mmdetection's
+            FCOS, `det` and `crop` of the paper's fork), `debug`.
+        detector: `faster_rcnn` and the like.
+        variant: if none is asked for.
+        optimizer: from `official_detection`.
+    """
+    augmentations: dict[str, dict[str, Any]] = {
+        "one": {},
+        "ms": {"scales": ((1333, 640), (1333, 800))},
+        "det": {"scales": ((1600, 1000), (1000, 600), (1333, 800))},
+        "crop": {
+            "crop": "resize",
+            "scales": ((1400, 600), (1400, 800), (1400, 1000)),
+            "crop_size": (800, 1200),
+        },
+    }
+    if choice.scales not in augmentations:
+        raise ConfigError(
+            f"unknown scales {choice.scales!r}; expected one of "
+            f"{', '.join(augmentations)}"
+        )
+    name = f"detection/{detector}_{variant_of(choice, variant)}"
+    config = experiment(
+        "detection",
+        from_imagenet(name),
+        optimizer,
+        {"model": {"norm": choice.norm}},
+        dataset={
+            "name": "coco_detection",
+            "augmentation": augmentations[choice.scales],
+        },
+        precision="bfloat16",
+        eval={"every_epochs": 1, "batch_size": 16},
+    )
+    if choice.debug:
+        make_debug_detector(config)
+    return config
+
+
+def make_debug_detector(config: ml_collections.ConfigDict) -> None:
+    """The `debug` form of a detector, in place: small images and heads, few regions."""
+    make_debug(config)
+    size = 96, 96
+    config.dataset.augmentation.update(
+        scales=(size,),
+        test_scale=size,
+        canvases=(size,),
+        test_canvases=(size,),
+        crop="",
+        photometric=False,
+    )
+    config.model.options = {"features": 32}
+    if "fcos" not in config.model.name:
+        config.model.options = {"features": 32, "head_width": 64}
+        config.loss.update(candidates=64, proposals=64, regions=32, anchors=64)
+    config.eval.inference.update(candidates=64, proposals=64, count=20)

@@ -183,6 +183,8 @@ class ScheduleOptions:
             steps it is shortened to that.
         boundaries: `step`: fractions of the run at which the rate drops.
         decay: `step`: factor at each boundary.
+        reference_batch: images in a batch that the rates are stated for; other batches
+            have rates in proportion. 0 takes them as they are.
     """
 
     name: str = "poly"
@@ -195,8 +197,14 @@ class ScheduleOptions:
     warmup_limit: float = 1.0
     boundaries: tuple[float, ...] = (0.667, 0.917)
     decay: float = 0.1
+    reference_batch: int = 0
 
     def __post_init__(self):
+        if self.reference_batch < 0:
+            raise ConfigError(
+                "config key 'schedule.reference_batch' must be a number of images, or "
+                f"0; got {self.reference_batch}"
+            )
         if self.name not in SCHEDULES:
             raise ConfigError(
                 f"unknown schedule.name {self.name!r}; "

@@ -128,8 +128,8 @@ class ExportedModel:
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]
         predictions = join_parts(
-            jax.device_get(self._decode(self.outputs(part), size))
-            for part in equal_parts(images)
+            jax.device_get(self._decode(self.outputs(part["image"]), size))
+            for part in equal_parts({"image": images})
         )
         predictions = {
             name: value[: len(images)] for name, value in predictions.items()

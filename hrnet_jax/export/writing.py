@@ -247,6 +247,11 @@ def check_request(
         _check_onnx()
     if path.suffix == ".stablehlo" and options.layout != "nhwc":
         raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
+    if model and not get_spec(model).can_be_exported:
+        able = [name for name in task_names() if get_spec(name).can_be_exported]
+        raise ConfigError(
+            f"{model} cannot be exported yet; expected a model of {', '.join(able)}"
+        )
     if options.upsample and model and not get_spec(model).upsampled_on_export:
         able = [name for name in task_names() if get_spec(name).upsampled_on_export]
         raise ConfigError(

@@ -93,3 +93,13 @@ def with_caption(image: np.ndarray, lines: Sequence[str]) -> np.ndarray:
         place = (_MARGIN, height + _MARGIN + index * _LINE)
         draw.text(place, line, fill=_INK, font=font())
     return np.asarray(canvas)
+
+
+def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Two pictures in a row; the lower one is filled up with black."""
+    height = max(len(left), len(right))
+    parts = [
+        np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)))
+        for part in (left, right)
+    ]
+    return np.concatenate(parts, axis=1)

@@ -197,10 +197,10 @@ class Predictor:
         """Outputs for the crops of an image, what is known of these, their size."""
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]
-        images = self._pad(images)
+        batch = self.task.network_batch(self._pad(images), crops)
         outputs = join_parts(
-            jax.device_get(function(self._variables, {"image": part}))
-            for part in equal_parts(images)
+            jax.device_get(function(self._variables, part))
+            for part in equal_parts(batch)
         )
         outputs = {name: value[: len(images)] for name, value in outputs.items()}
         return outputs, crops, size

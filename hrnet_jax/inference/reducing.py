@@ -51,7 +51,7 @@ class Reduced:
     ) -> dict[str, np.ndarray]:
         """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`."""
         height, width = image.shape[:2]
-        if max(height, width) <= self._max_side:
+        if self.task.has_own_size or max(height, width) <= self._max_side:
             return self._run.predict(image, boxes)
         scale = self._max_side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))

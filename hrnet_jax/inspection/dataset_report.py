@@ -15,6 +15,7 @@ from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.inspection.dataset_drawing import Sample, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
+from hrnet_jax.inspection.object_contents import ObjectContents
 from hrnet_jax.inspection.point_contents import PointContents
 from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import write_json
@@ -59,6 +60,7 @@ class Contents(Protocol):
 _CONTENTS: dict[str, type[Contents]] = {
     "labels": LabelContents,
     "points": PointContents,
+    "objects": ObjectContents,
 }
 
 
@@ -73,8 +75,8 @@ def write_dataset_report(
     """Reads all records of a data set and writes pictures and numbers.
 
     Writes `report.json` (the counts of each split), one `contact_sheet_<split>.png`
-    for each split, `sizes.png`, and `classes.png` of a segmentation set or
-    `points.png` of a landmark set.
+    for each split, `sizes.png`, and `classes.png` of a segmentation set, `points.png` of
+    a landmark set or `objects.png` of a set of boxes.
 
     Args:
         name: the name it was prepared under.

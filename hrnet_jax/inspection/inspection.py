@@ -197,7 +197,7 @@ def inspect_model(
     variables = variable_shapes(model)
     traced = _trace(model, variables, size)
     program = read_program(traced.closed, traced.outputs)
-    convolution, linear = _published_convention(variables["params"], traced.shapes)
+    convolution, linear = _published_convention(variables["params"], traced.calls)
     option = get_spec(name).num_outputs
     return Inspection(
         model=name,
@@ -237,12 +237,17 @@ class _Traced:
         closed: from the images, the variables and a random key to the outputs of
             the model and then those of all modules.
         outputs: number of arrays that the model outputs.
-        shapes: see `Inspection`.
+        calls: outputs of every call of every module, by its name.
     """
 
     closed: core.ClosedJaxpr
     outputs: int
-    shapes: dict[str, Any]
+    calls: dict[str, tuple[Any, ...]]
+
+    @property
+    def shapes(self) -> dict[str, Any]:
+        """See `Inspection`; heads that all levels of a pyramid share: of the first."""
+        return {name: outputs[0] for name, outputs in self.calls.items()}
 
 
 def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
@@ -269,26 +274,28 @@ def _trace(model: Model, variables: dict, size: tuple[int, int]) -> _Traced:
         images, variables, key
     )
     captured = traverse_util.flatten_dict(captured, sep="/")
-    shapes = {
-        name.removesuffix("__call__").removesuffix("/"): values[0]
+    calls = {
+        name.removesuffix("__call__").removesuffix("/"): values
         for name, values in captured.items()
         if name.endswith("__call__")
     }
-    return _Traced(closed, len(jax.tree.leaves(outputs)), shapes)
+    return _Traced(closed, len(jax.tree.leaves(outputs)), calls)
 
 
-def _published_convention(params: dict, shapes: dict) -> tuple[int, int]:
+def _published_convention(params: dict, calls: dict) -> tuple[int, int]:
     """Multiply-adds of convolutions and of linear layers.
 
     A kernel is applied once to every pixel that its layer outputs. `Project` holds
     the kernel for the concatenation and outputs its resolution, so that it counts
-    as in the official program.
+    as in the official program. Heads on regions, whose number is not that of the
+    network, are not called and do not count.
     """
     totals = [0, 0]
     for name, kernel in traverse_util.flatten_dict(params, sep="/").items():
         module, _, leaf = name.rpartition("/")
         if leaf == "kernel":
-            pixels = math.prod(shapes[module].shape[:-1])
+            outputs = calls.get(module, ())
+            pixels = sum(math.prod(output.shape[:-1]) for output in outputs)
             totals[kernel.ndim == 2] += kernel.size * pixels
     return totals[0], totals[1]
 

@@ -236,13 +236,3 @@ def _draw_box(picture: np.ndarray, box: np.ndarray, width: int) -> None:
         cv2.rectangle(
             picture, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA, _SHIFT
         )
-
-
-def side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Two pictures in a row; the lower one is filled up with black."""
-    height = max(len(left), len(right))
-    parts = [
-        np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)))
-        for part in (left, right)
-    ]
-    return np.concatenate(parts, axis=1)

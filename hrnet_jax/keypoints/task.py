@@ -11,14 +11,13 @@ import numpy as np
 from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.imaging.pictures import with_caption, write_picture
+from hrnet_jax.imaging.pictures import side_by_side, with_caption, write_picture
 from hrnet_jax.keypoints import encoding, geometry
 from hrnet_jax.keypoints.decoding import METHODS, decode, mirror_heatmaps
 from hrnet_jax.keypoints.drawing import (
     LOW_SCORE,
     draw_heatmaps,
     draw_points,
-    side_by_side,
 )
 from hrnet_jax.keypoints.official import crop as official_crop
 from hrnet_jax.keypoints.official import geometry as official_geometry
@@ -86,6 +85,7 @@ class HeatmapTask:
     takes_boxes = True
     scores_classes = False
     picture_kinds = ()
+    has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]
 
@@ -148,6 +148,10 @@ class HeatmapTask:
         cut = [self._cut(image, *row) for row in zip(centers, scales, strict=True)]
         crops = np.stack(cut) if cut else np.zeros((0, *size, 3), np.uint8)
         return crops, {"boxes": boxes, "centers": centers, "scales": scales}
+
+    def network_batch(self, images: np.ndarray, crops: Any) -> dict[str, np.ndarray]:
+        """The crops alone."""
+        return {"image": images}
 
     def _cut(self, image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
         """The crop of one box, uint8 [h, w, 3]."""

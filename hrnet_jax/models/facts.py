@@ -1,6 +1,22 @@
 """Facts about models that other packages read."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerInit:
+    """How a layer of a head starts, whatever the initializer of the network.
+
+    Attributes:
+        kernel: standard deviation of a normal distribution; `he` (normal, fan-out, gain
+            of ReLU); `xavier` (uniform, Glorot & Bengio 2010).
+        bias: value of every bias.
+    """
+
+    kernel: float | str
+    bias: float = 0.0
 
 
 class ModelFacts:
@@ -13,6 +29,8 @@ class ModelFacts:
         init_as_pytorch: parts whose kernels the official code leaves at PyTorch's
             initial values, where it draws all others.
         init_with_zeros: layers whose biases the official code starts at 0.
+        init_layers: regular expression of layers -> how they start.
+        norm_default: batch-norm mode that the family's weights were trained with.
     """
 
     output_kind: ClassVar[str]
@@ -20,6 +38,8 @@ class ModelFacts:
     auxiliary_outputs: ClassVar[tuple[str, ...]] = ()
     init_as_pytorch: ClassVar[tuple[str, ...]] = ()
     init_with_zeros: ClassVar[tuple[str, ...]] = ()
+    init_layers: ClassVar[Mapping[str, LayerInit]] = {}
+    norm_default: ClassVar[str] = "batch"
 
     @property
     def min_size(self) -> int:

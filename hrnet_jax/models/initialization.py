@@ -9,6 +9,7 @@ but (seed, name, shape), so it stays the same when other parts change.
 import functools
 import math
 import operator
+import re
 import zlib
 
 import jax
@@ -17,6 +18,7 @@ import numpy as np
 from flax import traverse_util
 
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.facts import LayerInit
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.variants import VARIANTS, Variant
 
@@ -121,11 +123,15 @@ def _seed(seed: int | jax.Array) -> int:
     return number
 
 
-def _rule(model: Model, name: str, initializer: str) -> str:
-    """The initializer of one leaf: `he`, `official`, `pytorch` or `zeros`."""
+def _rule(model: Model, name: str, initializer: str) -> str | LayerInit:
+    """The initializer of one leaf: `he`, `official`, `pytorch`, `zeros` or a layer's."""
+    inside = name.removeprefix("params/")
+    layer = inside.rpartition("/")[0]
+    for pattern, own in model.init_layers.items():
+        if re.fullmatch(pattern, layer):
+            return own
     if initializer != "official":
         return initializer
-    inside = name.removeprefix("params/")
     if inside in {f"{layer}/bias" for layer in model.init_with_zeros}:
         return "zeros"
     parts = tuple(f"{part}/" for part in model.init_as_pytorch)
@@ -133,7 +139,7 @@ def _rule(model: Model, name: str, initializer: str) -> str:
 
 
 def _draw(
-    name: str, shape: tuple[int, ...], shapes: dict, seed: int, rule: str
+    name: str, shape: tuple[int, ...], shapes: dict, seed: int, rule: str | LayerInit
 ) -> np.ndarray:
     """One leaf; `shapes` tells the fan-in of a bias through its kernel."""
     parent, leaf = name.rsplit("/", 1)
@@ -145,6 +151,8 @@ def _draw(
     if rule == "zeros":
         return np.zeros(shape, np.float32)
     rng = np.random.Generator(np.random.Philox(key=(zlib.crc32(name.encode()), seed)))
+    if isinstance(rule, LayerInit):
+        return _draw_layer(leaf, shape, rng, rule)
     if leaf == "bias":
         bound = 1.0 / math.sqrt(math.prod(shapes[kernel].shape[:-1]))
         return rng.uniform(-bound, bound, shape).astype(np.float32)
@@ -162,4 +170,19 @@ def _draw(
         std = _CLASSIFIER_STD
     else:
         std = math.sqrt(2.0 / (shape[0] * shape[1] * shape[3]))
+    return rng.standard_normal(shape, np.float32) * np.float32(std)
+
+
+def _draw_layer(
+    leaf: str, shape: tuple[int, ...], rng: np.random.Generator, rule: LayerInit
+) -> np.ndarray:
+    """A leaf of a layer that starts in a way of its own."""
+    if leaf == "bias":
+        return np.full(shape, rule.bias, np.float32)
+    window = math.prod(shape[:-2])
+    if rule.kernel == "xavier":
+        bound = math.sqrt(6.0 / (window * (shape[-2] + shape[-1])))
+        return rng.uniform(-bound, bound, shape).astype(np.float32)
+    is_he = rule.kernel == "he"
+    std = math.sqrt(2.0 / (window * shape[-1])) if is_he else float(rule.kernel)
     return rng.standard_normal(shape, np.float32) * np.float32(std)

@@ -64,6 +64,11 @@ PUBLISHED = {
     "aflw": PublishedSet(
         {"train": 20000, "test": 4386, "frontal": 1314}, "Zhu et al., CVPR 2016"
     ),
+    # Of the training images 117266 show an object, which are trained on.
+    "coco_detection": PublishedSet(
+        {"train": 118287, "train_with_objects": 117266, "val": 5000, "test": 20288},
+        "cocodataset.org, the division of 2017; test is test-dev",
+    ),
 }
 
 

@@ -55,7 +55,7 @@ def build_experiment(
         config = dataclasses.replace(config, model=model)
     task = build_task(config, facts.info, evaluated_splits(config))
     steps = total_steps(config, facts.counts.get(config.dataset.train_split, 0))
-    schedule = make_schedule(config.schedule, steps)
+    schedule = make_schedule(config.schedule, steps, config.batch_size)
     optimizer = make_optimizer(config.optimizer, schedule)
     train_step = make_train_step(
         task.loss,

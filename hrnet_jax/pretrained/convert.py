@@ -9,8 +9,9 @@ from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.models.model import Model
 from hrnet_jax.pretrained.fit import check_fit, check_values, listed
-from hrnet_jax.pretrained.names import BODY_KIND, Scheme, conventions, find_scheme
+from hrnet_jax.pretrained.names import conventions, find_scheme
 from hrnet_jax.pretrained.recognition import recognize, scheme_of_model, scheme_of_names
+from hrnet_jax.pretrained.scheme import BODY_KIND, Scheme
 from hrnet_jax.pretrained.wrappers import COUNTER, unwrap
 
 
@@ -60,7 +61,8 @@ def from_torch(
         }
     theirs = _their_names(model, scheme)
     expected = {
-        theirs[name]: torch_shape(shape) for name, shape in _leaf_shapes(model).items()
+        theirs[name]: their_shape(_short(name), shape, scheme)
+        for name, shape in _leaf_shapes(model).items()
     }
     try:
         check_fit(tensors, expected)
@@ -68,7 +70,7 @@ def from_torch(
         raise WeightsError(f"{error}{_hint(tensors, model)}") from None
     check_values(tensors)
     leaves = {
-        name: _leaf(name, tensors[their_name], inplace_abn)
+        name: _leaf(name, tensors[their_name], scheme, inplace_abn)
         for name, their_name in theirs.items()
     }
     return traverse_util.unflatten_dict(leaves, sep="/")
@@ -92,7 +94,10 @@ def to_torch(
     check_fit(flat, _leaf_shapes(model))
     state_dict = {}
     for name, theirs in _their_names(model, scheme).items():
-        state_dict[theirs] = _to_torch_layout(np.asarray(flat[name]))
+        value = _to_torch_layout(np.asarray(flat[name]))
+        for layout in scheme.layouts_of(_short(name)):
+            value = np.ascontiguousarray(layout.write(value))
+        state_dict[theirs] = value
         if theirs.endswith(".running_var"):
             counter = theirs.removesuffix("running_var") + COUNTER
             state_dict[counter] = np.zeros((), np.int64)
@@ -126,7 +131,13 @@ def convert_names(
             continue
         is_statistic = short.rsplit("/", 1)[-1] in ("mean", "var")
         name = f"{'batch_stats' if is_statistic else 'params'}/{short}"
-        arrays[name] = _leaf(name, value, inplace_abn)
+        try:
+            arrays[name] = _leaf(name, value, scheme, inplace_abn)
+        except ValueError as error:
+            raise WeightsError(
+                f"{theirs}: the shape {tuple(value.shape)} is none that {scheme} has: "
+                f"{error}"
+            ) from None
     return arrays, unknown
 
 
@@ -208,15 +219,32 @@ def _hint(tensors: Mapping[str, np.ndarray], model: Model) -> str:
     return "" if same and not differ else f" (they look like {found.model}, {options})"
 
 
-def _leaf(name: str, value: np.ndarray, inplace_abn: bool) -> np.ndarray:
-    """One tensor in our layout, float32."""
-    value = _from_torch_layout(np.asarray(value, np.float32))
+def _leaf(
+    name: str, value: np.ndarray, scheme: Scheme, inplace_abn: bool
+) -> np.ndarray:
+    """One tensor in our layout, float32.
+
+    Raises:
+        ValueError: for a shape that the code base cannot give it.
+    """
+    value = np.asarray(value, np.float32)
+    for layout in reversed(scheme.layouts_of(_short(name))):
+        value = layout.read(value)
+    value = _from_torch_layout(value)
     if inplace_abn and name.endswith("/scale"):
         value = np.abs(value) + np.float32(1e-5)
     return value
 
 
-def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def their_shape(name: str, shape: tuple[int, ...], scheme: Scheme) -> tuple[int, ...]:
+    """Shape of a leaf of ours, by its name without collection, in a code base."""
+    found = _torch_shape(shape)
+    for layout in scheme.layouts_of(name):
+        found = layout.their_shape(found)
+    return found
+
+
+def _torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of a leaf of ours in PyTorch's layout."""
     if len(shape) == 4:
         return tuple(shape[axis] for axis in (3, 2, 0, 1))
@@ -227,10 +255,10 @@ def _from_torch_layout(value: np.ndarray) -> np.ndarray:
     """OIHW to HWIO, (out, in) to (in, out); vectors stay."""
     if value.ndim == 4:
         return np.ascontiguousarray(value.transpose(2, 3, 1, 0))
-    return np.ascontiguousarray(value.T)
+    return np.asarray(value.T, order="C")  # single numbers keep their shape
 
 
 def _to_torch_layout(value: np.ndarray) -> np.ndarray:
     if value.ndim == 4:
         return np.ascontiguousarray(value.transpose(3, 2, 0, 1))
-    return np.ascontiguousarray(value.T)
+    return np.asarray(value.T, order="C")  # single numbers keep their shape

@@ -13,7 +13,7 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained.known import KnownFile, find_known, get_known
-from hrnet_jax.pretrained.names import Scheme
+from hrnet_jax.pretrained.scheme import Scheme
 from hrnet_jax.pretrained.wrappers import has_counters
 
 

@@ -8,14 +8,10 @@ import numpy as np
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.variants import VARIANTS, Variant
+from hrnet_jax.pretrained.detector_names import DETECTORS
 from hrnet_jax.pretrained.fit import listed
-from hrnet_jax.pretrained.names import (
-    BODY_KIND,
-    SCHEMES,
-    Scheme,
-    body_scheme,
-    conventions,
-)
+from hrnet_jax.pretrained.names import SCHEMES, body_scheme, conventions
+from hrnet_jax.pretrained.scheme import BODY_KIND, Scheme
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +31,8 @@ class Recognized:
     @property
     def model(self) -> str:
         """Name for `create_model`."""
+        if self.scheme.kind in DETECTORS:
+            return f"detection/{self.scheme.kind}_{self.variant}"
         family, _, suffix = self.scheme.kind.partition("_")
         return f"{family}/{self.variant}" + (f"_{suffix}" if suffix else "")
 
@@ -255,6 +253,24 @@ def _head_kernel(shapes: Mapping[str, tuple], variant: str) -> int | None:
     return None if side == 1 else side
 
 
+_PYRAMID: dict[str, _Read] = {
+    "features": _channels("pyramid/reduce/kernel"),
+    "levels": lambda shapes, variant: _count(shapes, "pyramid/level{}/kernel"),
+}
+
+
+def _two_stages(stage: str) -> dict[str, _Read]:
+    """Options of a detector with proposals; `stage` numbers its first box head."""
+    head = f"box_head{stage}"
+    return _PYRAMID | {
+        # The last of the outputs is the background.
+        "num_classes": lambda shapes, variant: (
+            _size(shapes, f"{head}/classes/kernel", 0) - 1
+        ),
+        "head_width": _channels(f"{head}/fc1/kernel"),
+    }
+
+
 # Kind of model -> option -> how shapes tell its value; None: the model's default.
 _OPTIONS: dict[str, dict[str, _Read]] = {
     "classification": {
@@ -267,10 +283,12 @@ _OPTIONS: dict[str, dict[str, _Read]] = {
         "representation": _representation,
     },
     "pose": {"num_points": _channels("classifier/kernel")},
-    "pyramid": {
-        "features": _channels("pyramid/reduce/kernel"),
-        "levels": lambda shapes, variant: _count(shapes, "pyramid/level{}/kernel"),
-    },
+    "pyramid": _PYRAMID,
+    "faster_rcnn": _two_stages(""),
+    "mask_rcnn": _two_stages(""),
+    "cascade_rcnn": _two_stages("0"),
+    "cascade_mask_rcnn": _two_stages("0"),
+    "fcos": _PYRAMID | {"num_classes": _channels("fcos/classes/kernel")},
     "segmentation": {
         "num_classes": _channels("head/classifier/kernel"),
         "head_bias": _has("head/project/bias"),

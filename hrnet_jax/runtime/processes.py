@@ -206,6 +206,28 @@ def gather_names(names: Sequence[str], rows: jax.Array) -> list[str]:
     return [bytes(row).rstrip(b"\0").decode() for row in in_row_order(tables, owners)]
 
 
+def gather_dealt(texts: Sequence[str], count: int) -> list[str]:
+    """All of `count` texts, on every process, of which each made its share.
+
+    Args:
+        texts: of process p number p, p + P, p + 2 P, ... of P processes.
+        count: of all.
+    """
+    processes = jax.process_count()
+    if processes == 1:
+        return [*texts]
+    encoded = [text.encode() for text in texts]
+    longest = np.max([len(text) for text in encoded], initial=1)
+    width = int(np.max(multihost_utils.process_allgather(np.int32(longest))))
+    table = np.zeros((-(-count // processes), width), np.uint8)
+    for row, text in zip(table, encoded, strict=False):
+        row[: len(text)] = np.frombuffer(text, np.uint8)
+    # [processes, rows of each, width]
+    tables = np.asarray(multihost_utils.process_allgather(table))
+    rows = (tables[index % processes, index // processes] for index in range(count))
+    return [bytes(row).rstrip(b"\0").decode() for row in rows]
+
+
 def in_row_order(tables: np.ndarray, owners: Mapping[int, int]) -> np.ndarray:
     """Puts rows that were gathered process by process into their global order.
 

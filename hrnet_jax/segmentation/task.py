@@ -74,6 +74,7 @@ class SegmentationTask(WholeImage):
     totals = ("confusion",)
     map_keys = ("label",)
     pads_images = True
+    groups_images = False
     pixel_maps = ("label", "confidence")
     scores_classes = True
     picture_kinds = KINDS

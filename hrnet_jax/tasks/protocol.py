@@ -80,6 +80,8 @@ class Predicts(Protocol):
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
             task then is a `WritesKinds`.
+        has_own_size: whether images are brought to a size of the task's own, whatever
+            theirs is; there is then nothing to gain from smaller ones.
         model: the network.
     """
 
@@ -91,6 +93,7 @@ class Predicts(Protocol):
     takes_boxes: ClassVar[bool]
     scores_classes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
+    has_own_size: ClassVar[bool]
     model: Model
 
     @staticmethod
@@ -111,6 +114,10 @@ class Predicts(Protocol):
             uint8 [N, h, w, 3], one for each box or for the image, and what
             `to_image` needs to know of these crops.
         """
+        ...
+
+    def network_batch(self, images: np.ndarray, crops: Any) -> dict[str, np.ndarray]:
+        """What `predict` reads of the results of `to_network`: `image` and the like."""
         ...
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
@@ -183,6 +190,8 @@ class Trains(Predicts, Protocol):
             the image; they are divided over devices as the image is.
         pads_images: whether whole images are evaluated, padded to the size of the
             largest of a split.
+        groups_images: whether batches are of images that share one of a few sizes;
+            the task then is a `GroupsImages`.
         image_size: (height, width) of training images, in pixels.
     """
 
@@ -190,6 +199,7 @@ class Trains(Predicts, Protocol):
     totals: ClassVar[tuple[str, ...]]
     map_keys: ClassVar[tuple[str, ...]]
     pads_images: ClassVar[bool]
+    groups_images: ClassVar[bool]
     image_size: tuple[int, int]
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
@@ -220,6 +230,25 @@ class Trains(Predicts, Protocol):
         Args:
             per_example: whether `report` and `worst` will be asked for.
         """
+        ...
+
+
+class GroupsImages(Trains, Protocol):
+    """A task whose transforms give images one of a few sizes, one in each batch."""
+
+    def train_groups(self, sizes: np.ndarray) -> np.ndarray:
+        """Which records a training batch may hold together.
+
+        Args:
+            sizes: int [N, 2], (height, width) of the images of all records.
+
+        Returns:
+            int [N], a number for each record; batches hold one number.
+        """
+        ...
+
+    def eval_groups(self, sizes: np.ndarray) -> np.ndarray:
+        """The same for evaluation."""
         ...
 
 
@@ -277,6 +306,11 @@ class FindsBoxes(TakesBoxes, Protocol):
 def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
     """Whether a class of tasks has all that training asks for."""
     return not missing_members(task_class, Trains)
+
+
+def groups_images(task: Trains) -> TypeGuard[GroupsImages]:
+    """Whether batches are of images that share one of a few sizes."""
+    return task.groups_images
 
 
 def takes_boxes(task: Predicts) -> TypeGuard[TakesBoxes]:

@@ -10,6 +10,7 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.protocol import (
     FindsBoxes,
+    GroupsImages,
     Predicts,
     ScoresClasses,
     TakesBoxes,
@@ -52,8 +53,9 @@ class TaskSpec:
 
     Attributes:
         name: of the task, and first part of the names of its models.
-        models: what follows the variant in a model's name -> model, for example
-            `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`.
+        models: what joins the variant in a model's name -> model. It follows the
+            variant, as in `{"": SegmentationHRNet, "_ocr": SegmentationOCR}`, unless it
+            ends with an underscore: `{"faster_rcnn_": FasterRCNN}`.
         task: the class, see `tasks.protocol`; or `module:Class`, imported when first
             asked for, so that networks need no library of images. None for models
             without a task.
@@ -63,11 +65,12 @@ class TaskSpec:
         output: what one output stands for, `class` or `point`.
         output_name: of the network's one output, in `decode` and in exported files;
             maps of several resolutions are `level0`, `level1`, ...
+        can_be_exported: whether models are written as StableHLO and ONNX.
         upsampled_on_export: whether exported outputs can have the size of the image.
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
-        data: what records of its data sets hold, for a report on them: `labels` or
-            `points`; empty for none.
+        data: what records of its data sets hold, for a report on them: `labels`,
+            `points` or `objects`; empty for none.
         reports: what the evaluators report beside metrics: `errors` (a
             `ReportsErrors`).
         info_of_outputs: (name, outputs) -> description of a data set with these
@@ -85,6 +88,7 @@ class TaskSpec:
     num_outputs: str = ""
     output: str = "class"
     output_name: str = "logits"
+    can_be_exported: bool = True
     upsampled_on_export: bool = False
     size_option: str = ""
     data: str = ""
@@ -121,6 +125,8 @@ class TaskSpec:
         if getattr(task, "takes_boxes", False):
             finds = getattr(task, "finds_boxes", False)
             protocols.append(FindsBoxes if finds else TakesBoxes)
+        if getattr(task, "groups_images", False):
+            protocols.append(GroupsImages)
         if getattr(task, "scores_classes", False):
             protocols.append(ScoresClasses)
         missing = [

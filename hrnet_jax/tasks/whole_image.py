@@ -25,6 +25,7 @@ class WholeImage:
     takes_boxes: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
     picture_kinds: ClassVar[tuple[str, ...]] = ()
+    has_own_size: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Input of the network, uint8 [H, W, 3]: the image itself."""
@@ -38,16 +39,29 @@ class WholeImage:
         Raises:
             DataError: if there are boxes.
         """
-        if boxes is not None:
-            raise DataError(
-                "boxes were given, but this task looks at whole images; leave them out"
-            )
+        refuse_boxes(boxes)
         return self.prepare(image)[None], None
 
-    def to_image(self, predictions: dict, crops: None) -> dict[str, np.ndarray]:
+    def network_batch(self, images: np.ndarray, crops: Any) -> dict[str, np.ndarray]:
+        """The images alone."""
+        return {"image": images}
+
+    def to_image(self, predictions: dict, crops: Any) -> dict[str, np.ndarray]:
         """The predictions of the one image."""
         return {name: value[0] for name, value in predictions.items()}
 
     def draw_frame(self: Predicts, image: np.ndarray, prediction: dict) -> np.ndarray:
         """The picture of a prediction in a video, as in a photograph."""
         return self.draw(image, prediction, None)
+
+
+def refuse_boxes(boxes: np.ndarray | None) -> None:
+    """For tasks that look at whole images.
+
+    Raises:
+        DataError: if there are boxes.
+    """
+    if boxes is not None:
+        raise DataError(
+            "boxes were given, but this task looks at whole images; leave them out"
+        )

@@ -19,7 +19,7 @@ from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Trains
 from hrnet_jax.training.optimizers import make_optimizer
-from hrnet_jax.training.schedules import make_schedule
+from hrnet_jax.training.schedules import make_schedule, rate_factor
 from hrnet_jax.training.steps import total_steps
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,17 @@ def build_run(config: TrainConfig) -> Run:
     for split in evaluated_splits(config):
         open_split(config, split)  # or a typo would show after hours of training
     steps = total_steps(config, len(records))
-    schedule = make_schedule(config.schedule, steps)
+    schedule = make_schedule(config.schedule, steps, config.batch_size)
+    factor = rate_factor(config.schedule, config.batch_size)
+    if factor != 1:
+        rate = config.schedule.learning_rate
+        _log.info(
+            "learning rate %g for batches of %d is %g for batches of %d",
+            rate,
+            config.schedule.reference_batch,
+            factor * rate,
+            config.batch_size,
+        )
     task = build_task(config, records.info, evaluated_splits(config))
     _report_uneven_rows(task.image_size[0], mesh)
     return Run(

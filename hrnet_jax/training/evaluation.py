@@ -9,11 +9,12 @@ from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
 from hrnet_jax import runtime
-from hrnet_jax.data.stream.batches import Records, eval_batches
+from hrnet_jax.data.stream.batches import eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
+from hrnet_jax.data.stream.grouping import SizedRecords, steps_per_epoch
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Evaluator, Trains
+from hrnet_jax.tasks.protocol import Evaluator, Trains, groups_images
 from hrnet_jax.training.speed import shows_bar
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
@@ -48,7 +49,7 @@ def predictions_over(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     *,
     batch_size: int,
@@ -56,11 +57,17 @@ def predictions_over(
     threads: int = 4,
     progress: str = "",
 ) -> Iterator[tuple[dict, dict[str, jax.Array]]]:
-    """Yields (batch, predictions) over a split, in record order.
+    """Yields (batch, predictions) over a split.
+
+    In the order of the records, or group after group where the task groups images;
+    batches then hold `record`, the index of each.
 
     Args:
         progress: label of a progress bar; empty for none.
     """
+    groups = None
+    if groups_images(task):
+        groups = task.eval_groups(records.image_sizes())
     batches = eval_batches(
         records,
         task.eval_transform,
@@ -69,9 +76,11 @@ def predictions_over(
         threads=threads,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        groups=groups,
     )
+    count = -(-len(records) // batch_size)
     bar = tqdm(
-        total=-(-len(records) // batch_size),
+        total=count if groups is None else steps_per_epoch(groups, batch_size),
         desc=progress,
         unit="batch",
         leave=False,
@@ -87,7 +96,7 @@ def evaluator_over(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     *,
     per_example: bool = False,
@@ -110,7 +119,7 @@ def draw_chosen(
     predict: PredictFn,
     task: Trains,
     variables: dict,
-    records: Records,
+    records: SizedRecords,
     mesh: Mesh,
     indices: Sequence[int],
     **kwargs,
@@ -120,9 +129,9 @@ def draw_chosen(
     Of several processes all have to call it; the first draws, the others get none.
     """
     chosen = _Subset(records, indices)
-    pictures: dict[str, np.ndarray] = {}
+    pictures: dict[int, tuple[str, np.ndarray]] = {}
     if not len(chosen):
-        return pictures
+        return {}
     for batch, predictions in predictions_over(
         predict, task, variables, chosen, mesh, **kwargs
     ):
@@ -134,11 +143,12 @@ def draw_chosen(
                 continue
             target, prediction = jax.tree.map(lambda x, i=index: x[i], rows)
             picture = task.draw(target["image"], prediction, target)
-            pictures[str(name).replace("/", "_")] = picture
-    return pictures
+            place = int(target.get("record", len(pictures)))
+            pictures[place] = str(name).replace("/", "_"), picture
+    return {name: picture for _, (name, picture) in sorted(pictures.items())}
 
 
-def spread(records: Records, count: int) -> list[int]:
+def spread(records: SizedRecords, count: int) -> list[int]:
     """Indices of up to `count` examples spread evenly over a split."""
     chosen = np.linspace(0, len(records) - 1, min(count, len(records)), dtype=int)
     return [int(index) for index in chosen]
@@ -147,7 +157,7 @@ def spread(records: Records, count: int) -> list[int]:
 class _Subset:
     """Chosen records of a split."""
 
-    def __init__(self, records: Records, indices: Sequence[int]):
+    def __init__(self, records: SizedRecords, indices: Sequence[int]):
         self._records = records
         self._indices = [int(index) for index in indices]
 
@@ -156,6 +166,9 @@ class _Subset:
 
     def __getitem__(self, index: int) -> dict:
         return self._records[self._indices[index]]
+
+    def image_sizes(self) -> np.ndarray:
+        return self._records.image_sizes()[self._indices]
 
 
 def reading_options(config: TrainConfig, progress: str) -> dict[str, Any]:

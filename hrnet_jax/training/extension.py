@@ -35,7 +35,7 @@ def check_extension(run: Run, previous: TrainConfig) -> None:
             f"a run of {before} steps is extended by num_steps or num_epochs that "
             f"make more, got {run.num_steps} steps"
         )
-    old = _rates(make_schedule(previous.schedule, before), before)
+    old = _rates(make_schedule(previous.schedule, before, previous.batch_size), before)
     new = _rates(run.schedule, before)
     if (old != new).any():
         step = np.argmax(np.abs(old - new))

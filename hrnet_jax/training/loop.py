@@ -20,6 +20,7 @@ from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.runtime import layouts, processes
 from hrnet_jax.storage import paths
+from hrnet_jax.tasks.protocol import groups_images
 from hrnet_jax.training.build import Run
 from hrnet_jax.training.interruption import (
     EndedEarly,
@@ -78,6 +79,7 @@ class Loop:
         batches = self._batches(first)
         batch = next(batches)
         step_fn = self._compile(state, batch)
+        programs = {_size_of(batch): step_fn}
         state = layouts.with_layout_of(step_fn, 0, state)
         profile = _Profile(self.run.config.logging, self.checkpoints.workdir)
         bar = self._bar(first)
@@ -86,7 +88,11 @@ class Loop:
         try:
             with watch_for_signals() as asked_to_stop, bar:
                 for step in range(first + 1, last + 1):
+                    if _size_of(batch) not in programs:
+                        with speed.paused():
+                            programs[_size_of(batch)] = self._compile(state, batch)
                     with profile.step(step):
+                        step_fn = programs[_size_of(batch)]
                         state, scalars = step_fn(state, device_part(batch))
                         pending.add(step, scalars)
                         with speed.waiting_for_data():
@@ -161,10 +167,18 @@ class Loop:
                 threads=config.dataset.threads,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
+                groups=self._groups(),
             ),
             self.run.mesh,
             map_keys=self.run.task.map_keys,
         )
+
+    def _groups(self) -> np.ndarray | None:
+        """Which records a batch may hold together; None if any."""
+        task = self.run.task
+        if not groups_images(task):
+            return None
+        return task.train_groups(self.run.train_records.image_sizes())
 
     def _compile(self, state: TrainState, batch: dict) -> Callable:
         """Compiles the train step and logs one line about the run."""
@@ -177,7 +191,8 @@ class Loop:
             seed=config.seed,
             accumulate=config.optimizer.accumulate,
             ema_decay=config.optimizer.ema_decay,
-            free_layout=True,
+            # Programs for several sizes have to agree on the layout of the state.
+            free_layout=not groups_images(self.run.task),
         )
         # Without this line nothing would be seen for half a minute.
         _log.info("compiling the train step")
@@ -196,7 +211,7 @@ class Loop:
             parameters / 1e6,
             flops / 1e9,
             config.batch_size,
-            *self.run.task.image_size,
+            *_size_of(batch),
             seconds,
         )
         return compiled
@@ -209,6 +224,12 @@ class Loop:
             unit="step",
             disable=not shows_bar(self.run.config.logging),
         )
+
+
+def _size_of(batch: dict) -> tuple[int, int]:
+    """(height, width) of the images of a batch."""
+    _, height, width, _ = batch["image"].shape
+    return height, width
 
 
 def _is_due(step: int, every: int) -> bool:

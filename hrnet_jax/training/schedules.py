@@ -11,9 +11,18 @@ from hrnet_jax.experiment.sections import ScheduleOptions
 Schedule = Callable[[jax.Array | int], jax.Array | float]
 
 
-def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:
-    """Rate of step i, counted from 0 for the first update, of `num_steps`."""
-    rate, end = options.learning_rate, options.min_learning_rate
+def make_schedule(
+    options: ScheduleOptions, num_steps: int, batch_size: int = 0
+) -> Schedule:
+    """Rate of step i, counted from 0 for the first update, of `num_steps`.
+
+    Args:
+        options: of the schedule.
+        num_steps: of the run.
+        batch_size: of the run; matters where `reference_batch` is set.
+    """
+    factor = rate_factor(options, batch_size)
+    rate, end = factor * options.learning_rate, factor * options.min_learning_rate
     warmup_steps = min(options.warmup_steps, int(options.warmup_limit * num_steps))
     after = max(1, num_steps - warmup_steps)
     if options.name == "poly":
@@ -36,6 +45,16 @@ def make_schedule(options: ScheduleOptions, num_steps: int) -> Schedule:
         return schedule
     warmup = optax.linear_schedule(rate * options.warmup_factor, rate, warmup_steps)
     return optax.join_schedules([warmup, schedule], [warmup_steps])
+
+
+def rate_factor(options: ScheduleOptions, batch_size: int) -> float:
+    """What rates are multiplied by for the size of the batch.
+
+    The linear scaling rule (Goyal et al. 2017, "Accurate, Large Minibatch SGD").
+    """
+    if not options.reference_batch or not batch_size:
+        return 1.0
+    return batch_size / options.reference_batch
 
 
 def poly_schedule(

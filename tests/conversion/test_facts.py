@@ -1,11 +1,15 @@
 """Facts about files of weights that their tensors do not tell."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from hrnet_jax.conversion.facts import gather_facts
 from hrnet_jax.conversion.importing import ImportOptions, import_weights
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.pretrained.known import get_known
 from tests.conversion.published import NAME, published, write
 
 
@@ -63,3 +67,37 @@ def test_how_a_classifier_upsampled_is_not_how_its_successor_does(tmp_path):
     imported = import_weights(path, tmp_path / "run", options)
     assert imported.facts.record.upsample == "nearest"
     assert load_run(tmp_path / "run").task.model.upsample == "bilinear"
+
+
+def test_channels_of_fcos_are_those_of_its_generation():
+    options = (("num_classes", 3), ("features", 32))
+    name = "detection/fcos_w18_small_v1"
+    _, _, new = published(name, "mmdet", **dict(options))
+    found = gather_facts(new, None, ImportOptions())
+    assert (found.model, found.options["stride"]) == (name, 2)
+    assert found.normalization.channel_order == "bgr"
+    assert found.normalization.std == (0.225, 0.224, 0.229)
+    _, _, old = published(name, "mmdet1x", **dict(options))
+    found = gather_facts(old, None, ImportOptions())
+    # Bytes less the mean of Caffe's networks, undivided.
+    assert found.normalization.channel_order == "bgr"
+    assert found.normalization.std == pytest.approx((1 / 255,) * 3)
+
+
+def test_records_of_detectors_name_whole_ones():
+    record = get_known("mask_rcnn_hrnetv2p_w48_1x_20190820-0923d1ad.pth")
+    assert (record.model, record.outputs) == ("detection/mask_rcnn_w48", 80)
+    assert record.convention == "mmdet1x"
+    # Of a cascade with a semantic branch there is no model here but its pyramid.
+    record = get_known("htc_hrnetv2p_w18_20e_20190810-d70072af.pth")
+    assert record.model == "pyramid/w18"
+    options = (("num_classes", 3), ("features", 32), ("head_width", 6))
+    _, _, cascade = published(
+        "detection/cascade_mask_rcnn_w18_small_v1", "mmdet", **dict(options)
+    )
+    record = dataclasses.replace(record, model="pyramid/w18_small_v1")
+    found = gather_facts(cascade, record, ImportOptions())
+    assert found.model == "pyramid/w18_small_v1"
+    other = dataclasses.replace(record, model="pyramid/w18")
+    with pytest.raises(WeightsError, match="^mislabelled: "):
+        gather_facts(cascade, other, ImportOptions())

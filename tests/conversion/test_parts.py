@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from hrnet_jax.conversion.facts import gather_facts
 from hrnet_jax.conversion.importing import (
     ImportOptions,
     import_weights,
@@ -114,6 +115,30 @@ def test_detectors_are_taken_in_part_and_reported(tmp_path):
     # What only the detector tells: strides 8 to 128, and OpenCV's channel order.
     assert run.task.model.stride == 2
     assert run.config.model.normalization.channel_order == "bgr"
+
+
+def test_a_whole_detector_gives_its_pyramid_in_part(tmp_path):
+    options = (("num_classes", 3), ("features", 32), ("head_width", 6))
+    _, variables, tensors = published(
+        "detection/mask_rcnn_w18_small_v1", "official", **dict(options)
+    )
+    path = write(tmp_path / "mask.pth", tensors)
+    assert gather_facts(tensors, None, ImportOptions()).model == (
+        "detection/mask_rcnn_w18_small_v1"
+    )
+    asked = ImportOptions(model="pyramid/w18_small_v1", options={"features": 32})
+    with pytest.raises(WeightsError, match="look like detection/mask_rcnn_w18_small"):
+        import_weights(path, tmp_path / "run", asked)
+    asked = dataclasses.replace(asked, partial=True)
+    moved = import_weights(path, tmp_path / "run", asked).moved
+    assert not moved.new
+    parts = {name.split("/")[1] for name in moved.dropped}
+    assert parts == {"rpn", "box_head", "mask_head"}
+    run = load_run(tmp_path / "run")
+    np.testing.assert_array_equal(
+        run.variables["params"]["pyramid"]["reduce"]["kernel"],
+        variables["params"]["pyramid"]["reduce"]["kernel"],
+    )
 
 
 def test_a_classifier_starts_a_segmentation_model_in_part(tmp_path):

@@ -211,8 +211,16 @@ def test_activations_grow_with_the_image():
     assert large.convolution == 6 * small.convolution
 
 
+# Detectors differ by their heads; the networks they stand on are those of pyramids.
+OTHERS = [
+    name
+    for name in sorted(set(model_names()) - QUICK)
+    if not name.startswith("detection/") or name.endswith("_w18")
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(model_names()) - QUICK))
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_other_model_can_be_inspected(name):
     found = default(name)
     assert found.parameters > 10**6 and found.peak_bytes < found.training_bytes

@@ -20,6 +20,10 @@ KINDS = (
     "landmarks",
     "pose",
     "pyramid",
+    "faster_rcnn",
+    "mask_rcnn",
+    "cascade_rcnn",
+    "cascade_mask_rcnn",
 )
 STRUCTURES = [
     (kind, variant)
@@ -31,6 +35,8 @@ FAST.append(("segmentation", "w18"))
 
 
 def model_name(kind: str, variant: str = "w18_small_v1") -> str:
+    if kind.endswith("rcnn"):
+        return f"detection/{kind}_{variant}"
     family, _, suffix = kind.partition("_")
     return f"{family}/{variant}" + (f"_{suffix}" if suffix else "")
 

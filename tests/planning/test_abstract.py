@@ -17,7 +17,7 @@ from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.registry import task_names
 from hrnet_jax.training.build import open_split
 from hrnet_jax.training.state import create_state
-from tests import tiny, tiny_landmarks
+from tests import tiny, tiny_detection, tiny_landmarks
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,12 @@ def official_landmarks():
     return config
 
 
+def detection():
+    return tiny_detection.config("mask_rcnn")
+
+
 CONFIGS = {
+    "detection": detection,
     "segmentation": segmentation,
     "landmarks": landmarks,
     "landmarks, official": official_landmarks,

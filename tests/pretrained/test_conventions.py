@@ -8,6 +8,7 @@ import pytest
 
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.pretrained import from_torch, recognize, to_torch
+from hrnet_jax.pretrained.detector_names import DETECTORS
 from hrnet_jax.pretrained.names import SCHEMES, find_scheme
 from hrnet_jax.pretrained.wrappers import unwrap
 from tests.pretrained.state_dicts import CASES, make_model, random_state_dict
@@ -20,7 +21,12 @@ FAST = [
     (name, convention)
     for name, convention in CASES
     if name.split("/")[1].removesuffix("_ocr") == "w18_small_v1"
-    or (name, convention) == ("segmentation/w18", "official")
+    or (name, convention)
+    in (
+        ("segmentation/w18", "official"),
+        # Of detectors the others are in `test_detector_names`, with thinner heads.
+        ("detection/fcos_w18_small_v1", "mmdet"),
+    )
 ]
 
 
@@ -150,22 +156,73 @@ HEADS = {
         for b in range(4)
     ),
 }
+
+
+def _both(*layers: str) -> str:
+    return " ".join(f"{layer}.weight {layer}.bias" for layer in layers)
+
+
+# mmdet/models/{dense_heads,roi_heads} of 3.3, mmdet/models/{anchor_heads,bbox_heads,
+# mask_heads} of 1.x; the neck as of the pyramids above.
+_RPN = _both("rpn_head.rpn_conv", "rpn_head.rpn_cls", "rpn_head.rpn_reg")
+_BOX = ("shared_fcs.0", "shared_fcs.1", "fc_cls", "fc_reg")
+_MASK = (*(f"convs.{k}.conv" for k in range(4)), "upsample", "conv_logits")
+_STAGES = (".0.", ".1.", ".2.")
+for _convention, _neck, _start in (
+    ("mmdet", "mmdet", "roi_head."),
+    ("mmdet1x", "mmdet", ""),
+    ("mmdet1", "mmdet1", ""),
+):
+    for _kind, _stages in (
+        ("faster_rcnn", (".",)),
+        ("mask_rcnn", (".",)),
+        ("cascade_rcnn", _STAGES),
+        ("cascade_mask_rcnn", _STAGES),
+    ):
+        _layers = [f"{_start}bbox_head{s}{one}" for s in _stages for one in _BOX]
+        if "mask" in _kind:
+            _layers += [f"{_start}mask_head{s}{one}" for s in _stages for one in _MASK]
+        HEADS[_convention, _kind] = " ".join(
+            (HEADS[_neck, "pyramid"], _RPN, _both(*_layers))
+        )
+    _last = "conv" if _convention == "mmdet" else "fcos"
+    HEADS[_convention, "fcos"] = " ".join(
+        [
+            HEADS[_neck, "pyramid"],
+            *(
+                f"bbox_head.{tower}_convs.{k}.conv.weight "
+                + _both(f"bbox_head.{tower}_convs.{k}.gn")
+                for tower in ("cls", "reg")
+                for k in range(4)
+            ),
+            _both(
+                *(f"bbox_head.{_last}_{end}" for end in ("cls", "reg", "centerness"))
+            ),
+            *(f"bbox_head.scales.{k}.scale" for k in range(5)),
+        ]
+    )
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 BODIES = {"maskrcnn_benchmark": "backbone.body.", "fcos": "backbone.body.", "mit": ""}
 
 
 @pytest.mark.parametrize("convention, kind", HEADS)
 def test_names_are_those_of_the_code_base(convention, kind):
-    name = "segmentation/w18_small_v1_ocr" if kind.endswith("ocr") else ""
-    model = make_model(name or f"{kind}/w18_small_v1", convention)
+    name = f"{kind}/w18_small_v1"
+    if kind.endswith("ocr"):
+        name = "segmentation/w18_small_v1_ocr"
+    elif kind in DETECTORS:
+        name = f"detection/{kind}_w18_small_v1"
+    model = make_model(name, convention)
     state = random_state_dict(model, convention, np.random.default_rng(0))
     expected = set()
     for layer in HEADS[convention, kind].split():
-        is_leaf = layer.endswith((".weight", ".bias"))
+        is_leaf = layer.endswith((".weight", ".bias", ".scale"))
         expected |= {layer} if is_leaf else {f"{layer}.{leaf}" for leaf in NORM}
-    official = make_model(name or f"{kind}/w18_small_v1", "official")
+    is_detector = kind in DETECTORS
+    name = "pyramid/w18_small_v1" if is_detector else name
+    official = make_model(name, "official")
     official = random_state_dict(official, "official", np.random.default_rng(0))
-    start = "backbone." if kind == "pyramid" else ""
+    start = "backbone." if is_detector or kind == "pyramid" else ""
     bodies = {key.removeprefix(start) for key in official if key.startswith(start)}
     body = BODIES.get(convention, "backbone.")
     expected |= {

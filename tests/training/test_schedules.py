@@ -1,5 +1,7 @@
 """Learning-rate schedules against the official code and written formulas."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -140,3 +142,22 @@ def test_refuses_a_warm_up_beyond_the_run(limit):
         ConfigError, match=f"a part of the run, from 0 to 1; got {limit}"
     ):
         ScheduleOptions(warmup_limit=limit)
+
+
+def test_rates_are_in_proportion_to_the_batch_where_asked():
+    options = ScheduleOptions(
+        name="step", learning_rate=0.02, warmup_steps=5, reference_batch=16
+    )
+    for batch, factor in ((2, 0.125), (16, 1.0), (64, 4.0)):
+        schedule = make_schedule(options, 20, batch)
+        plain = make_schedule(
+            dataclasses.replace(
+                options, reference_batch=0, learning_rate=0.02 * factor
+            ),
+            20,
+            batch,
+        )
+        for step in range(20):
+            assert float(schedule(step)) == pytest.approx(float(plain(step)))
+    with pytest.raises(ConfigError, match="reference_batch' must be a number of imag"):
+        ScheduleOptions(reference_batch=-1)

@@ -20,6 +20,8 @@ CHEAP = {
     "experiments/segmentation/folder.py": "experiments/segmentation/folder.py:debug",
     "experiments/landmarks/csv.py": "experiments/landmarks/csv.py:debug",
     "experiments/quickstart.py": "experiments/quickstart.py:debug",
+    "experiments/detection/own.py": "experiments/detection/own.py:debug",
+    "experiments/detection/shapes.py": "experiments/detection/shapes.py:debug",
     "512x1024": "64x96",
     "num_steps=900": "num_steps=6",
     # The host of the pages, and its port, which a test may find taken.

@@ -46,6 +46,7 @@ NOT_RUN = {
     "make test-all ARGS=tests/keypoints": TESTS,
     "make test-all ARGS=tests/models/test_goldens.py": TESTS,
     "make test-convert": TESTS,
+    "make test-detectors": TESTS,
     "make test-slow": TESTS,
     "pip install -e .": INSTALLS,
     "pip install -e '.[all]'": INSTALLS,
@@ -65,6 +66,10 @@ NOT_RUN = {
         "python scripts/evaluate.py --workdir=gs://my-bucket/runs/camvid "
         "--report=gs://my-bucket/reports/camvid"
     ): BUCKET,
+    (
+        "python scripts/prepare_data.py --dataset=coco_detection --source=coco "
+        "--data_dir=data"
+    ): OFFICIAL,
     "pip install -e '.[onnx]'": INSTALLS,
     "pip install -e '.[train]'": INSTALLS,
     "pip install -e '.[tpu]'": INSTALLS,
@@ -138,9 +143,10 @@ NOT_RUN = {
     "python scripts/convert.py encoder_epoch_30.pth decoder_epoch_30.pth runs/ade": (
         "needs both files; tests/conversion/test_two_files.py has them small"
     ),
-    "python scripts/convert.py faster_rcnn_hrnetv2p_w18.pth runs/pyramid --partial": (
-        "needs a whole detector; tests/conversion/test_parts.py has one"
-    ),
+    (
+        "python scripts/convert.py faster_rcnn_hrnetv2p_w18.pth runs/pyramid "
+        "--model=pyramid/w18 --partial"
+    ): "needs a whole detector; tests/conversion/test_parts.py has one",
     (
         "XLA_FLAGS=--xla_gpu_enable_command_buffer= python "
         "benchmarks/profile.py --case w48:train:8x512x1024 --dtype bfloat16"

@@ -17,11 +17,17 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.registry import task_names
 from tests import tiny
-from tests.walks import pages, test_notebook, test_own_photographs, test_pod
+from tests.walks import (
+    pages,
+    test_notebook,
+    test_objects,
+    test_own_photographs,
+    test_pod,
+)
 from tests.walks.desk import CHEAP
 from tests.walks.not_run import NOT_RUN
 
-WALKS = (test_own_photographs, test_pod, test_notebook)
+WALKS = (test_own_photographs, test_objects, test_pod, test_notebook)
 # Programs whose flags are read.
 READ = re.compile(r"python ((?:scripts|benchmarks)/|-m benchmarks\.)")
 SECTIONS = [

@@ -58,6 +58,7 @@ class Scene:
             integers; a tip may be outside the image.
         visible: uint8 [5], 1 where a tip is inside the image and not covered.
         image_class: kind of the main object.
+        owner: int [S, S], the object that a pixel shows, -1 for none.
     """
 
     image: np.ndarray
@@ -67,6 +68,7 @@ class Scene:
     points: np.ndarray
     visible: np.ndarray
     image_class: int
+    owner: np.ndarray
 
 
 def draw_scene(
@@ -100,6 +102,7 @@ def draw_scene(
         points=points.astype(np.float32),
         visible=_visible(points, inside, owner, star),
         image_class=main,
+        owner=owner,
     )
 
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.text_tables import Row, csv_rows, is_number
-from hrnet_jax.data.points.findings import Findings
 from hrnet_jax.errors import DataError
 
 NAME = "image_name"

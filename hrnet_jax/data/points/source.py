@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.image_files import EncodedImage, Example, read_image
 from hrnet_jax.data.info import DatasetInfo, check_flip_pairs
 from hrnet_jax.data.points.checks import (
@@ -16,7 +17,6 @@ from hrnet_jax.data.points.checks import (
     check_normalizers,
     check_place,
 )
-from hrnet_jax.data.points.findings import Findings
 from hrnet_jax.data.points.items import LandmarkItem
 from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.data.writing import image_feature

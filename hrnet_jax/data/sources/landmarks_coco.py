@@ -7,22 +7,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.files.listing import listed
-from hrnet_jax.data.files.splitting import SPLITS
-from hrnet_jax.data.points.coco_file import (
-    Category,
+from hrnet_jax.data.files.coco_json import (
     Document,
     ImageEntry,
     as_id,
+    image_of,
     read_bbox,
-    read_category,
     read_document,
     read_images,
+)
+from hrnet_jax.data.files.coco_layouts import annotation_files
+from hrnet_jax.data.files.image_names import ImageFinder
+from hrnet_jax.data.points.coco_file import (
+    Category,
+    read_category,
     read_keypoints,
-    shown,
 )
 from hrnet_jax.data.points.custom import own_point_set
-from hrnet_jax.data.points.image_names import ImageFinder
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,
@@ -34,13 +35,7 @@ from hrnet_jax.data.points.source import LandmarkSource, SplitItems, image_folde
 from hrnet_jax.data.points.splits import check_apart, cut_by_image
 from hrnet_jax.errors import DataError
 
-# Where Roboflow puts the files of the splits, beside their images.
-_ROBOFLOW = {
-    split: f"{folder}/_annotations.coco.json"
-    for split, folder in zip(SPLITS, ("train", "valid", "test"), strict=True)
-}
 _V1 = {"hidden": 2, "seen": 1}  # meaning of v = 1 -> least v of a point in sight
-_SHOWN_FILES = 4
 _NO_POINTS = "annotations without key points, left out"
 
 
@@ -175,51 +170,8 @@ class LandmarksCOCO(LandmarkSource):
         return SplitItems(faces)
 
     def _read_documents(self) -> dict[str, tuple[Path, Document]]:
-        defaults = LandmarksCOCOOptions()
-        if self.options.annotations:
-            for split in SPLITS:
-                if getattr(self.options, split) != getattr(defaults, split):
-                    raise DataError(
-                        f"options annotations={self.options.annotations} and "
-                        f"{split}={getattr(self.options, split)}: give one file to be "
-                        "cut or those of the splits"
-                    )
-            path = self.source / self.options.annotations
-            return {"": (path, read_document(path))}
-        names = {split: getattr(self.options, split) for split in SPLITS}
-        chosen = {
-            split: name
-            for split, name in names.items()
-            if (self.source / name).is_file() or name != getattr(defaults, split)
-        }
-        if not chosen:
-            chosen = {
-                split: name
-                for split, name in _ROBOFLOW.items()
-                if (self.source / name).is_file()
-            }
-        if not chosen:
-            raise DataError(
-                f"{self.source} has none of {defaults.train}, {defaults.val}, "
-                f"{defaults.test}; name your files with the options train, val and "
-                f"test, or annotations{self._json_files()}"
-            )
-        return {
-            split: (self.source / name, read_document(self.source / name))
-            for split, name in chosen.items()
-        }
-
-    def _json_files(self) -> str:
-        """The JSON files that are there, for the message."""
-        found = [
-            path.relative_to(self.source).as_posix()
-            for path in listed(self.source, "**/*.json")
-        ]
-        if not found:
-            return ""
-        more = f", and {len(found) - _SHOWN_FILES} more"
-        names = ", ".join(found[:_SHOWN_FILES])
-        return f" (there is {names}{more if len(found) > _SHOWN_FILES else ''})"
+        files = annotation_files(self.source, self.options, LandmarksCOCOOptions())
+        return {split: (path, read_document(path)) for split, path in files.items()}
 
     def _marked(self, path: Path, document: Document) -> list[Marked]:
         """The annotations of one file that have key points; counts the others."""
@@ -242,7 +194,7 @@ class LandmarksCOCO(LandmarkSource):
             if identity is not None:
                 seen.setdefault(identity, []).append(annotation)
             points = read_keypoints(annotation["keypoints"], len(category.names), where)
-            image = _image_of(annotation, images, where)
+            image = image_of(annotation, images, where)
             points = self._settled(path, points, category, where)
             reason = self._too_few(points)
             if reason:
@@ -358,22 +310,3 @@ class LandmarksCOCO(LandmarkSource):
             where=one.where,
             image_size=one.image.size,
         )
-
-
-def _image_of(
-    annotation: Mapping[str, Any], images: Mapping[str, ImageEntry], where: str
-) -> ImageEntry:
-    """The entry of the image that an annotation is on.
-
-    Raises:
-        DataError: if it names none that is listed.
-    """
-    if annotation.get("image_id") is None:
-        raise DataError(f"{where} has no 'image_id'")
-    identity = as_id(annotation["image_id"])
-    if identity is None or identity not in images:
-        raise DataError(
-            f"{where} is on image {shown(annotation['image_id'])}, which is not listed "
-            "under 'images'"
-        )
-    return images[identity]

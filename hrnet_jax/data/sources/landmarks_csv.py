@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hrnet_jax.data.files.image_names import ImageFinder
 from hrnet_jax.data.files.splitting import SPLITS
 from hrnet_jax.data.files.text_tables import decimal_mark
 from hrnet_jax.data.points.custom import BOX, FLIP_FILE, LINE_FILE, own_point_set
-from hrnet_jax.data.points.image_names import ImageFinder
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
     LandmarkItem,

@@ -11,13 +11,19 @@ import functools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import grain
 import numpy as np
 from absl import flags
 
+from hrnet_jax.data.stream.grouping import (
+    GroupedEvaluation,
+    GroupedRecords,
+    Records,
+    check_groups,
+)
 from hrnet_jax.errors import DataError
 
 Sample = dict[str, Any]
@@ -31,14 +37,6 @@ _MAX_THREADS = 16
 _ENDLESS = 2**61
 
 
-class Records(Protocol):
-    """Random access to decoded samples; picklable if workers are used."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
-
-
 def train_batches(
     records: Records,
     transform: Callable[[Sample, np.random.Generator], Sample],
@@ -50,6 +48,7 @@ def train_batches(
     threads: int | None = None,
     process_index: int = 0,
     process_count: int = 1,
+    groups: Sequence[int] | np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Endless stream of training batches, shuffled anew in every epoch.
 
@@ -69,6 +68,8 @@ def train_batches(
         process_index: which of `process_count` hosts this is.
         process_count: hosts; host p gets the p-th of `process_count` equal parts
             of each batch.
+        groups: of each record, where a batch must not mix them; then no batch spans two
+            epochs (`grouping.train_order`).
 
     Returns:
         Batches as `stack_samples` makes them, of batch_size / process_count
@@ -82,13 +83,14 @@ def train_batches(
         raise DataError(f"seed must be in [0, 2**32), got {seed}")
     if start_step < 0:
         raise DataError(f"start_step must not be negative, got {start_step}")
-    samples = (
-        grain.MapDataset.source(records)
-        .seed(seed)
-        .shuffle()
-        .repeat(_ENDLESS // len(records))
-        .random_map(functools.partial(_transform_train, transform))
-    )
+    if groups is None:
+        shuffled = grain.MapDataset.source(records).seed(seed).shuffle()
+        samples = shuffled.repeat(_ENDLESS // len(records))
+    else:
+        check_groups(groups, records)
+        planned = GroupedRecords(records, groups, batch_size, seed, _ENDLESS)
+        samples = grain.MapDataset.source(planned).seed(seed)
+    samples = samples.random_map(functools.partial(_transform_train, transform))
     batches = samples.batch(batch_size // process_count, batch_fn=stack_samples)
     first = start_step * process_count + process_index
     return _iterate(batches[first::process_count], workers, threads)
@@ -103,6 +105,7 @@ def eval_batches(
     threads: int | None = None,
     process_index: int = 0,
     process_count: int = 1,
+    groups: Sequence[int] | np.ndarray | None = None,
 ) -> Iterator[Batch]:
     """Every record once, in order; the same number of batches on every host.
 
@@ -118,6 +121,8 @@ def eval_batches(
         process_index: which of `process_count` hosts this is.
         process_count: hosts; host p gets the p-th of `process_count` equal parts
             of each batch.
+        groups: of each record, where a batch must not mix them; then the records come
+            group after group, with `record`, their index (`grouping.eval_order`).
 
     Returns:
         Batches as `stack_samples` makes them.
@@ -126,7 +131,11 @@ def eval_batches(
         DataError: if there are no records, or a number does not fit.
     """
     _check_sizes(records, batch_size, process_index, process_count)
-    samples = grain.MapDataset.source(_PaddedRecords(records, transform, batch_size))
+    order: Any = _PaddedRecords(records, transform, batch_size)
+    if groups is not None:
+        check_groups(groups, records)
+        order = GroupedEvaluation(records, transform, groups, batch_size)
+    samples = grain.MapDataset.source(order)
     batches = samples.batch(batch_size // process_count, batch_fn=stack_samples)
     return _iterate(batches[process_index::process_count], workers, threads)
 

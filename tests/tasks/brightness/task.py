@@ -56,6 +56,7 @@ class BrightnessTask(WholeImage):
     totals = ()
     map_keys = ()
     pads_images = False
+    groups_images = False
 
     def __init__(
         self,

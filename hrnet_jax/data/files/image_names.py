@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from hrnet_jax.data.files.file_names import check_image_name, is_file, is_plain
-from hrnet_jax.data.points.findings import Findings
+from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.errors import DataError
 
 _FILE_URL = "file://"

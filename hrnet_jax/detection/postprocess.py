@@ -1,0 +1,139 @@
+"""From scores and boxes of classes to the detections of an image; masks on the host."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hrnet_jax.detection.nms import nms
+from hrnet_jax.detection.settings import DetectionSettings
+
+# Probability from which on a pixel belongs to the object.
+MASK_THRESHOLD = 0.5
+
+
+class Detections(NamedTuple):
+    """Objects found in a batch of images, best first.
+
+    Attributes:
+        boxes: [B, N, 4] in pixels of the canvas; 0 where not valid.
+        scores: [B, N] in 0..1; 0 where not valid.
+        classes: int32 [B, N], from 0.
+        valid: bool [B, N], true at the front.
+        masks: [B, N, 28, 28], probabilities of the pixels of the box; None of a
+            detector without masks.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    classes: jax.Array
+    valid: jax.Array
+    masks: jax.Array | None = None
+
+
+def class_detections(
+    boxes: jax.Array,
+    scores: jax.Array,
+    valid: jax.Array,
+    settings: DetectionSettings,
+    plus_one: float = 0.0,
+) -> Detections:
+    """Detections of a batch: within every class, what no better box overlaps.
+
+    Args:
+        boxes: [B, R, K, 4], or [B, R, 1, 4] where classes share them.
+        scores: [B, R, K].
+        valid: bool [B, R].
+        settings: numbers.
+        plus_one: see `Conventions`.
+    """
+    classes = scores.shape[-1]
+
+    def of_image(boxes: jax.Array, scores: jax.Array, valid: jax.Array) -> Detections:
+        own = jnp.broadcast_to(boxes, (*scores.shape, 4)).reshape(-1, 4)
+        numbers = jnp.broadcast_to(jnp.arange(classes), scores.shape).reshape(-1)
+        wanted = valid[:, None] & (scores > settings.score)
+        return chosen_detections(
+            own, scores.reshape(-1), numbers, wanted.reshape(-1), settings, plus_one
+        )
+
+    return jax.vmap(of_image)(boxes, scores, valid)
+
+
+def chosen_detections(
+    boxes: jax.Array,
+    scores: jax.Array,
+    classes: jax.Array,
+    valid: jax.Array,
+    settings: DetectionSettings,
+    plus_one: float = 0.0,
+) -> Detections:
+    """Detections of one image from candidates of one class each.
+
+    Args:
+        boxes: [N, 4].
+        scores: [N].
+        classes: int [N].
+        valid: bool [N]; no threshold is applied here.
+        settings: numbers.
+        plus_one: see `Conventions`.
+    """
+    index, kept = nms(
+        boxes, scores, valid, settings.overlap, settings.count, classes, plus_one
+    )
+    return Detections(
+        jnp.where(kept[:, None], boxes[index], 0),
+        jnp.where(kept, scores[index], 0),
+        jnp.where(kept, classes[index], 0).astype(jnp.int32),
+        kept,
+    )
+
+
+def paste_mask(
+    probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """The pixels of an object, within the part of the image that its box reaches.
+
+    Cells of the mask are interpolated linearly at the centres of pixels, nothing
+    outside of it, and pixels from a probability of .5 on belong to the object.
+
+    Args:
+        probabilities: [M, N] in 0..1.
+        box: (x1, y1, x2, y2) in pixels of the image.
+        size: (height, width) of the image.
+
+    Returns:
+        bool [h, w], maybe empty, and (row, column) of its corner in the image.
+    """
+    height, width = size
+    x1, y1, x2, y2 = (np.float32(side) for side in box)
+    top, rows = _interpolation(y1, y2, height, probabilities.shape[0])
+    left, columns = _interpolation(x1, x2, width, probabilities.shape[1])
+    values = rows @ probabilities.astype(np.float32) @ columns.T
+    return values >= MASK_THRESHOLD, (top, left)
+
+
+def _interpolation(
+    start: np.float32, end: np.float32, length: int, cells: int
+) -> tuple[int, np.ndarray]:
+    """First pixel that a box reaches, and weights [pixels, cells] of its cells."""
+    first = int(np.clip(np.floor(start) - 1, 0, length))
+    last = int(np.clip(np.ceil(end) + 1, first, length))
+    # No division by zero; such a box has no pixel.
+    side = max(end - start, np.float32(np.finfo(np.float32).tiny))
+    centres = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
+    with np.errstate(over="ignore"):
+        places = (centres - start) / side * cells - np.float32(0.5)
+    distance = np.abs(places[:, None] - np.arange(cells, dtype=np.float32))
+    return first, np.maximum(1 - distance, 0)
+
+
+def whole_mask(
+    probabilities: np.ndarray, box: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """`paste_mask` in an image of its own: bool [height, width]."""
+    image = np.zeros(size, bool)
+    part, (top, left) = paste_mask(probabilities, box, size)
+    image[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return image

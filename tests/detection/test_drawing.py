@@ -1,0 +1,65 @@
+"""Pictures of detections."""
+
+import numpy as np
+import pytest
+
+from hrnet_jax.detection.drawing import Drawn, draw_objects
+from hrnet_jax.detection.image_masks import ImageMasks
+from hrnet_jax.imaging.palette import default_palette
+
+GREY = np.full((200, 300, 3), 128, np.uint8)
+
+
+def test_nothing_found_leaves_the_image_as_it_is():
+    drawn = Drawn(np.zeros((0, 4)), np.zeros(0, int))
+    picture = draw_objects(GREY, drawn, 3)
+    np.testing.assert_array_equal(picture, GREY)
+    assert picture is not GREY
+
+
+def test_a_box_is_drawn_on_its_outermost_pixels():
+    drawn = Drawn(np.array([[50, 60, 90, 120]]), np.array([1]))
+    picture = draw_objects(GREY, drawn, 3)
+    coloured = (picture == default_palette(3)[1]).all(-1)
+    expected = np.zeros((200, 300), bool)
+    expected[60:120, 50:90] = True
+    expected[61:119, 51:89] = False
+    np.testing.assert_array_equal(coloured, expected)
+    # With a little shadow on both sides.
+    assert not (picture != GREY).any(-1)[70:110, 60:80].any()
+
+
+def test_a_mask_is_tinted_in_the_colour_of_its_class():
+    masks = ImageMasks(
+        np.ones((1, 28, 28), np.float32), np.array([[50, 60, 90, 120.0]]), (200, 300)
+    )
+    drawn = Drawn(masks.boxes, np.array([0]), masks=masks)
+    picture = draw_objects(GREY, drawn, 2)
+    assert (picture[90, 70] != GREY[90, 70]).any()
+    other = draw_objects(GREY, Drawn(masks.boxes, np.array([1]), masks=masks), 2)
+    assert (picture[90, 70] != other[90, 70]).any()
+
+
+@pytest.mark.parametrize("box", [[0, 0, 20, 20], [290, 190, 300, 200]])
+def test_captions_stay_inside(box):
+    plain = Drawn(np.array([box]), np.array([0]))
+    captioned = Drawn(np.array([box]), np.array([0]), ["platelets 0.97"])
+    first, second = (draw_objects(GREY, one, 2) for one in (plain, captioned))
+    changed = (first != second).any(-1)
+    assert changed.sum() > 300
+    # Legible: whole words, so a wide strip.
+    columns = np.flatnonzero(changed.any(0))
+    assert columns[-1] - columns[0] > 60
+
+
+def test_captions_of_one_place_do_not_hide_each_other():
+    boxes = np.array([[50, 100, 200, 150]] * 2)
+    one = draw_objects(GREY, Drawn(boxes[:1], np.array([0]), ["first 0.90"]), 2)
+    two = draw_objects(
+        GREY, Drawn(boxes, np.array([0, 0]), ["first 0.90", "other 0.80"]), 2
+    )
+    # All of the first caption is there as it was, and the other one below it.
+    first = (one != GREY).any(-1)
+    first[99:] = False
+    np.testing.assert_array_equal(two[first], one[first])
+    assert (two != one).any(-1).sum() > 500
