@@ -32,8 +32,8 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: `segmentation` or `landmarks`; `classification`, `pose` and `pyramid`
-            predict, but do not train yet.
+        task: `segmentation`, `landmarks` or `detection`; `classification`, `pose` and
+            `pyramid` predict, but do not train yet.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.
         num_epochs: passes over the training set, whole batches only.

@@ -18,6 +18,7 @@ PACKAGES = {
     "opencv-python-headless": "cv2",
     "orbax-checkpoint": "orbax",
     "pillow": "PIL",
+    "pyyaml": "yaml",
     "scikit-image": "skimage",
     "jax[tpu]": "libtpu",
 }

@@ -98,7 +98,8 @@ def test_boxes_of_images_are_refused(finished):
         run.predict(np.zeros((64, 64, 3), np.uint8), [[0, 0, 5, 5]])
 
 
-@pytest.mark.parametrize("size", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [1, 4])
 def test_any_batch_size_gives_the_same_metrics(size, finished):
     workdir = finished
     expected = tiny.result(workdir)["metrics"]

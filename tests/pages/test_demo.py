@@ -91,6 +91,7 @@ def test_classes_of_images_have_probabilities(tmp_path):
     task = types.SimpleNamespace(
         pixel_maps=(),
         takes_boxes=False,
+        has_own_size=False,
         draw_frame=lambda image, prediction: image + prediction["class"],
         save=lambda *_: {"classes": [{"name": "<cat>", "probability": 0.875}]},
     )
