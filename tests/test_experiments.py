@@ -100,7 +100,7 @@ def make_landmarks_csv(folder, rng):
 def make_coco(folder, rng, names, images):
     """COCO's files: rectangles with polygons; `images` may hold {split}."""
     categories = [{"id": number, "name": name} for number, name in names.items()]
-    for split, count in (("train", 6), ("val", 3)):
+    for split, count in (("train", 6), ("val", 3), ("test", 3)):
         document = {"images": [], "annotations": [], "categories": categories}
         for number in range(1, count + 1):
             # Both orientations.
@@ -149,10 +149,6 @@ LAYOUTS = {
 OPTIONS = {
     "shapes": {"image_size": 64, "train": 8, "val": 4},
     "shapes_objects": {"image_size": 96, "train": 8, "val": 4},
-    "bccd": {
-        split: f"annotations/instances_{name}2017.json"
-        for split, name in (("train", "train"), ("val", "val"), ("test", "val"))
-    },
     "landmarks_csv": {"flip_pairs": ("left_eye:right_eye",)},
     **{
         f"faces_{count}": {"num_points": count, "train": 8, "val": 4}

@@ -44,7 +44,7 @@ def desk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(desk):
-    assert "my_pets: boxes of 2 classes" in desk.type("prepare").out
+    assert "my_pets: boxes and masks of 2 classes" in desk.type("prepare").out
     command = desk.command("train").replace("--config.model.init_from=WEIGHTS ", "")
     printed = desk.finish(desk.shell(f"{command} --config.model.norm=batch"))
     assert printed.out.startswith("AP ")
@@ -53,7 +53,8 @@ def trained(desk):
 
 def test_pets_are_found_and_drawn(trained):
     trained.type("mistakes")
-    trained.has("pets_report/*.csv", "pets_report/*.png")
+    names = "classes.csv", "images.csv", "coco_bbox.json", "worst/*.png"
+    trained.has(*(f"pets_report/val/{name}" for name in names))
     printed = trained.type("predict")
     assert "2 images labelled, " in printed.out
     summary = json.loads((trained.folder / "out/summary.json").read_text())
