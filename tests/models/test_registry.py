@@ -257,7 +257,10 @@ def test_classification_takes_any_size():
 def test_outputs_and_variables_are_float32_when_computing_in_bfloat16(kind):
     family, _, suffix = kind.partition("_")
     suffix = f"_{suffix}" if suffix else ""
-    model = create_model(f"{family}/w18_small_v1{suffix}", dtype="bfloat16")
+    name = f"{family}/w18_small_v1{suffix}"
+    if f"detection/{kind}_w18_small_v1" in model_names():
+        name = f"detection/{kind}_w18_small_v1"
+    model = create_model(name, dtype="bfloat16")
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     variables = variable_shapes(model)
     output, state = jax.eval_shape(
