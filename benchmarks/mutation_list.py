@@ -1,4 +1,4 @@
-"""Thirty wrong lines of the core, for `mutations`."""
+"""Forty-six wrong lines of the core, for `mutations`."""
 
 import dataclasses
 
@@ -200,5 +200,101 @@ MUTATIONS = (
         "watch.fail(INPUT_ERROR, str(error))",
         "watch.fail(BUG, str(error))",
         ("test_failures.py",),
+    ),
+    Mutation(
+        "detection: boxes are clipped to the transposed image",
+        "jnp.clip(boxes[..., 2], 0, width),",
+        "jnp.clip(boxes[..., 2], 0, height),",
+        ("detection/test_boxes.py",),
+    ),
+    Mutation(
+        "detection: suppression starts at overlaps of just the threshold",
+        "return overlap >= threshold if at_least else overlap > threshold",
+        "return overlap >= threshold",
+        ("detection/test_nms.py",),
+    ),
+    Mutation(
+        "detection: objects far from all anchors have none",
+        "assigned = jnp.where(best.forced >= 0, best.forced, assigned)",
+        "pass",
+        ("detection/test_matching.py",),
+    ),
+    Mutation(
+        "detection: samples are more positives than may be",
+        "top_candidates(urgency, min(most_positive, count), positive)[1]",
+        "top_candidates(urgency, count, positive)[1]",
+        ("detection/test_sampling.py",),
+    ),
+    Mutation(
+        "detection: regions are read half a cell aside",
+        "rise = jnp.where(cell == 0, b - a, rise)",
+        "rise = rise + 0.0",
+        ("detection/test_roi_align.py",),
+    ),
+    Mutation(
+        "detection: objects go on to the next stage of a cascade",
+        "regions.sample.valid & ~regions.is_object",
+        "regions.sample.valid",
+        ("detection/test_training_targets.py",),
+    ),
+    Mutation(
+        "detection: boxes of other classes learn",
+        "own = classes if deltas.shape[2] > 1 else jnp.zeros_like(classes)",
+        "own = jnp.zeros_like(classes)",
+        ("detection/test_training_targets.py",),
+    ),
+    Mutation(
+        "detection: padding keeps the mean of images",
+        "return jnp.where(inside[..., None], images, 0)",
+        "return images",
+        ("detection/test_detectors.py",),
+    ),
+    Mutation(
+        "detection: mirrored boxes stay where they are",
+        "x1, x2 = width - x2, width - x1",
+        "pass",
+        ("detection/test_transforms.py",),
+    ),
+    Mutation(
+        "detection: a batch mixes orientations",
+        "members = order[groups[order] == group]",
+        "members = order",
+        ("data/test_grouping.py",),
+    ),
+    Mutation(
+        "detection: crowds count as objects",
+        '"iscrowd": int(one.crowd[index]),',
+        '"iscrowd": 0,',
+        ("detection/test_metrics.py",),
+    ),
+    Mutation(
+        "detection: boxes stay in pixels of the canvas",
+        "boxes = boxes / np.array([factor_x, factor_y, factor_x, factor_y])",
+        "boxes = boxes * 1.0",
+        ("detection/test_metrics.py",),
+    ),
+    Mutation(
+        "conversion: old detectors keep the measures of new ones",
+        'return has_proposals and scheme.convention != "mmdet"',
+        "return False",
+        ("conversion/test_facts.py",),
+    ),
+    Mutation(
+        "conversion: features of a region keep their order",
+        '(r"box_head\\d?/fc1/kernel", FLATTENED),',
+        "",
+        ("pretrained/test_detector_names.py",),
+    ),
+    Mutation(
+        "schedule: rates fall where batches grow",
+        "return batch_size / options.reference_batch",
+        "return options.reference_batch / batch_size",
+        ("training/test_schedules.py",),
+    ),
+    Mutation(
+        "sweeps: objects of a bucket are written over",
+        'mode="create"',
+        'mode="overwrite"',
+        ("sweeps/test_bucket.py",),
     ),
 )

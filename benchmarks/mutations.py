@@ -1,4 +1,4 @@
-"""Which of thirty wrong lines in the core the tests notice.
+"""Which of forty-six wrong lines in the core the tests notice.
 
     python benchmarks/mutations.py
     python benchmarks/mutations.py --only=ohem --only=resume

@@ -11,7 +11,8 @@
 The run's own configuration is used; any of its keys can be changed, for example
 --config.dataset.data_dir=/data --config.eval.inference.flip=true. Runs that were
 published have their own, too; other PyTorch weights take the defaults of their task and
-need the name of a data set with as many classes or points. Files of predictions and the folder of true points have the layout of the COFW68 benchmark.
+need the name of a data set with as many classes or points. Files of predictions and
+the folder of true points have the layout of the COFW68 benchmark.
 
 Several processes evaluate together: scripts/launch/local.py, docs/scaling.md.
 """

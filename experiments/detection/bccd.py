@@ -11,8 +11,8 @@ quarter of the published width, anchors and regions of half the size.
 
 Expected test `AP` and `AP50`: see docs/detection.md.
 
-Options: `detector` (`faster_rcnn`,
-`cascade_rcnn`, `fcos`), `variant`, `debug` (seconds instead of minutes).
+Options: `detector` (`faster_rcnn`, `cascade_rcnn`, `fcos`), `variant`, `debug` (seconds
+instead of minutes).
 """
 
 import ml_collections

@@ -28,19 +28,9 @@ Options: `variant`, `schedule` (`1x`, `2x`, `2x_late` with drops after epochs 20
 
 import ml_collections
 
-from hrnet_jax.config.assignments import parse_options
-from hrnet_jax.experiment.recipes import coco_detector, official_detection
+from hrnet_jax.experiment.recipes import coco_detector
 
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    choice = parse_options(
-        options,
-        variant="",
-        schedule="20e",
-        norm="frozen",
-        scales="one",
-        debug=False,
-    )
-    recipe = official_detection(choice.schedule)
-    return coco_detector(choice, "cascade_mask_rcnn", "w18", recipe)
+    return coco_detector(options, "cascade_mask_rcnn", "20e")

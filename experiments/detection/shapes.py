@@ -4,8 +4,8 @@
     python scripts/train.py --config=experiments/detection/shapes.py \
         --workdir=runs/shapes_objects
 
-Mask R-CNN on HRNetV2p-W18-small-v1 from random weights, with pyramids and heads of a
-fifth of the published width.
+Mask R-CNN on HRNetV2p-W18-small-v1 from random weights, with a pyramid and heads of a
+quarter of the published width.
 
 Expected: box and mask `AP50` of 0.8 or more on the validation split.
 

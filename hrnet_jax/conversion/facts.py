@@ -9,7 +9,7 @@ import numpy as np
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.pretrained.detector_names import DETECTORS
+from hrnet_jax.pretrained.detector_names import DETECTORS, counts_last_pixel
 from hrnet_jax.pretrained.inplace_abn import uses_inplace_abn
 from hrnet_jax.pretrained.known import KnownFile
 from hrnet_jax.pretrained.names import find_scheme
@@ -112,6 +112,8 @@ def gather_facts(
     is_fcos |= any(_FCOS_LAYER in name for name in names)
     if is_fcos and options.get("levels") == 5:
         options["stride"] = 2
+    if found and found.model == model and counts_last_pixel(scheme):
+        options["conventions"] = "v1"
     assumed = _upsampling(options, scheme, model, record, stated)
     options |= stated.options
     return WeightsFacts(

@@ -102,7 +102,8 @@ def open_to_evaluate(
         changes: of the configuration, `dataset.data_dir=/data`.
 
     Returns:
-        The configuration with these changes, as JSON values, and the work directory or the weights.
+        The configuration with these changes, as JSON values, and the work directory or
+        the weights.
 
     Raises:
         HRNetError: as `load_run`; a `ConfigError` for PyTorch weights without the name of

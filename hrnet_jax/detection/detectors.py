@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from hrnet_jax.detection import box_head, mask_head, settings
 from hrnet_jax.detection.box_head import BoxHead
-from hrnet_jax.detection.fcos import FCOSHead, FCOSOutputs
+from hrnet_jax.detection.fcos import GROUPS, FCOSHead, FCOSOutputs
 from hrnet_jax.detection.mask_head import MaskHead
-from hrnet_jax.detection.model import Detector
+from hrnet_jax.detection.model import Detector, Levels, Losses
 from hrnet_jax.detection.one_stage import fcos_detections, fcos_losses
 from hrnet_jax.detection.postprocess import Detections
 from hrnet_jax.detection.rpn import RPN
@@ -62,18 +62,17 @@ class FasterRCNN(Detector):
     finest: float = 56.0
     conventions: str = "modern"
 
-    @property
-    def numbers(self) -> TwoStageSettings:
-        """Numbers of this detector.
-
-        Raises:
-            ConfigError: for unknown conventions.
-        """
+    def __post_init__(self):
         if self.conventions not in ("modern", "v1"):
             raise ConfigError(
                 "model option 'conventions' must be modern or v1, got "
                 f"{self.conventions!r}"
             )
+        super().__post_init__()
+
+    @property
+    def numbers(self) -> TwoStageSettings:
+        """Numbers of this detector, with its options."""
         found = self.settings
         if self.conventions == "v1":
             found = settings.v1(found)
@@ -125,41 +124,19 @@ class FasterRCNN(Detector):
         """Logits of the masks of pooled RoIs [R, 14, 14, C]; see `MaskHead`."""
         return self._head("mask", stage)(pooled)
 
-    def losses(
+    def _losses(
         self,
-        images: jax.Array,
+        levels: Levels,
         image_sizes: jax.Array,
         objects: Objects,
         draw: Draw,
-        numbers: TwoStageSettings | None = None,
-    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-        """Losses of a batch in training, and measures beside them.
+        numbers: TwoStageSettings,
+    ) -> Losses:
+        return two_stage_losses(self, levels, image_sizes, objects, draw, numbers)
 
-        Args:
-            images: float [B, H, W, 3], normalised; what is outside the images counts
-                as zero.
-            image_sizes: int [B, 2], (h, w) of the images in the canvas.
-            objects: of the images.
-            draw: how samples are drawn.
-            numbers: those of the published detector if None.
-
-        Returns:
-            Losses by name, whose sum is to be minimised, and measures by name.
-        """
-        levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
-        return two_stage_losses(
-            self, levels, image_sizes, objects, draw, numbers or self.numbers
-        )
-
-    def detect(
-        self,
-        images: jax.Array,
-        image_sizes: jax.Array,
-        numbers: TwoStageSettings | None = None,
+    def _detections(
+        self, levels: Levels, image_sizes: jax.Array, numbers: TwoStageSettings
     ) -> Detections:
-        """Objects of a batch; see `losses` for the arguments."""
-        levels = self.pyramid_of(blank_outside(images, image_sizes))
-        numbers = numbers or self.numbers
         return two_stage_detections(self, levels, image_sizes, numbers)
 
     def _head(self, kind: str, stage: int):
@@ -207,10 +184,13 @@ class FCOS(Detector):
     # Levels of strides 8 to 128.
     stride: int = 2
 
-    @property
-    def numbers(self) -> FCOSSettings:
-        """Numbers of this detector."""
-        return self.settings
+    def __post_init__(self):
+        if self.features % GROUPS:
+            raise ConfigError(
+                f"model option 'features' is {self.features}; group norm of FCOS needs "
+                f"a multiple of {GROUPS}"
+            )
+        super().__post_init__()
 
     def setup(self):
         super().setup()
@@ -226,51 +206,19 @@ class FCOS(Detector):
         """Outputs of every level of a pyramid."""
         return tuple(self.fcos(level, index) for index, level in enumerate(levels))
 
-    def losses(
+    def _losses(
         self,
-        images: jax.Array,
+        levels: Levels,
         image_sizes: jax.Array,
         objects: Objects,
         draw: Draw,
-        numbers: FCOSSettings | None = None,
-    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-        """Losses of a batch in training, and measures beside them.
-
-        Args:
-            images: float [B, H, W, 3], normalised; what is outside the images counts
-                as zero.
-            image_sizes: int [B, 2], (h, w) of the images in the canvas.
-            objects: of the images.
-            draw: nothing is drawn here.
-            numbers: those of the published detector if None.
-
-        Returns:
-            Losses by name, whose sum is to be minimised, and measures by name.
-        """
-        levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
-        numbers = numbers or self.numbers
+        numbers: FCOSSettings,
+    ) -> Losses:
+        """Of all points: nothing is drawn here."""
         outputs = self.heads(levels)
         return fcos_losses(outputs, objects, self.strides, numbers), {}
 
-    def detect(
-        self,
-        images: jax.Array,
-        image_sizes: jax.Array,
-        numbers: FCOSSettings | None = None,
+    def _detections(
+        self, levels: Levels, image_sizes: jax.Array, numbers: FCOSSettings
     ) -> Detections:
-        """Objects of a batch; see `losses` for the arguments."""
-        levels = self.pyramid_of(blank_outside(images, image_sizes))
-        numbers = numbers or self.numbers
         return fcos_detections(self.heads(levels), image_sizes, self.strides, numbers)
-
-
-def blank_outside(images: jax.Array, image_sizes: jax.Array) -> jax.Array:
-    """Images [B, H, W, 3] that are zero outside their sizes [B, 2].
-
-    Padding is published as zeros after normalisation; pixels that were zero before it
-    are not.
-    """
-    rows = jnp.arange(images.shape[1]) < image_sizes[:, :1]
-    columns = jnp.arange(images.shape[2]) < image_sizes[:, 1:]
-    inside = rows[:, :, None] & columns[:, None]
-    return jnp.where(inside[..., None], images, 0)

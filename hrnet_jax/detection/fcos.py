@@ -11,9 +11,9 @@ from hrnet_jax.models.parameters import parameter
 
 Dtype = Any
 
-# Convolutions of each tower, and channels that share the statistics of a norm.
+# Convolutions of each tower, and groups of channels that share the statistics of a norm.
 _CONVOLUTIONS = 4
-_GROUPS = 32
+GROUPS = 32
 
 
 class FCOSOutputs(NamedTuple):
@@ -79,7 +79,7 @@ class TowerLayer(nn.Module):
         """Maps [B, h, w, C] to [B, h, w, features]."""
         x = Conv(self.features, dtype=self.dtype, name="conv")(x)
         norm = nn.GroupNorm(
-            _GROUPS,
+            GROUPS,
             epsilon=1e-5,
             dtype=self.dtype,
             param_dtype=jnp.float32,

@@ -3,9 +3,16 @@
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 
+from hrnet_jax.detection.postprocess import Detections
+from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.models.model import HRNetWithHead
 from hrnet_jax.models.representations import Pyramid
+
+Levels = tuple[jax.Array, ...]
+# By name, and measures beside them.
+Losses = tuple[dict[str, jax.Array], dict[str, jax.Array]]
 
 
 class PyramidHRNet(HRNetWithHead):
@@ -78,12 +85,14 @@ class Detector(PyramidHRNet):
 
     Attributes:
         num_classes: classes of objects, without the background.
+        settings: numbers of the published detector.
     """
 
     # Statistics stay those of ImageNet, as published; the affine part learns.
     norm_default: ClassVar = "frozen"
     # Whether objects have masks.
     has_masks: ClassVar[bool] = False
+    settings: ClassVar[Any]
 
     num_classes: int = 80
 
@@ -93,3 +102,69 @@ class Detector(PyramidHRNet):
         """The levels in the compute type, in which the heads read them."""
         levels = super().pyramid_of(images, train)
         return tuple(level.astype(self.dtype) for level in levels)
+
+    @property
+    def numbers(self) -> Any:
+        """Numbers of this detector: `settings`, where no option changes them."""
+        return self.settings
+
+    def losses(
+        self,
+        images: jax.Array,
+        image_sizes: jax.Array,
+        objects: Objects,
+        draw: Draw,
+        numbers: Any = None,
+    ) -> Losses:
+        """Losses of a batch in training, and measures beside them.
+
+        Args:
+            images: float [B, H, W, 3], normalised; what is outside the images counts
+                as zero.
+            image_sizes: int [B, 2], (h, w) of the images in the canvas.
+            objects: of the images.
+            draw: how samples are drawn, where there are any.
+            numbers: those of this detector if None.
+
+        Returns:
+            Losses by name, whose sum is to be minimised, and measures by name.
+        """
+        levels = self.pyramid_of(blank_outside(images, image_sizes), train=True)
+        numbers = numbers or self.numbers
+        return self._losses(levels, image_sizes, objects, draw, numbers)
+
+    def detect(
+        self, images: jax.Array, image_sizes: jax.Array, numbers: Any = None
+    ) -> Detections:
+        """Objects of a batch; see `losses` for the arguments."""
+        levels = self.pyramid_of(blank_outside(images, image_sizes))
+        return self._detections(levels, image_sizes, numbers or self.numbers)
+
+    def _losses(
+        self,
+        levels: Levels,
+        image_sizes: jax.Array,
+        objects: Objects,
+        draw: Draw,
+        numbers: Any,
+    ) -> Losses:
+        """`losses` from the levels of the pyramid."""
+        raise NotImplementedError
+
+    def _detections(
+        self, levels: Levels, image_sizes: jax.Array, numbers: Any
+    ) -> Detections:
+        """`detect` from the levels of the pyramid."""
+        raise NotImplementedError
+
+
+def blank_outside(images: jax.Array, image_sizes: jax.Array) -> jax.Array:
+    """Images [B, H, W, 3] that are zero outside their sizes [B, 2].
+
+    Padding is published as zeros after normalisation; pixels that were zero before it
+    are not.
+    """
+    rows = jnp.arange(images.shape[1]) < image_sizes[:, :1]
+    columns = jnp.arange(images.shape[2]) < image_sizes[:, 1:]
+    inside = rows[:, :, None] & columns[:, None]
+    return jnp.where(inside[..., None], images, 0)

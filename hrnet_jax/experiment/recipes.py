@@ -4,12 +4,12 @@ Recipes are nested keys for `experiment`; they name every key they rely on, equa
 the default or not.
 """
 
-from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import ml_collections
 
+from hrnet_jax.config.assignments import parse_options
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import experiment, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
@@ -200,21 +200,30 @@ def official_detection(
 
 
 def coco_detector(
-    choice: SimpleNamespace,
-    detector: str,
-    variant: str,
-    optimizer: Mapping[str, Any],
+    options: str, detector: str, schedule: str, **recipe: float
 ) -> ml_collections.ConfigDict:
     """A detector on COCO as published.
 
     Args:
-        choice: options of the experiment: `variant`, `norm` (`frozen`, published, or
-            `batch`, statistics of all devices), `scales` (`one`, `ms` of mmdetection's
-            FCOS, `det` and `crop` of the paper's fork), `debug`.
+        options: of the experiment: `variant`; `schedule`, one of `DETECTION_SCHEDULES`;
+            `norm`, `frozen` (published) or `batch`, statistics of all devices;
+            `scales`, `one`, `ms` of mmdetection's FCOS, `det` and `crop` of the paper's
+            fork; `debug`.
         detector: `faster_rcnn` and the like.
-        variant: if none is asked for.
-        optimizer: from `official_detection`.
+        schedule: if none is asked for.
+        **recipe: for `official_detection`.
+
+    Raises:
+        ConfigError: for an option that is not there, or a value that it cannot have.
     """
+    choice = parse_options(
+        options,
+        variant="",
+        schedule=schedule,
+        norm="frozen",
+        scales="one",
+        debug=False,
+    )
     augmentations: dict[str, dict[str, Any]] = {
         "one": {},
         "ms": {"scales": ((1333, 640), (1333, 800))},
@@ -230,11 +239,11 @@ def coco_detector(
             f"unknown scales {choice.scales!r}; expected one of "
             f"{', '.join(augmentations)}"
         )
-    name = f"detection/{detector}_{variant_of(choice, variant)}"
+    name = f"detection/{detector}_{variant_of(choice, 'w18')}"
     config = experiment(
         "detection",
         from_imagenet(name),
-        optimizer,
+        official_detection(choice.schedule, **recipe),
         {"model": {"norm": choice.norm}},
         dataset={
             "name": "coco_detection",

@@ -101,6 +101,15 @@ def _scheme(convention: str, kind: str) -> Scheme:
     return Scheme(convention, kind, _BACKBONE, head, layouts=layouts)
 
 
+def counts_last_pixel(scheme: Scheme) -> bool:
+    """Whether these weights were trained with boxes whose last pixel counts.
+
+    So were all detectors with proposals before mmdetection 2.
+    """
+    has_proposals = scheme.kind in DETECTORS and scheme.kind != "fcos"
+    return has_proposals and scheme.convention != "mmdet"
+
+
 DETECTOR_SCHEMES = tuple(
     _scheme(convention, kind)
     for convention in _GENERATIONS

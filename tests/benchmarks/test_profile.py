@@ -235,7 +235,10 @@ def run(*arguments: str, cwd: pathlib.Path) -> str:
 
 @pytest.mark.parametrize(
     ("start", "cwd"),
-    [(("profile.py",), BENCHMARKS), (("-m", "benchmarks.profile"), ROOT)],
+    [
+        (("profile.py",), BENCHMARKS),
+        pytest.param(("-m", "benchmarks.profile"), ROOT, marks=pytest.mark.slow),
+    ],
     ids=["path", "module"],
 )
 def test_the_command_starts_by_path_and_as_a_module(start, cwd):

@@ -57,7 +57,10 @@ def test_state_dict_is_that_of_the_official_code(name):
             *("segmentation/w18_small_v1", True, (1, 65, 97, 3)),
             marks=pytest.mark.slow,
         ),
-        ("classification/w18_small_v1", False, (2, 64, 64, 3)),
+        pytest.param(
+            *("classification/w18_small_v1", False, (2, 64, 64, 3)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_outputs_equal_ours_through_to_torch(name, align_corners, shape):

@@ -10,6 +10,7 @@ from hrnet_jax.conversion.importing import ImportOptions, import_weights
 from hrnet_jax.errors import WeightsError
 from hrnet_jax.inference.workdir import load_run
 from hrnet_jax.pretrained.known import get_known
+from hrnet_jax.registry import create_model
 from tests.conversion.published import NAME, published, write
 
 
@@ -82,6 +83,24 @@ def test_channels_of_fcos_are_those_of_its_generation():
     # Bytes less the mean of Caffe's networks, undivided.
     assert found.normalization.channel_order == "bgr"
     assert found.normalization.std == pytest.approx((1 / 255,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("convention", "expected"),
+    [("official", "v1"), ("mmdet1", "v1"), ("mmdet1x", "v1"), ("mmdet", None)],
+)
+def test_boxes_count_their_last_pixel_before_mmdetection_2(convention, expected):
+    options = (("num_classes", 3), ("features", 32), ("head_width", 6))
+    name = "detection/faster_rcnn_w18_small_v1"
+    _, _, tensors = published(name, convention, **dict(options))
+    found = gather_facts(tensors, None, ImportOptions())
+    assert found.options.get("conventions") == expected
+    model = create_model(found.model, **found.options)
+    assert model.numbers.conventions.plus_one == (expected == "v1")
+    assert model.numbers.rpn.proposals == (2000 if expected else 1000)
+    # Who takes nothing but the pyramid of them has nothing to measure.
+    pyramid = ImportOptions(model="pyramid/w18_small_v1")
+    assert "conventions" not in gather_facts(tensors, None, pyramid).options
 
 
 def test_records_of_detectors_name_whole_ones():

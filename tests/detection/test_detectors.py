@@ -10,7 +10,7 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.detection import SPEC, settings
 from hrnet_jax.detection.boxes import V1
-from hrnet_jax.detection.detectors import blank_outside
+from hrnet_jax.detection.model import blank_outside
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import initial_variables

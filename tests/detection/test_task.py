@@ -1,6 +1,7 @@
 """A detector as a task: trained, evaluated, resumed, drawn, on generated shapes."""
 
 import json
+import re
 
 import cv2
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.data.records import open_records
+from hrnet_jax.data.registry import prepare
 from hrnet_jax.detection.image_masks import ImageMasks
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.schema import read_config
@@ -21,6 +23,7 @@ from hrnet_jax.training.interruption import EndedEarly
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny, tiny_detection
+from tests.test_experiments import make_own_objects
 from tests.tiers import fast_are
 
 KINDS = ("faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "fcos")
@@ -133,6 +136,40 @@ def test_eight_devices_train_like_one(kind, trained):
         )
 
 
+@pytest.fixture(scope="module")
+def both_orientations(tmp_path_factory):
+    """Changes that make the tiny run one on images of 60x90 and 90x60."""
+    folder = tmp_path_factory.mktemp("own")
+    make_own_objects(folder / "source", np.random.default_rng(0))
+    prepare("detection_coco", folder / "data", folder / "source")
+    augmentation = "dataset__augmentation__"
+    return {
+        "dataset__name": "detection_coco",
+        "dataset__data_dir": str(folder / "data"),
+        f"{augmentation}scales": ((90, 60),),
+        f"{augmentation}test_scale": (90, 60),
+        "batch_size": 2,
+    }
+
+
+@pytest.mark.slow
+def test_each_orientation_has_a_program_of_its_own(both_orientations, tmp_path, caplog):
+    config = tiny_detection.config("faster_rcnn", **both_orientations)
+    with caplog.at_level("INFO"):
+        train(config, tmp_path / "whole")
+    sizes = re.findall(r"step of 2 images (\d+x\d+) ", caplog.text)
+    assert sorted(sizes) == ["64x96", "96x64"]
+    with pytest.raises(EndedEarly):
+        train(config, tmp_path / "parts", goes_on=goes_on)
+    train(config, tmp_path / "parts")
+    whole = tiny.state(tmp_path / "whole")
+    tiny.assert_equal_bits(whole, tiny.state(tmp_path / "parts"))
+    expected = tiny.result(tmp_path / "whole")["metrics"]
+    config.eval.batch_size = 1
+    found = evaluate(config, tmp_path / "whole")
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
 def loss_of(run, batch):
     """The losses of a fresh network for a batch."""
     variables = jax.tree.map(
@@ -190,6 +227,13 @@ def test_masks_are_made_when_asked_for():
         (
             {"model__options": {"conventions": "v2"}},
             "model option 'conventions' must be modern or v1, got 'v2'",
+        ),
+        (
+            {
+                "model__name": f"detection/fcos_{tiny.VARIANT_NAME}",
+                "model__options": {"features": 40},
+            },
+            "model option 'features' is 40; group norm of FCOS needs a multiple of 32",
         ),
     ],
 )

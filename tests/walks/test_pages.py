@@ -156,6 +156,8 @@ def answers(tmp_path_factory) -> dict[str, dict]:
 WRONG = "python scripts/evaluate.py --workdir=runs/mine --spilt=val"
 
 
+# All programs are started for these: whole seconds for what is no part of the core.
+@pytest.mark.slow
 def test_every_command_line_is_one_that_its_program_takes(answers):
     wrong = {
         line: answer["wrong"] for line, answer in answers.items() if answer["wrong"]
@@ -165,6 +167,7 @@ def test_every_command_line_is_one_that_its_program_takes(answers):
     assert len(answers) > 60
 
 
+@pytest.mark.slow
 def test_every_flag_named_alone_is_one_of_a_program(answers):
     options = set(itertools.chain(*(answer["options"] for answer in answers.values())))
     unknown = [
