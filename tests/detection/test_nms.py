@@ -137,7 +137,6 @@ def test_equals_greedy_suppression(seed, threshold):
         assert_keeps(got, expected, max_out)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("at_least", [False, True])
 def test_overlaps_of_just_the_threshold(at_least):
     boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 2], [0, 0, 4, 3]], np.float32)
