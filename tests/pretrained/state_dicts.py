@@ -54,7 +54,8 @@ def random_state_dict(
 ) -> dict[str, np.ndarray]:
     """Random tensors for all names and shapes of a model, with batch counters.
 
-    Variances are not negative.
+    Variances are not negative; what no network reads, boxes and masks of the background,
+    is zero.
     """
     (scheme,) = (
         scheme
@@ -69,6 +70,8 @@ def random_state_dict(
         size = math.prod(shape)
         start = rng.integers(0, len(_numbers()) - size)
         state[theirs] = _numbers()[start : start + size].reshape(shape)
+        for layout in scheme.layouts_of(ours):
+            state[theirs] = layout.write(layout.read(state[theirs]))
         if theirs.endswith("running_var"):
             state[theirs] = np.abs(state[theirs])
             counter = theirs.replace("running_var", "num_batches_tracked")

@@ -26,11 +26,11 @@ ANSWERED = {
 # What the one line on standard error says.
 REFUSED = {
     "unknown model": (["segmentation/w20"], "unknown model 'segmentation/w20'"),
-    "no match": (["detection/*"], "unknown model 'detection/*'; expected one of"),
+    "no match": (["depth/*"], "unknown model 'depth/*'; expected one of"),
     "wrong size": (["--size=big"], "wrong size 'big'; expected HEIGHTxWIDTH"),
     "small size": (["pyramid/w18", "--size=32x32"], "at least 64 pixels high and"),
     "several names": (["pose/*", "--names"], "--names needs one model; these are 9"),
-    "several pictures": (["--svg={tmp}/a.svg"], "--svg needs one model; these are 63"),
+    "several pictures": (["--svg={tmp}/a.svg"], "--svg needs one model; these are 108"),
     "no outputs": (["pyramid/w18", "--num_outputs=3"], "has no number of outputs"),
     "few outputs": (["pose/w18", "--num_outputs=0"], "number of outputs is 0"),
     "representation": (
@@ -118,7 +118,7 @@ def test_the_table_is_written_as_json(outcomes, places):
     assert f"{places['tmp']}/table.json\n" in answer(outcomes, "table")
     items = json.loads((places["tmp"] / "table.json").read_text())
     counts = {item["model"]: item["parameters"] for item in items}
-    assert len(counts) == 6 and counts[SMALL] == 1_540_819
+    assert len(counts) == 11 and counts[SMALL] == 1_540_819
     (record,) = items[-1]["published"]
     assert items[-1]["model"] == SMALL and record["multiply_adds"] == "31.1"
 

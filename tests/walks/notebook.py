@@ -14,11 +14,14 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import optuna
 
 from hrnet_jax.data.generated.faces import draw_face
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.sweeps.study import open_storage
+from tests import tiny
 from tests.walks import pages
 
 SIZE = 64, 96
@@ -30,6 +33,15 @@ def _image() -> np.ndarray:
 
 def _face() -> np.ndarray:
     return draw_face(0, "frontal", 0, 256, 68, 0.0).image
+
+
+def _pet() -> dict:
+    """A photograph; the run that the page opens is of the tests' own variant."""
+    VARIANTS[tiny.VARIANT_NAME] = tiny.VARIANT
+    pathlib.Path("garden").mkdir()
+    image = _image()
+    assert cv2.imwrite("garden/a.jpg", image)
+    return {"image": image}
 
 
 def _finished_sweep() -> dict:
@@ -45,6 +57,7 @@ def _finished_sweep() -> dict:
 # Names that pages leave to the reader.
 GIVEN: dict[str, Callable[[], dict]] = {
     "README.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
+    "detection.md": _pet,
     "export.md": lambda: {"image": _image(), "images": _image()[None]},
     "landmarks.md": lambda: {"image": _face()},
     "networks.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
@@ -71,6 +84,15 @@ def _check_configuration(cells: dict) -> None:
 
 def _check_data(cells: dict) -> None:
     assert (len(cells["records"]), cells["sample"]["label"].shape) == (256, (64, 64))
+
+
+def _check_detection(cells: dict) -> None:
+    found = cells["found"]
+    count = len(found["scores"])
+    assert found["boxes"].shape == (count, 4) and found["classes"].shape == (count,)
+    assert list(found["scores"]) == sorted(found["scores"], reverse=True)
+    assert found["masks"][0].shape == SIZE and found["masks"][0].dtype == bool
+    assert cells["picture"].shape == (*SIZE, 3)
 
 
 def _check_export(cells: dict) -> None:
@@ -115,6 +137,7 @@ CHECKS: dict[str, Callable[[dict], None]] = {
     "README.md": _check_readme,
     "configuration.md": _check_configuration,
     "data.md": _check_data,
+    "detection.md": _check_detection,
     "export.md": _check_export,
     "landmarks.md": _check_landmarks,
     "networks.md": _check_networks,

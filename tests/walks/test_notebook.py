@@ -16,7 +16,8 @@ import torch
 
 from hrnet_jax.data.generated.faces import draw_face
 from hrnet_jax.models.variants import VARIANTS
-from tests import tiny
+from hrnet_jax.training.train import train
+from tests import tiny, tiny_detection
 from tests.conversion.published import published, write
 from tests.walks import notebook, pages
 from tests.walks.desk import Desk
@@ -136,6 +137,7 @@ def problems(converted, exported, faces):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
         shutil.copytree(tiny.finished_run(), desk.folder / "runs/mine")
+        train(tiny_detection.config(num_steps=2), desk.folder / "runs/pets")
     command = [sys.executable, "-W", "error", "-m", "tests.walks.notebook", *PAGES]
     printed = desk.finish(desk.shell(shlex.join(command)))
     return json.loads(printed.out)
