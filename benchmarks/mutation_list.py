@@ -37,7 +37,7 @@ MUTATIONS = (
         "network: OCR compares pixels and objects unscaled",
         " * _KEY_WIDTH**-0.5",
         "",
-        ("models/test_goldens.py",),
+        ("segmentation/test_object_context.py",),
     ),
     Mutation(
         "network: running variances are biased",

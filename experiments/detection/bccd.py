@@ -40,11 +40,12 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
             "name": "bccd",
             "test_split": "test",
             "augmentation": {
-                # Photographs are 480x640; from .8 to 1.25 of half of that.
-                "scales": ((256, 192), (400, 300)),
-                "scale_mode": "range",
+                # Photographs are 480x640: a window of half of that, of photographs
+                # resized by .8 to 1.25 of a half.
+                "crop": "jitter",
+                "crop_size": (240, 320),
+                "jitter": (0.8, 1.25),
                 "test_scale": (320, 240),
-                "canvases": ((320, 416),),
                 "test_canvases": ((256, 320),),
                 "flip_vertical": 0.5,
                 "photometric": True,

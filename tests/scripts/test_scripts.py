@@ -24,7 +24,6 @@ SCRIPTS = sorted(path.stem for path in (tiny.ROOT / "scripts").glob("*.py"))
 ANSWERED = {
     "finished": ["train", "--config={root}/tests/tiny.py", "--workdir={finished}"]
     + ["--config.dataset.data_dir={data}"],
-    "resumed alone": ["train", "--workdir={finished}"],
     "printed": ["train", QUICKSTART, "--print_config", "--config.seed=5"],
     "printed of a run": ["train", "--workdir={finished}", "--print_config"],
     "evaluate": ["evaluate", "--workdir={finished}", "--out={tmp}/metrics.json"]
@@ -133,9 +132,12 @@ def test_a_finished_run_prints_its_metrics_again(outcomes, places):
     assert printed == pytest.approx(expected, abs=5e-5)
 
 
-def test_a_work_directory_alone_is_the_run_with_its_configuration(outcomes, places):
+@pytest.mark.slow
+def test_a_work_directory_alone_is_the_run_with_its_configuration(places, tmp_path):
     before = (places["finished"] / "config.json").read_text()
-    printed = metrics_printed(answer(outcomes, "resumed alone"))
+    command = ["train", f"--workdir={places['finished']}"]
+    outcomes = tiny.run_scripts({"resumed": command}, tmp_path, "tests.tiny")
+    printed = metrics_printed(answer(outcomes, "resumed"))
     expected = tiny.result(places["finished"])["metrics"]
     assert printed == pytest.approx(expected, abs=5e-5)
     assert (places["finished"] / "config.json").read_text() == before
