@@ -43,9 +43,10 @@ class FasterRCNN(Detector):
         anchor_scale: side of anchors, in strides of their level.
         finest: side of regions, in pixels, that are read from the second level.
         conventions: `modern`, or `v1` of the paper's fork of mmdetection.
+        class_agnostic: whether all classes share the box of a region; as published, a
+            cascade does, others have one for every class.
         settings: numbers of the published detector.
         stages: number of box heads in a row.
-        class_agnostic: whether all classes share the box of a region.
         has_masks: whether every stage has a mask head.
     """
 
@@ -53,7 +54,6 @@ class FasterRCNN(Detector):
     init_layers: ClassVar = _INIT
     settings: ClassVar[TwoStageSettings] = settings.FASTER
     stages: ClassVar[int] = 1
-    class_agnostic: ClassVar[bool] = False
     has_masks: ClassVar[bool] = False
 
     head_width: int = 1024
@@ -61,6 +61,7 @@ class FasterRCNN(Detector):
     anchor_scale: float = 8.0
     finest: float = 56.0
     conventions: str = "modern"
+    class_agnostic: bool = False
 
     def __post_init__(self):
         if self.conventions not in ("modern", "v1"):
@@ -160,7 +161,8 @@ class CascadeRCNN(FasterRCNN):
     output_kind: ClassVar = "cascade_rcnn"
     settings: ClassVar = settings.CASCADE
     stages: ClassVar = 3
-    class_agnostic: ClassVar = True
+
+    class_agnostic: bool = True
 
 
 class CascadeMaskRCNN(CascadeRCNN):

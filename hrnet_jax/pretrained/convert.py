@@ -188,7 +188,20 @@ def _short(name: str) -> str:
 
 
 def _scheme(model: Model, convention: str) -> Scheme:
-    return scheme_of(kind_of(model), convention)
+    kind = kind_of(model)
+    scheme = scheme_of(kind, convention)
+    for option, value in scheme.lacks:
+        if getattr(model, option) == value:
+            able = [
+                name
+                for name in conventions(kind)
+                if (option, value) not in scheme_of(kind, name).lacks
+            ]
+            raise WeightsError(
+                f"{convention!r} has no layout for a {kind} model with "
+                f"{option}={value}; expected one of {', '.join(able)}"
+            )
+    return scheme
 
 
 def scheme_of(kind: str, convention: str) -> Scheme:

@@ -93,12 +93,14 @@ def _scheme(convention: str, kind: str) -> Scheme:
     if kind == "fcos":
         head += _fcos("conv" if convention == "mmdet" else "fcos")
         return Scheme(convention, kind, _BACKBONE, head)
-    layouts = _LAYOUTS
+    layouts, lacks = _LAYOUTS, ()
     if convention != "mmdet":
-        layouts += _CLASSES_FIRST
-        layouts += () if kind.startswith("cascade") else _BOXES_FIRST
+        shares_boxes = kind.startswith("cascade")
+        layouts += _CLASSES_FIRST + (() if shares_boxes else _BOXES_FIRST)
+        # Whether there are boxes of the background the layout has to know.
+        lacks = (("class_agnostic", not shares_boxes),)
     head += _two_stages(convention, kind)
-    return Scheme(convention, kind, _BACKBONE, head, layouts=layouts)
+    return Scheme(convention, kind, _BACKBONE, head, layouts=layouts, lacks=lacks)
 
 
 def counts_last_pixel(scheme: Scheme) -> bool:

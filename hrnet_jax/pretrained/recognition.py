@@ -262,12 +262,19 @@ _PYRAMID: dict[str, _Read] = {
 def _two_stages(stage: str) -> dict[str, _Read]:
     """Options of a detector with proposals; `stage` numbers its first box head."""
     head = f"box_head{stage}"
+
+    def shares_boxes(shapes: Mapping[str, tuple], variant: str) -> bool | None:
+        # Of one class both forms have four numbers and are the same.
+        one_class = _size(shapes, f"{head}/classes/kernel", 0) == 2
+        return None if one_class else _size(shapes, f"{head}/deltas/kernel", 0) == 4
+
     return _PYRAMID | {
         # The last of the outputs is the background.
         "num_classes": lambda shapes, variant: (
             _size(shapes, f"{head}/classes/kernel", 0) - 1
         ),
         "head_width": _channels(f"{head}/fc1/kernel"),
+        "class_agnostic": shares_boxes,
     }
 
 

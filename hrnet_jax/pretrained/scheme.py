@@ -75,6 +75,7 @@ class Scheme:
             where the code base knows no other.
         maybe_inplace_abn: whether some of its weights were trained with InPlaceABN.
         layouts: of tensors that are not ours transposed; the others are.
+        lacks: (option, value) of models whose tensors these layouts do not hold.
     """
 
     convention: str
@@ -85,6 +86,7 @@ class Scheme:
     upsample_reason: str = ""
     maybe_inplace_abn: bool = False
     layouts: tuple[LayoutRule, ...] = ()
+    lacks: tuple[tuple[str, object], ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.convention})"

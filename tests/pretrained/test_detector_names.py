@@ -89,6 +89,28 @@ def test_boxes_of_a_cascade_have_no_background():
         assert modern[f"roi_head.bbox_head.{stage}.fc_reg.weight"].shape == (4, 6)
 
 
+def test_boxes_that_all_classes_share_are_recognised():
+    model = create_model(
+        "detection/faster_rcnn_w18_small_v1",
+        num_classes=5,
+        features=32,
+        head_width=6,
+        class_agnostic=True,
+    )
+    variables = initial_variables(model, 3)
+    tensors = to_torch(variables, model, convention="mmdet")
+    assert tensors["roi_head.bbox_head.fc_reg.weight"].shape == (4, 6)
+    found = recognize(unwrap(tensors))
+    assert found.options["class_agnostic"] is True
+    again = create_model(found.model, **found.options)
+    tiny.assert_equal_bits(flat(from_torch(tensors, again)), flat(variables))
+    message = (
+        "^'official' has no layout for a faster_rcnn model with class_agnostic=True"
+    )
+    with pytest.raises(WeightsError, match=f"{message}; expected one of mmdet$"):
+        to_torch(variables, model, convention="official")
+
+
 def test_the_first_layer_reads_channels_first_in_pytorch():
     _, variables, tensors = tensors_of("faster_rcnn", "mmdet")
     ours = variables["params"]["box_head"]["fc1"]["kernel"]
