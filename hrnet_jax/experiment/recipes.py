@@ -114,7 +114,12 @@ def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> N
 
 
 def small_detector(
-    detector: str, variant: str, *, finest: float, anchor_scale: float = 4.0
+    detector: str,
+    variant: str,
+    *,
+    finest: float,
+    anchor_scale: float = 4.0,
+    class_agnostic: bool = False,
 ) -> dict[str, Any]:
     """A detector for small images that trains from random weights on two CPU cores.
 
@@ -126,11 +131,15 @@ def small_detector(
         variant: of the network.
         finest: side of regions, in pixels, that are read from the second level.
         anchor_scale: side of anchors in strides of their level.
+        class_agnostic: whether all classes share the box of a region, for sets with
+            few objects of some.
     """
     options: dict[str, Any] = {"features": 64}
     regions: dict[str, Any] = {}
     if detector != "fcos":
         options |= {"head_width": 256, "finest": finest, "anchor_scale": anchor_scale}
+        if class_agnostic:
+            options["class_agnostic"] = True
         regions = {
             "loss": {"proposals": 300, "candidates": 300, "regions": 128},
             "eval": {"inference": {"proposals": 300, "candidates": 300}},
