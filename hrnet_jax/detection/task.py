@@ -204,9 +204,7 @@ class DetectionTask(WholeImage):
         self, per_example: bool = False, expected: int | None = None
     ) -> CocoEvaluator:
         """Gathers detections over a data set of `expected` images."""
-        return CocoEvaluator(
-            self._info, masks=self.model.has_masks, expected=expected
-        )
+        return CocoEvaluator(self._info, masks=self.model.has_masks, expected=expected)
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None

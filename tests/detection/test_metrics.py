@@ -210,6 +210,13 @@ def test_a_prediction_that_is_not_finite_names_its_image():
         CocoEvaluator(INFO).update(batch_of([[(CAT, 0, False)]]), bad)
 
 
+def test_crowds_alone_are_no_annotations():
+    evaluator = CocoEvaluator(INFO)
+    evaluator.update(batch_of([[(CAT, 0, True)]]), predictions_of([[(CAT, 0, 0.9)]]))
+    assert evaluator.compute() == {"detections": 1.0}
+    assert "no object is annotated in this split" in evaluator.remarks()[0]
+
+
 def test_a_split_without_annotations_leaves_the_files_for_a_server(tmp_path):
     evaluator = CocoEvaluator(INFO, masks=True)
     found = predictions_of([[(CAT, 1, 0.625)], []])
