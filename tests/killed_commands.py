@@ -50,6 +50,15 @@ _ALL = (
         + ("--out={place}/metrics.json", "--split=val,train"),
     ),
     Command("prepare", (*_PREPARE, "--option=train=64"), in_one_piece=True),
+    # With the sizes of the images beside the records.
+    Command(
+        "prepare objects",
+        tuple(
+            "--dataset=shapes_objects" if word.startswith("--dataset") else word
+            for word in (*_PREPARE, "--option=train=64")
+        ),
+        in_one_piece=True,
+    ),
     Command(
         "prepare --overwrite",
         (*_PREPARE, "--option=train=64", "--overwrite"),

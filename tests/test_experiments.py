@@ -225,6 +225,23 @@ def test_norms_of_cityscapes_follow_the_branch_of_the_model():
     assert config("ocr").model.norm_momentum == 0.1
 
 
+def test_fcos_learns_as_in_mmdetection():
+    """`fcos_hrnetv2p-*-gn-head_*.py`: constant warm-up of 1x alone, rates of biases."""
+    config = load("detection/fcos.py").get_config
+    for options, warmup, factor in (
+        ("", "constant", 1 / 3),
+        ("schedule=2x,scales=ms", "linear", 0.001),
+    ):
+        found = config(options)
+        assert (found.schedule.warmup, found.schedule.warmup_factor) == (warmup, factor)
+        assert found.schedule.warmup_steps == 500
+        optimizer = found.optimizer
+        assert (optimizer.bias_rate, optimizer.decay_biases) == (2.0, False)
+        assert (optimizer.clip_norm, found.schedule.learning_rate) == (35.0, 0.01)
+    other = load("detection/faster_rcnn.py").get_config()
+    assert (other.optimizer.bias_rate, other.optimizer.decay_biases) == (1.0, True)
+
+
 @pytest.mark.parametrize(
     "name", fast_are(RUN_FAST[:1], [*FILES, "segmentation/cityscapes.py:ocr"])
 )

@@ -20,8 +20,9 @@ Expected on val2017, box AP:
 
 Source: README of mmdetection 3's configs/hrnet unless another is named; `det` is the
 README of HRNet-Object-Detection, `paper` tables 8, 10 and 11 (minival).
-mmdetection reads these weights in BGR, and has biases learn at twice the rate
-without decay; here images are RGB, and all parameters learn alike.
+As there, biases (not those of norms) learn at twice the rate without decay, and `1x`
+stays at a third of the rate for 500 steps, where the others rise to it. mmdetection
+reads these weights in BGR; here images are RGB.
 
 Options: `variant`, `schedule` (`1x`, `2x`, `2x_late` with drops after epochs 20 and 23,
 `20e`), `norm` (`frozen`; `batch` are statistics over all devices), `scales` (`one`,
@@ -35,4 +36,13 @@ from hrnet_jax.experiment.recipes import coco_detector
 
 def get_config(options: str = "") -> ml_collections.ConfigDict:
     """The experiment; see the module's docstring for the options."""
-    return coco_detector(options, "fcos", "1x", learning_rate=0.01, clip_norm=35.0)
+    return coco_detector(
+        options,
+        "fcos",
+        "1x",
+        learning_rate=0.01,
+        clip_norm=35.0,
+        bias_rate=2.0,
+        decay_biases=False,
+        constant_warmup=("1x",),
+    )

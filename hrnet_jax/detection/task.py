@@ -200,9 +200,11 @@ class DetectionTask(WholeImage):
             found["masks"] = ImageMasks(masks, boxes, (height, width))
         return found
 
-    def evaluator(self, per_example: bool = False) -> CocoEvaluator:
-        """Gathers detections over a data set."""
-        return CocoEvaluator(self._info, masks=self.model.has_masks)
+    def evaluator(
+        self, per_example: bool = False, expected: int | None = None
+    ) -> CocoEvaluator:
+        """Gathers detections over a data set of `expected` images."""
+        return CocoEvaluator(self._info, masks=self.model.has_masks, expected=expected)
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None

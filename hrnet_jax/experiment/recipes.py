@@ -4,6 +4,7 @@ Recipes are nested keys for `experiment`; they name every key they rely on, equa
 the default or not.
 """
 
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -166,7 +167,13 @@ DETECTION_SCHEDULES = {
 
 
 def official_detection(
-    schedule: str, *, learning_rate: float = 0.02, clip_norm: float = 0.0
+    schedule: str,
+    *,
+    learning_rate: float = 0.02,
+    clip_norm: float = 0.0,
+    bias_rate: float = 1.0,
+    decay_biases: bool = True,
+    constant_warmup: Collection[str] = (),
 ) -> dict[str, Any]:
     """Optimizer and schedule of mmdetection 3.3 (`configs/_base_/schedules`).
 
@@ -176,6 +183,10 @@ def official_detection(
         schedule: one of `DETECTION_SCHEDULES`.
         learning_rate: for 16 images.
         clip_norm: largest global gradient norm; 0 for no clipping.
+        bias_rate: of biases, see `OptimizerOptions`.
+        decay_biases: see there.
+        constant_warmup: schedules that begin at a third of the rate for the steps of
+            the warm-up, instead of rising from a thousandth.
 
     Raises:
         ConfigError: for another schedule.
@@ -186,6 +197,7 @@ def official_detection(
             f"{', '.join(DETECTION_SCHEDULES)}"
         )
     epochs, boundaries = DETECTION_SCHEDULES[schedule]
+    is_constant = schedule in constant_warmup
     return {
         "num_epochs": epochs,
         "batch_size": 16,
@@ -194,6 +206,8 @@ def official_detection(
             "momentum": 0.9,
             "weight_decay": 1e-4,
             "decay_norms": True,
+            "decay_biases": decay_biases,
+            "bias_rate": bias_rate,
             "clip_norm": clip_norm,
         },
         "schedule": {
@@ -202,14 +216,15 @@ def official_detection(
             "reference_batch": 16,
             "boundaries": boundaries,
             "decay": 0.1,
+            "warmup": "constant" if is_constant else "linear",
             "warmup_steps": 500,
-            "warmup_factor": 0.001,
+            "warmup_factor": 1 / 3 if is_constant else 0.001,
         },
     }
 
 
 def coco_detector(
-    options: str, detector: str, schedule: str, **recipe: float
+    options: str, detector: str, schedule: str, **recipe: Any
 ) -> ml_collections.ConfigDict:
     """A detector on COCO as published.
 

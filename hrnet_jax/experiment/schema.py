@@ -36,7 +36,9 @@ class TrainConfig:
             `pyramid` predict, but do not train yet.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.
-        num_epochs: passes over the training set, whole batches only.
+        num_epochs: passes over the training set, whole batches only. Of a task that
+            groups images (detection) a pass shows each at least once: the last batch
+            of each group is filled up.
         num_steps: updates; wins over `num_epochs` when positive.
         precision: compute type, `float32` or `bfloat16`.
     """

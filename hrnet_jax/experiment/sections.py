@@ -13,6 +13,7 @@ from hrnet_jax.models.rematerialisation import remat_policy
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "step", "constant")
+WARMUPS = ("linear", "constant")
 WANDB_MODES = ("online", "offline", "disabled")
 
 # Value of an interval key that is not set, and the steps that then apply.
@@ -137,6 +138,10 @@ class OptimizerOptions:
         weight_decay: on the parameters that `decay_norms` selects.
         decay_norms: whether norms and biases decay too, as in the official
             code; otherwise only kernels do.
+        decay_biases: whether biases of convolutions and dense layers decay where
+            norms do. Those of norms go with their norm, here and in the next key.
+        bias_rate: such biases learn at this many times the rate, times the factor of
+            `multipliers`.
         clip_norm: largest global gradient norm; 0 for no clipping.
         accumulate: micro-batches per update; gradients are averaged.
         multipliers: (pattern, factor) pairs; parameters whose name matches the
@@ -152,6 +157,8 @@ class OptimizerOptions:
     beta2: float = 0.999
     weight_decay: float = 5e-4
     decay_norms: bool = True
+    decay_biases: bool = True
+    bias_rate: float = 1.0
     clip_norm: float = 0.0
     accumulate: int = 1
     multipliers: tuple[tuple[str, float], ...] = ()
@@ -165,6 +172,11 @@ class OptimizerOptions:
             )
         if self.accumulate < 1:
             raise ConfigError("config key 'optimizer.accumulate' must be at least 1")
+        if self.bias_rate < 0:
+            raise ConfigError(
+                "config key 'optimizer.bias_rate' must not be negative; got "
+                f"{self.bias_rate}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +189,9 @@ class ScheduleOptions:
         min_learning_rate: where `poly` and `cosine` end.
         power: exponent of `poly`.
         official_offset: `poly` lags one step, as in the official code.
-        warmup_steps: linear rise from `warmup_factor` times the base rate.
+        warmup: `linear` rises from `warmup_factor` times the rate to the rate,
+            `constant` stays there until the warm-up ends.
+        warmup_steps: length of the warm-up.
         warmup_factor: relative rate at step 0 of the warm-up.
         warmup_limit: largest part of the run that the warm-up takes; in a run of few
             steps it is shortened to that.
@@ -192,6 +206,7 @@ class ScheduleOptions:
     min_learning_rate: float = 0.0
     power: float = 0.9
     official_offset: bool = False
+    warmup: str = "linear"
     warmup_steps: int = 0
     warmup_factor: float = 0.001
     warmup_limit: float = 1.0
@@ -209,6 +224,11 @@ class ScheduleOptions:
             raise ConfigError(
                 f"unknown schedule.name {self.name!r}; "
                 f"expected one of {', '.join(SCHEDULES)}"
+            )
+        if self.warmup not in WARMUPS:
+            raise ConfigError(
+                f"unknown schedule.warmup {self.warmup!r}; "
+                f"expected one of {', '.join(WARMUPS)}"
             )
         if not 0 <= self.warmup_limit <= 1:
             raise ConfigError(

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+
 from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.points.source import LandmarkSource, SplitItems
 from hrnet_jax.data.records import find_prepared, prepared_directory
 from hrnet_jax.data.sources import SOURCES, source_class
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
-from hrnet_jax.registry import get_spec
+from hrnet_jax.registry import get_spec, get_task
 from hrnet_jax.storage.paths import is_remote
 from hrnet_jax.training.build import evaluated_splits, open_split
 
@@ -22,11 +24,15 @@ class DatasetFacts:
         info: classes or points, and for segmentation the largest image of a split.
         counts: split -> number of examples, as far as known.
         origin: where the counts come from, for the report.
+        train_sizes: int [N, 2], (height, width) of the training images, where the task
+            groups images and the records are at hand; without, epochs are counted as
+            if all images were of one group.
     """
 
     info: DatasetInfo
     counts: Mapping[str, int]
     origin: str
+    train_sizes: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +127,14 @@ def _prepared(config: TrainConfig) -> DatasetFacts:
         for split in (config.dataset.train_split, *evaluated_splits(config))
     }
     counts = {split: len(records) for split, records in splits.items()}
-    info = splits[config.dataset.train_split].info
-    return DatasetFacts(info, counts, f"the records in {config.dataset.data_dir}")
+    train = splits[config.dataset.train_split]
+    groups = getattr(get_task(config.task), "groups_images", False)
+    return DatasetFacts(
+        train.info,
+        counts,
+        f"the records in {config.dataset.data_dir}",
+        train.image_sizes() if groups else None,
+    )
 
 
 def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:

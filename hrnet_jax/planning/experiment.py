@@ -8,12 +8,12 @@ from jax.sharding import Mesh
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
-from hrnet_jax.tasks.protocol import Trains
+from hrnet_jax.tasks.protocol import Trains, groups_images
 from hrnet_jax.training.build import build_task, evaluated_splits
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.step import StepFn, make_train_step
-from hrnet_jax.training.steps import total_steps
+from hrnet_jax.training.steps import epoch_steps, total_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Experiment:
         config: of the run.
         task: with its network.
         num_steps: updates of the whole schedule.
+        epoch_steps: updates of an epoch.
         optimizer: of the train step.
         train_step: jitted for the mesh, not compiled.
     """
@@ -31,6 +32,7 @@ class Experiment:
     config: TrainConfig
     task: Trains
     num_steps: int
+    epoch_steps: int
     optimizer: optax.GradientTransformation
     train_step: StepFn
 
@@ -54,7 +56,12 @@ def build_experiment(
         model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
     task = build_task(config, facts.info, evaluated_splits(config))
-    steps = total_steps(config, facts.counts.get(config.dataset.train_split, 0))
+    examples = facts.counts.get(config.dataset.train_split, 0)
+    groups = None
+    if groups_images(task) and facts.train_sizes is not None:
+        groups = task.train_groups(facts.train_sizes)
+    steps = total_steps(config, examples, groups)
+    epoch = epoch_steps(config.batch_size, examples, groups)
     schedule = make_schedule(config.schedule, steps, config.batch_size)
     optimizer = make_optimizer(config.optimizer, schedule)
     train_step = make_train_step(
@@ -66,4 +73,4 @@ def build_experiment(
         accumulate=config.optimizer.accumulate,
         ema_decay=config.optimizer.ema_decay,
     )
-    return Experiment(config, task, steps, optimizer, train_step)
+    return Experiment(config, task, steps, epoch, optimizer, train_step)

@@ -15,7 +15,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning import abstract
 from hrnet_jax.planning.datasets import DatasetFacts
-from hrnet_jax.planning.experiment import build_experiment
+from hrnet_jax.planning.experiment import Experiment, build_experiment
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.topologies import describe, make_mesh
 from hrnet_jax.training.build import evaluated_splits
@@ -161,7 +161,7 @@ def make_plan(
             options,
         ),
         steps=experiment.num_steps,
-        passes=_passes(config, experiment.num_steps, facts),
+        passes=_passes(experiment),
         eval_batches=None if count is None else -(-count // eval_size),
         notes=tuple(notes),
     )
@@ -239,10 +239,10 @@ def nearest_multiple(size: int, unit: int, over: str) -> tuple[int, str]:
     return chosen, f"{size} images do not divide over {over}; nearest: {near}"
 
 
-def _passes(config: TrainConfig, steps: int, facts: DatasetFacts) -> int:
+def _passes(experiment: Experiment) -> int:
     """Evaluations of the evaluation split in a run, as the loop makes them."""
-    examples = facts.counts.get(config.dataset.train_split, 0)
-    every = evaluation_interval(config, steps, examples)
+    steps = experiment.num_steps
+    every = evaluation_interval(experiment.config, steps, experiment.epoch_steps)
     return 1 + ((steps - 1) // every if every else 0)
 
 

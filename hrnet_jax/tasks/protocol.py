@@ -251,6 +251,19 @@ class GroupsImages(Trains, Protocol):
         """The same for evaluation."""
         ...
 
+    def evaluator(
+        self, per_example: bool = False, expected: int | None = None
+    ) -> Evaluator:
+        """A fresh evaluator.
+
+        Args:
+            per_example: see `Trains.evaluator`.
+            expected: examples that it will be shown, in another order than that of
+                the data set; None if that is not known. Where one is missing or came
+                twice, `compute` is to raise `DataError`.
+        """
+        ...
+
 
 class BoxFollower(Protocol):
     """Boxes of the frames of a video."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -17,10 +18,10 @@ from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig, check_trainable
 from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Trains
+from hrnet_jax.tasks.protocol import Trains, groups_images
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule, rate_factor
-from hrnet_jax.training.steps import total_steps
+from hrnet_jax.training.steps import epoch_steps, total_steps
 
 _log = logging.getLogger(__name__)
 
@@ -30,13 +31,27 @@ _LOWEST_STRIDE = 32
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The parts of one run, before any weights."""
+    """The parts of one run, before any weights.
+
+    Attributes:
+        config: of the run.
+        mesh: of devices.
+        task: with its network.
+        train_records: what is trained on.
+        train_groups: int [N], which of them a batch may hold together; None if any.
+        num_steps: of the whole run.
+        epoch_steps: of an epoch.
+        schedule: step -> learning rate.
+        optimizer: with that schedule.
+    """
 
     config: TrainConfig
     mesh: Mesh
     task: Trains
     train_records: Records
+    train_groups: np.ndarray | None
     num_steps: int
+    epoch_steps: int
     schedule: Callable
     optimizer: optax.GradientTransformation
 
@@ -54,7 +69,12 @@ def build_run(config: TrainConfig) -> Run:
     records = open_split(config, config.dataset.train_split)
     for split in evaluated_splits(config):
         open_split(config, split)  # or a typo would show after hours of training
-    steps = total_steps(config, len(records))
+    task = build_task(config, records.info, evaluated_splits(config))
+    _report_uneven_rows(task.image_size[0], mesh)
+    groups = None
+    if groups_images(task):
+        groups = task.train_groups(records.image_sizes())
+    steps = total_steps(config, len(records), groups)
     schedule = make_schedule(config.schedule, steps, config.batch_size)
     factor = rate_factor(config.schedule, config.batch_size)
     if factor != 1:
@@ -66,14 +86,14 @@ def build_run(config: TrainConfig) -> Run:
             factor * rate,
             config.batch_size,
         )
-    task = build_task(config, records.info, evaluated_splits(config))
-    _report_uneven_rows(task.image_size[0], mesh)
     return Run(
         config=config,
         mesh=mesh,
         task=task,
         train_records=records,
+        train_groups=groups,
         num_steps=steps,
+        epoch_steps=epoch_steps(config.batch_size, len(records), groups),
         schedule=schedule,
         optimizer=make_optimizer(config.optimizer, schedule),
     )

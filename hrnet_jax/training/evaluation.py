@@ -107,7 +107,10 @@ def evaluator_over(
     Args:
         per_example: whether its `report` and `worst` will be asked for.
     """
-    evaluator = task.evaluator(per_example)
+    if groups_images(task):
+        evaluator = task.evaluator(per_example, len(records))
+    else:
+        evaluator = task.evaluator(per_example)
     for batch, predictions in predictions_over(
         predict, task, variables, records, mesh, **kwargs
     ):

@@ -29,7 +29,7 @@ def check_extension(run: Run, previous: TrainConfig) -> None:
     Raises:
         ConfigError: if it is no longer, or learns at other rates.
     """
-    before = total_steps(previous, len(run.train_records))
+    before = total_steps(previous, len(run.train_records), run.train_groups)
     if run.num_steps <= before:
         raise ConfigError(
             f"a run of {before} steps is extended by num_steps or num_epochs that "

@@ -126,8 +126,7 @@ class Loop:
             Metrics, if it was evaluated.
         """
         run, config = self.run, self.run.config
-        examples = len(run.train_records)
-        every = evaluation_interval(config, run.num_steps, examples)
+        every = evaluation_interval(config, run.num_steps, run.epoch_steps)
         evaluate = step == run.num_steps or _is_due(step, every)
         save = evaluate or stop or _is_due(step, save_interval(config))
         log = save or _is_due(step, config.logging.every_steps)
@@ -167,18 +166,11 @@ class Loop:
                 threads=config.dataset.threads,
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
-                groups=self._groups(),
+                groups=self.run.train_groups,
             ),
             self.run.mesh,
             map_keys=self.run.task.map_keys,
         )
-
-    def _groups(self) -> np.ndarray | None:
-        """Which records a batch may hold together; None if any."""
-        task = self.run.task
-        if not groups_images(task):
-            return None
-        return task.train_groups(self.run.train_records.image_sizes())
 
     def _compile(self, state: TrainState, batch: dict) -> Callable:
         """Compiles the train step and logs one line about the run."""

@@ -1,8 +1,9 @@
 """Optimizers, built from optax."""
 
+import functools
 import re
+from collections.abc import Collection
 
-import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
@@ -21,9 +22,11 @@ def make_optimizer(
     The rate stays outside the momentum buffer, so it acts at once when it
     changes.
     """
+    all_decay = options.decay_norms and options.decay_biases
     decay = (
         optax.add_decayed_weights(
-            options.weight_decay, None if options.decay_norms else _kernels
+            options.weight_decay,
+            None if all_decay else functools.partial(_decays, options),
         )
         if options.weight_decay
         else optax.identity()
@@ -42,20 +45,40 @@ def make_optimizer(
     return optax.chain(
         clip,
         *steps,
-        _multiply(options.multipliers),
+        _multiply(options.multipliers, options.bias_rate),
         optax.scale_by_learning_rate(schedule),
     )
 
 
-def _kernels(params):
-    return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, params)
+def _decays(options: OptimizerOptions, params: dict) -> dict:
+    """Which parameters decay, a tree of booleans."""
+    flat = traverse_util.flatten_dict(params, sep="/")
+    biases = set() if options.decay_biases else _biases(flat)
+    kept = {
+        name: (options.decay_norms or jnp.ndim(leaf) > 1) and name not in biases
+        for name, leaf in flat.items()
+    }
+    return traverse_util.unflatten_dict(kept, sep="/")
+
+
+def _biases(names: Collection[str]) -> set[str]:
+    """Those of biases beside a kernel; a norm's own has none."""
+    return {
+        name
+        for name in names
+        if name.split("/")[-1] == "bias"
+        and name.removesuffix("bias") + "kernel" in names
+    }
 
 
 def _multiply(
-    multipliers: tuple[tuple[str, float], ...],
+    multipliers: tuple[tuple[str, float], ...], bias_rate: float
 ) -> optax.GradientTransformation:
-    """Scales the updates of parameters by the first pattern that matches."""
-    if not multipliers:
+    """Scales the updates of parameters by the first pattern that matches.
+
+    Those of biases by `bias_rate` as well.
+    """
+    if not multipliers and bias_rate == 1:
         return optax.identity()
 
     def update(updates, state, params=None):
@@ -66,7 +89,11 @@ def _multiply(
                 raise ConfigError(
                     f"optimizer.multipliers: no parameter matches {pattern!r}"
                 )
-        scaled = {name: value * _factor(name) for name, value in flat.items()}
+        biases = _biases(flat)
+        scaled = {
+            name: value * (_factor(name) * (bias_rate if name in biases else 1.0))
+            for name, value in flat.items()
+        }
         return traverse_util.unflatten_dict(scaled, sep="/"), state
 
     def _factor(name: str) -> float:

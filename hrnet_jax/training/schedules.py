@@ -43,7 +43,10 @@ def make_schedule(
         schedule = optax.constant_schedule(rate)
     if not warmup_steps:
         return schedule
-    warmup = optax.linear_schedule(rate * options.warmup_factor, rate, warmup_steps)
+    start = rate * options.warmup_factor
+    warmup = optax.linear_schedule(
+        start, start if options.warmup == "constant" else rate, warmup_steps
+    )
     return optax.join_schedules([warmup, schedule], [warmup_steps])
 
 

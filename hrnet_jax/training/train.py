@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from hrnet_jax import runtime
-from hrnet_jax.errors import CheckpointError, StorageError
+from hrnet_jax.errors import CheckpointError, DataError, StorageError
 from hrnet_jax.experiment.defaults import changed_keys, to_json, with_defaults
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.imaging.pictures import save_pictures
@@ -265,11 +265,21 @@ class _Evaluations:
         self._remarked: set[str] = set()
 
     def __call__(self, state: TrainState, step: int) -> dict[str, float]:
-        """Metrics on the evaluation split, reported under `eval/`."""
+        """Metrics on the evaluation split, reported under `eval/`.
+
+        Raises:
+            DataError: if the one that ranks checkpoints is not among them.
+        """
         split = self._run.config.dataset.eval_split
         start = time.perf_counter()
         metrics = self.metrics(state.eval_variables, split)
         name = self._run.task.best_metric[0]
+        if name not in metrics:
+            raise DataError(
+                f"config key 'dataset.eval_split' is {split!r}, whose evaluation gives "
+                f"no {name}, which ranks checkpoints, but {', '.join(metrics)}; expected "
+                "a split in which something is annotated"
+            )
         _log.info(
             "step %d: %s %s %.4f (%.0f s)",
             step,
@@ -349,7 +359,8 @@ def _finish(
         "processes": jax.process_count(),
         "seconds_of_last_session": round(seconds, 1),
     }
-    name = run.task.best_metric[0]
+    # A test split without annotations has no other.
+    name = next(name for name in (run.task.best_metric[0], *metrics) if name in metrics)
     if processes.is_first():
         draw_curves([workdir], workdir / CURVES_FILE)
         write_json(workdir / RESULT_FILE, result)

@@ -89,6 +89,12 @@ CASES = {
         files.with_annotation(1, segmentation={"size": [40, 60]}),
         "'counts' is None, expected a text or a list",
     ),
+    "two images of one id": (
+        files.document(
+            images=[*files.DOCUMENT["images"], {"id": 7, "file_name": "c.jpg"}]
+        ),
+        "entry 3 of 'images' has the id 7 of 'b.jpg' too; expected an id of its own",
+    ),
     "category that is not listed": (
         files.with_annotation(0, category_id=5),
         "annotation 100 is of category 5, which is not listed under 'categories'",
@@ -176,6 +182,20 @@ def test_wrong_objects_are_left_out_if_asked(tmp_path):
     info = prepare("detection_coco", source, tmp_path, invalid="drop", unused="drop")
     assert info.max_objects == 1
     assert any("left out" in what for _, what, _ in info.findings)
+
+
+def test_a_split_of_crowds_alone_is_not_evaluated_by_default(tmp_path):
+    source = files.write_coco(tmp_path / "source")
+    crowds = files.document(
+        annotations=[{**one, "iscrowd": 1} for one in files.DOCUMENT["annotations"]]
+    )
+    for image in crowds["images"]:
+        image["file_name"] = f"val_{image['file_name']}"
+        files.write_image(source / "images" / image["file_name"])
+    (source / "annotations/val.json").write_text(json.dumps(crowds))
+    info = prepare("detection_coco", source, tmp_path)
+    assert info.counts == {"train": 2, "val": 2}
+    assert info.default_splits == {"train": "train", "eval": "train"}
 
 
 def test_the_same_annotation_twice_is_left_out(tmp_path):

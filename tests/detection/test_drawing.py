@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.drawing import Drawn, draw_objects
 from hrnet_jax.detection.image_masks import ImageMasks
+from hrnet_jax.detection.task import DetectionTask
 from hrnet_jax.imaging.palette import default_palette
+from hrnet_jax.registry import create_model
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
 
@@ -63,3 +66,32 @@ def test_captions_of_one_place_do_not_hide_each_other():
     first[99:] = False
     np.testing.assert_array_equal(two[first], one[first])
     assert (two != one).any(-1).sum() > 500
+
+
+@pytest.mark.parametrize("name", ["fcos_w18", "mask_rcnn_w18"])
+def test_a_task_draws_images_in_which_nothing_is_found(name):
+    info = DatasetInfo(
+        "pets", 0, (), (), box_class_names=("cat",), category_ids=(1,), max_objects=2
+    )
+    task = DetectionTask(create_model(f"detection/{name}", num_classes=1), info)
+    # Of the evaluation, which has places for detections, and of a photograph.
+    prediction = {
+        "boxes": np.tile(np.array([5, 5, 50, 50], np.float32), (3, 1)),
+        "scores": np.full(3, 0.9, np.float32),
+        "classes": np.zeros(3, np.int32),
+        "valid": np.zeros(3, bool),
+    }
+    if "mask" in name:
+        prediction["masks"] = np.ones((3, 28, 28), np.float32)
+    np.testing.assert_array_equal(task.draw(GREY, prediction), GREY)
+    none = {key: value[:0] for key, value in prediction.items() if key != "valid"}
+    if "mask" in name:
+        none["masks"] = ImageMasks(none["masks"], none["boxes"], GREY.shape[:2])
+    np.testing.assert_array_equal(task.draw(GREY, none), GREY)
+    target = {
+        "boxes": np.zeros((2, 4), np.float32),
+        "box_valid": np.zeros(2, bool),
+        "box_class": np.zeros(2, np.int32),
+    }
+    both = task.draw(GREY, prediction, target)
+    assert both.shape[0] == GREY.shape[0] and both.shape[1] >= 2 * GREY.shape[1]

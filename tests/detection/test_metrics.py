@@ -12,8 +12,11 @@ from pycocotools.cocoeval import COCOeval
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.metrics import CocoEvaluator
+from hrnet_jax.detection.task import DetectionTask
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging import run_lengths
+from hrnet_jax.registry import create_model
+from hrnet_jax.training import evaluation
 from tests.detection import evaluated
 
 NAMES = ("cat", "dog")
@@ -83,6 +86,7 @@ def predictions_of(images, most=4, scale=1.0):
 
 
 CAT, DOG = (10, 10, 50, 50), (60, 20, 100, 60)
+PREDICTED = predictions_of([[], []])
 
 
 def test_two_images_by_hand():
@@ -179,10 +183,38 @@ def test_every_image_is_counted_once():
     assert evaluator.compute()["AP"] == 0
 
 
+@pytest.mark.parametrize("lost", ["first", "last"])
+def test_an_image_that_the_evaluation_does_not_see_is_an_error(lost, monkeypatch):
+    """By the loop of the evaluation, which knows how many records there are."""
+    batch = batch_of([[(CAT, 0, False)], []]) | {"record": jnp.array([0, 1])}
+    seen = [lost != "first", lost != "last"]
+    batch |= {"example_valid": jnp.array(seen)}
+    monkeypatch.setattr(
+        evaluation, "predictions_over", lambda *_, **__: [(batch, PREDICTED)]
+    )
+    task = DetectionTask(create_model("detection/fcos_w18", num_classes=2), INFO)
+    records = range(2)
+    evaluator = evaluation.evaluator_over(None, task, {}, records, None)
+    missing = seen.index(False)
+    with pytest.raises(DataError) as caught:
+        evaluator.compute()
+    assert str(caught.value) == (
+        f"1 of 2 images were evaluated (record {missing} is missing); expected every "
+        "one once"
+    )
+
+
 def test_a_prediction_that_is_not_finite_names_its_image():
     bad = predictions_of([[(CAT, 0, np.nan)]])
     with pytest.raises(DataError, match="image image0: a detection .* score nan"):
         CocoEvaluator(INFO).update(batch_of([[(CAT, 0, False)]]), bad)
+
+
+def test_crowds_alone_are_no_annotations():
+    evaluator = CocoEvaluator(INFO)
+    evaluator.update(batch_of([[(CAT, 0, True)]]), predictions_of([[(CAT, 0, 0.9)]]))
+    assert evaluator.compute() == {"detections": 1.0}
+    assert "no object is annotated in this split" in evaluator.remarks()[0]
 
 
 def test_a_split_without_annotations_leaves_the_files_for_a_server(tmp_path):

@@ -10,7 +10,6 @@ import pytest
 
 import hrnet_jax
 from hrnet_jax.data.records import open_records
-from hrnet_jax.data.registry import prepare
 from hrnet_jax.detection.image_masks import ImageMasks
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.schema import read_config
@@ -19,11 +18,9 @@ from hrnet_jax.inference.folder import predict_files
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.build import build_run
 from hrnet_jax.training.evaluate import evaluate
-from hrnet_jax.training.interruption import EndedEarly
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny, tiny_detection
-from tests.test_experiments import make_own_objects
 from tests.tiers import fast_are
 
 KINDS = ("faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "fcos")
@@ -110,64 +107,16 @@ def test_any_batch_size_gives_the_same_metrics(size, finished):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def goes_on(step, metrics):
-    return step != 2
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mask_rcnn", "fcos"])
-def test_a_run_that_ended_early_goes_on_to_the_same_bits(kind, trained, tmp_path):
-    with pytest.raises(EndedEarly):
-        train(tiny_detection.config(kind), tmp_path, goes_on=goes_on)
-    train(tiny_detection.config(kind), tmp_path)
-    tiny.assert_equal_bits(tiny.state(trained(kind)), tiny.state(tmp_path))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mask_rcnn", "fcos"])
-def test_eight_devices_train_like_one(kind, trained):
-    one = trained(kind)
-    many = trained(kind, mesh__data=8, eval__batch_size=8)
-    first, second = tiny.state(one), tiny.state(many)
-    assert first.keys() == second.keys()
-    for name, array in first.items():
-        np.testing.assert_allclose(
-            second[name], array, rtol=1e-3, atol=1e-4, err_msg=name
-        )
-
-
-@pytest.fixture(scope="module")
-def both_orientations(tmp_path_factory):
-    """Changes that make the tiny run one on images of 60x90 and 90x60."""
-    folder = tmp_path_factory.mktemp("own")
-    make_own_objects(folder / "source", np.random.default_rng(0))
-    prepare("detection_coco", folder / "data", folder / "source")
-    augmentation = "dataset__augmentation__"
-    return {
-        "dataset__name": "detection_coco",
-        "dataset__data_dir": str(folder / "data"),
-        f"{augmentation}scales": ((90, 60),),
-        f"{augmentation}test_scale": (90, 60),
-        "batch_size": 2,
-    }
-
-
-@pytest.mark.slow
-def test_each_orientation_has_a_program_of_its_own(both_orientations, tmp_path, caplog):
-    config = tiny_detection.config("faster_rcnn", **both_orientations)
+def test_each_orientation_has_a_program_of_its_own(tmp_path, caplog):
+    config = tiny_detection.config("faster_rcnn,both_orientations")
     with caplog.at_level("INFO"):
-        train(config, tmp_path / "whole")
+        train(config, tmp_path)
     sizes = re.findall(r"step of 2 images (\d+x\d+) ", caplog.text)
     assert sorted(sizes) == ["64x96", "96x64"]
-    with pytest.raises(EndedEarly):
-        train(config, tmp_path / "parts", goes_on=goes_on)
-    train(config, tmp_path / "parts")
-    whole = tiny.state(tmp_path / "whole")
-    tiny.assert_equal_bits(whole, tiny.state(tmp_path / "parts"))
-    expected = tiny.result(tmp_path / "whole")["metrics"]
+    expected = tiny.result(tmp_path)["metrics"]
     config.eval.batch_size = 1
-    found = evaluate(config, tmp_path / "whole")
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert evaluate(config, tmp_path) == pytest.approx(expected, abs=1e-6)
 
 
 def loss_of(run, batch):

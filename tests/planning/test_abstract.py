@@ -15,7 +15,7 @@ from hrnet_jax.planning import abstract
 from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.registry import task_names
-from hrnet_jax.training.build import open_split
+from hrnet_jax.training.build import build_run, open_split
 from hrnet_jax.training.state import create_state
 from tests import tiny, tiny_detection, tiny_landmarks
 
@@ -66,6 +66,18 @@ def told(tree):
 def test_every_trainable_task_is_tried():
     tried = {name.partition(",")[0] for name in CONFIGS}
     assert tried == set(task_names(trainable=True))
+
+
+@pytest.mark.slow
+def test_epochs_of_images_of_two_shapes_are_those_of_the_run():
+    """Three images of each shape in batches of two: two batches of each."""
+    changes = {"num_steps": 0, "num_epochs": 3}
+    changes |= {"eval__every_steps": -1, "eval__every_epochs": 1}
+    config = read_config(tiny_detection.config("fcos,both_orientations", **changes))
+    planned = build_experiment(config, facts_of(config), runtime.make_mesh(1, 1))
+    run = build_run(config)
+    assert (planned.num_steps, planned.epoch_steps) == (12, 4)
+    assert (run.num_steps, run.epoch_steps) == (12, 4)
 
 
 @pytest.mark.parametrize("space", [1, 2])

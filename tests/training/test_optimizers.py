@@ -1,5 +1,7 @@
 """Optimizers equal PyTorch's, step by step."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -142,6 +144,56 @@ def test_norms_and_biases_need_not_decay(name):
     )
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_biases_may_learn_faster_and_not_decay(name):
+    """As `bias_lr_mult=2, bias_decay_mult=0` of mmdetection, which spares norms.
+
+    Source: `DefaultOptimWrapperConstructor` of mmengine.
+    """
+    options = OptimizerOptions(
+        name,
+        beta1=0.8,
+        beta2=0.95,
+        weight_decay=0.1,
+        decay_biases=False,
+        bias_rate=2.0,
+    )
+    make = {
+        "sgd": functools.partial(torch.optim.SGD, momentum=0.9),
+        "adamw": functools.partial(torch.optim.AdamW, betas=(0.8, 0.95)),
+    }
+
+    def with_groups(groups):
+        paths, _ = jax.tree_util.tree_flatten_with_path(draw(0))
+        names = ["/".join(key.key for key in path) for path, _ in paths]
+        for each, group in zip(names, groups, strict=True):
+            group["weight_decay"] = 0.0 if each == "head/bias" else 0.1
+        return make[name](groups, lr=1.0)
+
+    factors = {"head/bias": 2.0}
+    expected = theirs(with_groups, GRADIENTS, lambda name: factors.get(name, 1.0))
+    assert_close(ours(options, GRADIENTS), expected)
+
+
+def test_one_update_of_a_bias_is_the_formula():
+    options = OptimizerOptions(
+        momentum=0.0,
+        weight_decay=0.1,
+        decay_biases=False,
+        bias_rate=2.0,
+        multipliers=(("^head/", 10.0),),
+    )
+    got, w, g = ours(options, GRADIENTS[:1]), draw(0), GRADIENTS[0]
+    bias = w["head"]["bias"] - 0.1 * 2 * 10 * g["head"]["bias"]
+    np.testing.assert_allclose(got["head"]["bias"], bias, rtol=1e-5)
+    kernel = w["head"]["kernel"] * (1 - 0.1 * 10 * 0.1) - 0.1 * 10 * g["head"]["kernel"]
+    np.testing.assert_allclose(got["head"]["kernel"], kernel, rtol=1e-4, atol=1e-5)
+    norms = [tree["stem"]["norm1"]["bias"] for tree in (got, w, g)]
+    np.testing.assert_allclose(
+        norms[0], norms[1] - 0.1 * (norms[2] + 0.1 * norms[1]), rtol=1e-5
+    )
+
+
 def test_all_parameters_decay_by_default():
     zeros = jax.tree.map(np.zeros_like, draw(0))
     got = ours(OptimizerOptions(weight_decay=0.1), [zeros])
@@ -165,6 +217,7 @@ def test_clipping_bounds_the_norm_of_all_gradients_before_the_decay():
     [
         ({"name": "lamb"}, "'lamb'.*sgd, adam, adamw"),
         ({"accumulate": 0}, "'optimizer.accumulate' must be at least 1"),
+        ({"bias_rate": -1.0}, "'optimizer.bias_rate' must not be negative; got -1.0"),
     ],
 )
 def test_wrong_options_are_errors(options, message):

@@ -19,6 +19,7 @@ from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 from tests.tiers import fast_are
+from tests.tiny_runs import RUNS, best_metric
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +32,12 @@ class PulledPlug(Exception):
 
 
 def before_call(monkeypatch, number, action):
-    """Has `action` run before the given call of the compiled train step."""
+    """Has `action` run before the given call of a compiled train step."""
     compile_step = loop.Loop._compile
+    calls = itertools.count(1)
 
     def patched(self, state, batch):
         step_fn = compile_step(self, state, batch)
-        calls = itertools.count(1)
 
         def step(*arguments):
             if next(calls) == number:
@@ -57,8 +58,8 @@ def reported(workdir):
     return [(line["step"], sorted(line)) for line in read_metrics(workdir)]
 
 
-def assert_like_an_undisturbed_run(workdir):
-    undisturbed = tiny.finished_run()
+def assert_like_an_undisturbed_run(workdir, name="segmentation"):
+    undisturbed = RUNS[name].undisturbed()
     tiny.assert_equal_bits(tiny.state(undisturbed), tiny.state(workdir))
     assert reported(workdir) == reported(undisturbed)
     for key in ("metrics", "step", "split", "num_steps"):
@@ -71,55 +72,71 @@ def test_the_state_holds_all_that_is_compared():
 
 
 @pytest.mark.slow
-def test_a_run_that_its_caller_ended_goes_on(tmp_path):
-    asked = []
+@pytest.mark.parametrize("name", ["segmentation", "mask_rcnn"])
+def test_a_run_that_its_caller_ended_goes_on(name, tmp_path):
+    run, metric, asked = RUNS[name], best_metric(name), []
 
     def goes_on(step, metrics):
-        asked.append((step, metrics["mean_iou"]))
+        asked.append((step, metrics[metric]))
         return False
 
+    first, _ = run.ends
     with pytest.raises(
-        EndedEarly, match="after the evaluation of step 4, which is sav"
+        EndedEarly, match=f"after the evaluation of step {first}, which is sav"
     ):
-        train(tiny.config(), tmp_path, goes_on=goes_on)
-    assert reported(tmp_path)[-1][0] == 4
+        train(run.config(), tmp_path, goes_on=goes_on)
+    assert reported(tmp_path)[-1][0] == first
     # After the last step the answer does not count.
-    train(tiny.config(), tmp_path, goes_on=goes_on)
+    train(run.config(), tmp_path, goes_on=goes_on)
     assert asked == [
-        (line["step"], line["eval/mean_iou"])
+        (line["step"], line[f"eval/{metric}"])
         for line in read_metrics(tmp_path)
-        if "eval/mean_iou" in line
+        if f"eval/{metric}" in line
     ]
-    assert_like_an_undisturbed_run(tmp_path)
+    assert_like_an_undisturbed_run(tmp_path, name)
+
+
+BROKEN_OFF = [("segmentation", 2), ("segmentation", 6)]
+BROKEN_OFF += [(name, 3) for name in RUNS if name != "segmentation"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", fast_are([6], [2, 6]))
-def test_a_run_broken_off_ends_like_an_undisturbed_one(step, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "step"), BROKEN_OFF)
+def test_a_run_broken_off_ends_like_an_undisturbed_one(
+    name, step, tmp_path, monkeypatch
+):
+    run = RUNS[name]
     with monkeypatch.context() as patch, pytest.raises(PulledPlug):
         before_call(patch, step, pull_plug)
-        train(tiny.config(), tmp_path)
-    # Lines of step 5, which the checkpoint of step 4 does not cover, go.
+        train(run.config(), tmp_path)
+    # Lines after the last checkpoint, of step 4 where 6 is not reached, go.
     assert reported(tmp_path)[-1][0] == step - 1
-    train(tiny.config(), tmp_path)
-    assert_like_an_undisturbed_run(tmp_path)
+    train(run.config(), tmp_path)
+    assert_like_an_undisturbed_run(tmp_path, name)
 
 
-@pytest.mark.parametrize("step", fast_are([3], [3, 4]))
-@pytest.mark.parametrize(
-    "number", fast_are([signal.SIGINT], [signal.SIGINT, signal.SIGTERM])
-)
-def test_a_signal_saves_and_the_same_call_goes_on(step, number, tmp_path, monkeypatch):
+SIGNALS = [
+    ("segmentation", number, step)
+    for number in (signal.SIGINT, signal.SIGTERM)
+    for step in (3, 4)
+]
+SIGNALS += [("both_orientations", signal.SIGTERM, 3)]
+
+
+@pytest.mark.parametrize("case", fast_are(SIGNALS[:1], SIGNALS), ids=str)
+def test_a_signal_saves_and_the_same_call_goes_on(case, tmp_path, monkeypatch):
+    name, number, step = case
+    run = RUNS[name]
     handlers = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     with monkeypatch.context() as patch:
         before_call(patch, step, lambda: signal.raise_signal(number))
         with pytest.raises(Interrupted, match=f"after step {step}, everything is"):
-            train(tiny.config(), tmp_path)
+            train(run.config(), tmp_path)
     assert Checkpoints(tmp_path).latest() == step
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)] == handlers
-    train(tiny.config(), tmp_path)
+    train(run.config(), tmp_path)
     # Step 4 is evaluated even though the signal came there.
-    assert_like_an_undisturbed_run(tmp_path)
+    assert_like_an_undisturbed_run(tmp_path, name)
 
 
 # A script on one core, which a process that never rests shares with it.
@@ -154,9 +171,9 @@ def test_a_finished_run_returns_its_result_at_once(tmp_path, monkeypatch):
     assert train(tiny.config(), workdir) == tiny.result(workdir)["metrics"]
 
 
-def start(workdir, *arguments):
+def start(workdir, *arguments, name="segmentation"):
     return subprocess.Popen(
-        tiny.train_command(workdir, *arguments),
+        RUNS[name].command(workdir, *arguments),
         env=tiny.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -174,16 +191,16 @@ def wait_for_lines(process, workdir, count):
         time.sleep(0.01)
 
 
-def finish(workdir, *arguments):
-    process = start(workdir, *arguments)
+def finish(workdir, *arguments, name="segmentation"):
+    process = start(workdir, *arguments, name=name)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
 
 
-def kill(workdir, *arguments, after):
+def kill(workdir, *arguments, after, name="segmentation"):
     """Starts the run and kills it `after` seconds past its first line."""
-    process = start(workdir, *arguments)
+    process = start(workdir, *arguments, name=name)
     wait_for_lines(process, workdir, 1)
     time.sleep(after)
     process.kill()
@@ -193,10 +210,12 @@ def kill(workdir, *arguments, after):
 
 # Slow, since a signal to a script and a broken run are among the fast ones.
 @pytest.mark.slow
-def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path):
-    assert kill(tmp_path, after=random.uniform(0, 0.3)) == -signal.SIGKILL
-    finish(tmp_path)
-    assert_like_an_undisturbed_run(tmp_path)
+@pytest.mark.parametrize("name", ["segmentation", "both_orientations"])
+def test_a_killed_run_ends_like_an_undisturbed_one(name, tmp_path):
+    code = kill(tmp_path, after=random.uniform(0, 0.3), name=name)
+    assert code == -signal.SIGKILL
+    finish(tmp_path, name=name)
+    assert_like_an_undisturbed_run(tmp_path, name)
 
 
 @pytest.mark.slow

@@ -93,6 +93,14 @@ def test_warm_up_rises_in_a_line_and_then_the_schedule_starts(name):
     )
 
 
+def test_a_constant_warm_up_stays_where_it_begins():
+    options = ScheduleOptions(
+        "constant", 0.3, warmup="constant", warmup_steps=3, warmup_factor=1 / 3
+    )
+    got = rates(make_schedule(options, 10), range(6))
+    np.testing.assert_allclose(got, [0.1] * 3 + [0.3] * 3, rtol=1e-6)
+
+
 def test_boundaries_are_fractions_of_the_whole_run_with_warm_up_too():
     options = ScheduleOptions(
         "step", 1.0, warmup_steps=2, warmup_factor=0.5, boundaries=(0.5,), decay=0.1

@@ -13,6 +13,7 @@ from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.runtime import processes
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.steps import (
+    epoch_steps,
     evaluation_interval,
     save_interval,
     total_steps,
@@ -21,25 +22,47 @@ from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
 
-# (options, steps of the run, examples) -> steps between evaluations, of batches of 8.
+# (options, steps of the run, of an epoch) -> steps between evaluations.
 EVALUATIONS = [
-    ({}, 300, 24, 300),
-    ({}, 5000, 24, 1000),
-    ({"every_steps": 7, "least": 10}, 300, 24, 7),
-    ({"every_steps": 0, "least": 10}, 300, 24, 0),
-    ({"every_epochs": 5, "least": 10}, 300, 24, 15),
-    ({"every_epochs": 2}, 300, 31, 6),
-    ({"every_epochs": 2}, 300, 3, 2),
-    ({"least": 10}, 300, 24, 30),
-    ({"least": 10}, 50_000, 24, 1000),
-    ({"least": 10}, 4, 24, 1),
+    ({}, 300, 3, 300),
+    ({}, 5000, 3, 1000),
+    ({"every_steps": 7, "least": 10}, 300, 3, 7),
+    ({"every_steps": 0, "least": 10}, 300, 3, 0),
+    ({"every_epochs": 5, "least": 10}, 300, 3, 15),
+    ({"every_epochs": 2}, 300, 1, 2),
+    ({"least": 10}, 300, 3, 30),
+    ({"least": 10}, 50_000, 3, 1000),
+    ({"least": 10}, 4, 3, 1),
 ]
 
 
-@pytest.mark.parametrize(("options", "steps", "examples", "expected"), EVALUATIONS)
-def test_evaluations_by_hand(options, steps, examples, expected):
-    config = TrainConfig(batch_size=8, eval=EvalOptions(**options))
-    assert evaluation_interval(config, steps, examples) == expected
+@pytest.mark.parametrize(("options", "steps", "epoch", "expected"), EVALUATIONS)
+def test_evaluations_by_hand(options, steps, epoch, expected):
+    config = TrainConfig(eval=EvalOptions(**options))
+    assert evaluation_interval(config, steps, epoch) == expected
+
+
+# COCO's images that show an object, of which about a quarter is upright.
+COCO = np.arange(117_266) < 30_000
+EPOCHS = [
+    ({"batch_size": 8, "examples": 24}, 3),
+    ({"batch_size": 8, "examples": 31}, 3),
+    ({"batch_size": 8, "examples": 3}, 1),
+    # 3 and 17 images: one batch, and two whole ones with a third for the last.
+    ({"batch_size": 8, "examples": 20, "groups": np.arange(20) < 3}, 4),
+    ({"batch_size": 16, "examples": 117_266}, 7329),
+    # 30000 / 16 = 1875, 87266 / 16 = 5454.1.
+    ({"batch_size": 16, "examples": 117_266, "groups": COCO}, 1875 + 5455),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), EPOCHS)
+def test_epochs_by_hand(arguments, expected):
+    assert epoch_steps(**arguments) == expected
+    config = TrainConfig(batch_size=arguments["batch_size"], num_epochs=12)
+    if arguments["examples"] >= config.batch_size:
+        rest = arguments["examples"], arguments.get("groups")
+        assert total_steps(config, *rest) == 12 * expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +122,7 @@ def test_a_run_on_few_images_of_ones_own_is_evaluated_and_leaves_its_warm_up(nam
     config = read_config(importlib.import_module(f"experiments.{name}").get_config())
     config = dataclasses.replace(config, batch_size=8)
     steps = total_steps(config, examples=24)
-    assert steps == 300 and evaluation_interval(config, steps, 24) == 30
+    assert steps == 300 and evaluation_interval(config, steps, 3) == 30
     schedule = make_schedule(config.schedule, steps)
     rates = [float(schedule(step)) for step in range(steps)]
     assert np.argmax(rates) == 30

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import types
 
 import cv2
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from hrnet_jax.experiment.loading import load_config
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training import build, loop
+from hrnet_jax.training import train as train_module
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import Reporter, read_metrics
 from hrnet_jax.training.train import train
@@ -318,6 +320,23 @@ def test_accepts_changes_that_leave_the_weights_alone(tmp_path):
     assert train(tiny.config(**changes), workdir) == tiny.result(workdir)["metrics"]
     written = json.loads((workdir / "config.json").read_text())
     assert written["eval"]["batch_size"] == 1
+
+
+def test_an_evaluation_without_the_metric_that_ranks_names_the_split(monkeypatch):
+    """As on objects of which none is annotated."""
+    evaluations = train_module._Evaluations.__new__(train_module._Evaluations)
+    config = read_config(tiny.config(dataset__eval_split="unlabelled"))
+    task = types.SimpleNamespace(best_metric=("AP", "max"))
+    evaluations._run = types.SimpleNamespace(config=config, task=task)
+    monkeypatch.setattr(evaluations, "metrics", lambda *_: {"detections": 3.0})
+    state = types.SimpleNamespace(eval_variables={})
+    with pytest.raises(DataError) as caught:
+        evaluations(state, 5)
+    assert str(caught.value) == (
+        "config key 'dataset.eval_split' is 'unlabelled', whose evaluation gives no AP, "
+        "which ranks checkpoints, but detections; expected a split in which something "
+        "is annotated"
+    )
 
 
 def test_refuses_checkpoints_of_unknown_origin(tmp_path):

@@ -256,7 +256,11 @@ class ObjectSource:
         labelled = [
             split
             for split in ("val", "test")
-            if any(item.objects for item in self.contents.splits.get(split, ()))
+            if any(
+                not one.crowd
+                for item in self.contents.splits.get(split, ())
+                for one in item.objects
+            )
         ]
         if self.published and subsets:
             train = _WITH_OBJECTS
