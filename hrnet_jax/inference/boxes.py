@@ -252,12 +252,15 @@ def _checked_object(row: Any, where: str) -> tuple[str, float, list[float]]:
     Raises:
         DataError: if one of them is missing or of another type.
     """
-    if isinstance(row, dict):
-        name, score, box = row.get("name"), row.get("score"), row.get("box")
-        is_whole = isinstance(name, str) and _are_four_numbers(box)
-        if is_whole and isinstance(score, int | float):
-            return str(name), float(score), box
-    raise DataError(f"{where}: {row!r}, expected name, score and box of an object")
+    wrong = DataError(f"{where}: {row!r}, expected name, score and box of an object")
+    if not isinstance(row, dict):
+        raise wrong
+    name, score, box = row.get("name"), row.get("score"), row.get("box")
+    if not isinstance(name, str) or not isinstance(score, int | float):
+        raise wrong
+    if not _are_four_numbers(box):
+        raise wrong
+    return name, score, box
 
 
 def _boxes_of(entry: dict, where: str) -> list:

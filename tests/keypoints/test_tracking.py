@@ -116,6 +116,26 @@ def test_boxes_that_are_not_tight_keep_their_margin():
     assert follower.boxes(IMAGE).tolist() == [[10, 30, 130, 150]]
 
 
+def test_boxes_that_are_not_square_stay_so():
+    # A person, twice as high as the square about the joints.
+    follower = Follower(Finder([[40, 20, 80, 100]]), every=5, tight=False)
+    follower.boxes(IMAGE)
+    follow(follower, [40, 40, 80, 80])
+    assert follower.boxes(IMAGE).tolist() == [[40, 20, 80, 100]]
+    follow(follower, [50, 40, 70, 60])
+    assert follower.boxes(IMAGE).tolist() == [[50, 30, 70, 70]]
+
+
+def test_what_is_found_again_takes_that_box_where_points_do_not_tell_it():
+    follower = Follower(Finder([LEFT], [RIGHT, moved(LEFT, 9)]), every=2, tight=False)
+    boxes = []
+    for _ in range(4):
+        boxes.append(follower.boxes(IMAGE).tolist())
+        follow(follower, *boxes[-1])
+    found = [moved(LEFT, 9), RIGHT]
+    assert boxes == [[LEFT], [LEFT], found, found]
+
+
 def test_a_face_whose_scores_fall_to_less_than_half_is_lost():
     # An untrained and a trained network: what counts is the fall.
     follower = Follower(Finder([LEFT, RIGHT], []), every=3, tight=True)
