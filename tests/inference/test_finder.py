@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.inference.boxes import read_boxes
 from hrnet_jax.inference.finder import ObjectFinder, check_detector
@@ -16,8 +17,10 @@ from hrnet_jax.inference.images import for_each
 from hrnet_jax.inference.reducing import Reduced
 from hrnet_jax.inference.video import predict_video
 from hrnet_jax.inference.workdir import load_run
+from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
-from hrnet_jax.training.train import train
+from hrnet_jax.registry import create_model, get_spec
+from hrnet_jax.tasks.spec import OutputNames
 from tests import tiny, tiny_detection
 from tests.inference import test_video as videos
 from tests.inference.test_folder_boxes import FakeRun
@@ -219,13 +222,23 @@ def test_what_cannot_be_chosen_from_a_file_is_named(tmp_path):
         read_boxes(table, classes=["face"])
 
 
+def detection_run(workdir):
+    """A work directory with untrained weights for objects of three classes."""
+    config = tiny_detection.get_config("faster_rcnn")
+    options = {"norm": "batch", **config.model.options}
+    model = create_model(config.model.name, num_classes=3, **options)
+    names = OutputNames(("disc", "cat", "face"))
+    info = get_spec("detection").info_of_outputs("objects", names)
+    save_converted(workdir, config, initial_variables(model), info)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Work directories of a detector and of a landmark model, both tiny."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
-        train(tiny_detection.config("faster_rcnn"), folder / "detector")
+        detection_run(folder / "detector")
         landmark_run(folder / "faces")
         yield folder
 
