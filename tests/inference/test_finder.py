@@ -245,13 +245,16 @@ def runs(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_detector_feeds_landmarks(runs, images, tmp_path):
-    find = load_run(runs / "detector").finder("disc", 0.0)
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    for path in images:
+        cv2.imwrite(str(path), noise)
+    find = load_run(runs / "detector").finder(("disc", "face"), 0.0)
     run = load_run(runs / "faces")
     found = run.predict(images, boxes=find)
     counts = [len(one["points"]) for one in found]
     assert counts[0] > 0 and found[0]["points"].shape == (counts[0], 68, 2)
     command = ["predict", f"--workdir={runs}/faces", f"--images={images[0].parent}"]
-    chosen = ["--detector_classes=disc", "--detector_score=0"]
+    chosen = ["--detector_classes=disc,face", "--detector_score=0"]
     objects = tmp_path / "objects"
     ways = {
         "alone": [*command, f"--detector={runs}/detector", *chosen],
