@@ -11,6 +11,8 @@
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
         --boxes=faces.csv --out=out
     python scripts/predict.py --workdir=runs/w300 --video=0 --out=out
+    python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
+        --detector=runs/faces --detector_classes=face --out=out
 
 Takes files, folders and globs, images of any size (--max_side bounds memory and
 time). Writes pictures for each image (segmentation: the raw label map, a colour map, an
@@ -19,10 +21,10 @@ with the points in pixels of the image. Files that cannot be read are listed at 
 and in summary.json (`failed`); the others are labelled all the same, and the exit code
 is then 1 (2 where none could be read).
 
-Landmark models predict in each face box: those in --boxes, or those found by a
-frontal-face detector. A photograph without a face gets an empty list in
-summary.json. Pose models predict in each box of --boxes; without it, in the whole
-image as the box of one person.
+Landmark models predict in each face box: those in --boxes, those that the detection
+run of --detector finds, or those found by a frontal-face detector. A photograph without
+a face gets an empty list in summary.json. Pose models predict in each box of --boxes or
+--detector; without them, in the whole image as the box of one person.
 
 --video takes a file or the number of a camera and writes a video and, for points, a
 line of JSON for each frame; Ctrl-C ends it. Files of PyTorch weights are converted in
@@ -46,6 +48,8 @@ from hrnet_jax.errors import ConfigError
 SOME_FAILED = 1
 
 if TYPE_CHECKING:
+    from hrnet_jax.inference.boxes import Boxes
+    from hrnet_jax.inference.finder import ObjectFinder
     from hrnet_jax.inference.opened import OpenedModel
 
 
@@ -70,11 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     source.add_argument("--video", help="video file, or the number of a camera")
     parser.add_argument("--out", required=True, help="folder for the results")
-    parser.add_argument(
-        "--boxes",
-        help="JSON or CSV file with the boxes of faces or persons in the images; CSV: "
-        "image,x1,y1,x2,y2",
-    )
+    add_box_flags(parser)
     parser.add_argument(
         "--max_frames", type=int, help="frames of the video after which to stop"
     )
@@ -105,6 +105,30 @@ def parse_arguments() -> argparse.Namespace:
     return command_line.parse_with_changes(parser)
 
 
+def add_box_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that say where the boxes to predict in come from."""
+    parser.add_argument(
+        "--boxes",
+        help="JSON or CSV file with the boxes of faces or persons in the images; CSV: "
+        "image,x1,y1,x2,y2; or the summary.json of a detector",
+    )
+    parser.add_argument(
+        "--detector",
+        help="detection run that finds the boxes to predict in; as --workdir",
+    )
+    parser.add_argument(
+        "--detector_classes",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        help="names of the objects whose boxes count, such as person,cat; default: all",
+    )
+    parser.add_argument(
+        "--detector_score",
+        type=float,
+        help="objects of a higher score count; default: 0.5",
+    )
+
+
 def main() -> None:
     """Predicts and prints where the results are."""
     arguments = parse_arguments()
@@ -120,18 +144,69 @@ def main() -> None:
         sys.exit(SOME_FAILED if lines else command_line.INPUT_ERROR)
 
 
-def open_model(arguments: argparse.Namespace) -> "OpenedModel":
-    """The model of --workdir."""
+def check_detector_flags(arguments: argparse.Namespace) -> None:
+    """Refuses flags that do not go together, and models that do not.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    from hrnet_jax.export.opening import named_model
+    from hrnet_jax.inference.finder import check_detector, check_score
+
+    if arguments.detector is None:
+        chosen = arguments.detector_classes or arguments.detector_score is not None
+        if chosen and arguments.boxes is None:
+            raise ConfigError(
+                "--detector_classes and --detector_score go with --detector, or with "
+                "--boxes and the summary.json of a detector"
+            )
+        return
+    if arguments.boxes is not None:
+        raise ConfigError(
+            "--detector finds the boxes that --boxes gives; leave one of them out"
+        )
+    if arguments.detector_score is not None:
+        check_score(arguments.detector_score)
+    check_detector(named_model(arguments.detector), named_model(arguments.workdir))
+
+
+def open_models(
+    arguments: argparse.Namespace,
+) -> "tuple[OpenedModel, ObjectFinder | None]":
+    """The model of --workdir, and what finds boxes for it if --detector does."""
     from hrnet_jax import runtime
     from hrnet_jax.export.opening import open_any
+    from hrnet_jax.inference.finder import USUAL_SCORE, ObjectFinder
 
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
-    return open_any(
+    find = None
+    if arguments.detector is not None:
+        score = arguments.detector_score
+        find = ObjectFinder(
+            open_any(arguments.detector),
+            arguments.detector_classes,
+            USUAL_SCORE if score is None else score,
+        )
+    run = open_any(
         arguments.workdir,
         arguments.step,
         pad_multiple=arguments.pad_multiple,
         changes=arguments.changes,
+    )
+    return run, find
+
+
+def given_boxes(arguments: argparse.Namespace) -> "Boxes | None":
+    """The boxes in --boxes, those of objects as the flags of a detector choose."""
+    from hrnet_jax.inference.boxes import read_boxes
+
+    if arguments.boxes is None:
+        return None
+    return read_boxes(
+        arguments.boxes,
+        classes=arguments.detector_classes,
+        score=arguments.detector_score,
     )
 
 
@@ -142,13 +217,13 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
     """
     from hrnet_jax.export.opening import named_model
     from hrnet_jax.inference import folder
-    from hrnet_jax.inference.boxes import read_boxes
     from hrnet_jax.inference.showing import Windows
 
     if arguments.max_frames is not None:
         raise ConfigError("--max_frames goes with --video, not with --images")
+    check_detector_flags(arguments)
     images = folder.find_images(*arguments.images)
-    boxes = None if arguments.boxes is None else read_boxes(arguments.boxes)
+    boxes = given_boxes(arguments)
     request = {
         "boxes": boxes,
         "max_side": arguments.max_side,
@@ -156,10 +231,10 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
     }
     model = named_model(arguments.workdir)
     folder.check_request(model, images, arguments.out, **request)
-    run = open_model(arguments)
+    run, find = open_models(arguments)
     windows = Windows() if arguments.show else None
     report = folder.predict_files(
-        run, images, arguments.out, **request, windows=windows
+        run, images, arguments.out, **request, find=find, windows=windows
     )
     if windows is not None and windows.problem:
         sys.stderr.write(f"{windows.problem}; see {arguments.out}\n")
@@ -190,16 +265,22 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
     from hrnet_jax.inference import video
 
     if arguments.boxes is not None:
-        raise ConfigError("--boxes goes with --images; videos are searched for faces")
+        raise ConfigError(
+            "--boxes goes with --images; videos are searched for faces, or for what "
+            "--detector finds"
+        )
     if arguments.max_side is not None or arguments.only or arguments.show:
         raise ConfigError("--max_side, --only and --show go with --images")
+    check_detector_flags(arguments)
     source = arguments.video
     if source.isdecimal() and not pathlib.Path(source).exists():
         source = int(source)
     bound = arguments.max_frames
     video.check_request(source, arguments.out, max_frames=bound)
-    run = open_model(arguments)
-    report = video.predict_video(run, source, arguments.out, max_frames=bound)
+    run, find = open_models(arguments)
+    report = video.predict_video(
+        run, source, arguments.out, find=find, max_frames=bound
+    )
     stopped = ", stopped" if report["interrupted"] else ""
     speed = f"{report['predicted_per_second']:.1f} a second"
     where = f"see {arguments.out}/{report['video']}"

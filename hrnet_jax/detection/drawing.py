@@ -19,6 +19,9 @@ _OPACITY = 0.45
 _DARK: Colour = (20, 20, 20)
 _LIGHT: Colour = (255, 255, 255)
 
+# Of a caption: (x1, y1, x2, y2) in pixels.
+Place = tuple[float, float, float, float]
+
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
@@ -41,7 +44,8 @@ def draw_objects(image: np.ndarray, drawn: Drawn, colours: int) -> np.ndarray:
     """A picture of an image with objects in it.
 
     The first is drawn last, above all others; captions stand inside the picture,
-    and move down where they would lie upon another one.
+    and move down or up where they would lie upon a better one. Where there is no room
+    they are left out, as in pictures hardly higher than a line of text.
 
     Args:
         image: uint8 [H, W, 3] RGB.
@@ -96,13 +100,15 @@ def _with_captions(
     sheet = Image.fromarray(picture)
     canvas = ImageDraw.Draw(sheet)
     face = font(size, bold=True)
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Place] = []
     for index, text in enumerate(drawn.captions):
         x1, y1 = drawn.boxes[index][:2]
         wide, high = int(face.getlength(text)) + size // 2, size + size // 3
         x = float(np.clip(x1 - width, 0, max(0, length - wide)))
         y = float(np.clip(y1 - high, 0, max(0, height - high)))
         place = _free_place((x, y, x + wide, y + high), taken, height)
+        if place is None:
+            continue
         taken.append(place)
         canvas.rectangle(place, fill=shades[index])
         middle = (place[0] + size // 4, (place[1] + place[3]) / 2)
@@ -111,13 +117,22 @@ def _with_captions(
     return np.asarray(sheet)
 
 
-def _free_place(place, taken, height: float):
-    """The same place, or one further down that no other caption has."""
-    x1, y1, x2, y2 = place
-    high = y2 - y1
-    for other in sorted(taken, key=lambda box: box[1]):
-        if x1 < other[2] and other[0] < x2 and y1 < other[3] and other[1] < y1 + high:
-            y1 = other[3]
-    if y1 + high > height:
-        return place
-    return x1, y1, x2, y1 + high
+def _free_place(place: Place, taken: Sequence[Place], height: float) -> Place | None:
+    """The same place, or the next one below, or above, that no other caption has.
+
+    None where a column of the picture, `height` pixels high, is full of captions.
+    """
+    x1, first, x2, end = place
+    high = end - first
+    beside = [other for other in taken if x1 < other[2] and other[0] < x2]
+    y1 = first
+    for _, top, _, bottom in sorted(beside, key=lambda box: box[1]):
+        if y1 < bottom and top < y1 + high:
+            y1 = bottom
+    if y1 + high <= height:
+        return x1, y1, x2, y1 + high
+    y1 = first
+    for _, top, _, bottom in sorted(beside, key=lambda box: -box[3]):
+        if y1 < bottom and top < y1 + high:
+            y1 = top - high
+    return (x1, y1, x2, y1 + high) if y1 >= 0 else None

@@ -56,6 +56,7 @@ class DetectionTask(WholeImage):
     map_keys = ()
     pads_images = False
     groups_images = True
+    finds_objects = True
     has_own_size = True
 
     def __init__(
@@ -79,6 +80,16 @@ class DetectionTask(WholeImage):
     def model_options(info: DatasetInfo) -> dict[str, int]:
         """Options of `create_model` that the data set determines."""
         return {"num_classes": len(info.box_class_names)}
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self._info.box_class_names
+
+    @property
+    def least_score(self) -> float:
+        """Objects of this score and below are not reported."""
+        return self._inference.score
 
     def train_groups(self, sizes: np.ndarray) -> np.ndarray:
         """Canvas of each training image, of sizes int [N, 2]."""

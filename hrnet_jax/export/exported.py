@@ -112,7 +112,8 @@ class ExportedModel:
         Args:
             image: path, Pillow image, uint8 [H, W, 3] RGB, or several of these; see
                 `Predictor.predict`.
-            boxes: [N, 4] for tasks that predict in boxes, or a list of them.
+            boxes: [N, 4] for tasks that predict in boxes, a list of them, or what
+                finds them; see `Predictor.predict`.
 
         Returns:
             The task's prediction, as `Predictor` gives it; test-time flips are no

@@ -33,6 +33,16 @@ def check_inside(boxes: np.ndarray, image: np.ndarray, where: str) -> np.ndarray
     return boxes
 
 
+def from_edges(boxes: np.ndarray) -> np.ndarray:
+    """Boxes of objects, as boxes of this module; float32 [N, 4].
+
+    Args:
+        boxes: [N, 4], as in COCO's files and what detectors find: the left edge of the
+            first pixel is 0, its centre 0.5.
+    """
+    return (np.asarray(boxes, np.float64).reshape(-1, 4) - 0.5).astype(np.float32)
+
+
 def whole_image(image: np.ndarray) -> np.ndarray:
     """The box of a whole image [H, W, ...], float32 [1, 4]."""
     height, width = image.shape[:2]

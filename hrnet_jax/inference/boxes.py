@@ -1,4 +1,4 @@
-"""Boxes of faces and persons, read from files.
+"""Boxes of faces, persons and other objects, read from files.
 
 A box is (x1, y1, x2, y2) in pixels of the image, pixel centres at integers.
 """
@@ -6,7 +6,7 @@ A box is (x1, y1, x2, y2) in pixels of the image, pixel centres at integers.
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -14,26 +14,38 @@ from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.text_files import read_json
 from hrnet_jax.data.files.text_tables import csv_rows, decimal_mark, number
 from hrnet_jax.errors import DataError
-from hrnet_jax.imaging.boxes import FARTHEST
+from hrnet_jax.imaging.boxes import FARTHEST, from_edges
+from hrnet_jax.inference.finder import USUAL_SCORE, check_classes, check_score
 
 Boxes = dict[str, np.ndarray]
 
 COLUMNS = ("image", "x1", "y1", "x2", "y2")
 
+_SUMMARY = "summary.json"
 _EXPECTED = (
     'expected {"photo.jpg": [[x1, y1, x2, y2], ...]}, a list of {"image": ..., '
-    '"boxes": [...]}, or a summary.json of scripts/predict.py'
+    f'"boxes": [...]}}, or a {_SUMMARY} of scripts/predict.py'
 )
 
 
-def read_boxes(path: str | os.PathLike) -> Boxes:
+def read_boxes(
+    path: str | os.PathLike, *, classes: Sequence[str] = (), score: float | None = None
+) -> Boxes:
     """Boxes by image from a JSON or CSV file.
 
     JSON: `{"photo.jpg": [[x1, y1, x2, y2], ...]}`; or a list of `{"image":
     "photo.jpg", "boxes": [...]}` or of `{"image": "photo.jpg", "box": [x1, y1, x2,
     y2]}`; or the `summary.json` that `scripts/predict.py` writes. CSV: a header
     `image,x1,y1,x2,y2` and a line for each box. Images are named as `boxes_for`
-    explains.
+    explains. Of the `summary.json` of a detector those objects count that its
+    `LoadedRun.finder` would find, moved by half a pixel from the edges of pixels to
+    their centres.
+
+    Args:
+        path: of the file.
+        classes: names of the objects wanted in the summary of a detector; all without
+            any.
+        score: objects of a higher score count there; None for 0.5.
 
     Returns:
         For each image named float32 [N, 4]; N is 0 where the file says that there is
@@ -41,15 +53,13 @@ def read_boxes(path: str | os.PathLike) -> Boxes:
 
     Raises:
         DataError: naming file and entry, if a box is not four finite numbers with
-            x1 < x2 and y1 < y2, or the file has another format.
+            x1 < x2 and y1 < y2, or the file has another format, or has no classes or
+            scores to choose by.
+        ConfigError: for a class that the detector does not know.
     """
     path = pathlib.Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".json", ".csv"):
-        raise DataError(f"{path}: boxes are read from files ending in .json or .csv")
-    entries = _csv_entries(path) if suffix == ".csv" else _json_entries(path)
     rows: dict[str, list] = {}
-    for image, boxes, where in entries:
+    for image, boxes, where in _entries(path, classes, score):
         check_image_name(image, where)
         if not isinstance(boxes, list):
             raise DataError(f"{where} ({image}): boxes are {boxes!r}, {_EXPECTED}")
@@ -136,6 +146,24 @@ def _shown(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
+def _entries(
+    path: pathlib.Path, classes: Sequence[str], score: float | None
+) -> Iterable[tuple[Any, Any, str]]:
+    """(image, boxes, where) of each entry, whatever the format; see `read_boxes`."""
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".csv"):
+        raise DataError(f"{path}: boxes are read from files ending in .json or .csv")
+    content = None if suffix == ".csv" else read_json(path)
+    if _lists_objects(content):
+        return _object_entries(content, path, classes, score)
+    if classes or score is not None:
+        raise DataError(
+            f"{path}: its boxes have no classes and scores to choose by; expected the "
+            f"{_SUMMARY} of a detector"
+        )
+    return _csv_entries(path) if suffix == ".csv" else _json_entries(content, path)
+
+
 def _csv_entries(path: pathlib.Path) -> Iterable[tuple[str, list, str]]:
     """(image, boxes, where) of each line."""
     header, *rows = csv_rows(path, _is_header) or [(1, [])]
@@ -165,9 +193,8 @@ def _is_header(cells: Sequence[str]) -> bool:
     return sorted(cell.lower() for cell in cells) == sorted(COLUMNS)
 
 
-def _json_entries(path: pathlib.Path) -> Iterable[tuple[Any, Any, str]]:
+def _json_entries(content: Any, path: pathlib.Path) -> Iterable[tuple[Any, Any, str]]:
     """(image, boxes, where) of each entry."""
-    content = read_json(path)
     if isinstance(content, dict) and not _is_summary(content):
         for image, boxes in content.items():
             yield image, _as_list(boxes), f"{path}, entry {image!r}"
@@ -186,6 +213,54 @@ def _is_summary(content: dict) -> bool:
     """Whether this is a summary.json; its images are dicts, boxes are lists."""
     images = content.get("images")
     return isinstance(images, list) and all(isinstance(row, dict) for row in images)
+
+
+def _lists_objects(content: Any) -> TypeGuard[dict]:
+    """Whether this is the summary.json of a detector, which names its classes."""
+    if not isinstance(content, dict) or not _is_summary(content):
+        return False
+    names = content.get("classes")
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def _object_entries(
+    content: dict, path: pathlib.Path, classes: Sequence[str], score: float | None
+) -> Iterable[tuple[Any, Any, str]]:
+    """(image, boxes, where) of each entry in the summary of a detector."""
+    check_classes(classes, content["classes"], f"the detector of {path}")
+    least = USUAL_SCORE if score is None else score
+    check_score(least)
+    for index, entry in enumerate(content["images"]):
+        where = f"{path}, entry {index}"
+        found = entry.get("found")
+        if "image" not in entry or not isinstance(found, list):
+            raise DataError(f"{where}: no objects of an image, {_EXPECTED}")
+        boxes = []
+        for position, row in enumerate(found):
+            here = f"{where} ({entry['image']}), object {position}"
+            name, value, (x1, y1, x2, y2) = _checked_object(row, here)
+            # The finder leaves out what has no size, too.
+            is_wanted = value > least and x1 < x2 and y1 < y2
+            if is_wanted and (not classes or name in classes):
+                boxes.append([x1, y1, x2, y2])
+        yield entry["image"], from_edges(np.array(boxes)).tolist(), where
+
+
+def _checked_object(row: Any, where: str) -> tuple[str, float, list[float]]:
+    """Name, score and box (edges) of an object.
+
+    Raises:
+        DataError: if one of them is missing or of another type.
+    """
+    wrong = DataError(f"{where}: {row!r}, expected name, score and box of an object")
+    if not isinstance(row, dict):
+        raise wrong
+    name, score, box = row.get("name"), row.get("score"), row.get("box")
+    if not isinstance(name, str) or not isinstance(score, int | float):
+        raise wrong
+    if not _are_four_numbers(box):
+        raise wrong
+    return name, score, box
 
 
 def _boxes_of(entry: dict, where: str) -> list:
@@ -211,12 +286,7 @@ def _as_list(boxes: Any) -> Any:
 
 
 def _checked_box(box: Any, where: str) -> list[float]:
-    numbers = isinstance(box, list) and len(box) == 4
-    # Not a number is not below the limit either.
-    numbers = numbers and all(
-        isinstance(value, int | float) and abs(value) <= FARTHEST for value in box
-    )
-    if not numbers:
+    if not _are_four_numbers(box):
         raise DataError(f"{where}: {box!r}, expected four finite numbers x1 y1 x2 y2")
     if box[2] <= box[0] or box[3] <= box[1]:
         raise DataError(
@@ -224,3 +294,14 @@ def _checked_box(box: Any, where: str) -> list[float]:
             "not width and height)"
         )
     return box
+
+
+def _are_four_numbers(box: Any) -> TypeGuard[list[float]]:
+    # Not a number is not below the limit either.
+    return (
+        isinstance(box, list)
+        and len(box) == 4
+        and all(
+            isinstance(value, int | float) and abs(value) <= FARTHEST for value in box
+        )
+    )

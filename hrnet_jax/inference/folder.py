@@ -14,13 +14,19 @@ from hrnet_jax.data.files.listing import is_litter, listed
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
 from hrnet_jax.inference.boxes import match_boxes
+from hrnet_jax.inference.finder import check_takes_boxes, sources_of
 from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.reducing import Reduced, check_max_side
 from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
-from hrnet_jax.tasks.protocol import FindsBoxes, Predicts, finds_boxes, takes_boxes
+from hrnet_jax.tasks.protocol import (
+    BoxFinder,
+    Predicts,
+    finds_boxes,
+    takes_boxes,
+)
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
@@ -102,6 +108,7 @@ def predict_files(
     out: str | os.PathLike,
     *,
     boxes: Mapping[str, np.ndarray] | None = None,
+    find: BoxFinder | None = None,
     max_side: int | None = None,
     only: Collection[str] = (),
     windows: Windows | None = None,
@@ -109,41 +116,40 @@ def predict_files(
 ) -> dict:
     """Predicts for image files and writes the task's output files.
 
-    Landmark models predict in the boxes given, or find the faces themselves; an image
-    without a face gets an entry with nothing found. Pose models without boxes take
-    the whole image as the box of one person.
+    Without boxes landmark models look for faces, and list none where there is none; pose
+    models take the whole image as the box of one person.
 
     Args:
         run: from `load_run` or `open_exported`.
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
         boxes: from `read_boxes`, for landmark and pose models.
-        max_side: larger images are reduced to this many pixels first; labels and
-            points are of the original size (see `Reduced`).
+        find: instead of `boxes`, a `LoadedRun.finder` or the like.
+        max_side: larger images are reduced to this many pixels first; see `Reduced`.
         only: kinds of pictures to write, such as `label`; all without any.
         windows: where to show the picture of each image, if anywhere.
         progress: whether to show a progress bar.
 
     Returns:
-        What `summary.json` holds: the checkpoint, one entry per image in `images`, and
-        in `failed` those that cannot be predicted for, with the `error` of each.
+        What `summary.json` holds: the checkpoint, an entry per image in `images`, and in
+        `failed` those that cannot be predicted for, with the `error` of each.
 
     Raises:
-        DataError: for boxes of other images, or of a model that takes none; for a
-            picture that cannot be written.
-        ConfigError: for `max_side` below 1 or a kind that the task does not write.
+        DataError: for boxes of other images, and a picture that cannot be written.
+        ConfigError: for `max_side` below 1, a kind that the task does not write, and
+            boxes given or found for a model that takes none, or given and found.
     """
     chosen = _chosen_kinds(run.task, run.about["model"], only)
     if max_side is not None:
         run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
-    given = None if boxes is None else _given_boxes(run, images, boxes)
+    given = _given_boxes(run, images, boxes, find)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
     for path, name in zip(bar, unique_names(images), strict=True):
         try:
             image = read_pixels(path)
-            prediction = _predict_for(run, path, image, given)
+            prediction = _predict_for(run, path, image, given, find)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
             failed.append({"image": str(path), "error": _naming(path, error)})
@@ -152,7 +158,7 @@ def predict_files(
             if windows is not None:
                 windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
-    report = {**run.about, "images": entries, "failed": failed}
+    report = {**sources_of(run, find), "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)
     return report
 
@@ -187,8 +193,9 @@ def _predict_for(
     path: pathlib.Path,
     image: np.ndarray,
     given: Mapping[pathlib.Path, np.ndarray] | None,
+    find: BoxFinder | None,
 ) -> dict[str, np.ndarray]:
-    """The prediction for an image, in the boxes given or in those that suit the task.
+    """The prediction for an image: in the boxes given, or found, or that suit the task.
 
     Raises:
         DataError: for a given box that is outside the image.
@@ -196,6 +203,8 @@ def _predict_for(
     if takes_boxes(run.task) and given is not None:
         check_inside(given[path], image, str(path))
         return run.predict(image, given[path])
+    if find is not None:
+        return _predict_found(run, find, image)
     return predict_image(run, image)
 
 
@@ -213,28 +222,38 @@ def predict_image(
     if not takes_boxes(run.task):
         return run.predict(image)
     if find and finds_boxes(run.task):
-        return _predict_found(run, run.task, image)
+        return _predict_found(run, run.task.find_boxes, image)
     return run.predict(image, whole_image(image))
 
 
-def _predict_found(run: OpenedModel, task: FindsBoxes, image: np.ndarray) -> dict:
-    """Predicts in the boxes that the task finds, in better ones where it knows any."""
-    found = task.find_boxes(image)
+def _predict_found(run: OpenedModel, find: BoxFinder, image: np.ndarray) -> dict:
+    """Predicts in the boxes that are found, in better ones where the task knows any."""
+    found = find(image)
     prediction = run.predict(image, found)
-    better = task.better_boxes(found, prediction)
+    if not (takes_boxes(run.task) and finds_boxes(run.task)):
+        return prediction
+    better = run.task.better_boxes(found, prediction)
     return prediction if better is None else run.predict(image, better)
 
 
 def _given_boxes(
     run: OpenedModel,
     images: list[pathlib.Path],
-    boxes: Mapping[str, np.ndarray],
-) -> dict[pathlib.Path, np.ndarray]:
-    """The boxes of each image.
+    boxes: Mapping[str, np.ndarray] | None,
+    find: BoxFinder | None,
+) -> dict[pathlib.Path, np.ndarray] | None:
+    """The boxes of each image; None where they are not given.
 
     Raises:
         DataError: if the model does not take boxes, or they are of other images.
+        ConfigError: if they are to be found as well, or for a model that takes none.
     """
+    if find is not None:
+        check_takes_boxes(run.task, run.about["model"])
+        if boxes is not None:
+            raise ConfigError("boxes are given or found; leave out boxes or find")
+    if boxes is None:
+        return None
     _check_takes_boxes(run.task, run.about["model"])
     return match_boxes(images, boxes)
 

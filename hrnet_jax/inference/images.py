@@ -87,13 +87,17 @@ def for_each(
 
     Args:
         images: one image, a list or tuple of images, or a stack [N, H, W, 3].
-        boxes: of the one image, or a list with those of each; None for none.
+        boxes: of the one image, or a list with those of each; None for none; or a
+            `BoxFinder`, which is asked for those of each image.
         predict: maps uint8 RGB [H, W, 3] and its boxes to what is asked for.
 
     Raises:
         DataError: naming the image that is none, by its place among several; for
             boxes that are not as many as the images.
     """
+    if callable(boxes):
+        find = boxes
+        return for_each(images, None, lambda image, _: predict(image, find(image)))
     if not _are_several(images):
         return predict(as_pixels(images), boxes)
     count = len(images)

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.tasks.protocol import Predicts
+from hrnet_jax.tasks.protocol import BoxFinder, Predicts
 
 
 class OpenedModel(Protocol):
@@ -32,7 +32,7 @@ class OpenedModel(Protocol):
         ...
 
     def predict(
-        self, image: np.ndarray, boxes: np.ndarray | None = None
+        self, image: np.ndarray, boxes: np.ndarray | BoxFinder | None = None
     ) -> dict[str, np.ndarray]:
         """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`."""
         ...

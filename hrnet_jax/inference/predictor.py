@@ -91,7 +91,9 @@ class Predictor:
                 these, or a stack uint8 [N, H, W, 3].
             boxes: [N, 4], (x1, y1, x2, y2) in pixels, of faces or persons, for tasks
                 that predict in boxes; None takes the whole image as the one box. For
-                several images a list with the boxes of each.
+                several images a list with the boxes of each. Or what finds them, such
+                as `LoadedRun.finder` of a detector: maps an image uint8 [H, W, 3] to
+                boxes.
             probabilities: whether to add `probabilities`, of each class, for tasks
                 that score classes: float32 [H, W, K] where they label pixels.
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.opened import OpenedModel
+from hrnet_jax.tasks.protocol import BoxFinder
 
 
 def check_max_side(max_side: int) -> None:
@@ -47,9 +48,14 @@ class Reduced:
         return {**self._run.about, "max_side": self._max_side}
 
     def predict(
-        self, image: np.ndarray, boxes: np.ndarray | None = None
+        self, image: np.ndarray, boxes: np.ndarray | BoxFinder | None = None
     ) -> dict[str, np.ndarray]:
-        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`."""
+        """Predicts for one uint8 RGB image [H, W, 3]; see `Predictor.predict`.
+
+        Boxes are looked for in the image as it is.
+        """
+        if callable(boxes):
+            boxes = boxes(image)
         height, width = image.shape[:2]
         if self.task.has_own_size or max(height, width) <= self._max_side:
             return self._run.predict(image, boxes)

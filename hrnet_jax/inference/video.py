@@ -20,6 +20,7 @@ from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import whole_image
 from hrnet_jax.imaging.opencv import quiet
+from hrnet_jax.inference.finder import check_takes_boxes, sources_of
 from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
@@ -81,9 +82,9 @@ def predict_video(
         source: a video file, or the number of a camera (from 0).
         out: folder for the video, the points and `summary.json`.
         find: maps a frame uint8 [H, W, 3] RGB to boxes float32 [N, 4], for tasks
-            that take boxes. By default landmark models look for faces and pose models
-            into the whole frame.
-        every: faces are looked for in every so many frames and followed in between.
+            that take boxes, such as `LoadedRun.finder` of a detector. By default
+            landmark models look for faces and pose models into the whole frame.
+        every: boxes are looked for in every so many frames and followed in between.
         max_frames: where to stop.
         progress: whether to show a progress bar.
 
@@ -93,7 +94,7 @@ def predict_video(
     Raises:
         DataError: if the source does not open or has no frames, or the video cannot
             be written.
-        ConfigError: if `every` or `max_frames` is below 1.
+        ConfigError: if `every` or `max_frames` is below 1, or a model takes no boxes.
     """
     _check_positive(every=every, max_frames=max_frames)
     predict = _make_predict(run, find, every)
@@ -111,7 +112,7 @@ def predict_video(
         interrupted = stopped()
     if not files.frames:
         raise DataError(f"{_named(source)}: no frame can be read")
-    report = {**run.about, "source": str(source), **files.summary()}
+    report = {**sources_of(run, find), "source": str(source), **files.summary()}
     report["interrupted"] = interrupted
     write_json(paths.as_path(out) / SUMMARY_FILE, report)
     return report
@@ -131,7 +132,13 @@ def _check_positive(**numbers: int | None) -> None:
 def _make_predict(
     run: OpenedModel, find: BoxFinder | None, every: int
 ) -> Callable[[np.ndarray], dict]:
-    """Prediction for the next frame."""
+    """Prediction for the next frame.
+
+    Raises:
+        ConfigError: for a finder of a model that takes no boxes.
+    """
+    if find is not None:
+        check_takes_boxes(run.task, run.about["model"])
     if not takes_boxes(run.task):
         return run.predict
     if find is None and finds_boxes(run.task):

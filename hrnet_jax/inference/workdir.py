@@ -12,6 +12,7 @@ from hrnet_jax.config.assignments import with_overrides
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.experiment.build import build_for_inference
 from hrnet_jax.experiment.schema import TrainConfig, read_config
+from hrnet_jax.inference.finder import USUAL_SCORE, ObjectFinder
 from hrnet_jax.inference.images import (
     ImageLike,
     OneImage,
@@ -111,6 +112,27 @@ class LoadedRun:
     def features(self, image: Any) -> Any:
         """Maps of the network's branches; see `Predictor.features`."""
         return self.predictor.features(image, self.config.model.normalization)
+
+    def finder(
+        self, classes: str | Sequence[str] = (), score: float = USUAL_SCORE
+    ) -> ObjectFinder:
+        """A detector as what finds the boxes that landmark and pose models predict in.
+
+            faces = load_run("runs/faces").finder("face")
+            load_run("runs/wflw").predict("party.jpg", boxes=faces)
+
+        Args:
+            classes: names of the objects wanted, or one name; all without any.
+            score: objects of a higher score count.
+
+        Returns:
+            Maps an image uint8 [H, W, 3] RGB to boxes float32 [N, 4], best first.
+
+        Raises:
+            ConfigError: for a run that finds no objects, an unknown class, and a
+                score that the run does not report.
+        """
+        return ObjectFinder(self, classes, score)
 
     def draw(
         self, image: ImageLike, prediction: dict, target: dict | None = None

@@ -22,7 +22,7 @@ from hrnet_jax.keypoints.drawing import (
 from hrnet_jax.keypoints.official import crop as official_crop
 from hrnet_jax.keypoints.official import geometry as official_geometry
 from hrnet_jax.keypoints.official import targets as official_targets
-from hrnet_jax.keypoints.tracking import FaceFollower
+from hrnet_jax.keypoints.tracking import Follower
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
@@ -83,6 +83,7 @@ class HeatmapTask:
     recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps = ()
     takes_boxes = True
+    finds_objects = False
     scores_classes = False
     picture_kinds = ()
     has_own_size = False
@@ -256,9 +257,9 @@ class HeatmapTask:
         """The picture of a prediction in a video, as in a photograph."""
         return self.draw(image, prediction)
 
-    def follow_boxes(self, find: BoxFinder, every: int) -> FaceFollower:
+    def follow_boxes(self, find: BoxFinder, every: int) -> Follower:
         """Follows what is in boxes by its points; see `tasks.protocol.TakesBoxes`."""
-        return FaceFollower(find, every, tight=self._info.tight_boxes)
+        return Follower(find, every, tight=self._info.tight_boxes)
 
     def save(
         self, folder: pathlib.Path, name: str, image: np.ndarray, prediction: dict

@@ -1,9 +1,9 @@
 """The whole contract of a task; the rest of the package knows tasks only through it.
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
-evaluation and planning ask for as well, `TakesBoxes` what a task that predicts in
-boxes of an image offers in addition. Facts needed before a task is built are in its
-`TaskSpec`.
+evaluation and planning ask for as well. `TakesBoxes` is what a task that predicts in
+boxes of an image offers in addition, `FindsObjects` one that finds objects, whose boxes
+the other can take. Facts needed before a task is built are in its `TaskSpec`.
 """
 
 import pathlib
@@ -76,6 +76,8 @@ class Predicts(Protocol):
         pixel_maps: keys of `predict` that have the size of the input.
         takes_boxes: whether predictions can be asked for in boxes of the image; the
             task then is a `TakesBoxes`.
+        finds_objects: whether predictions are objects with their boxes; the task then
+            is a `FindsObjects`.
         scores_classes: whether it has scores of classes; it then is a `ScoresClasses`.
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
@@ -91,6 +93,7 @@ class Predicts(Protocol):
     recipe: ClassVar[Mapping[str, Any]]
     pixel_maps: ClassVar[tuple[str, ...]]
     takes_boxes: ClassVar[bool]
+    finds_objects: ClassVar[bool]
     scores_classes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
     has_own_size: ClassVar[bool]
@@ -316,6 +319,25 @@ class FindsBoxes(TakesBoxes, Protocol):
         ...
 
 
+class FindsObjects(Predicts, Protocol):
+    """A task that finds objects, in whose boxes other tasks can predict.
+
+    Predictions hold `boxes` float32 [N, 4], (x1, y1, x2, y2) in pixels, whose 0 is the
+    edge of the image; `scores` float32 [N]; `classes` int [N]. The summary of `save`
+    lists `name`, `score` and `box` of each as `found`.
+    """
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their numbers."""
+        ...
+
+    @property
+    def least_score(self) -> float:
+        """Objects of this score and below are not reported."""
+        ...
+
+
 def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
     """Whether a class of tasks has all that training asks for."""
     return not missing_members(task_class, Trains)
@@ -334,6 +356,11 @@ def takes_boxes(task: Predicts) -> TypeGuard[TakesBoxes]:
 def finds_boxes(task: TakesBoxes) -> TypeGuard[FindsBoxes]:
     """Whether a task finds its boxes itself."""
     return task.finds_boxes
+
+
+def finds_objects(task: Predicts) -> TypeGuard[FindsObjects]:
+    """Whether predictions are objects with their boxes."""
+    return task.finds_objects
 
 
 def missing_members(task_class: type, protocol: type) -> list[str]:

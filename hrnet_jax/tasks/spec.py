@@ -10,6 +10,7 @@ from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.protocol import (
     FindsBoxes,
+    FindsObjects,
     GroupsImages,
     Predicts,
     ScoresClasses,
@@ -125,6 +126,8 @@ class TaskSpec:
         if getattr(task, "takes_boxes", False):
             finds = getattr(task, "finds_boxes", False)
             protocols.append(FindsBoxes if finds else TakesBoxes)
+        if getattr(task, "finds_objects", False):
+            protocols.append(FindsObjects)
         if getattr(task, "groups_images", False):
             protocols.append(GroupsImages)
         if getattr(task, "scores_classes", False):

@@ -23,6 +23,7 @@ class WholeImage:
     recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps: ClassVar[tuple[str, ...]] = ()
     takes_boxes: ClassVar[bool] = False
+    finds_objects: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
     picture_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size: ClassVar[bool] = False

@@ -55,6 +55,22 @@ def test_captions_stay_inside(box):
     assert columns[-1] - columns[0] > 60
 
 
+def test_captions_without_room_leave_the_better_ones_legible():
+    image = np.full((48, 64, 3), 128, np.uint8)
+    boxes = np.array([[0, 30, 40, 48]] * 5)
+    captions = [f"cat 0.{9 - index}" for index in range(5)]
+    drawn = [
+        draw_objects(image, Drawn(boxes[:count], np.arange(count), captions[:count]), 9)
+        for count in (3, 5)
+    ]
+    # Three lines of 14 pixels are all that fits; upwards, as the box is at the bottom.
+    few, many = (picture[:30, :] for picture in drawn)
+    np.testing.assert_array_equal(few, many)
+    palette = default_palette(9)
+    shown = [(drawn[1] == palette[index]).all(-1).sum() > 100 for index in range(3)]
+    assert shown == [True] * 3
+
+
 def test_captions_of_one_place_do_not_hide_each_other():
     boxes = np.array([[50, 100, 200, 150]] * 2)
     one = draw_objects(GREY, Drawn(boxes[:1], np.array([0]), ["first 0.90"]), 2)

@@ -13,6 +13,12 @@ DOCUMENTS = (
     {"a.jpg": [ONE, ONE], "b.jpg": [], "c/d.jpg": ONE},
     [{"image": "a.jpg", "boxes": [ONE]}, {"image": "b.jpg", "box": ONE}],
     {"model": "m", "images": [{"image": "a.jpg", "found": [{"box": ONE}]}]},
+    {
+        "classes": ["cat", "face"],
+        "images": [
+            {"image": "a.jpg", "found": [{"name": "cat", "score": 0.9, "box": ONE}]}
+        ],
+    },
 )
 TABLES = (
     "image,x1,y1,x2,y2\na.jpg,1,2,30,40.5\nb.jpg,1,2,3,4\na.jpg,5,6,7,8\n",

@@ -36,7 +36,12 @@ def frame(index):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    return write_clip(tmp_path_factory.mktemp("clip"))
+
+
+def write_clip(folder):
+    """A video of the moving square."""
+    path = folder / "clip.mp4"
     codec = cv2.VideoWriter_fourcc(*"mp4v")
     writer = cv2.VideoWriter(str(path), codec, RATE, (WIDTH, HEIGHT))
     assert writer.isOpened()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hrnet_jax.keypoints.tracking import FaceFollower
+from hrnet_jax.keypoints.tracking import Follower
 
 IMAGE = np.zeros((200, 300, 3), np.uint8)
 LEFT, RIGHT = [20, 40, 80, 100], [150, 60, 230, 140]
@@ -38,7 +38,7 @@ class Finder:
 
 
 def test_boxes_are_those_of_the_points_before():
-    follower = FaceFollower(Finder([LEFT, RIGHT]), every=5, tight=True)
+    follower = Follower(Finder([LEFT, RIGHT]), every=5, tight=True)
     assert follower.boxes(IMAGE).tolist() == [LEFT, RIGHT]
     follow(follower, moved(LEFT, 4), moved(RIGHT, -3))
     assert follower.boxes(IMAGE).tolist() == [moved(LEFT, 4), moved(RIGHT, -3)]
@@ -46,7 +46,7 @@ def test_boxes_are_those_of_the_points_before():
 
 def test_faces_are_looked_for_in_every_kth_frame():
     finder = Finder([LEFT], [], [RIGHT])
-    follower = FaceFollower(finder, every=3, tight=True)
+    follower = Follower(finder, every=3, tight=True)
     calls = []
     for _ in range(7):
         boxes = follower.boxes(IMAGE)
@@ -56,18 +56,14 @@ def test_faces_are_looked_for_in_every_kth_frame():
 
 
 def test_a_face_found_again_keeps_the_box_of_its_points():
-    follower = FaceFollower(
-        Finder([LEFT], [RIGHT, moved(LEFT, 9)]), every=1, tight=True
-    )
+    follower = Follower(Finder([LEFT], [RIGHT, moved(LEFT, 9)]), every=1, tight=True)
     follower.boxes(IMAGE)
     follow(follower, moved(LEFT, 2))
     assert follower.boxes(IMAGE).tolist() == [moved(LEFT, 2), RIGHT]
 
 
 def test_a_face_is_given_up_when_it_was_missed_three_times():
-    follower = FaceFollower(
-        Finder([LEFT], [], [], [LEFT], [], [], []), every=1, tight=True
-    )
+    follower = Follower(Finder([LEFT], [], [], [LEFT], [], [], []), every=1, tight=True)
     counts = []
     for _ in range(7):
         boxes = follower.boxes(IMAGE)
@@ -77,7 +73,7 @@ def test_a_face_is_given_up_when_it_was_missed_three_times():
 
 
 def test_a_face_that_comes_later_is_followed_from_then_on():
-    follower = FaceFollower(Finder([], [RIGHT]), every=2, tight=True)
+    follower = Follower(Finder([], [RIGHT]), every=2, tight=True)
     boxes = []
     for _ in range(4):
         boxes.append(follower.boxes(IMAGE).tolist())
@@ -96,14 +92,14 @@ def test_a_face_that_comes_later_is_followed_from_then_on():
     ],
 )
 def test_what_shrinks_to_nothing_or_leaves_is_dropped(lost):
-    follower = FaceFollower(Finder([LEFT, RIGHT]), every=5, tight=True)
+    follower = Follower(Finder([LEFT, RIGHT]), every=5, tight=True)
     follower.boxes(IMAGE)
     follow(follower, lost, RIGHT)
     assert follower.boxes(IMAGE).tolist() == [RIGHT]
 
 
 def test_two_that_run_onto_the_same_face_become_one():
-    follower = FaceFollower(Finder([LEFT, RIGHT]), every=5, tight=True)
+    follower = Follower(Finder([LEFT, RIGHT]), every=5, tight=True)
     follower.boxes(IMAGE)
     follow(follower, moved(RIGHT, 5), RIGHT)
     assert follower.boxes(IMAGE).tolist() == [moved(RIGHT, 5)]
@@ -111,7 +107,7 @@ def test_two_that_run_onto_the_same_face_become_one():
 
 def test_boxes_that_are_not_tight_keep_their_margin():
     # Points in the middle of the box, half as large: 35..65.
-    follower = FaceFollower(Finder([LEFT]), every=5, tight=False)
+    follower = Follower(Finder([LEFT]), every=5, tight=False)
     assert follower.boxes(IMAGE).tolist() == [LEFT]
     follow(follower, [35, 55, 65, 85])
     assert follower.boxes(IMAGE).tolist() == [LEFT]
@@ -120,9 +116,29 @@ def test_boxes_that_are_not_tight_keep_their_margin():
     assert follower.boxes(IMAGE).tolist() == [[10, 30, 130, 150]]
 
 
+def test_boxes_that_are_not_square_stay_so():
+    # A person, twice as high as the square about the joints.
+    follower = Follower(Finder([[40, 20, 80, 100]]), every=5, tight=False)
+    follower.boxes(IMAGE)
+    follow(follower, [40, 40, 80, 80])
+    assert follower.boxes(IMAGE).tolist() == [[40, 20, 80, 100]]
+    follow(follower, [50, 40, 70, 60])
+    assert follower.boxes(IMAGE).tolist() == [[50, 30, 70, 70]]
+
+
+def test_what_is_found_again_takes_that_box_where_points_do_not_tell_it():
+    follower = Follower(Finder([LEFT], [RIGHT, moved(LEFT, 9)]), every=2, tight=False)
+    boxes = []
+    for _ in range(4):
+        boxes.append(follower.boxes(IMAGE).tolist())
+        follow(follower, *boxes[-1])
+    found = [moved(LEFT, 9), RIGHT]
+    assert boxes == [[LEFT], [LEFT], found, found]
+
+
 def test_a_face_whose_scores_fall_to_less_than_half_is_lost():
     # An untrained and a trained network: what counts is the fall.
-    follower = FaceFollower(Finder([LEFT, RIGHT], []), every=3, tight=True)
+    follower = Follower(Finder([LEFT, RIGHT], []), every=3, tight=True)
     follower.boxes(IMAGE)
     follow(follower, LEFT, RIGHT, scores=[0.1, 0.8])
     assert len(follower.boxes(IMAGE)) == 2

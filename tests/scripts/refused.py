@@ -255,6 +255,28 @@ EARLY = {
         ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--boxes={tmp}/boxes.json"],
         "boxes were given, but segmentation/tiny looks at whole images; only landmark",
     ),
+    "predict with a detector that is none": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--detector={damaged}"],
+        "segmentation/tiny finds no objects, so it is no detector; expected a detect",
+    ),
+    "predict a video with a detector that is none": (
+        ["predict", _DAMAGED, "--video=0", "--out={tmp}/new", "--detector={damaged}"],
+        "segmentation/tiny finds no objects, so it is no detector; expected a detect",
+    ),
+    "predict in boxes given and found": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--detector={damaged}"]
+        + ["--boxes={tmp}/boxes.json"],
+        "--detector finds the boxes that --boxes gives; leave one of them out",
+    ),
+    "predict with classes of no detector": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--detector_classes=cat"],
+        "--detector_classes and --detector_score go with --detector, or with --boxes",
+    ),
+    "predict with a score that is none": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--detector={damaged}"]
+        + ["--detector_score=1.5"],
+        "the score of objects is 1.5; expected at least 0, above which they are listed",
+    ),
     "predict no frames": (
         ["predict", _DAMAGED, "--video={tmp}/x.mp4", "--out={tmp}/new"]
         + ["--max_frames=0"],

@@ -34,6 +34,10 @@ NOT_RUN = {
     ): OFFICIAL,
     "python scripts/export.py --workdir=hf://me/streets --out=streets.stablehlo": HUB,
     (
+        "python scripts/predict.py --detector=runs/faces --detector_classes=face "
+        "--workdir=runs/wflw --images=party.jpg --out=out"
+    ): "needs a detector of faces; tests/inference/test_finder.py has a tiny one",
+    (
         "python scripts/evaluate.py --workdir=hf://me/streets "
         "--config.dataset.data_dir=DATA"
     ): HUB,
