@@ -14,19 +14,11 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 
 import numpy as np
-
-
-def limit_threads(count: int) -> None:
-    """Leaves this process so many cores; before JAX starts its threads."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[:count])
 
 
 def make_inputs(regions: int = 512, channels: int = 256) -> dict[str, np.ndarray]:
@@ -159,39 +151,9 @@ def _add_assignment(add: Callable, x: dict) -> None:
     add("sampling of 256 anchors", draw, jax.random.key(0), assigned)
 
 
-class Peer:
-    """torchvision's operators in a process of their own."""
-
-    def __init__(self, python: str, inputs: pathlib.Path, threads: int):
-        script = pathlib.Path(__file__).parent / "torchvision_operators.py"
-        self._process = subprocess.Popen(
-            [python, str(script), str(inputs), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.version = self._answer()
-
-    def _answer(self) -> str:
-        line = self._process.stdout.readline().strip()
-        if not line:
-            raise SystemExit("--torch-python: torchvision's operators did not start")
-        return line
-
-    def seconds(self, name: str) -> float:
-        """Seconds of one call there."""
-        self._process.stdin.write(f"{name}\n")
-        self._process.stdin.flush()
-        return float(self._answer())
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def measure(args: argparse.Namespace) -> dict:
     """Times everything in turns."""
+    from benchmarks.peer import Peer
     from benchmarks.timing import environment, seconds
 
     data = make_inputs(args.regions, args.channels)
@@ -201,7 +163,8 @@ def measure(args: argparse.Namespace) -> dict:
         if args.torch_python:
             inputs = pathlib.Path(folder) / "inputs.npz"
             np.savez(inputs, **data)
-            peer = Peer(args.torch_python, inputs, args.threads)
+            script = pathlib.Path(__file__).parent / "torchvision_operators.py"
+            peer = Peer(args.torch_python, script, str(inputs), str(args.threads))
         rows = {}
         for name, function in ours.items():
             has_peer = peer is not None and not name.startswith(("match", "sampl"))
@@ -219,7 +182,7 @@ def measure(args: argparse.Namespace) -> dict:
     return {
         "environment": environment(),
         "threads": args.threads,
-        "torch": peer.version if peer else None,
+        "torch": peer.greeting if peer else None,
         "rounds": args.rounds,
         "milliseconds": rows,
     }
@@ -246,6 +209,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measures and prints."""
+    from benchmarks.peer import limit_threads
+
     args = parse_arguments()
     limit_threads(args.threads)
     result = measure(args)
