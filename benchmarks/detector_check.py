@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,7 +24,10 @@ NEAR_BOX, NEAR_SCORE = 0.05, 1e-3
 
 
 def check(
-    case: Case, python: str, sides: tuple[int, int] | None = None
+    case: Case,
+    python: str,
+    sides: tuple[int, int] | None = None,
+    gradients: bool = False,
 ) -> tuple[dict[str, float], str]:
     """Compares both, on one image and in full float32.
 
@@ -31,6 +35,8 @@ def check(
         case: its model and mode are tried.
         python: that has torchvision.
         sides: (height, width) of the image; `SIDES` if None.
+        gradients: whether those of some kernels are compared as well, which compiles
+            for a minute where the network is a published one.
 
     Returns:
         Figures by name and the versions of the other side. To predict: `outputs`, the
@@ -54,9 +60,10 @@ def check(
         finally:
             peer.close()
     with jax.default_matmul_precision("highest"):
-        found = (_compare_losses if case.mode == "train" else _compare_outputs)(
-            program, theirs
-        )
+        if case.mode == "train":
+            found = _compare_losses(program, theirs, gradients)
+        else:
+            found = _compare_outputs(program, theirs)
     refuse_differences(str(case), found)
     return found, peer.greeting
 
@@ -96,28 +103,33 @@ def _priorities(program: Program) -> dict[str, np.ndarray]:
     }
 
 
-def _compare_losses(program: Program, theirs: dict[str, np.ndarray]) -> dict:
+def _compare_losses(
+    program: Program, theirs: dict[str, np.ndarray], gradients: bool
+) -> dict[str, float]:
     loss = detector_work.detector_loss(program.model)
 
     def of_params(params, rest, batch):
         rngs = {"dropout": jax.random.key(0)}
         return loss({**rest, "params": params}, batch, rngs)
 
-    params, rest = program.variables["params"], dict(program.variables)
-    compute = jax.jit(jax.grad(of_params, has_aux=True))
-    gradients, (_, scalars) = compute(params, rest, program.batch)
-    kernels = {
-        "first": gradients["backbone"]["stem"]["conv1"]["kernel"],
-        "reduce": gradients["pyramid"]["reduce"]["kernel"],
-        "fc1": gradients["box_head"]["fc1"]["kernel"],
-    }
-    ours = {f"loss/{k}": v for k, v in scalars.items()} | {
-        f"gradient/{k}": np.linalg.norm(np.asarray(v).ravel())
-        for k, v in kernels.items()
-    }
+    arguments = program.variables["params"], dict(program.variables), program.batch
+    ours: dict[str, Any] = {}
+    if gradients:
+        found, (_, scalars) = jax.jit(jax.grad(of_params, has_aux=True))(*arguments)
+        kernels = {
+            "first": found["backbone"]["stem"]["conv1"]["kernel"],
+            "reduce": found["pyramid"]["reduce"]["kernel"],
+            "fc1": found["box_head"]["fc1"]["kernel"],
+        }
+        for name, kernel in kernels.items():
+            ours[f"gradient/{name}"] = np.linalg.norm(np.asarray(kernel).ravel())
+    else:
+        _, (_, scalars) = jax.jit(of_params)(*arguments)
+    ours |= {f"loss/{name}": value for name, value in scalars.items()}
     return {
         name: abs(float(ours[name]) - float(value)) / abs(float(value))
         for name, value in theirs.items()
+        if name in ours
     }
 
 

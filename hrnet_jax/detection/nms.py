@@ -79,9 +79,9 @@ class _Kept(NamedTuple):
     """What is kept so far, in the order of scores."""
 
     number: jax.Array  # int32: kept boxes; more than there is room for at the end
-    indices: jax.Array  # int32 [R], with room for R >= max_out
-    corners: jax.Array  # [4, R]
-    groups: jax.Array  # int32 [R]
+    indices: jax.Array  # int32 [max_out]
+    corners: jax.Array  # [4, max_out]
+    groups: jax.Array  # int32 [max_out]
 
 
 class _Candidates(NamedTuple):
@@ -96,9 +96,6 @@ class _Candidates(NamedTuple):
 # Candidates that are sorted together: sorting all of 80,000 would take longer than
 # all the rest.
 _SORTED = 4096
-# Kept boxes that a block is compared with together, for CPUs: most of the room for them
-# is empty most of the time. Elsewhere it is one comparison, whatever the room.
-_COMPARED = 256
 
 
 def nms(
@@ -151,19 +148,15 @@ def nms(
         kept, left = state
         _, index = top_candidates(scores, _SORTED, left)
         candidates = _Candidates(index, left[index], boxes[index].T, groups[index])
-        kept = _look_through(
-            kept, candidates, suppressed_by, max_out, min(block, len(scores))
-        )
+        kept = _look_through(kept, candidates, suppressed_by, min(block, len(scores)))
         return kept, left.at[index].set(False)
 
     def goes_on(state: tuple[_Kept, jax.Array]) -> jax.Array:
         return (state[0].number < max_out) & state[1].any()
 
-    parts = -(-max_out // _COMPARED) if is_only_for("cpu") else 1
-    room = max_out if parts == 1 else parts * _COMPARED
-    start = _nothing_kept(room, boxes.dtype), jnp.asarray(valid)
+    start = _nothing_kept(max_out, boxes.dtype), jnp.asarray(valid)
     kept, _ = jax.lax.while_loop(goes_on, one_sorting, start)
-    return kept.indices[:max_out], jnp.arange(max_out) < kept.number
+    return kept.indices, jnp.arange(max_out) < kept.number
 
 
 def _suppressed_by(
@@ -174,48 +167,23 @@ def _suppressed_by(
     return overlap & (second[1][:, None] == first[1][None])
 
 
-def _nothing_kept(room: int, dtype: jnp.dtype) -> _Kept:
+def _nothing_kept(max_out: int, dtype: jnp.dtype) -> _Kept:
     return _Kept(
         jnp.int32(0),
-        jnp.zeros(room, jnp.int32),
-        jnp.zeros((4, room), dtype),
-        jnp.zeros(room, jnp.int32),
+        jnp.zeros(max_out, jnp.int32),
+        jnp.zeros((4, max_out), dtype),
+        jnp.zeros(max_out, jnp.int32),
     )
-
-
-def _suppressed_by_kept(
-    kept: _Kept, pair: tuple, suppressed_by: Callable[[tuple, tuple], jax.Array]
-) -> jax.Array:
-    """Which boxes of a block, (boxes [4, N], groups [N]), a kept one suppresses."""
-    room = len(kept.indices)
-    size = _COMPARED if room > _COMPARED and is_only_for("cpu") else room
-    place = jnp.arange(size)
-
-    def one_part(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        start, found = state
-        before = tuple(
-            jax.lax.dynamic_slice_in_dim(rows, start, size, -1)
-            for rows in (kept.corners, kept.groups)
-        )
-        taken = start + place < kept.number
-        return start + size, found | _any_of(suppressed_by(before, pair), taken)
-
-    start = jnp.int32(0), jnp.zeros(len(pair[1]), bool)
-    if size == room:
-        return one_part(start)[1]
-    end = jnp.minimum(kept.number, room)
-    return jax.lax.while_loop(lambda state: state[0] < end, one_part, start)[1]
 
 
 def _look_through(
     kept: _Kept,
     candidates: _Candidates,
     suppressed_by: Callable[[tuple, tuple], jax.Array],
-    max_out: int,
     block: int,
 ) -> _Kept:
     """Keeps what is to be kept of candidates, block by block, until there are enough."""
-    room, space = len(kept.indices), -len(candidates.indices) % block
+    max_out, space = len(kept.indices), -len(candidates.indices) % block
     candidates = jax.tree.map(
         lambda rows: jnp.pad(rows, ((0, 0),) * (rows.ndim - 1) + ((0, space),)),
         candidates,
@@ -230,10 +198,11 @@ def _look_through(
             lambda rows: jax.lax.dynamic_slice_in_dim(rows, start * block, block, -1),
             candidates,
         )
-        pair = these.corners, these.groups
-        live = these.live & ~_suppressed_by_kept(kept, pair, suppressed_by)
+        pair, before = (these.corners, these.groups), (kept.corners, kept.groups)
+        taken = jnp.arange(max_out) < kept.number
+        live = these.live & ~_any_of(suppressed_by(before, pair), taken)
         keep = fixed_point(suppressed_by(pair, pair).T, live)
-        places = jnp.where(keep, kept.number + jnp.cumsum(keep) - 1, room)
+        places = jnp.where(keep, kept.number + jnp.cumsum(keep) - 1, max_out)
         return start + 1, _Kept(
             kept.number + keep.sum(dtype=jnp.int32),
             kept.indices.at[places].set(these.indices, mode="drop"),

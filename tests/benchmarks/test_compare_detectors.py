@@ -1,5 +1,6 @@
 """The comparison of detectors with torchvision compares the same work."""
 
+import functools
 import importlib.util
 import json
 import os
@@ -22,6 +23,8 @@ CASE = "detection/faster_rcnn_small:infer:1x64x96"
 def small(monkeypatch):
     variant = Variant(4, stage1_blocks=1, stage1_width=8, modules=(1, 0, 0), blocks=1)
     monkeypatch.setitem(VARIANTS, "small", variant)
+    # Otherwise it finds nothing.
+    monkeypatch.setitem(detector_work._HEAD_SCALES, "box_head/classes", 40.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -40,7 +43,7 @@ def python():
 @pytest.mark.parametrize("mode", timing.MODES)
 def test_both_compute_the_same(mode, python):
     case = Case(CASE.split(":")[0], mode, 1, 64, 96)
-    found, versions = detector_check.check(case, python, (64, 96))
+    found, versions = detector_check.check(case, python, (64, 96), gradients=True)
     assert "torchvision" in versions
     if mode == "infer":
         assert found["outputs"] < 1e-4 and found["found"] > 0.98
@@ -66,6 +69,19 @@ def test_cases_are_timed_in_turns_and_written(python, tmp_path, capsys, monkeypa
     assert ours["compile_s"] > 0
     assert theirs["memory"]["process_max_resident"] > 1e8
     assert "| faster_rcnn_small inference 1x64x96 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("call_s", "expected"), [(1.0, "aaa bbb bbb aaa"), (25.0, "a b b a"), (90.0, "a b")]
+)
+def test_long_calls_take_few_turns(call_s, expected):
+    options = compare_detectors._parse(
+        ["--torch-python=python", "--rounds=2", "--calls=2"]
+    )
+    seen = []
+    runners = {name: functools.partial(seen.append, name) for name in "ab"}
+    compare_detectors._in_turns(runners, call_s, options)
+    assert "".join(seen) == expected.replace(" ", "")
 
 
 def test_a_peer_that_does_not_start_is_one_clear_error(tmp_path):
