@@ -52,14 +52,18 @@ def test_both_compute_the_same(mode, python):
 
 
 @pytest.mark.slow
-def test_cases_are_timed_in_turns_and_written(python, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("mode", timing.MODES)
+def test_cases_are_timed_in_turns_and_written(
+    mode, python, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(detector_check, "SIDES", (64, 96))
     path = tmp_path / "report.json"
     arguments = [f"--torch-python={python}", "--rounds=1", "--calls=1", "--threads=1"]
-    compare_detectors.main([*arguments, f"--case={CASE}", f"--json={path}"])
+    case = CASE.replace("infer", mode)
+    compare_detectors.main([*arguments, f"--case={case}", f"--json={path}"])
     (result,) = json.loads(path.read_text())["cases"]
     assert result["programs"].keys() == {
-        "jax_folded",
+        "jax_folded" if mode == "infer" else "jax",
         "torch_eager",
         "torch_channels_last",
     }
@@ -68,7 +72,8 @@ def test_cases_are_timed_in_turns_and_written(python, tmp_path, capsys, monkeypa
     assert result["speed_ratio_to_best"] == pytest.approx(ratio)
     assert ours["compile_s"] > 0
     assert theirs["memory"]["process_max_resident"] > 1e8
-    assert "| faster_rcnn_small inference 1x64x96 |" in capsys.readouterr().out
+    name = {"infer": "inference", "train": "training"}[mode]
+    assert f"| faster_rcnn_small {name} 1x64x96 |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
