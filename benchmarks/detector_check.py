@@ -117,7 +117,7 @@ def _compare_losses(
     if gradients:
         found, (_, scalars) = jax.jit(jax.grad(of_params, has_aux=True))(*arguments)
         kernels = {
-            "first": found["backbone"]["stem"]["conv1"]["kernel"],
+            "first": found["stem"]["conv1"]["kernel"],
             "reduce": found["pyramid"]["reduce"]["kernel"],
             "fc1": found["box_head"]["fc1"]["kernel"],
         }
