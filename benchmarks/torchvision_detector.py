@@ -87,7 +87,7 @@ class Work:
                 "fc1": self.network.roi_head.bbox_head.shared_fcs[0],
             }
             norms = {
-                f"gradient/{name}": layer.weight.grad.norm().numpy()
+                f"gradient/{name}": layer.weight.grad.double().norm().numpy()
                 for name, layer in kernels.items()
             }
             self._optimizer.zero_grad(set_to_none=True)
