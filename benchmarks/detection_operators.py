@@ -14,19 +14,11 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 
 import numpy as np
-
-
-def limit_threads(count: int) -> None:
-    """Leaves this process so many cores; before JAX starts its threads."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, cores[:count])
 
 
 def make_inputs(regions: int = 512, channels: int = 256) -> dict[str, np.ndarray]:
@@ -58,6 +50,14 @@ def make_inputs(regions: int = 512, channels: int = 256) -> dict[str, np.ndarray
             for k, (h, w) in enumerate(((200, 336), (100, 168), (50, 84), (25, 42)))
         },
     }
+
+
+def add_anchors(data: dict[str, np.ndarray]) -> None:
+    """Adds those of the whole pyramid, `anchors` float32 [268506, 4]."""
+    from hrnet_jax.detection.anchors import grid_anchors
+
+    shapes = ((200, 336), (100, 168), (50, 84), (25, 42), (12, 21))
+    data["anchors"] = np.concatenate(grid_anchors(shapes, (4, 8, 16, 32, 64)))
 
 
 def operators(data: dict[str, np.ndarray]) -> dict:
@@ -137,14 +137,10 @@ def _add_assignment(add: Callable, x: dict) -> None:
     import jax
     import jax.numpy as jnp
 
-    from hrnet_jax.detection.anchors import grid_anchors
     from hrnet_jax.detection.matching import match
     from hrnet_jax.detection.sampling import sample_labels
 
-    shapes = ((200, 336), (100, 168), (50, 84), (25, 42), (12, 21))
-    anchors = jnp.concatenate(
-        list(map(jnp.asarray, grid_anchors(shapes, (4, 8, 16, 32, 64))))
-    )
+    anchors = x["anchors"]
     for count in (100, 7):
         add(
             f"matching of {len(anchors)} anchors, {count} objects",
@@ -159,59 +155,30 @@ def _add_assignment(add: Callable, x: dict) -> None:
     add("sampling of 256 anchors", draw, jax.random.key(0), assigned)
 
 
-class Peer:
-    """torchvision's operators in a process of their own."""
-
-    def __init__(self, python: str, inputs: pathlib.Path, threads: int):
-        script = pathlib.Path(__file__).parent / "torchvision_operators.py"
-        self._process = subprocess.Popen(
-            [python, str(script), str(inputs), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.version = self._answer()
-
-    def _answer(self) -> str:
-        line = self._process.stdout.readline().strip()
-        if not line:
-            raise SystemExit("--torch-python: torchvision's operators did not start")
-        return line
-
-    def seconds(self, name: str) -> float:
-        """Seconds of one call there."""
-        self._process.stdin.write(f"{name}\n")
-        self._process.stdin.flush()
-        return float(self._answer())
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.stdin.close()
-        self._process.wait()
-
-
 def measure(args: argparse.Namespace) -> dict:
     """Times everything in turns."""
+    from benchmarks.peer import Peer
     from benchmarks.timing import environment, seconds
 
     data = make_inputs(args.regions, args.channels)
+    add_anchors(data)
     ours = operators(data)
     peer = None
     with tempfile.TemporaryDirectory() as folder:
         if args.torch_python:
             inputs = pathlib.Path(folder) / "inputs.npz"
             np.savez(inputs, **data)
-            peer = Peer(args.torch_python, inputs, args.threads)
+            script = pathlib.Path(__file__).parent / "torchvision_operators.py"
+            peer = Peer(args.torch_python, script, str(inputs), str(args.threads))
         rows = {}
         for name, function in ours.items():
-            has_peer = peer is not None and not name.startswith(("match", "sampl"))
             mine, theirs = [], []
             for _ in range(args.rounds + 1):  # The first does not count.
                 mine.append(seconds(function))
-                if has_peer:
+                if peer is not None:
                     theirs.append(peer.seconds(name))
             rows[name] = {"ms": 1e3 * statistics.median(mine[1:])}
-            if has_peer:
+            if peer is not None:
                 rows[name]["torchvision_ms"] = 1e3 * statistics.median(theirs[1:])
             print(name, {key: round(value, 2) for key, value in rows[name].items()})
         if peer is not None:
@@ -219,7 +186,7 @@ def measure(args: argparse.Namespace) -> dict:
     return {
         "environment": environment(),
         "threads": args.threads,
-        "torch": peer.version if peer else None,
+        "torch": peer.greeting if peer else None,
         "rounds": args.rounds,
         "milliseconds": rows,
     }
@@ -246,6 +213,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measures and prints."""
+    from benchmarks.peer import limit_threads
+
     args = parse_arguments()
     limit_threads(args.threads)
     result = measure(args)

@@ -1,6 +1,7 @@
 """The programs of this project that are timed: inference and the train step."""
 
 import dataclasses
+import functools
 import gc
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks import detector_work
 from benchmarks.timing import Case
 from hrnet_jax import runtime
 from hrnet_jax.costs.multiply_adds import multiply_adds
@@ -96,8 +98,8 @@ class Program:
 class InferProgram(Program):
     """The forward pass with the running statistics."""
 
-    def __call__(self) -> jax.Array:
-        """Runs once and waits; returns the outputs."""
+    def __call__(self) -> Any:
+        """Runs once and waits; returns the outputs, of a detector by name."""
         return jax.block_until_ready(self.compiled(*self.arguments))
 
 
@@ -124,26 +126,47 @@ class Target:
     """What a family of models learns here.
 
     Attributes:
-        key: of the batch.
-        draw: (generator, (batch, height, width), model) -> random targets.
-        loss: (outputs, targets, model) -> mean loss.
+        draw: (generator, (batch, height, width), model) -> random targets by key.
+        loss: model -> mean loss in training mode, as `make_train_step` wants it.
+        learning_rate: of the update.
     """
 
-    key: str
-    draw: Callable[[np.random.Generator, tuple[int, int, int], Model], np.ndarray]
-    loss: Callable[[Any, jax.Array, Model], jax.Array]
+    draw: Callable[
+        [np.random.Generator, tuple[int, int, int], Model], dict[str, np.ndarray]
+    ]
+    loss: Callable[[Model], Callable]
+    learning_rate: float = LEARNING_RATE
 
 
-def _draw_labels(rng, shape, model) -> np.ndarray:
+def _of_outputs(key: str, value: Callable[[Any, jax.Array, Model], jax.Array]):
+    """A loss that compares the outputs of the network with one target of the batch."""
+
+    def of_model(model: Model) -> Callable:
+        def loss(variables, batch, rngs):
+            outputs, state = model.apply(
+                variables,
+                batch["image"],
+                train=True,
+                mutable=["batch_stats"],
+                rngs=rngs,
+            )
+            return value(outputs, batch[key], model), (state["batch_stats"], {})
+
+        return loss
+
+    return of_model
+
+
+def _draw_labels(rng, shape, model) -> dict[str, np.ndarray]:
     label = rng.integers(0, model.num_classes, shape).astype(np.uint8)
     label[rng.random(shape) < 0.02] = 255
-    return label
+    return {"label": label}
 
 
-def _draw_heatmaps(rng, shape, model) -> np.ndarray:
+def _draw_heatmaps(rng, shape, model) -> dict[str, np.ndarray]:
     batch, height, width = shape
     cells = (batch, -(-height // 4), -(-width // 4))
-    return rng.random((*cells, model.num_points), np.float32)
+    return {"heatmaps": rng.random((*cells, model.num_points), np.float32)}
 
 
 def _class_loss(outputs, targets, model) -> jax.Array:
@@ -154,41 +177,57 @@ def _class_loss(outputs, targets, model) -> jax.Array:
 
 
 _HEATMAPS = Target(
-    "heatmaps",
     _draw_heatmaps,
-    lambda outputs, targets, model: heatmap_mse(outputs, targets),
+    _of_outputs(
+        "heatmaps", lambda outputs, targets, model: heatmap_mse(outputs, targets)
+    ),
 )
 # Families whose train step is timed.
 TRAINING_TARGETS = {
     "segmentation": Target(
-        "label",
         _draw_labels,
-        lambda outputs, targets, model: segmentation_loss(
-            outputs, targets, LossOptions(), model.upsample
+        _of_outputs(
+            "label",
+            lambda outputs, targets, model: segmentation_loss(
+                outputs, targets, LossOptions(), model.upsample
+            ),
         ),
     ),
     "classification": Target(
-        "class",
-        lambda rng, shape, model: rng.integers(0, model.num_classes, shape[0]),
-        _class_loss,
+        lambda rng, shape, model: {
+            "class": rng.integers(0, model.num_classes, shape[0])
+        },
+        _of_outputs("class", _class_loss),
     ),
     "landmarks": _HEATMAPS,
     "pose": _HEATMAPS,
+    # Fresh detectors diverge at larger rates, and then have other work to do.
+    "detection": Target(
+        detector_work.draw_objects, detector_work.detector_loss, learning_rate=1e-6
+    ),
 }
+
+
+def _outputs(model: Model, variables: dict, images: jax.Array) -> Any:
+    return model.apply(variables, images)
+
+
+# What a prediction is, where it is more than the outputs of the network.
+_PREDICTIONS = {"detection": detector_work.detect}
 
 
 def make_batch(case: Case, model: Model, seed: int = 0) -> dict[str, np.ndarray]:
     """Random normalised images and targets; one label in 50 is ignored.
 
-    Targets are `class` int64 [B], `label` uint8 [B, H, W] or `heatmaps` float32
-    [B, h, w, K], see `TRAINING_TARGETS`; models that are not there have none.
+    Targets are `class` int64 [B], `label` uint8 [B, H, W], `heatmaps` float32
+    [B, h, w, K] or those of `draw_objects`, see `TRAINING_TARGETS`; models that are not
+    there have none.
     """
     rng = np.random.default_rng(seed)
     shape = (case.batch, case.height, case.width)
     batch = {"image": rng.standard_normal((*shape, 3), np.float32)}
     if case.family in TRAINING_TARGETS:
-        target = TRAINING_TARGETS[case.family]
-        batch[target.key] = target.draw(rng, shape, model)
+        batch |= TRAINING_TARGETS[case.family].draw(rng, shape, model)
     return batch
 
 
@@ -215,34 +254,26 @@ def make_program(
     # As `Predictor` and `train` do; here for both frameworks.
     runtime.keep_freed_memory()
     variables = initial_variables(model)
+    if case.family == "detection":
+        variables = detector_work.busy_variables(variables)
     batch = make_batch(case, model)
     if case.mode == "infer":
         if folded:
             model, variables = fold_batch_norm(model, variables)
             variables = as_computed(variables, model.dtype)
-        function = runtime.jit(lambda variables, x: model.apply(variables, x))
+        predict = functools.partial(_PREDICTIONS.get(case.family, _outputs), model)
+        function = runtime.jit(predict)
         arguments = layouts.put_for_inference(variables), jax.device_put(batch["image"])
         return InferProgram(function, arguments, variables, batch, model)
     # One device: the benchmarks compare programs, not meshes.
     mesh = runtime.make_mesh(data=1)
+    target = TRAINING_TARGETS[case.family]
     schedule = make_schedule(
-        ScheduleOptions(name="constant", learning_rate=LEARNING_RATE), num_steps=1000
+        ScheduleOptions(name="constant", learning_rate=target.learning_rate),
+        num_steps=1000,
     )
     optimizer = make_optimizer(OPTIMIZER, schedule)
-    loss = _loss(model, TRAINING_TARGETS[case.family])
+    loss = target.loss(model)
     step = make_train_step(loss, optimizer, schedule, mesh, free_layout=True)
     state = jax.device_put(create_state(variables, optimizer), runtime.replicated(mesh))
     return TrainProgram(step, (state, jax.device_put(batch)), variables, batch, model)
-
-
-def _loss(model: Model, target: Target) -> Callable:
-    """The loss in training mode, as `make_train_step` wants it."""
-
-    def loss(variables, batch, rngs):
-        outputs, state = model.apply(
-            variables, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs
-        )
-        value = target.loss(outputs, batch[target.key], model)
-        return value, (state["batch_stats"], {})
-
-    return loss

@@ -2,9 +2,10 @@
 
     python benchmarks/norm_memory.py
     python benchmarks/norm_memory.py --model segmentation/w48 --size 1x512x1024
+    python benchmarks/norm_memory.py --model detection/faster_rcnn_w32 --size 1x800x1344
 
 Counted are the arrays that `jax.vjp` hands from one to the other when all parameters
-are differentiated. Nothing is computed or compiled, so any machine will do; a
+are differentiated; of a detector with all of its losses. Nothing is computed or compiled, so any machine will do; a
 compiler may keep less.
 """
 
@@ -18,8 +19,9 @@ if __name__ == "__main__":
 import argparse
 
 import jax
-import jax.numpy as jnp
 
+from benchmarks.detector_work import detector_loss
+from benchmarks.jax_program import make_batch
 from benchmarks.timing import Case, parse_case
 from hrnet_jax.config.tables import markdown
 from hrnet_jax.errors import HRNetError
@@ -68,22 +70,22 @@ def kept_bytes(case: Case, mode: str, dtype: str) -> int:
         ConfigError: if there are no such models, modes or types.
     """
     model = create_model(case.model, norm=mode, dtype=dtype)
-    images = jax.ShapeDtypeStruct((case.batch, case.height, case.width, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))
 
-    def kept(variables, images, key):
+    def kept(variables, batch, key):
         def forward(params):
+            whole, rngs = variables | {"params": params}, {"dropout": key}
+            if case.family == "detection":
+                # Most of a detector is in its losses.
+                return detector_loss(model)(whole, batch, rngs)
             return model.apply(
-                variables | {"params": params},
-                images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": key},
+                whole, batch["image"], train=True, mutable=["batch_stats"], rngs=rngs
             )
 
         return jax.vjp(forward, variables["params"], has_aux=True)[1]
 
-    arrays = jax.eval_shape(kept, dict(variable_shapes(model)), images, key)
+    batch = make_batch(case, model)
+    arrays = jax.eval_shape(kept, dict(variable_shapes(model)), batch, key)
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(arrays))
 
 

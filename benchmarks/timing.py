@@ -83,7 +83,11 @@ def seconds_within(function: Callable[[], object], budget_s: float) -> list[floa
 
 
 def alternate(
-    runners: dict[str, Callable[[], object]], *, rounds: int, calls: int
+    runners: dict[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: int,
+    settle: bool = True,
 ) -> dict[str, list[float]]:
     """Times several functions in turns, so that drifting load hits all alike.
 
@@ -95,6 +99,8 @@ def alternate(
         runners: functions by name, each returning when its work is done.
         rounds: turns per function.
         calls: calls per turn that count.
+        settle: whether there is the call that does not count; calls of seconds can
+            do without.
 
     Returns:
         By name one number per round: the median of its calls, in seconds.
@@ -104,7 +110,8 @@ def alternate(
         names = list(runners) if index % 2 == 0 else list(runners)[::-1]
         for name in names:
             time.sleep(_PAUSE_S)
-            runners[name]()
+            if settle:
+                runners[name]()
             turn = [seconds(runners[name]) for _ in range(calls)]
             times[name].append(statistics.median(turn))
     return times

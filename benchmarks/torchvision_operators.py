@@ -2,7 +2,7 @@
 
     python torchvision_operators.py INPUTS.npz THREADS
 
-Needs torch, torchvision and NumPy only, so it may run in an environment of its own.
+Needs torch, torchvision, NumPy and this checkout, so it may run in an environment of its own.
 Reads names of operators from the standard input, one a line, and answers each with a
 line: seconds of one call.
 """
@@ -13,6 +13,8 @@ import time
 import numpy as np
 import torch
 from torchvision.ops import batched_nms, nms, roi_align
+
+from benchmarks.torch_detector import assign, sample
 
 
 def operators(data: dict[str, np.ndarray]) -> dict:
@@ -60,6 +62,14 @@ def operators(data: dict[str, np.ndarray]) -> dict:
             name = f"RoIAlign {size}x{size}, {kind}"
             found[name] = lambda x=size, y=samples: pool(levels, x, y)
             found[f"{name}, with gradient"] = lambda x=size, y=samples: train(x, y)
+    # torchvision has no such operators; these are as mmdetection does it.
+    anchors, objects = (torch.as_tensor(data[name]) for name in ("anchors", "objects"))
+    for count in (100, 7):
+        found[f"matching of {len(anchors)} anchors, {count} objects"] = lambda x=count: (
+            assign(anchors, objects[:x], 0.7, 0.3, 0.3)
+        )
+    assigned = assign(anchors, objects, 0.7, 0.3, 0.3)
+    found["sampling of 256 anchors"] = lambda: sample(assigned, 256, 128)
     return found
 
 

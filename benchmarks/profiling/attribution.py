@@ -38,6 +38,10 @@ KINDS = (
     "exchange",
     "upsampling",
     "head",
+    "proposals",
+    "matching",
+    "regions",
+    "detections",
     "loss",
     "optimiser",
     "input",
@@ -45,6 +49,15 @@ KINDS = (
     UNATTRIBUTED,
     WAITING,
 )
+
+# Parts of a detector, by the files of `hrnet_jax.detection` they are in: the first whose
+# file is on the stack. Suppression belongs to what it serves.
+_PARTS = {
+    "matching": {"matching.py", "sampling.py"},
+    "detections": {"postprocess.py"},
+    "regions": {"roi_align.py", "roi_axes.py", "roi_chunks.py", "roi_loops.py"},
+    "proposals": {"nms.py", "proposals.py"},
+}
 
 # How far to look for the reader of a copy: copies of copies are rare.
 _REACH = 4
@@ -190,9 +203,10 @@ def _stage(
 ) -> str | None:
     if "input" in scopes:
         return "input"
-    if model in scopes:
-        # Methods are scopes as well, such as `backbone.represent`.
-        after = scopes[scopes.index(model) + 1 :]
+    # Methods are scopes as well: `backbone.represent`, or `FasterRCNN.detect`.
+    of_model = [scope == model or scope.startswith(f"{model}.") for scope in scopes]
+    if any(of_model):
+        after = scopes[of_model.index(True) + 1 :]
         names = [
             scope for scope in after if not scope.startswith((f"{model}.", "backbone"))
         ]
@@ -209,6 +223,9 @@ def _kind(
 ) -> str:
     if "resize.py" in files:
         return "upsampling"
+    for part, sources in _PARTS.items():
+        if not sources.isdisjoint(files):
+            return part
     if stage in ("input", "loss", "optimiser"):
         return stage
     if not is_product and (

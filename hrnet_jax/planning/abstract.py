@@ -23,9 +23,26 @@ def train_batch(
     Raises:
         ConfigError: if batch or rows do not divide over the mesh.
     """
+    return _batch(_train_sample(task), batch_size, mesh, task.map_keys)
+
+
+def train_values(task: Trains, batch_size: int, mesh: Mesh) -> dict[str, jax.Array]:
+    """`train_batch` with the values of that sample, on the devices of the mesh.
+
+    Zeros would not do: a detector looks for nothing in an image without a size.
+    """
+    values = _arrays(_train_sample(task))
+    return {
+        key: jax.device_put(
+            np.broadcast_to(values[key], leaf.shape).astype(leaf.dtype), leaf.sharding
+        )
+        for key, leaf in train_batch(task, batch_size, mesh).items()
+    }
+
+
+def _train_sample(task: Trains) -> dict[str, Any]:
     sample = task.empty_sample(task.image_size)
-    sample = task.train_transform(sample, np.random.default_rng(0))
-    return _batch(sample, batch_size, mesh, task.map_keys)
+    return task.train_transform(sample, np.random.default_rng(0))
 
 
 def eval_batch(
@@ -76,14 +93,8 @@ def _batch(
     data, space = mesh.shape["data"], mesh.shape["space"]
     if batch_size % data:
         raise ConfigError(f"{batch_size} images do not divide over data:{data}")
-    arrays = {
-        key: np.asarray(value)
-        for key, value in sample.items()
-        if not isinstance(value, str)
-    }
-    arrays["example_valid"] = np.array(True)
     batch = {}
-    for key, array in arrays.items():
+    for key, array in _arrays(sample).items():
         shape = (batch_size, *np.shape(array))
         if is_map(key, map_keys) and shape[1] % space:
             raise ConfigError(
@@ -97,3 +108,13 @@ def _batch(
             sharding=runtime.batch_sharding(mesh, ndim),
         )
     return batch
+
+
+def _arrays(sample: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What of a sample is part of a batch."""
+    arrays = {
+        key: np.asarray(value)
+        for key, value in sample.items()
+        if not isinstance(value, str)
+    }
+    return arrays | {"example_valid": np.array(True)}

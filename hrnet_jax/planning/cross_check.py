@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from hrnet_jax import runtime
 from hrnet_jax.costs.machine import machine_of, make_probes, seconds_in_turns
@@ -111,11 +110,7 @@ def _train_step(
         ema=experiment.keeps_average,
     )
     state = jax.device_put(state, runtime.replicated(mesh))
-    shapes = abstract.train_batch(task, config.batch_size, mesh)
-    batch = jax.tree.map(
-        lambda leaf: jax.device_put(jnp.zeros(leaf.shape, leaf.dtype), leaf.sharding),
-        shapes,
-    )
+    batch = abstract.train_values(task, config.batch_size, mesh)
     compiled = experiment.train_step.trace(state, batch).lower().compile()
 
     def step() -> None:

@@ -32,6 +32,12 @@ def children(monkeypatch):
     return asked
 
 
+def test_detectors_have_a_target_of_their_own(children, tmp_path, capsys):
+    case = "detection/faster_rcnn_w18:train:1x32x32"
+    compile_time.main([f"--case={case}", f"--json={tmp_path / 'report.json'}"])
+    assert f"{case}, cold target 60 s met" in capsys.readouterr().out
+
+
 def test_a_case_runs_twice_with_one_cache_of_its_own(children, tmp_path, capsys):
     path = tmp_path / "report.json"
     compile_time.main(

@@ -30,6 +30,20 @@ def test_frozen_norms_keep_what_batch_norms_keep_and_bfloat16_is_half(capsys):
     assert kept["frozen", "bfloat16"] < 0.55 * kept["frozen", "float32"]
 
 
+@pytest.mark.slow
+def test_detectors_count_with_what_their_losses_keep():
+    pyramid, detector = (
+        norm_memory.kept_bytes(
+            norm_memory.parse_case(f"{model}w18_small_v1:train:1x64x96"),
+            "frozen",
+            "float32",
+        )
+        for model in ("pyramid/", "detection/faster_rcnn_")
+    )
+    # 512 regions of 7x7x256 numbers, for the gradient of the first hidden layer.
+    assert detector > pyramid + 4 * 512 * 7 * 7 * 256
+
+
 @pytest.mark.parametrize("wrong", ["--size=big", "--model=segmentation/w7"])
 def test_wrong_input_is_one_line(wrong, capsys):
     with pytest.raises(SystemExit) as caught:

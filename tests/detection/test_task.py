@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 
 import cv2
 import jax
@@ -15,6 +16,7 @@ from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.imaging import run_lengths
 from hrnet_jax.inference.folder import predict_files
+from hrnet_jax.inference.predictor import Predictor
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.build import build_run
 from hrnet_jax.training.evaluate import evaluate
@@ -90,6 +92,37 @@ def test_a_folder_gets_pictures_and_a_list(finished, tmp_path):
     mask = run_lengths.decode(first["segmentation"]["counts"], (50, 80))
     np.testing.assert_array_equal(mask, run.predict(image)["masks"][0])
     assert cv2.imread(str(tmp_path / "out" / "wide_objects.png")).shape == (50, 80, 3)
+
+
+@pytest.mark.slow
+def test_a_folder_of_twenty_sizes_compiles_at_most_four_programs(tmp_path):
+    config = tiny_detection.config(
+        "faster_rcnn", dataset__augmentation__test_scale=(96, 64)
+    )
+    task = build_run(read_config(config)).task
+    predictor = Predictor(task, hrnet_jax.initial_variables(task.model, 0))
+    run = types.SimpleNamespace(
+        task=task, about={"model": config.model.name}, predict=predictor.predict
+    )
+    sides = np.random.default_rng(0).integers(30, 160, (20, 2))
+    assert len({tuple(size) for size in sides.tolist()}) == 20
+    assert 0 < (sides[:, 0] > sides[:, 1]).sum() < 20  # both orientations
+    for number, size in enumerate(sides):
+        image = np.full((*size, 3), 90, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+    compiled = []
+
+    def listen(event, seconds, **_):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        report = predict_files(run, sorted(tmp_path.glob("*.png")), tmp_path / "out")
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert len(report["images"]) == 20 and not report["failed"]
+    assert 2 <= len(compiled) <= 4
 
 
 def test_boxes_of_images_are_refused(finished):

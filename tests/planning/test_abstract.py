@@ -98,6 +98,15 @@ def test_batches_are_those_that_the_pipeline_feeds(name, space):
     assert told(abstract.eval_batch(made.task, size, 2, mesh)) == told(real)
 
 
+def test_values_are_those_of_an_empty_image_with_a_size():
+    mesh = runtime.make_mesh(data=2)
+    _, made = experiment("detection", mesh)
+    values = abstract.train_values(made.task, 4, mesh)
+    assert told(values) == told(abstract.train_batch(made.task, 4, mesh))
+    assert (np.asarray(values["image_size"]) == tiny_detection.SIZE).all()
+    assert np.asarray(values["example_valid"]).all()
+
+
 @pytest.mark.parametrize("ema", [False, True])
 def test_the_state_is_that_of_a_run(ema):
     mesh = runtime.make_mesh(data=2)

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import pytest
 
+from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.costs.slices import parse_slices
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.schema import read_config
@@ -13,7 +14,8 @@ from hrnet_jax.planning import plan as planning
 from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.plan import PlanOptions, Program, make_plan, nearest_multiple
 from hrnet_jax.planning.programs import DoesNotFitError
-from tests import tiny
+from hrnet_jax.runtime.target import tracing_for
+from tests import tiny, tiny_detection
 from tests.planning import plans
 from tests.planning.plans import COSTS
 
@@ -75,6 +77,29 @@ def test_a_batch_that_does_not_divide_is_told_and_changed(programs):
     )
     assert programs["v5e:2x4 train step"][1]["image"].shape == (16, 32, 32, 3)
     assert programs["v5e:2x4 predict step"][1]["image"].shape == (8, 64, 64, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["faster_rcnn", "mask_rcnn"])
+def test_detectors_are_planned_for_tpus(kind, programs, monkeypatch):
+    lowered = {}
+
+    def compile_costs(name, function, *arguments, cache):
+        with tracing_for("tpu"):
+            traced = function.trace(*arguments)
+        lowered[name] = traced.lower(lowering_platforms=("tpu",)).as_text()
+        assert jaxpr_multiply_adds(traced.jaxpr.jaxpr) > 0
+        return COSTS
+
+    monkeypatch.setattr(planning, "compile_costs", compile_costs)
+    config = read_config(tiny_detection.config(kind, mesh__data=-1))
+    (chosen,) = parse_slices("v5e:2x4")
+    made = make_plan(config, facts_of(config), chosen, PlanOptions())
+    assert made.train.batch_size == 8 and made.predict.batch_size == 8
+    assert list(lowered) == ["v5e:2x4 train step", "v5e:2x4 predict step"]
+    # The forms for TPUs: regions in chunks, the best scores by counting.
+    for text in lowered.values():
+        assert "stablehlo.while" in text and "top_k" not in text
 
 
 def test_strict_refuses_it(programs):

@@ -168,6 +168,42 @@ NOT_RUN = {
         "train --batch 4 --size 128x128 --cache folder"
     ): MEASURES,
     "python -m tests.kills --kills=20": "half an hour; tests/test_kills.py kills a few",
+    (
+        "python benchmarks/compare_detectors.py --torch-python=ENVIRONMENT/bin/python"
+    ): MEASURES,
+    (
+        "python -m benchmarks.detection_operators --torch-python=ENVIRONMENT/bin/python"
+    ): MEASURES,
+    (
+        "python benchmarks/compile_time.py "
+        "--case detection/faster_rcnn_w18:train:1x320x320 "
+        "--case detection/faster_rcnn_w18:train:1x800x1344"
+    ): MEASURES,
+    (
+        "python benchmarks/profile.py --case "
+        "detection/faster_rcnn_w18:infer:1x800x1344 --folded --whole"
+    ): MEASURES,
+    (
+        "python benchmarks/profile.py --case "
+        "detection/faster_rcnn_w18:train:1x800x1344 --no-compile-whole"
+    ): MEASURES,
+    (
+        "python benchmarks/norm_memory.py --model detection/faster_rcnn_w32 "
+        "--size 1x800x1344"
+    ): MEASURES,
+    (
+        "python -m benchmarks.throughput --model detection/faster_rcnn_w32 "
+        "--mode train --size 800x1344 --steps 1"
+    ): MEASURES,
+    (
+        "python -m benchmarks.throughput --model detection/faster_rcnn_w32 "
+        "--mode train --size 800x1344 --dtype bfloat16 --steps 1"
+    ): MEASURES,
+    (
+        "python scripts/plan.py "
+        "--config=experiments/detection/faster_rcnn.py:variant=w32 "
+        "--topology=v5e:2x4 --per_chip_batch=2"
+    ): COMPILES,
     "python benchmarks/compare_torch.py --all": MEASURES,
     (
         "python benchmarks/compare_torch.py --all --json "
