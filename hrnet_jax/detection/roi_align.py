@@ -16,9 +16,10 @@ import numpy as np
 
 from hrnet_jax.detection import roi_chunks, roi_loops
 from hrnet_jax.detection.boxes import MODERN, Conventions
-from hrnet_jax.detection.roi_axes import ALIGNMENTS, Layout, place_regions
+from hrnet_jax.detection.roi_axes import ALIGNMENTS, Layout, place_regions, roi_levels
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime.target import per_target, target
+from hrnet_jax.runtime.whole_operations import whole
 
 Levels = tuple[jax.Array, ...]
 
@@ -80,7 +81,23 @@ def roi_align(
         finest=finest,
         conventions=conventions,
     )
-    return _pool(layout, levels, jax.lax.stop_gradient(rois), roi_valid)
+    rois = jax.lax.stop_gradient(rois)
+    shape = (*rois.shape[:2], size, size, levels[0].shape[-1])
+    (pooled,) = whole(
+        "roi_align",
+        lambda rois, valid, _, *levels: (_pool(layout, levels, rois, valid),),
+        rois,
+        roi_valid,
+        # Where it is one operation, that has no rule of its own for levels.
+        roi_levels(rois, len(levels), finest, conventions.plus_one),
+        *levels,
+        shapes=(jax.ShapeDtypeStruct(shape, layout.dtype),),
+        size=size,
+        strides=layout.strides,
+        alignment=conventions.roi_align,
+        samples=conventions.roi_samples,
+    )
+    return pooled
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
