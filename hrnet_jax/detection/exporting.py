@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.detection.postprocess import Candidates, Detections, chosen_detections
@@ -18,9 +19,13 @@ _OTHERS = 100
 
 
 def named_candidates(candidates: Candidates) -> dict[str, jax.Array]:
-    """`candidate_boxes`, `_scores`, `_classes` and `_valid`, as files call them."""
+    """`candidate_boxes`, `_scores`, `_classes` and `_valid`, as files call them.
+
+    Scores are 0 where not valid.
+    """
     named = candidates._asdict()
     del named["count"]
+    named["scores"] = jnp.where(candidates.valid, candidates.scores, 0)
     return {f"{_CANDIDATES}{key}": part for key, part in named.items()}
 
 
@@ -81,10 +86,13 @@ def _plain(found: Found) -> Found:
 
 
 def _deviation(values: np.ndarray) -> float:
-    """Standard deviation, or where all are alike a hundredth of their size."""
+    """Standard deviation, but at least a tenth of the largest.
+
+    The best of many have scores almost alike, whose deviation says nothing of rounding.
+    """
     if not values.size:
         return 1e-30
-    return max(float(values.std()), float(np.abs(values).max()) * 1e-2, 1e-30)
+    return max(float(values.std()), float(np.abs(values).max()) / 10, 1e-30)
 
 
 def _of_image(

@@ -14,6 +14,8 @@ def gather(
 ) -> Tensor:
     """Rows along one axis: `x[:, 0]`, `x[:, ::-1]`, `x[index]`, also image by image."""
     numbers = dimension_numbers
+    if isinstance(indices, np.ndarray) and isinstance(x, Tensor) and indices.ndim == 1:
+        return _window(graph, x, indices, numbers, slice_sizes)
     by_image = tuple(numbers.operand_batching_dims)
     axes = tuple(numbers.collapsed_slice_dims)
     fixed = {*by_image, *axes}
@@ -33,6 +35,23 @@ def gather(
         found = take(graph, x, axis, indices.ravel())
         return found if count else without_axis(graph, found, axis)
     return _rows(graph, x, indices, axis, numbers)
+
+
+def _window(
+    graph: Graph, x: Tensor, corner: np.ndarray, numbers: Any, sizes: tuple
+) -> Tensor:
+    """A part at a known corner, without the axes that it has one of."""
+    start = [0] * x.rank
+    for axis, first in zip(numbers.start_index_map, corner, strict=True):
+        start[axis] = int(np.clip(first, 0, x.shape[axis] - sizes[axis]))
+    end = [
+        first + size if axis in numbers.start_index_map else x.shape[axis]
+        for axis, (first, size) in enumerate(zip(start, sizes, strict=True))
+    ]
+    x = cut(graph, x, start_indices=start, limit_indices=end, strides=None)
+    for axis in sorted(numbers.collapsed_slice_dims, reverse=True):
+        x = without_axis(graph, x, axis)
+    return x
 
 
 def _rows(graph: Graph, x: Value, indices: Value, axis: int, numbers: Any) -> Tensor:

@@ -14,35 +14,19 @@ from onnx import helper
 from hrnet_jax.errors import ExportError
 from hrnet_jax.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
 from hrnet_jax.export.onnx_indexing import cut, gather, top_k
+from hrnet_jax.export.onnx_numbers import (
+    SAME,
+    clamp,
+    elementwise,
+    inverse_root,
+    is_finite,
+    not_equal,
+    power,
+    remainder,
+)
 from hrnet_jax.export.onnx_regions import pool_regions, suppress
 from hrnet_jax.export.onnx_spatial import convolution, pool, resize, take
 
-# Elementwise operations with one counterpart.
-_SAME = {
-    "abs": "Abs",
-    "add": "Add",
-    "and": "And",
-    "div": "Div",
-    "eq": "Equal",
-    "exp": "Exp",
-    "floor": "Floor",
-    "ge": "GreaterOrEqual",
-    "gt": "Greater",
-    "le": "LessOrEqual",
-    "log": "Log",
-    "logistic": "Sigmoid",
-    "lt": "Less",
-    "max": "Max",
-    "min": "Min",
-    "mul": "Mul",
-    "neg": "Neg",
-    "not": "Not",
-    "or": "Or",
-    "sign": "Sign",
-    "sqrt": "Sqrt",
-    "sub": "Sub",
-    "tanh": "Tanh",
-}
 # Calls of an inner program, by the parameter that holds it.
 _CALLS = {
     "jit": "jaxpr",
@@ -130,8 +114,8 @@ def _convert_equation(
         return list(operation(graph, *values, shapes=shapes, **known))
     if name == "add" and (fused := _add_bias(graph, values, once)):
         return [fused]
-    if name in _SAME:
-        return [_elementwise(graph, _SAME[name], values)]
+    if name in SAME:
+        return [elementwise(graph, SAME[name], values)]
     if name not in _OPERATIONS:
         raise ExportError(f"the operation {name!r} has no counterpart in ONNX here")
     return [_OPERATIONS[name](graph, *values, **params)]
@@ -158,26 +142,6 @@ def _computed(equation: Any, values: list[Value]) -> list[Value]:
         result = equation.primitive.bind(*values, **params)
     many = equation.primitive.multiple_results
     return [np.asarray(leaf) for leaf in (result if many else [result])]
-
-
-def _elementwise(
-    graph: Graph, operation: str, values: Sequence[Value], **attributes: Any
-) -> Tensor:
-    """In the order of the first tensor of full rank; others follow."""
-    rank = max(len(value.shape) for value in values)
-    tensors = [v for v in values if isinstance(v, Tensor) and v.rank == rank]
-    order = tensors[0].order if tensors else tuple(range(rank))
-    names = [graph.arranged(value, order) for value in values]
-    shapes = [value.shape for value in values if len(value.shape) == rank]
-    shape = tuple(
-        next((size for size in sizes if not _is_one(size)), 1)
-        for sizes in zip(*shapes, strict=True)
-    )
-    return Tensor(graph.node(operation, names, **attributes), shape, order)
-
-
-def _is_one(size: Any) -> bool:
-    return not is_symbolic_dim(size) and size == 1
 
 
 def _add_bias(graph: Graph, values: list[Value], once: list[bool]) -> Tensor | None:
@@ -314,8 +278,8 @@ def _select(graph: Graph, which: Value, *cases: Value) -> Tensor:
     if len(cases) != 2:
         raise ExportError("a choice among many has no counterpart in ONNX here")
     if _is_relu(graph, which, *cases):
-        return _elementwise(graph, "Relu", cases[:1])
-    return _elementwise(graph, "Where", [which, cases[1], cases[0]])
+        return elementwise(graph, "Relu", cases[:1])
+    return elementwise(graph, "Where", [which, cases[1], cases[0]])
 
 
 def _is_relu(graph: Graph, which: Value, x: Value, zero: Value) -> bool:
@@ -340,37 +304,6 @@ def _reverse(graph: Graph, x: Tensor, *, dimensions) -> Tensor:
     return x
 
 
-def _clamp(graph: Graph, low: Value, x: Value, high: Value) -> Tensor:
-    return _elementwise(graph, "Min", [_elementwise(graph, "Max", [x, low]), high])
-
-
-def _power(graph: Graph, x: Tensor, *, y: int) -> Tensor:
-    if y == 2:
-        return _elementwise(graph, "Mul", [x, x])
-    return _elementwise(graph, "Pow", [x, np.float32(y)])
-
-
-def _inverse_root(graph: Graph, x: Tensor, **_) -> Tensor:
-    root = graph.node("Sqrt", [x.name])
-    return Tensor(graph.node("Reciprocal", [root]), x.shape, x.order)
-
-
-def _is_finite(graph: Graph, x: Tensor) -> Tensor:
-    size = Tensor(graph.node("Abs", [x.name]), x.shape, x.order)
-    most = np.asarray(np.finfo(np.float32).max)
-    return _elementwise(graph, "LessOrEqual", [size, most])
-
-
-def _remainder(graph: Graph, x: Value, y: Value) -> Tensor:
-    """With the sign of the dividend."""
-    return _elementwise(graph, "Mod", [x, y], fmod=1)
-
-
-def _not_equal(graph: Graph, x: Value, y: Value) -> Tensor:
-    equal = _elementwise(graph, "Equal", [x, y])
-    return Tensor(graph.node("Not", [equal.name]), equal.shape, equal.order)
-
-
 def _reduce_and(graph: Graph, x: Tensor, *, axes, **_) -> Tensor:
     numbers = graph.node("Cast", [x.name], to=graph.kind(np.int32))
     least = Tensor(numbers, x.shape, x.order)
@@ -379,27 +312,27 @@ def _reduce_and(graph: Graph, x: Tensor, *, axes, **_) -> Tensor:
 
 
 _OPERATIONS: dict[str, Callable[..., Tensor]] = {
-    "clamp": _clamp,
+    "clamp": clamp,
     "concatenate": _concatenate,
     "conv_general_dilated": convolution,
     "convert_element_type": _cast,
     "dot_general": _product,
     "gather": gather,
-    "integer_pow": _power,
-    "is_finite": _is_finite,
-    "ne": _not_equal,
+    "integer_pow": power,
+    "is_finite": is_finite,
+    "ne": not_equal,
     "reduce_and": _reduce_and,
     "reduce_max": functools.partial(_reduce, operation="ReduceMax"),
     "reduce_sum": functools.partial(_reduce, operation="ReduceSum"),
     "reduce_window_max": functools.partial(pool, average=False),
     "reduce_window_sum": functools.partial(pool, average=True),
     "reshape": _reshape,
-    "rem": _remainder,
+    "rem": remainder,
     "rev": _reverse,
-    "rsqrt": _inverse_root,
+    "rsqrt": inverse_root,
     "select_n": _select,
     "slice": cut,
-    "square": functools.partial(_power, y=2),
+    "square": functools.partial(power, y=2),
     "squeeze": _squeeze,
     "stack": _stack,
     "transpose": _transpose,
