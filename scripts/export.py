@@ -42,6 +42,12 @@ def parse_arguments() -> argparse.Namespace:
         "--overwrite", action="store_true", help="replace a file that is there already"
     )
     parser.add_argument("--step", default="best", help="best, latest or a number")
+    _add_form(parser)
+    return command_line.parse_with_changes(parser)
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of inputs and outputs, and of the check."""
     parser.add_argument(
         "--input",
         default="uint8",
@@ -90,7 +96,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--platforms", default="cpu,cuda,tpu", help="that a StableHLO file runs on"
     )
-    return command_line.parse_with_changes(parser)
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -56,16 +56,7 @@ def roi_align(
         ConfigError: if there is not one stride a level, or for an unknown way of
             aligning.
     """
-    if len(levels) != len(strides):
-        raise ConfigError(
-            f"strides: expected one for each of {len(levels)} levels, got "
-            f"{len(strides)}: {', '.join(map(str, strides))}"
-        )
-    if conventions.roi_align not in ALIGNMENTS:
-        raise ConfigError(
-            f"roi_align: unknown way {conventions.roi_align!r}; expected one of "
-            f"{', '.join(ALIGNMENTS)}"
-        )
+    _check(len(levels), strides, conventions)
     levels = tuple(jnp.asarray(level) for level in levels)
     rois, roi_valid = jnp.asarray(rois), jnp.asarray(roi_valid)
     if rois.ndim == 2:
@@ -98,6 +89,19 @@ def roi_align(
         samples=conventions.roi_samples,
     )
     return pooled
+
+
+def _check(levels: int, strides: Sequence[int], conventions: Conventions) -> None:
+    if levels != len(strides):
+        raise ConfigError(
+            f"strides: expected one for each of {levels} levels, got "
+            f"{len(strides)}: {', '.join(map(str, strides))}"
+        )
+    if conventions.roi_align not in ALIGNMENTS:
+        raise ConfigError(
+            f"roi_align: unknown way {conventions.roi_align!r}; expected one of "
+            f"{', '.join(ALIGNMENTS)}"
+        )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
