@@ -72,15 +72,22 @@ def roi_align(
         finest=finest,
         conventions=conventions,
     )
-    rois = jax.lax.stop_gradient(rois)
+    return _pool_whole(layout, levels, jax.lax.stop_gradient(rois), roi_valid)
+
+
+def _pool_whole(
+    layout: Layout, levels: Levels, rois: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """`_pool`, or one operation where a format has it."""
+    conventions, size = layout.conventions, layout.size
     shape = (*rois.shape[:2], size, size, levels[0].shape[-1])
     (pooled,) = whole(
         "roi_align",
         lambda rois, valid, _, *levels: (_pool(layout, levels, rois, valid),),
         rois,
-        roi_valid,
+        valid,
         # Where it is one operation, that has no rule of its own for levels.
-        roi_levels(rois, len(levels), finest, conventions.plus_one),
+        roi_levels(rois, len(levels), layout.finest, conventions.plus_one),
         *levels,
         shapes=(jax.ShapeDtypeStruct(shape, layout.dtype),),
         size=size,
