@@ -24,7 +24,7 @@ def named_candidates(candidates: Candidates) -> dict[str, jax.Array]:
     Scores are 0 where not valid.
     """
     named = candidates._asdict()
-    del named["count"]
+    del named["labels"]
     named["scores"] = jnp.where(candidates.valid, candidates.scores, 0)
     return {f"{_CANDIDATES}{key}": part for key, part in named.items()}
 
@@ -36,7 +36,7 @@ def are_candidates(outputs: dict[str, Any]) -> bool:
 
 def suppressed(
     outputs: dict[str, jax.Array],
-    count: int,
+    labels: int,
     settings: DetectionSettings,
     plus_one: float,
 ) -> Detections:
@@ -44,12 +44,12 @@ def suppressed(
 
     Args:
         outputs: of `named_candidates`.
-        count: number of classes.
+        labels: number of classes.
         settings: numbers.
         plus_one: see `Conventions`.
     """
     parts = {name.removeprefix(_CANDIDATES): part for name, part in outputs.items()}
-    return chosen_detections(Candidates(**parts, count=count), settings, plus_one)
+    return chosen_detections(Candidates(**parts, labels=labels), settings, plus_one)
 
 
 def largest_difference(expected: Found, got: Found) -> float | None:
@@ -71,7 +71,9 @@ def largest_difference(expected: Found, got: Found) -> float | None:
     if not expected["valid"].any() and not got["valid"].any():
         return None
     keys = [key for key in ("boxes", "scores", "masks") if key in expected]
-    scales = {key: _deviation(expected[key][expected["valid"]]) for key in keys}
+    scales: dict[str, float] = {
+        key: _deviation(expected[key][expected["valid"]]) for key in keys
+    }
     errors = [
         error
         for image in range(len(expected["valid"]))

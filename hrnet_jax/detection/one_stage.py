@@ -174,5 +174,6 @@ def fcos_candidates(
         ]
         return tuple(jnp.concatenate(parts) for parts in zip(*levels, strict=True))
 
-    found = jax.vmap(of_image)(outputs, image_sizes)
-    return Candidates(*found, outputs[0].logits.shape[-1])
+    boxes, scores, classes, usable = jax.vmap(of_image)(outputs, image_sizes)
+    labels = outputs[0].logits.shape[-1]
+    return Candidates(boxes, scores, classes, usable, labels)

@@ -40,14 +40,14 @@ class Candidates(NamedTuple):
         scores: [B, N] in 0..1.
         classes: int32 [B, N], from 0.
         valid: bool [B, N], others are none.
-        count: number of classes.
+        labels: number of classes.
     """
 
     boxes: jax.Array
     scores: jax.Array
     classes: jax.Array
     valid: jax.Array
-    count: int
+    labels: int
 
 
 def class_candidates(
@@ -84,12 +84,23 @@ def chosen_detections(
         settings: numbers.
         plus_one: see `Conventions`.
     """
-    boxes, scores, classes, valid, count = candidates
+    boxes, scores, classes, valid, labels = candidates
     index, kept = nms_of_images(
-        boxes, scores, valid, settings.overlap, settings.count, classes, count, plus_one
+        boxes,
+        scores,
+        valid,
+        settings.overlap,
+        settings.count,
+        classes,
+        labels,
+        plus_one,
     )
-    found = (chosen(rows, index, kept) for rows in (boxes, scores, classes))
-    return Detections(*found, kept)
+    return Detections(
+        chosen(boxes, index, kept),
+        chosen(scores, index, kept),
+        chosen(classes, index, kept),
+        kept,
+    )
 
 
 def paste_mask(

@@ -204,7 +204,7 @@ class DetectionTask(WholeImage):
         Raises:
             ConfigError: if it is no multiple of 32, or too small for `test_scale`.
         """
-        return dataclasses.replace(augmentation, test_canvases=(tuple(size),))
+        return dataclasses.replace(augmentation, test_canvases=((size[0], size[1]),))
 
     @staticmethod
     def unlimited(inference: InferenceOptions) -> InferenceOptions:

@@ -86,7 +86,7 @@ class Graph:
 
     def filled(self, shape: str, value: int) -> str:
         """A float32 tensor of a computed shape, all of one value."""
-        filling = numpy_helper.from_array(np.float32([value]))
+        filling = numpy_helper.from_array(np.array([value], np.float32))
         return self.node("ConstantOfShape", [shape], value=filling)
 
     def batch(self) -> str:
@@ -130,7 +130,7 @@ class Graph:
         """The node that computes a tensor; None for an input of the graph."""
         return self._producers.get(name)
 
-    def constant(self, array: np.ndarray) -> str:
+    def constant(self, array: np.ndarray | np.generic) -> str:
         """Adds a constant once, however often it is used."""
         array = np.ascontiguousarray(array)
         key = hashlib.sha256(

@@ -29,9 +29,9 @@ def gather(
     if any(size != length for size, length in whole):
         raise ExportError("windows at an index have no counterpart in ONNX here")
     (axis,), count = axes, len(indices.shape) - 1
-    constant = isinstance(indices, np.ndarray) and isinstance(x, Tensor)
     places = set(range(len(x.shape) - 1 + count)) - set(numbers.offset_dims)
-    if constant and not by_image and places in (set(), {axis}):
+    plain = not by_image and places in (set(), {axis})
+    if plain and isinstance(indices, np.ndarray) and isinstance(x, Tensor):
         found = take(graph, x, axis, indices.ravel())
         return found if count else without_axis(graph, found, axis)
     return _rows(graph, x, indices, axis, numbers)

@@ -63,7 +63,7 @@ def clamp(graph: Graph, low: Value, x: Value, high: Value) -> Tensor:
 def power(graph: Graph, x: Tensor, *, y: int) -> Tensor:
     if y == 2:
         return elementwise(graph, "Mul", [x, x])
-    return elementwise(graph, "Pow", [x, np.float32(y)])
+    return elementwise(graph, "Pow", [x, np.asarray(y, np.float32)])
 
 
 def inverse_root(graph: Graph, x: Tensor, **_) -> Tensor:

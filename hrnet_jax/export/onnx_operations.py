@@ -74,7 +74,8 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
 
     def read(var) -> Value:
         if isinstance(var, core.Literal):
-            return np.asarray(var.val, var.aval.dtype)
+            about: Any = var.aval
+            return np.asarray(var.val, about.dtype)
         return known[var]
 
     for equation in program.eqns:
@@ -86,7 +87,7 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
 
 
 def _convert_equation(
-    graph: Graph, equation: Any, values: list[Value], once: list[bool]
+    graph: Graph, equation: Any, values: list[Any], once: list[bool]
 ) -> list[Value]:
     """Results of one operation; `once` marks operands read nowhere else."""
     name, params = equation.primitive.name, equation.params
@@ -125,7 +126,7 @@ def _is_constant(values: Sequence[Value]) -> bool:
     return all(isinstance(value, np.ndarray) for value in values)
 
 
-def _computed(equation: Any, values: list[Value]) -> list[Value]:
+def _computed(equation: Any, values: list[Any]) -> list[Value]:
     """Results of an operation on constants, which may stand for any batch of them."""
     params = dict(equation.params)
     if equation.primitive.name == "reshape":

@@ -36,8 +36,8 @@ def suppress(
         corners = graph.node("Add", [corners, graph.constant(more)])
     limits = [
         graph.integers(max_out),
-        graph.constant(np.float32([threshold])),
-        graph.constant(np.float32([_LOWEST])),
+        graph.constant(np.array([threshold], np.float32)),
+        graph.constant(np.array([_LOWEST], np.float32)),
     ]
     if isinstance(group, np.ndarray):
         kept = _in_rows(graph, corners, usable, group[0], groups, limits)
@@ -182,7 +182,7 @@ def pool_regions(
 def _images(graph: Graph, count: int) -> str:
     """Number of the image of every region, int64 [B, count]."""
     batch = graph.node("Squeeze", [graph.batch()])
-    zero, one = (graph.constant(np.int64(value)) for value in (0, 1))
+    zero, one = (graph.node("Squeeze", [graph.integers(end)]) for end in (0, 1))
     numbers = graph.node("Range", [zero, batch, one])
     numbers = graph.node("Unsqueeze", [numbers, graph.integers(1)])
     return graph.node("Expand", [numbers, graph.integers(1, count)])
