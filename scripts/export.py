@@ -5,9 +5,13 @@
     python scripts/export.py --workdir=hf://OWNER/NAME --out=theirs.stablehlo
 
 StableHLO files take images of any size and run on CPUs, CUDA GPUs and TPUs through
-`jax.export.deserialize`, ONNX files take images of one size; both any batch. Norms
-are folded into the convolutions. The file is checked against the model before it
-is kept; <out>.json beside it describes inputs and outputs.
+`jax.export.deserialize`, ONNX files take images of one size; both any batch. Files of
+detectors hold detections and take images on a canvas of one size:
+
+    python scripts/export.py --workdir=runs/pets --out=pets.onnx --size=800x1344
+
+Norms are folded into the convolutions. The file is checked against the model before
+it is kept; <out>.json beside it describes inputs and outputs.
 """
 
 from hrnet_jax.config import script
@@ -38,6 +42,12 @@ def parse_arguments() -> argparse.Namespace:
         "--overwrite", action="store_true", help="replace a file that is there already"
     )
     parser.add_argument("--step", default="best", help="best, latest or a number")
+    _add_form(parser)
+    return command_line.parse_with_changes(parser)
+
+
+def _add_form(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of inputs and outputs, and of the check."""
     parser.add_argument(
         "--input",
         default="uint8",
@@ -61,7 +71,9 @@ def parse_arguments() -> argparse.Namespace:
         help="nhwc or, for ONNX alone, nchw; of images and maps",
     )
     parser.add_argument(
-        "--size", type=image_size, help="HxW of the images; ONNX needs it"
+        "--size",
+        type=image_size,
+        help="HxW of the images, of detectors of the canvas; ONNX and detectors need it",
     )
     parser.add_argument(
         "--check_size",
@@ -76,9 +88,14 @@ def parse_arguments() -> argparse.Namespace:
         "(default: 1e-5)",
     )
     parser.add_argument(
+        "--nms",
+        default="operator",
+        help="of detectors: operator, the file holds what non-maximum suppression "
+        "leaves; or caller, all candidates before it",
+    )
+    parser.add_argument(
         "--platforms", default="cpu,cuda,tpu", help="that a StableHLO file runs on"
     )
-    return command_line.parse_with_changes(parser)
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -106,6 +123,7 @@ def main() -> None:
             upsample=arguments.upsample,
             auxiliary=arguments.auxiliary,
             layout=arguments.layout,
+            nms=arguments.nms,
             platforms=tuple(arguments.platforms.split(",")),
         )
         if is_exported(arguments.workdir):

@@ -46,10 +46,10 @@ class BoxHead(nn.Module):
                 features, dtype=self.dtype, param_dtype=jnp.float32, name=name
             )
 
-        x = pooled.reshape(len(pooled), -1)
+        x = pooled.reshape(pooled.shape[0], -1)
         x = relu(layer(self.width, "fc1")(x))
         x = relu(layer(self.width, "fc2")(x))
         logits = layer(self.num_classes + 1, "classes")(x)
         boxes = 1 if self.class_agnostic else self.num_classes
-        deltas = layer(4 * boxes, "deltas")(x).reshape(len(x), boxes, 4)
+        deltas = layer(4 * boxes, "deltas")(x).reshape(x.shape[0], boxes, 4)
         return at_least_float32(logits), at_least_float32(deltas)

@@ -12,12 +12,16 @@ from hrnet_jax.detection.box_head import BoxHead
 from hrnet_jax.detection.fcos import GROUPS, FCOSHead, FCOSOutputs
 from hrnet_jax.detection.mask_head import MaskHead
 from hrnet_jax.detection.model import Detector, Levels, Losses
-from hrnet_jax.detection.one_stage import fcos_detections, fcos_losses
-from hrnet_jax.detection.postprocess import Detections
+from hrnet_jax.detection.one_stage import fcos_candidates, fcos_losses
+from hrnet_jax.detection.postprocess import Candidates, Detections
 from hrnet_jax.detection.rpn import RPN
 from hrnet_jax.detection.settings import FCOSSettings, TwoStageSettings
 from hrnet_jax.detection.targets import Draw, Objects
-from hrnet_jax.detection.two_stage import two_stage_detections, two_stage_losses
+from hrnet_jax.detection.two_stage import (
+    two_stage_candidates,
+    two_stage_detections,
+    two_stage_losses,
+)
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.facts import LayerInit
 
@@ -140,6 +144,11 @@ class FasterRCNN(Detector):
     ) -> Detections:
         return two_stage_detections(self, levels, image_sizes, numbers)
 
+    def _candidates(
+        self, levels: Levels, image_sizes: jax.Array, numbers: TwoStageSettings
+    ) -> Candidates:
+        return two_stage_candidates(self, levels, image_sizes, numbers)
+
     def _head(self, kind: str, stage: int):
         return getattr(self, f"{kind}_head{stage if self.stages > 1 else ''}")
 
@@ -220,7 +229,7 @@ class FCOS(Detector):
         outputs = self.heads(levels)
         return fcos_losses(outputs, objects, self.strides, numbers), {}
 
-    def _detections(
+    def _candidates(
         self, levels: Levels, image_sizes: jax.Array, numbers: FCOSSettings
-    ) -> Detections:
-        return fcos_detections(self.heads(levels), image_sizes, self.strides, numbers)
+    ) -> Candidates:
+        return fcos_candidates(self.heads(levels), image_sizes, self.strides, numbers)

@@ -5,7 +5,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.detection.postprocess import Detections
+from hrnet_jax.detection.postprocess import (
+    Candidates,
+    Detections,
+    chosen_detections,
+)
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.models.model import HRNetWithHead
 from hrnet_jax.models.representations import Pyramid
@@ -140,6 +144,13 @@ class Detector(PyramidHRNet):
         levels = self.pyramid_of(blank_outside(images, image_sizes))
         return self._detections(levels, image_sizes, numbers or self.numbers)
 
+    def candidates(
+        self, images: jax.Array, image_sizes: jax.Array, numbers: Any = None
+    ) -> Candidates:
+        """What `detect` would suppress doubles among; see `losses`."""
+        levels = self.pyramid_of(blank_outside(images, image_sizes))
+        return self._candidates(levels, image_sizes, numbers or self.numbers)
+
     def _losses(
         self,
         levels: Levels,
@@ -155,6 +166,15 @@ class Detector(PyramidHRNet):
         self, levels: Levels, image_sizes: jax.Array, numbers: Any
     ) -> Detections:
         """`detect` from the levels of the pyramid."""
+        found = self._candidates(levels, image_sizes, numbers)
+        return chosen_detections(
+            found, numbers.detections, numbers.conventions.plus_one
+        )
+
+    def _candidates(
+        self, levels: Levels, image_sizes: jax.Array, numbers: Any
+    ) -> Candidates:
+        """`candidates` from the levels of the pyramid."""
         raise NotImplementedError
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from hrnet_jax.detection import boxes as box_math
 from hrnet_jax.runtime.target import is_only_for, per_target, target
+from hrnet_jax.runtime.whole_operations import whole
 
 
 def suppresses(
@@ -160,6 +161,65 @@ def nms(
     start = _nothing_kept(max_out, boxes.dtype), jnp.asarray(valid)
     kept, _ = jax.lax.while_loop(goes_on, one_sorting, start)
     return kept.indices[:max_out], jnp.arange(max_out) < kept.number
+
+
+def nms_of_images(
+    boxes: jax.Array,
+    scores: jax.Array,
+    valid: jax.Array,
+    threshold: float,
+    max_out: int,
+    group: jax.Array,
+    groups: int,
+    plus_one: float = 0.0,
+) -> tuple[jax.Array, jax.Array]:
+    """`nms` of every image of a batch; one operation where a format has it.
+
+    Args:
+        boxes: float [B, N, 4].
+        scores: float [B, N].
+        valid: bool [B, N].
+        threshold: see `nms`, as for all others.
+        max_out: boxes of an image to keep at most.
+        group: int [B, N].
+        groups: how many there are; numbers in `group` are below it.
+        plus_one: see `Conventions`.
+
+    Returns:
+        index: int32 [B, max_out].
+        kept: bool [B, max_out].
+    """
+
+    def of_image(
+        boxes: jax.Array, scores: jax.Array, valid: jax.Array, group: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        return nms(boxes, scores, valid, threshold, max_out, group, plus_one)
+
+    shape = (boxes.shape[0], max_out)
+    index, kept = whole(
+        "nms",
+        jax.vmap(of_image),
+        boxes,
+        scores,
+        valid,
+        group,
+        shapes=(
+            jax.ShapeDtypeStruct(shape, np.int32),
+            jax.ShapeDtypeStruct(shape, np.bool_),
+        ),
+        threshold=threshold,
+        max_out=max_out,
+        groups=groups,
+        plus_one=plus_one,
+    )
+    return index, kept
+
+
+def chosen(rows: jax.Array, index: jax.Array, kept: jax.Array) -> jax.Array:
+    """Rows [B, M, ...] that `nms_of_images` has kept of [B, N, ...]; 0 elsewhere."""
+    more = (1,) * (rows.ndim - 2)
+    found = jnp.take_along_axis(rows, index.reshape(*index.shape, *more), 1)
+    return jnp.where(kept.reshape(*kept.shape, *more), found, 0)
 
 
 def _suppressed_by(

@@ -12,7 +12,7 @@ from hrnet_jax.detection.boxes import distances, from_distances, iou
 from hrnet_jax.detection.fcos import FCOSOutputs
 from hrnet_jax.detection.matching import level_ranges, match_points
 from hrnet_jax.detection.nms import top_candidates
-from hrnet_jax.detection.postprocess import Detections, chosen_detections
+from hrnet_jax.detection.postprocess import Candidates
 from hrnet_jax.detection.settings import FCOSSettings
 from hrnet_jax.detection.targets import Objects
 
@@ -134,13 +134,13 @@ def _in_a_row(outputs: Outputs) -> FCOSOutputs:
     )
 
 
-def fcos_detections(
+def fcos_candidates(
     outputs: Outputs,
     image_sizes: jax.Array,
     strides: tuple[int, ...],
     settings: FCOSSettings,
-) -> Detections:
-    """Detections of every image.
+) -> Candidates:
+    """What may be detected in every image.
 
     Of every level the best pairs of point and class are decoded, if the class alone
     scores above the threshold. Score times centerness then ranks them.
@@ -165,16 +165,15 @@ def fcos_detections(
         # What was not wanted counts as -inf above; points outside the image may have
         # boxes without area.
         usable = jnp.isfinite(scores) & (boxes[:, 2:] > boxes[:, :2]).all(-1)
-        return boxes, scores * middle, number, usable
+        return boxes, scores * middle, number.astype(jnp.int32), usable
 
-    def of_image(outputs: Outputs, size: jax.Array) -> Detections:
+    def of_image(outputs: Outputs, size: jax.Array) -> tuple[jax.Array, ...]:
         levels = [
             of_level(points, level, size)
             for points, level in zip(grids, outputs, strict=True)
         ]
-        boxes, scores, classes, usable = (
-            jnp.concatenate(parts) for parts in zip(*levels, strict=True)
-        )
-        return chosen_detections(boxes, scores, classes, usable, settings.detections)
+        return tuple(jnp.concatenate(parts) for parts in zip(*levels, strict=True))
 
-    return jax.vmap(of_image)(outputs, image_sizes)
+    boxes, scores, classes, usable = jax.vmap(of_image)(outputs, image_sizes)
+    labels = outputs[0].logits.shape[-1]
+    return Candidates(boxes, scores, classes, usable, labels)

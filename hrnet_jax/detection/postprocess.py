@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.detection.nms import nms
+from hrnet_jax.detection.nms import chosen, nms_of_images
 from hrnet_jax.detection.settings import DetectionSettings
 
 # Probability from which on a pixel belongs to the object.
@@ -32,60 +32,73 @@ class Detections(NamedTuple):
     masks: jax.Array | None = None
 
 
-def class_detections(
-    boxes: jax.Array,
-    scores: jax.Array,
-    valid: jax.Array,
-    settings: DetectionSettings,
-    plus_one: float = 0.0,
-) -> Detections:
-    """Detections of a batch: within every class, what no better box overlaps.
+class Candidates(NamedTuple):
+    """Boxes of a batch, each of one class, among which doubles are suppressed.
+
+    Attributes:
+        boxes: [B, N, 4] in pixels of the canvas.
+        scores: [B, N] in 0..1.
+        classes: int32 [B, N], from 0.
+        valid: bool [B, N], others are none.
+        labels: number of classes.
+    """
+
+    boxes: jax.Array
+    scores: jax.Array
+    classes: jax.Array
+    valid: jax.Array
+    labels: int
+
+
+def class_candidates(
+    boxes: jax.Array, scores: jax.Array, valid: jax.Array, settings: DetectionSettings
+) -> Candidates:
+    """Candidates of regions: each with every class that scores above the threshold.
 
     Args:
         boxes: [B, R, K, 4], or [B, R, 1, 4] where classes share them.
         scores: [B, R, K].
         valid: bool [B, R].
         settings: numbers.
-        plus_one: see `Conventions`.
     """
-    classes = scores.shape[-1]
-
-    def of_image(boxes: jax.Array, scores: jax.Array, valid: jax.Array) -> Detections:
-        own = jnp.broadcast_to(boxes, (*scores.shape, 4)).reshape(-1, 4)
-        numbers = jnp.broadcast_to(jnp.arange(classes), scores.shape).reshape(-1)
-        wanted = valid[:, None] & (scores > settings.score)
-        return chosen_detections(
-            own, scores.reshape(-1), numbers, wanted.reshape(-1), settings, plus_one
-        )
-
-    return jax.vmap(of_image)(boxes, scores, valid)
+    batch, _, classes = scores.shape
+    wanted = valid[..., None] & (scores > settings.score)
+    numbers = jnp.broadcast_to(jnp.arange(classes, dtype=jnp.int32), scores.shape)
+    own = jnp.broadcast_to(boxes, (*scores.shape, 4))
+    return Candidates(
+        own.reshape(batch, -1, 4),
+        scores.reshape(batch, -1),
+        numbers.reshape(batch, -1),
+        wanted.reshape(batch, -1),
+        classes,
+    )
 
 
 def chosen_detections(
-    boxes: jax.Array,
-    scores: jax.Array,
-    classes: jax.Array,
-    valid: jax.Array,
-    settings: DetectionSettings,
-    plus_one: float = 0.0,
+    candidates: Candidates, settings: DetectionSettings, plus_one: float = 0.0
 ) -> Detections:
-    """Detections of one image from candidates of one class each.
+    """Detections of a batch: within every class, what no better box overlaps.
 
     Args:
-        boxes: [N, 4].
-        scores: [N].
-        classes: int [N].
-        valid: bool [N]; no threshold is applied here.
+        candidates: of every image; no threshold is applied here.
         settings: numbers.
         plus_one: see `Conventions`.
     """
-    index, kept = nms(
-        boxes, scores, valid, settings.overlap, settings.count, classes, plus_one
+    boxes, scores, classes, valid, labels = candidates
+    index, kept = nms_of_images(
+        boxes,
+        scores,
+        valid,
+        settings.overlap,
+        settings.count,
+        classes,
+        labels,
+        plus_one,
     )
     return Detections(
-        jnp.where(kept[:, None], boxes[index], 0),
-        jnp.where(kept, scores[index], 0),
-        jnp.where(kept, classes[index], 0).astype(jnp.int32),
+        chosen(boxes, index, kept),
+        chosen(scores, index, kept),
+        chosen(classes, index, kept),
         kept,
     )
 

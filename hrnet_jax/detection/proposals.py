@@ -10,7 +10,7 @@ from hrnet_jax.detection import anchors as anchor_math
 from hrnet_jax.detection import losses
 from hrnet_jax.detection.boxes import Conventions, decode, encode
 from hrnet_jax.detection.matching import match
-from hrnet_jax.detection.nms import nms, top_candidates
+from hrnet_jax.detection.nms import chosen, nms_of_images, top_candidates
 from hrnet_jax.detection.sampling import Sample, sample_labels
 from hrnet_jax.detection.settings import RPNSettings
 from hrnet_jax.detection.targets import Draw, Objects
@@ -89,30 +89,30 @@ def propose(
         )
         return boxes, scores
 
-    def of_image(outputs: Outputs, size: jax.Array) -> Proposals:
+    def of_image(outputs: Outputs, size: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = [
             of_level(anchors, logits, deltas, size)
             for anchors, (logits, deltas) in zip(grids, outputs, strict=True)
         ]
-        boxes = jnp.concatenate([boxes for boxes, _ in found])
-        scores = jnp.concatenate([scores for _, scores in found])
-        level = np.repeat(np.arange(len(found)), [len(scores) for _, scores in found])
-        sides = boxes[:, 2:] - boxes[:, :2] + conventions.plus_one
-        index, kept = nms(
-            boxes,
-            scores,
-            (sides > 0).all(-1),
-            settings.overlap,
-            most,
-            jnp.asarray(level),
-            conventions.plus_one,
-        )
-        # Empty where nothing was kept.
-        boxes = jnp.where(kept[:, None], boxes[index], 0)
-        scores = jnp.where(kept, jax.nn.sigmoid(scores[index]), 0)
-        return Proposals(boxes, scores, kept)
+        boxes, scores = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
+        return boxes, scores
 
-    return jax.vmap(of_image)(jax.lax.stop_gradient(outputs), image_sizes)
+    boxes, scores = jax.vmap(of_image)(jax.lax.stop_gradient(outputs), image_sizes)
+    level = np.repeat(np.arange(len(grids)), [min(limit, len(one)) for one in grids])
+    sides = boxes[..., 2:] - boxes[..., :2] + conventions.plus_one
+    index, kept = nms_of_images(
+        boxes,
+        scores,
+        (sides > 0).all(-1),
+        settings.overlap,
+        most,
+        jnp.broadcast_to(level, scores.shape),
+        len(grids),
+        conventions.plus_one,
+    )
+    # Empty where nothing was kept.
+    scores = chosen(jax.nn.sigmoid(scores), index, kept)
+    return Proposals(chosen(boxes, index, kept), scores, kept)
 
 
 class RPNTargets(NamedTuple):

@@ -16,9 +16,10 @@ import numpy as np
 
 from hrnet_jax.detection import roi_chunks, roi_loops
 from hrnet_jax.detection.boxes import MODERN, Conventions
-from hrnet_jax.detection.roi_axes import ALIGNMENTS, Layout, place_regions
+from hrnet_jax.detection.roi_axes import ALIGNMENTS, Layout, place_regions, roi_levels
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime.target import per_target, target
+from hrnet_jax.runtime.whole_operations import whole
 
 Levels = tuple[jax.Array, ...]
 
@@ -55,16 +56,7 @@ def roi_align(
         ConfigError: if there is not one stride a level, or for an unknown way of
             aligning.
     """
-    if len(levels) != len(strides):
-        raise ConfigError(
-            f"strides: expected one for each of {len(levels)} levels, got "
-            f"{len(strides)}: {', '.join(map(str, strides))}"
-        )
-    if conventions.roi_align not in ALIGNMENTS:
-        raise ConfigError(
-            f"roi_align: unknown way {conventions.roi_align!r}; expected one of "
-            f"{', '.join(ALIGNMENTS)}"
-        )
+    _check(len(levels), strides, conventions)
     levels = tuple(jnp.asarray(level) for level in levels)
     rois, roi_valid = jnp.asarray(rois), jnp.asarray(roi_valid)
     if rois.ndim == 2:
@@ -80,7 +72,43 @@ def roi_align(
         finest=finest,
         conventions=conventions,
     )
-    return _pool(layout, levels, jax.lax.stop_gradient(rois), roi_valid)
+    return _pool_whole(layout, levels, jax.lax.stop_gradient(rois), roi_valid)
+
+
+def _pool_whole(
+    layout: Layout, levels: Levels, rois: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """`_pool`, or one operation where a format has it."""
+    conventions, size = layout.conventions, layout.size
+    shape = (*rois.shape[:2], size, size, levels[0].shape[-1])
+    (pooled,) = whole(
+        "roi_align",
+        lambda rois, valid, _, *levels: (_pool(layout, levels, rois, valid),),
+        rois,
+        valid,
+        # Where it is one operation, that has no rule of its own for levels.
+        roi_levels(rois, len(levels), layout.finest, conventions.plus_one),
+        *levels,
+        shapes=(jax.ShapeDtypeStruct(shape, layout.dtype),),
+        size=size,
+        strides=layout.strides,
+        alignment=conventions.roi_align,
+        samples=conventions.roi_samples,
+    )
+    return pooled
+
+
+def _check(levels: int, strides: Sequence[int], conventions: Conventions) -> None:
+    if levels != len(strides):
+        raise ConfigError(
+            f"strides: expected one for each of {levels} levels, got "
+            f"{len(strides)}: {', '.join(map(str, strides))}"
+        )
+    if conventions.roi_align not in ALIGNMENTS:
+        raise ConfigError(
+            f"roi_align: unknown way {conventions.roi_align!r}; expected one of "
+            f"{', '.join(ALIGNMENTS)}"
+        )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -120,7 +120,7 @@ def _groups(
     holds = (needed[:, None] <= shapes).all(-1)
     holds &= regions.level[:, None] == jnp.asarray([level for level, _ in windows])
     key = jnp.where(regions.valid, holds.argmax(1), len(windows)).astype(jnp.int32)
-    index = jax.lax.iota(jnp.int32, len(key))
+    index = jax.lax.broadcasted_iota(jnp.int32, key.shape, 0)
     _, order = jax.lax.sort((key, index), is_stable=True, num_keys=1)
     ends = (key[:, None] <= jnp.arange(len(windows))).sum(0, dtype=jnp.int32)
     begins = jnp.concatenate([jnp.zeros(1, jnp.int32), ends[:-1]])

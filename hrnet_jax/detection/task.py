@@ -1,5 +1,6 @@
 """Detection and instance segmentation as a task of the training loop."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
@@ -10,6 +11,12 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.drawing import Drawn, draw_objects
+from hrnet_jax.detection.exporting import (
+    are_candidates,
+    largest_difference,
+    named_candidates,
+    suppressed,
+)
 from hrnet_jax.detection.image_masks import ImageMasks
 from hrnet_jax.detection.metrics import CocoEvaluator
 from hrnet_jax.detection.options import (
@@ -19,6 +26,7 @@ from hrnet_jax.detection.options import (
 )
 from hrnet_jax.detection.outputs import listed_objects
 from hrnet_jax.detection.placed_objects import Placement
+from hrnet_jax.detection.postprocess import Detections
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.detection.transforms import (
     AugmentationOptions,
@@ -29,6 +37,7 @@ from hrnet_jax.detection.transforms import (
     on_eval_canvas,
     train_groups,
 )
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.pictures import side_by_side, write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
@@ -154,20 +163,66 @@ class DetectionTask(WholeImage):
             [B, N], and with a mask head `masks` float32 [B, N, 28, 28], probabilities
             within each box.
         """
-        found = self.model.apply(
-            variables,
-            normalize_images(batch["image"], self._normalization),
-            batch["image_size"],
-            self._numbers,
-            method="detect",
+        images = normalize_images(batch["image"], self._normalization)
+        return self.predict_normalized(variables, batch | {"image": images})
+
+    def predict_normalized(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """`predict` for images that are normalised already."""
+        return _named(self._apply("detect", variables, batch))
+
+    def candidates(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """What doubles are suppressed among; see `tasks.protocol.ExportsPredictions`.
+
+        Returns:
+            `candidate_boxes` float32 [B, N, 4], `candidate_scores` [B, N],
+            `candidate_classes` int32 [B, N] and `candidate_valid` bool [B, N].
+
+        Raises:
+            ConfigError: of a detector with masks, which are those of the boxes that are
+                left.
+        """
+        if self.model.has_masks:
+            raise ConfigError(
+                "masks are of the boxes that suppression leaves, so it cannot be left "
+                f"to the caller (nms='caller') for {self.model.output_kind}; expected "
+                "nms='operator'"
+            )
+        return named_candidates(self._apply("candidates", variables, batch))
+
+    def _apply(self, method: str, variables: dict, batch: dict) -> Any:
+        return self.model.apply(
+            variables, batch["image"], batch["image_size"], self._numbers, method=method
         )
-        return {key: part for key, part in found._asdict().items() if part is not None}
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
     ) -> dict[str, jax.Array]:
-        """Detections as they are."""
-        return outputs
+        """Detections as they are, or what suppression leaves of candidates."""
+        if not are_candidates(outputs):
+            return outputs
+        settings, plus_one = (
+            self._numbers.detections,
+            self._numbers.conventions.plus_one,
+        )
+        return _named(suppressed(outputs, self.model.num_classes, settings, plus_one))
+
+    @staticmethod
+    def at_size(
+        augmentation: AugmentationOptions, size: tuple[int, int]
+    ) -> AugmentationOptions:
+        """Options whose canvas of evaluation has this (height, width).
+
+        Raises:
+            ConfigError: if it is no multiple of 32, or too small for `test_scale`.
+        """
+        return dataclasses.replace(augmentation, test_canvases=((size[0], size[1]),))
+
+    @staticmethod
+    def unlimited(inference: InferenceOptions) -> InferenceOptions:
+        """Options that report detections of any score."""
+        return dataclasses.replace(inference, score=0.0)
+
+    largest_difference = staticmethod(largest_difference)
 
     def to_network(  # type: ignore[override]
         self, image: np.ndarray, boxes: np.ndarray | None = None
@@ -265,3 +320,8 @@ class DetectionTask(WholeImage):
         folder.mkdir(parents=True, exist_ok=True)
         write_picture(folder / f"{name}_objects.png", self.draw(image, prediction))
         return {"found": listed_objects(prediction, self._info, image.shape[:2])}
+
+
+def _named(found: Detections) -> dict[str, jax.Array]:
+    """Parts of detections by name, as far as the detector has them."""
+    return {key: part for key, part in found._asdict().items() if part is not None}

@@ -12,7 +12,12 @@ import jax.numpy as jnp
 
 from hrnet_jax.detection import box_head, mask_head
 from hrnet_jax.detection.masks import mask_loss, mask_targets
-from hrnet_jax.detection.postprocess import Detections, class_detections
+from hrnet_jax.detection.postprocess import (
+    Candidates,
+    Detections,
+    chosen_detections,
+    class_candidates,
+)
 from hrnet_jax.detection.proposals import (
     Proposals,
     propose,
@@ -91,7 +96,7 @@ def classify_regions(
     """Logits [B, R, K + 1] and deltas [B, R, K or 1, 4] of regions."""
     pooled = pool_regions(levels, boxes, valid, box_head.POOLED, heads, settings)
     logits, deltas = heads.classify(pooled, stage)
-    batch = len(boxes)
+    batch = boxes.shape[0]
     return (
         logits.reshape(batch, -1, logits.shape[-1]),
         deltas.reshape(batch, -1, *deltas.shape[1:]),
@@ -109,7 +114,7 @@ def region_masks(
     """Logits [B, R, 28, 28, K] of the masks of regions."""
     pooled = pool_regions(levels, boxes, valid, mask_head.POOLED, heads, settings)
     logits = heads.masks(pooled, stage)
-    return logits.reshape(len(boxes), -1, *logits.shape[1:])
+    return logits.reshape(boxes.shape[0], -1, *logits.shape[1:])
 
 
 def two_stage_losses(
@@ -165,18 +170,17 @@ def two_stage_losses(
     return losses, measures
 
 
-def two_stage_detections(
+def two_stage_candidates(
     heads: Heads,
     levels: Levels,
     image_sizes: jax.Array,
     settings: TwoStageSettings,
     proposals: Proposals | None = None,
-) -> Detections:
-    """Detections of a batch, with masks where the detector has them.
+) -> Candidates:
+    """What may be detected in a batch: every proposal with every class.
 
     In a cascade, regions are those that the stage before has moved; class scores are
-    those of the mean of all logits, boxes those of the last stage, masks the mean of
-    all.
+    those of the mean of all logits, boxes those of the last stage.
 
     Args:
         heads: of the detector.
@@ -199,8 +203,24 @@ def two_stage_detections(
         if index + 1 < len(settings.stages):
             boxes = moved[:, :, 0]
     scores = jax.nn.softmax(total / len(settings.stages))[..., :-1]
-    found = class_detections(
-        moved, scores, valid, settings.detections, settings.conventions.plus_one
+    return class_candidates(moved, scores, valid, settings.detections)
+
+
+def two_stage_detections(
+    heads: Heads,
+    levels: Levels,
+    image_sizes: jax.Array,
+    settings: TwoStageSettings,
+    proposals: Proposals | None = None,
+) -> Detections:
+    """Detections of a batch, with masks where the detector has them.
+
+    Masks are the mean of those of all stages; see `two_stage_candidates`, also for the
+    arguments.
+    """
+    candidates = two_stage_candidates(heads, levels, image_sizes, settings, proposals)
+    found = chosen_detections(
+        candidates, settings.detections, settings.conventions.plus_one
     )
     if not heads.has_masks:
         return found

@@ -4,13 +4,15 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from hrnet_jax import runtime
 from hrnet_jax.errors import ExportError
-from hrnet_jax.export.exported import ExportedModel
+from hrnet_jax.export.exported import ExportedModel, Outputs
+from hrnet_jax.export.programs import prepared_noise
 
 BATCH_SIZES = (1, 3)
 
@@ -30,7 +32,7 @@ class Check:
 
     Attributes:
         errors: largest difference for each batch size, in standard deviations of
-            the output.
+            the output; none where neither predicts anything.
         image_size: (height, width) of the images.
         megabytes: size of the file.
         milliseconds: median time of the file for one image, on the CPU.
@@ -79,16 +81,21 @@ def compare(
         variables = jax.device_put(dict(variables))
         reference = runtime.jit(function)
 
-        def model(images):
-            return jax.device_get(reference(variables, exported.prepare(images)))
+        def model(**inputs: np.ndarray) -> Outputs:
+            images = exported.prepare(inputs.pop("image"))
+            found = reference(variables, images, *inputs.values())
+            result: Outputs = jax.device_get(found)
+            return result
 
         errors = {}
         for batch in BATCH_SIZES:
-            rng = np.random.default_rng(batch)
-            images = rng.integers(0, 256, (batch, *size, 3), np.uint8)
-            errors[batch] = largest_error(model(images), exported.outputs(images))
-        times = median_milliseconds((exported.outputs, model), images[:1])
-    worst = max(errors.values())
+            inputs = _noise(exported, batch, size)
+            error = _difference(exported, model(**inputs), exported.outputs(**inputs))
+            if error is not None:
+                errors[batch] = error
+        one = {name: value[:1] for name, value in inputs.items()}
+        times = median_milliseconds((exported.outputs, model), one)
+    worst = max(errors.values(), default=0.0)
     if not worst <= tolerance:  # NaN is worse than anything.
         raise ExportError(
             f"{exported.path.name} differs from the model by {worst:.1e} standard "
@@ -97,6 +104,32 @@ def compare(
         )
     megabytes = exported.path.stat().st_size / 1e6
     return Check(errors, (size[0], size[1]), megabytes, *times)
+
+
+def _noise(
+    exported: ExportedModel, batch: int, size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Images of noise, and what the file takes beside them."""
+    if exported.holds_predictions:
+        return prepared_noise(exported.task, batch, size)
+    rng = np.random.default_rng(batch)
+    return {"image": rng.integers(0, 256, (batch, *size, 3), np.uint8)}
+
+
+def _difference(
+    exported: ExportedModel, expected: Outputs, got: Outputs
+) -> float | None:
+    if not exported.holds_predictions:
+        return largest_error(expected, got)
+    _check_names(expected, got)
+    task: Any = exported.task
+    found: float | None = task.largest_difference(expected, got)
+    return found
+
+
+def _check_names(expected: Mapping, got: Mapping) -> None:
+    if expected.keys() != got.keys():
+        raise ExportError(f"outputs are {', '.join(got)}, not {', '.join(expected)}")
 
 
 def advice(error: float) -> str:
@@ -111,8 +144,7 @@ def advice(error: float) -> str:
 
 def largest_error(expected: Mapping, got: Mapping) -> float:
     """Largest difference of all outputs, each in its standard deviations."""
-    if expected.keys() != got.keys():
-        raise ExportError(f"outputs are {', '.join(got)}, not {', '.join(expected)}")
+    _check_names(expected, got)
     errors = [0.0]
     for name, value in expected.items():
         if got[name].shape != value.shape:
@@ -127,7 +159,7 @@ def largest_error(expected: Mapping, got: Mapping) -> float:
 
 
 def median_milliseconds(
-    functions: Sequence[Callable], images: np.ndarray
+    functions: Sequence[Callable], inputs: Mapping[str, np.ndarray]
 ) -> list[float]:
     """Time of one call of each, by turns so that other load hits all alike."""
     times: list[list[float]] = [[] for _ in functions]
@@ -135,7 +167,7 @@ def median_milliseconds(
     for turn in range(_RUNS + 1):
         for function, row in zip(functions, times, strict=True):
             start = time.perf_counter()
-            function(images)
+            function(**inputs)
             if turn:
                 row.append(time.perf_counter() - start)
     return [1e3 * statistics.median(row) for row in times]

@@ -24,11 +24,12 @@ from hrnet_jax.errors import (
     how_to_install,
     reason_of,
 )
+from hrnet_jax.export.tasks import build_task
 from hrnet_jax.inference.batching import equal_parts, join_parts
 from hrnet_jax.inference.images import OneImage, Prediction, SeveralImages, for_each
 from hrnet_jax.inference.notebook import as_html
 from hrnet_jax.models.normalization import Normalization, normalize_images
-from hrnet_jax.registry import create_model, get_spec, get_task
+from hrnet_jax.registry import create_model, get_spec
 from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.tasks.spec import TaskSpec
@@ -91,14 +92,15 @@ class ExportedModel:
         record: what `<file>.json` says.
         info: classes and colours, or points; numbered where the export knew none.
         task: prepares images, decodes outputs and draws them.
-        run: maps images as the file takes them to its outputs.
+        run: maps `images` as the file takes them, and whatever else it takes, to its
+            outputs.
     """
 
     path: pathlib.Path
     record: dict[str, Any]
     info: DatasetInfo
     task: Predicts
-    run: Callable[[np.ndarray], Outputs]
+    run: Callable[[dict[str, np.ndarray]], Outputs]
 
     @overload
     def predict(self, image: OneImage, boxes: Any = None) -> Prediction: ...
@@ -128,9 +130,10 @@ class ExportedModel:
     def _predict_one(self, image: np.ndarray, boxes: Any) -> Outputs:
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]
+        batch = self.task.network_batch(images, crops)
         predictions = join_parts(
-            jax.device_get(self._decode(self.outputs(part["image"]), size))
-            for part in equal_parts({"image": images})
+            jax.device_get(self._decode(self.outputs(**part), size))
+            for part in equal_parts(batch)
         )
         predictions = {
             name: value[: len(images)] for name, value in predictions.items()
@@ -156,23 +159,37 @@ class ExportedModel:
             "step": self.record["step"],
         }
 
-    def outputs(self, images: np.ndarray) -> Outputs:
+    @property
+    def holds_predictions(self) -> bool:
+        """Whether its outputs are predictions already."""
+        return self._spec.exports_predictions
+
+    @property
+    def _spec(self) -> TaskSpec:
+        return get_spec(self.record["task"])
+
+    def outputs(self, image: np.ndarray, **more: np.ndarray) -> Outputs:
         """The outputs of the model for a batch.
 
         Args:
-            images: uint8 [B, H, W, 3] RGB.
+            image: uint8 [B, H, W, 3] RGB.
+            **more: what the file takes beside them, as the task's `network_batch`
+                names it.
 
         Returns:
-            float32 arrays, maps [B, H, W, C].
+            float32 arrays, maps [B, H, W, C]; or what the task predicts.
 
         Raises:
             DataError: if the file was not exported for this size.
         """
-        self._check_size(images.shape[1:3])
-        images = self.prepare(images)
-        if self.record["input"]["layout"] == "nhwc":
-            return self.run(images)
-        outputs = self.run(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        self._check_size(image.shape[1:3])
+        images = self.prepare(image)
+        first = self.record["input"]["layout"] == "nchw"
+        if first:
+            images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        outputs = self.run({"images": images} | more)
+        if not first or self.holds_predictions:
+            return outputs
         return {
             name: value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
             for name, value in outputs.items()
@@ -190,13 +207,23 @@ class ExportedModel:
         if about["size"] and tuple(about["size"]) != tuple(size):
             raise DataError(
                 f"{self.path} was exported for images of {_text(about['size'])}, got "
-                f"one of {_text(size)}; resize it or export another size"
+                f"one of {_text(size)}; {self._other_sizes}"
             )
         if min(size) < about["min_size"]:
             raise DataError(
                 f"{self.path} takes images of at least {_text([about['min_size']] * 2)}"
                 f", got one of {_text(size)}"
             )
+
+    @property
+    def _other_sizes(self) -> str:
+        """What to do about an image of another size."""
+        if self.holds_predictions:
+            return (
+                "that is the canvas of this image; export for it as well, or for a "
+                "square one, which holds images of both orientations"
+            )
+        return "resize it or export another size"
 
 
 def _text(size) -> str:
@@ -241,38 +268,26 @@ def _make_task(
     beside: pathlib.Path, record: dict[str, Any]
 ) -> tuple[Predicts, DatasetInfo]:
     """The task of a file, with a network that has no weights."""
-    options = record["model_options"]
+    options, size = record["model_options"], record["input"]["size"]
     try:
         spec = get_spec(record["task"])
-        task_class: Any = get_task(record["task"])
         info = (
             DatasetInfo.from_json(record["dataset_info"])
             if record["dataset_info"]
             else spec.numbered_info(spec.name, spec.count_outputs(options))
         )
-        task = task_class(
+        task = build_task(
+            spec,
             create_model(record["model"], **options),
             info,
-            augmentation=_augmentation(spec, record),
-            inference=read_options(
-                task_class.Inference, record["inference"], "inference"
-            ),
+            inference=record["inference"],
+            augmentation=record.get("augmentation", {}),
             normalization=_normalization(record),
+            size=size and tuple(size),
         )
     except HRNetError as error:
         raise ExportError(f"{beside}: {error}") from error
     return task, info
-
-
-def _augmentation(spec: TaskSpec, record: dict[str, Any]) -> Any:
-    """How boxes are cut out: in the size that the file takes, if it takes but one."""
-    options: Any = read_options(
-        spec.task_class.Augmentation, record.get("augmentation", {}), "augmentation"
-    )
-    size = record["input"]["size"]
-    if spec.task_class.takes_boxes and spec.size_option and size:
-        options = dataclasses.replace(options, **{spec.size_option: tuple(size)})
-    return options
 
 
 def _normalization(record: dict[str, Any]) -> Normalization:
@@ -326,7 +341,7 @@ def _open_stablehlo(path: pathlib.Path, content: bytes) -> Callable:
         reason = _first_line(error)
         raise ExportError(f"{path}: not readable by this jax: {reason}") from error
     call = runtime.jit(exported.call)
-    return lambda images: jax.device_get(call(images))
+    return lambda inputs: jax.device_get(call(*inputs.values()))
 
 
 def _first_line(error: Exception) -> str:
@@ -351,8 +366,8 @@ def _open_onnx(path: pathlib.Path, content: bytes, on_cpu: bool) -> Callable:
         raise ExportError(f"{path}: not readable by onnxruntime: {reason}") from error
     names = [output.name for output in session.get_outputs()]
 
-    def run(images: np.ndarray) -> Outputs:
-        values = session.run(names, {session.get_inputs()[0].name: images})
+    def run(inputs: dict[str, np.ndarray]) -> Outputs:
+        values = session.run(names, inputs)
         return dict(zip(names, values, strict=True))
 
     return run

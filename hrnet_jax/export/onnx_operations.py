@@ -13,29 +13,20 @@ from onnx import helper
 
 from hrnet_jax.errors import ExportError
 from hrnet_jax.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
+from hrnet_jax.export.onnx_indexing import cut, gather, top_k
+from hrnet_jax.export.onnx_numbers import (
+    SAME,
+    clamp,
+    elementwise,
+    inverse_root,
+    is_finite,
+    not_equal,
+    power,
+    remainder,
+)
+from hrnet_jax.export.onnx_regions import pool_regions, suppress
 from hrnet_jax.export.onnx_spatial import convolution, pool, resize, take
 
-# Elementwise operations with one counterpart.
-_SAME = {
-    "add": "Add",
-    "and": "And",
-    "div": "Div",
-    "eq": "Equal",
-    "exp": "Exp",
-    "ge": "GreaterOrEqual",
-    "gt": "Greater",
-    "le": "LessOrEqual",
-    "log": "Log",
-    "logistic": "Sigmoid",
-    "lt": "Less",
-    "max": "Max",
-    "min": "Min",
-    "mul": "Mul",
-    "neg": "Neg",
-    "sqrt": "Sqrt",
-    "sub": "Sub",
-    "tanh": "Tanh",
-}
 # Calls of an inner program, by the parameter that holds it.
 _CALLS = {
     "jit": "jaxpr",
@@ -44,7 +35,16 @@ _CALLS = {
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
 }
+# An operation of `runtime.whole_operations` in a traced program.
+whole_p = core.Primitive("whole")
+whole_p.multiple_results = True
+
 _UNCHANGED = ("copy", "stop_gradient", "optimization_barrier")
+
+
+@whole_p.def_abstract_eval
+def _shapes_of_whole(*_, operation, shapes, parameters):
+    return [jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes]
 
 
 def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[Value]:
@@ -52,8 +52,8 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
 
     Args:
         graph: to add to.
-        jaxpr: traced with a batch of symbolic size and with `resize_p` in the
-            place of resizing.
+        jaxpr: traced with a batch of symbolic size and with `whole_p` in the place
+            of whole operations.
         inputs: its arguments.
 
     Returns:
@@ -73,7 +73,10 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
     )
 
     def read(var) -> Value:
-        return np.asarray(var.val) if isinstance(var, core.Literal) else known[var]
+        if isinstance(var, core.Literal):
+            about: Any = var.aval
+            return np.asarray(var.val, about.dtype)
+        return known[var]
 
     for equation in program.eqns:
         values = [read(var) for var in equation.invars]
@@ -84,7 +87,7 @@ def convert(graph: Graph, jaxpr: core.ClosedJaxpr, inputs: list[Value]) -> list[
 
 
 def _convert_equation(
-    graph: Graph, equation: Any, values: list[Value], once: list[bool]
+    graph: Graph, equation: Any, values: list[Any], once: list[bool]
 ) -> list[Value]:
     """Results of one operation; `once` marks operands read nowhere else."""
     name, params = equation.primitive.name, equation.params
@@ -97,36 +100,49 @@ def _convert_equation(
         return values
     if name == "broadcast_in_dim":  # Also of constants: stays small.
         return [_broadcast(graph, *values, **params)]
-    if all(isinstance(value, np.ndarray) for value in values):
-        with jax.ensure_compile_time_eval():
-            result = equation.primitive.bind(*values, **params)
-        many = equation.primitive.multiple_results
-        return [np.asarray(leaf) for leaf in (result if many else [result])]
+    if name not in ("whole", "top_k") and _is_constant(values):
+        return _computed(equation, values)
+    if name in _STRICT:
+        values = [
+            graph.full(value, var.aval.shape)
+            for value, var in zip(values, equation.invars, strict=True)
+        ]
+    if name == "top_k":
+        return list(top_k(graph, *values, **params))
+    if name == "whole":
+        known, shapes = params["parameters"], params["shapes"]
+        operation = _WHOLE[params["operation"]]
+        return list(operation(graph, *values, shapes=shapes, **known))
     if name == "add" and (fused := _add_bias(graph, values, once)):
         return [fused]
-    if name in _SAME:
-        return [_elementwise(graph, _SAME[name], values)]
+    if name in SAME:
+        return [elementwise(graph, SAME[name], values)]
     if name not in _OPERATIONS:
         raise ExportError(f"the operation {name!r} has no counterpart in ONNX here")
     return [_OPERATIONS[name](graph, *values, **params)]
 
 
-def _elementwise(graph: Graph, operation: str, values: Sequence[Value]) -> Tensor:
-    """In the order of the first tensor of full rank; others follow."""
-    rank = max(len(value.shape) for value in values)
-    tensors = [v for v in values if isinstance(v, Tensor) and v.rank == rank]
-    order = tensors[0].order if tensors else tuple(range(rank))
-    names = [graph.arranged(value, order) for value in values]
-    shapes = [value.shape for value in values if len(value.shape) == rank]
-    shape = tuple(
-        next((size for size in sizes if not _is_one(size)), 1)
-        for sizes in zip(*shapes, strict=True)
-    )
-    return Tensor(graph.node(operation, names), shape, order)
+def _is_constant(values: Sequence[Value]) -> bool:
+    return all(isinstance(value, np.ndarray) for value in values)
 
 
-def _is_one(size: Any) -> bool:
-    return not is_symbolic_dim(size) and size == 1
+def _computed(equation: Any, values: list[Any]) -> list[Value]:
+    """Results of an operation on constants, which may stand for any batch of them."""
+    params = dict(equation.params)
+    if equation.primitive.name == "reshape":
+        shape = equation.invars[0].aval.shape
+        known = [1 if is_symbolic_dim(size) else size for size in shape]
+        sizes = [1 if is_symbolic_dim(size) else size for size in params["new_sizes"]]
+        return [np.broadcast_to(values[0], known).reshape(sizes)]
+    if equation.primitive.name in _STRICT:
+        values = [
+            np.broadcast_to(value, var.aval.shape)
+            for value, var in zip(values, equation.invars, strict=True)
+        ]
+    with jax.ensure_compile_time_eval():
+        result = equation.primitive.bind(*values, **params)
+    many = equation.primitive.multiple_results
+    return [np.asarray(leaf) for leaf in (result if many else [result])]
 
 
 def _add_bias(graph: Graph, values: list[Value], once: list[bool]) -> Tensor | None:
@@ -241,6 +257,16 @@ def _concatenate(graph: Graph, *values: Value, dimension) -> Tensor:
     return Tensor(name, tuple(shape), order)
 
 
+def _stack(graph: Graph, *values: Value, axis: int) -> Tensor:
+    """A new axis; of arrays of one shape."""
+    place = graph.integers(axis)
+    names = [graph.node("Unsqueeze", [graph.plain(one), place]) for one in values]
+    name = graph.node("Concat", names, axis=axis)
+    shape = values[0].shape
+    shape = (*shape[:axis], len(values), *shape[axis:])
+    return Tensor(name, shape, tuple(range(len(shape))))
+
+
 def _reduce(graph: Graph, x: Tensor, *, operation: str, axes, **_) -> Tensor:
     places = graph.integers(*(x.axis(axis) for axis in axes))
     name = graph.node(operation, [x.name, places], keepdims=0)
@@ -253,8 +279,8 @@ def _select(graph: Graph, which: Value, *cases: Value) -> Tensor:
     if len(cases) != 2:
         raise ExportError("a choice among many has no counterpart in ONNX here")
     if _is_relu(graph, which, *cases):
-        return _elementwise(graph, "Relu", cases[:1])
-    return _elementwise(graph, "Where", [which, cases[1], cases[0]])
+        return elementwise(graph, "Relu", cases[:1])
+    return elementwise(graph, "Where", [which, cases[1], cases[0]])
 
 
 def _is_relu(graph: Graph, which: Value, x: Value, zero: Value) -> bool:
@@ -279,37 +305,49 @@ def _reverse(graph: Graph, x: Tensor, *, dimensions) -> Tensor:
     return x
 
 
-def _gather(
-    graph: Graph, x: Tensor, indices: Value, *, dimension_numbers, slice_sizes, **_
-) -> Tensor:
-    """Constant indices on one axis: `x[:, 0]`, or `x[:, ::-1]`."""
-    numbers = dimension_numbers
-    (axis, *more), count = numbers.collapsed_slice_dims, len(indices.shape) - 1
-    others = [size for place, size in enumerate(slice_sizes) if place != axis]
-    kept = [size for place, size in enumerate(x.shape) if place != axis]
-    # Position of the axis of the indices in the result.
-    places = set(range(x.rank - 1 + count)) - set(numbers.offset_dims)
-    is_plain = not more and others == kept and places in (set(), {axis})
-    if not isinstance(indices, np.ndarray) or not is_plain:
-        raise ExportError("only constant indices on one axis have a counterpart here")
-    x = take(graph, x, axis, indices.ravel())
-    return x if count else _squeeze(graph, x, dimensions=(axis,))
+def _reduce_and(graph: Graph, x: Tensor, *, axes, **_) -> Tensor:
+    numbers = graph.node("Cast", [x.name], to=graph.kind(np.int32))
+    least = Tensor(numbers, x.shape, x.order)
+    least = _reduce(graph, least, operation="ReduceMin", axes=axes)
+    return _cast(graph, least, new_dtype=np.bool_)
 
 
 _OPERATIONS: dict[str, Callable[..., Tensor]] = {
+    "clamp": clamp,
     "concatenate": _concatenate,
     "conv_general_dilated": convolution,
     "convert_element_type": _cast,
     "dot_general": _product,
-    "gather": _gather,
+    "gather": gather,
+    "integer_pow": power,
+    "is_finite": is_finite,
+    "ne": not_equal,
+    "reduce_and": _reduce_and,
     "reduce_max": functools.partial(_reduce, operation="ReduceMax"),
     "reduce_sum": functools.partial(_reduce, operation="ReduceSum"),
     "reduce_window_max": functools.partial(pool, average=False),
     "reduce_window_sum": functools.partial(pool, average=True),
     "reshape": _reshape,
-    "resize": resize,
+    "rem": remainder,
     "rev": _reverse,
+    "rsqrt": inverse_root,
     "select_n": _select,
+    "slice": cut,
+    "square": functools.partial(power, y=2),
     "squeeze": _squeeze,
+    "stack": _stack,
     "transpose": _transpose,
+}
+
+# Those that read all repetitions of their operands.
+_STRICT = {
+    *("concatenate", "gather", "reduce_sum", "reshape", "slice", "stack", "top_k"),
+    "whole",
+}
+
+# Of `runtime.whole_operations`.
+_WHOLE: dict[str, Callable[..., list[Tensor]]] = {
+    "nms": suppress,
+    "resize": resize,
+    "roi_align": pool_regions,
 }

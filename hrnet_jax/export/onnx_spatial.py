@@ -1,19 +1,10 @@
 """Convolutions, pooling and resizing as operations of ONNX."""
 
 import numpy as np
-from jax.extend import core
 
 from hrnet_jax.errors import ExportError
 from hrnet_jax.export.onnx_graph import CHANNELS_FIRST, Graph, Tensor, Value
 from hrnet_jax.models.resize import interpolation_matrix
-
-# Resizing as one operation: put in its place while a model is traced for ONNX.
-resize_p = core.Primitive("resize")
-
-
-@resize_p.def_abstract_eval
-def _resize_shape(x, *, size, method):
-    return x.update(shape=(x.shape[0], *size, x.shape[3]))
 
 
 def convolution(
@@ -93,7 +84,7 @@ def take(graph: Graph, x: Tensor, axis: int, indices: np.ndarray) -> Tensor:
     return Tensor(name, shape, x.order)
 
 
-def resize(graph: Graph, x: Tensor, *, size, method) -> Tensor:
+def resize(graph: Graph, x: Tensor, *, shapes, size, method) -> list[Tensor]:
     """ONNX's own operation where it is exact, else products and copies.
 
     onnxruntime computes positions in float32, which is exact for powers of two
@@ -110,9 +101,8 @@ def resize(graph: Graph, x: Tensor, *, size, method) -> Tensor:
             else {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
         )
         scales = graph.constant(np.asarray([1, 1, *factors], np.float32))
-        return Tensor(
-            graph.node("Resize", [name, "", scales], **mode), shape, CHANNELS_FIRST
-        )
+        name = graph.node("Resize", [name, "", scales], **mode)
+        return [Tensor(name, shape, CHANNELS_FIRST)]
     x = Tensor(name, x.shape, CHANNELS_FIRST)
     for axis, m in ((2, size[1]), (1, size[0])):
         n = x.shape[axis]
@@ -121,7 +111,7 @@ def resize(graph: Graph, x: Tensor, *, size, method) -> Tensor:
         elif m != n:
             matrix = interpolation_matrix(n, m, method == "align_corners")
             x = _multiply(graph, x, axis, matrix.astype(np.float32))
-    return x
+    return [x]
 
 
 def _multiply(graph: Graph, x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:

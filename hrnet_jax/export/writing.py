@@ -6,14 +6,14 @@ import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError, ExportError, how_to_install, reason_of
 from hrnet_jax.export.check import TOLERANCE, Check, compare
 from hrnet_jax.export.exported import (
@@ -22,113 +22,27 @@ from hrnet_jax.export.exported import (
     open_exported,
     record_path,
 )
+from hrnet_jax.export.programs import (
+    Function,
+    is_upsampled,
+    make_function,
+    more_inputs,
+    task_of,
+)
+from hrnet_jax.export.source import (
+    ExportOptions,
+    ExportSource,
+    model_options,
+    source_of,
+)
 from hrnet_jax.inference.workdir import LoadedRun
 from hrnet_jax.models.folding import fold_batch_norm
-from hrnet_jax.models.model import Model
-from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.representations import upsample_between
-from hrnet_jax.models.resize import resize
 from hrnet_jax.registry import get_spec, task_names
 from hrnet_jax.runtime.target import tracing_for
 from hrnet_jax.storage import paths, targets
-from hrnet_jax.tasks.spec import TaskSpec
 from hrnet_jax.whole_files import put_in_place, unfinished_folder
 from hrnet_jax.workdir.files import write_json
-
-INPUTS = ("uint8", "float32")
-LAYOUTS = ("nhwc", "nchw")
-PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportOptions:
-    """Inputs and outputs of an exported file.
-
-    Attributes:
-        input: `uint8` images, normalised inside, or `float32` normalised ones.
-        size: (height, width) of the images; None for any (StableHLO alone).
-        upsample: whether logits of segmentation come at the size of the image
-            instead of a quarter; None does so.
-        auxiliary: whether outputs that only a loss looks at are kept.
-        layout: `nhwc` or `nchw` (ONNX alone), of images and maps.
-        platforms: that a StableHLO file runs on; `cpu` among them, where it is
-            checked.
-    """
-
-    input: str = "uint8"
-    size: tuple[int, int] | None = None
-    upsample: bool | None = None
-    auxiliary: bool = False
-    layout: str = "nhwc"
-    platforms: tuple[str, ...] = ("cpu", "cuda", "tpu")
-
-    def __post_init__(self):
-        for key, value, known in (
-            ("input", self.input, INPUTS),
-            ("layout", self.layout, LAYOUTS),
-            *(("platforms", platform, PLATFORMS) for platform in self.platforms),
-        ):
-            if value not in known:
-                raise ConfigError(
-                    f"export option {key!r} is {value!r}; expected one of "
-                    f"{', '.join(known)}"
-                )
-        if self.size is not None and min(self.size) < 1:
-            raise ConfigError(f"export option 'size' is {self.size}; expected pixels")
-        if "cpu" not in self.platforms:
-            raise ConfigError(
-                "export option 'platforms' needs 'cpu': the file is checked there"
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSource:
-    """A network to export, with all that describes it.
-
-    Attributes:
-        name: of the model, for example `segmentation/w48`.
-        model: the model itself.
-        variables: {"params", "batch_stats"}.
-        info: classes, colours, points.
-        step: of the checkpoint.
-        normalization: of images, as the weights were trained.
-        inference: options of the task's predictions, `eval.inference`.
-        augmentation: `dataset.augmentation`, which says how boxes are cut out.
-    """
-
-    name: str
-    model: Model
-    variables: Mapping
-    _: dataclasses.KW_ONLY
-    normalization: Normalization
-    inference: Mapping[str, Any]
-    augmentation: Mapping[str, Any]
-    info: DatasetInfo | None = None
-    step: int | None = None
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        return self.spec.name
-
-    @property
-    def spec(self) -> TaskSpec:
-        """The description of the task."""
-        return get_spec(self.name)
-
-
-def source_of(run: LoadedRun) -> ExportSource:
-    """The network of a run."""
-    return ExportSource(
-        name=run.config.model.name,
-        model=run.task.model,
-        variables=run.variables,
-        info=run.info,
-        step=run.step,
-        normalization=run.config.model.normalization,
-        inference=dataclasses.asdict(run.config.eval.inference),
-        augmentation=dataclasses.asdict(run.config.dataset.augmentation),
-    )
 
 
 def export_model(
@@ -166,50 +80,89 @@ def export_model(
         source = source_of(source)
     path = check_request(source.name, path, options, overwrite=overwrite)
     _check_size(source, options)
-    model = source.model.clone(dtype=jnp.float32, remat=False)
-    plain = make_function(source, options, model)
-    folded, weights = fold_batch_norm(model, source.variables)
-    inner = make_function(source, options, folded)
-
-    def function(images):
-        return inner(weights, images)
-
-    record = describe(source, path.suffix, options)
-    if path.suffix == ".onnx":
-        content = _onnx_content(function, options, record)
-    else:
-        content = _stablehlo_content(function, source, options)
-    record["sha256"] = hashlib.sha256(content).hexdigest()
+    draft = _Draft.of(source, path.suffix, options)
 
     def check(exported: ExportedModel) -> Check:
         size = options.size or check_size
-        return compare(plain, source.variables, exported, size, tolerance)
+        result = compare(draft.plain, source.variables, exported, size, tolerance)
+        if result.errors:
+            return result
+        # It predicts nothing for noise, which says little: so one that always does.
+        twin = dataclasses.replace(source, inference=_for_noise(source))
+        draft_of_twin = _Draft.of(twin, path.suffix, options)
+        opened = draft_of_twin.opened_in(exported.path.parent, f"twin{path.suffix}")
+        plain = draft_of_twin.plain
+        found = compare(plain, source.variables, opened, size, tolerance)
+        return dataclasses.replace(result, errors=found.errors)
 
     try:
-        return _write_checked(path, content, record, check)
+        return _write_checked(path, draft, check)
     except OSError as error:
         reason = reason_of(error).lower()
         raise ExportError(f"{path} cannot be written: {reason}") from error
 
 
+@dataclasses.dataclass(frozen=True)
+class _Draft:
+    """What a file will hold.
+
+    Attributes:
+        plain: the function of the unfolded model, to compare with.
+        content: of the file.
+        record: its description.
+    """
+
+    plain: Function
+    content: bytes
+    record: dict[str, Any]
+
+    @classmethod
+    def of(cls, source: ExportSource, suffix: str, options: ExportOptions) -> "_Draft":
+        """Traces and serialises a model."""
+        model = source.model.clone(dtype=jnp.float32, remat=False)
+        plain = make_function(source, options, model)
+        folded, weights = fold_batch_norm(model, source.variables)
+        inner = make_function(source, options, folded)
+
+        def function(images, *more):
+            return inner(weights, images, *more)
+
+        record = describe(source, suffix, options)
+        if suffix == ".onnx":
+            content = _onnx_content(function, source, options, record)
+        else:
+            content = _stablehlo_content(function, source, options)
+        record["sha256"] = hashlib.sha256(content).hexdigest()
+        return cls(plain, content, record)
+
+    def opened_in(self, folder: pathlib.Path, name: str) -> ExportedModel:
+        """Writes the file to a folder and opens it."""
+        path = folder / name
+        path.write_bytes(self.content)
+        write_json(record_path(path), self.record)
+        return open_exported(path, on_cpu=True)
+
+
+def _for_noise(source: ExportSource) -> dict[str, Any]:
+    """Options with which a task of predictions predicts something for noise."""
+    task_class: Any = source.spec.task_class
+    options = read_options(task_class.Inference, source.inference, "inference")
+    return dataclasses.asdict(task_class.unlimited(options))
+
+
 def _write_checked(
-    path: pathlib.Path,
-    content: bytes,
-    record: dict[str, Any],
-    check: Callable[[ExportedModel], Check],
+    path: pathlib.Path, draft: _Draft, check: Callable[[ExportedModel], Check]
 ) -> Check:
     """Puts file and description in place if the file, read back, passes."""
     with unfinished_folder(path) as folder:
-        draft = folder / path.name
-        draft.write_bytes(content)
-        write_json(record_path(draft), record)
-        result = check(open_exported(draft, on_cpu=True))
-        record = record | {"check": dataclasses.asdict(result)}
-        write_json(record_path(draft), record)
+        opened = draft.opened_in(folder, path.name)
+        result = check(opened)
+        record = draft.record | {"check": dataclasses.asdict(result)}
+        write_json(record_path(opened.path), record)
         # The description first: alone it says nothing, and an old file beside it is
         # told by its checksum.
-        put_in_place(record_path(draft), record_path(path))
-        put_in_place(draft, path)
+        put_in_place(record_path(opened.path), record_path(path))
+        put_in_place(opened.path, path)
     return result
 
 
@@ -247,10 +200,15 @@ def check_request(
         _check_onnx()
     if path.suffix == ".stablehlo" and options.layout != "nhwc":
         raise ConfigError("StableHLO files are exported as nhwc; nchw is for ONNX")
-    if model and not get_spec(model).can_be_exported:
-        able = [name for name in task_names() if get_spec(name).can_be_exported]
+    if model and not get_spec(model).exports_predictions and options.nms != "operator":
+        able = [name for name in task_names() if get_spec(name).exports_predictions]
         raise ConfigError(
-            f"{model} cannot be exported yet; expected a model of {', '.join(able)}"
+            f"export option 'nms' is for {', '.join(able)} alone, not for {model}"
+        )
+    if model and get_spec(model).exports_predictions and options.size is None:
+        raise ConfigError(
+            f"{model} is exported for images of one size: give one (--size=HxW), "
+            "the canvas that they are brought to"
         )
     if options.upsample and model and not get_spec(model).upsampled_on_export:
         able = [name for name in task_names() if get_spec(name).upsampled_on_export]
@@ -266,43 +224,6 @@ def _check_size(source: ExportSource, options: ExportOptions) -> None:
             f"{source.name} takes images of at least {source.model.min_size} pixels a "
             f"side, got {options.size[0]}x{options.size[1]}"
         )
-
-
-def is_upsampled(source: ExportSource, options: ExportOptions) -> bool:
-    """Whether logits have the size of the image."""
-    wanted = True if options.upsample is None else options.upsample
-    return wanted and source.spec.upsampled_on_export
-
-
-def make_function(
-    source: ExportSource, options: ExportOptions, model: Model
-) -> Callable[[Mapping, jax.Array], dict[str, jax.Array]]:
-    """The function to export: (variables, images) -> named outputs."""
-
-    def function(variables, images):
-        inputs = images
-        if options.input == "uint8":
-            inputs = normalize_images(images, source.normalization)
-        outputs = named_outputs(source.spec, model.apply(variables, inputs))
-        if not options.auxiliary:
-            for name in model.auxiliary_outputs:
-                outputs.pop(name)
-        if is_upsampled(source, options):
-            method = upsample_between(model.upsample)
-            size = images.shape[1:3]
-            outputs = {key: resize(y, size, method) for key, y in outputs.items()}
-        return outputs
-
-    return function
-
-
-def named_outputs(spec: TaskSpec, outputs: Any) -> dict[str, jax.Array]:
-    """A model's outputs by name; levels of a pyramid are `level0`, `level1`, ..."""
-    if isinstance(outputs, Mapping):
-        return dict(outputs)
-    if isinstance(outputs, tuple):
-        return {f"level{index}": level for index, level in enumerate(outputs)}
-    return {spec.output_name: outputs}
 
 
 def describe(
@@ -329,6 +250,8 @@ def describe(
             "normalized_inside": options.input == "uint8",
             "normalization": dataclasses.asdict(source.normalization),
         },
+        "more_inputs": _described_inputs(source, options),
+        "nms": options.nms if source.spec.exports_predictions else None,
         "upsampled": is_upsampled(source, options),
         "upsample_method": upsample_between(source.model.upsample),
         "dataset_info": source.info and source.info.to_json(),
@@ -339,13 +262,19 @@ def describe(
     return json.loads(json.dumps(about))
 
 
-def model_options(model: Model) -> dict[str, Any]:
-    """Options with which `create_model` builds this network again."""
-    set_elsewhere = ("norm", "dtype", "remat")
+def _more_inputs(
+    source: ExportSource, options: ExportOptions
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """What a file takes beside images; see `more_inputs`."""
+    if not source.spec.exports_predictions:
+        return {}
+    return more_inputs(task_of(source, options, source.model), options.size)
+
+
+def _described_inputs(source: ExportSource, options: ExportOptions) -> dict[str, Any]:
     return {
-        name: getattr(model, name)
-        for name in model.option_names()
-        if name not in set_elsewhere
+        name: {"dtype": str(of_one.dtype), "shape": of_one.shape}
+        for name, of_one in _more_inputs(source, options).items()
     }
 
 
@@ -360,8 +289,12 @@ def _stablehlo_content(
     )
     exporter = jax.export.export(jax.jit(function), platforms=options.platforms)
     images = jax.ShapeDtypeStruct(shape, np.dtype(options.input))
+    more = [
+        jax.ShapeDtypeStruct((shape[0], *of_one.shape), of_one.dtype)
+        for of_one in _more_inputs(source, options).values()
+    ]
     with tracing_for(*options.platforms):
-        return bytes(exporter(images).serialize())
+        return bytes(exporter(images, *more).serialize())
 
 
 def _onnx_size(options: ExportOptions) -> tuple[int, int]:
@@ -383,7 +316,9 @@ def _check_onnx() -> None:
         ) from error
 
 
-def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> bytes:
+def _onnx_content(
+    function: Callable, source: ExportSource, options: ExportOptions, record: dict
+) -> bytes:
     # Late, as StableHLO needs no onnx.
     from hrnet_jax.export.onnx_file import to_onnx
 
@@ -391,6 +326,8 @@ def _onnx_content(function: Callable, options: ExportOptions, record: dict) -> b
         function,
         _onnx_size(options),
         np.dtype(options.input),
+        _more_inputs(source, options),
         channels_first=options.layout == "nchw",
+        maps=not source.spec.exports_predictions,
         metadata={key: json.dumps(value) for key, value in record.items()},
     )

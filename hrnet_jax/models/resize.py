@@ -6,10 +6,8 @@ divided over devices. Both need no gather forward and no scatter backward, and n
 antialias (`jax.image.resize` does, and has no aligned corners).
 """
 
-import contextvars
 import functools
 import operator
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
@@ -20,6 +18,7 @@ from jax.export import is_symbolic_dim
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.runtime import row_shards
 from hrnet_jax.runtime.target import per_target, target
+from hrnet_jax.runtime.whole_operations import whole
 
 # A matrix costs as many multiply-adds per output as the source side is long,
 # shifted copies cost two but compile slower. On a CPU the copies make networks on
@@ -27,12 +26,6 @@ from hrnet_jax.runtime.target import per_target, target
 _LONG_SIDE = 64
 
 METHODS = ("bilinear", "align_corners", "nearest")
-
-# Takes the place of the code below while a model is traced for a format that has
-# a resize operation of its own.
-RESIZE_OVERRIDE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
-    "RESIZE_OVERRIDE", default=None
-)
 
 # Inside the exchange there is one more, of mmsegmentation and mmpose: bilinear by a
 # power of two, then bilinear to the size of the target. Another result only where
@@ -77,10 +70,6 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
         )
     if x.shape[1:3] == tuple(size):
         return x
-    if (override := RESIZE_OVERRIDE.get()) is not None:
-        return override(x, size, method)
-    if method == "nearest":
-        return _resize_nearest(x, size)
 
     def bilinear(x: jax.Array) -> jax.Array:
         # Columns first: the intermediate then has the smaller number of rows.
@@ -88,7 +77,14 @@ def resize(x: jax.Array, size: tuple[int, int], method: str = "bilinear") -> jax
             x = _resize_axis(x, axis, size[axis - 1], method == "align_corners")
         return x
 
-    return per_target(bilinear, x)
+    def resized(x: jax.Array) -> tuple[jax.Array]:
+        if method == "nearest":
+            return (_resize_nearest(x, size),)
+        return (per_target(bilinear, x),)
+
+    shape = jax.ShapeDtypeStruct((x.shape[0], *size, x.shape[3]), x.dtype)
+    (y,) = whole("resize", resized, x, shapes=(shape,), size=tuple(size), method=method)
+    return y
 
 
 def _resize_axis(x: jax.Array, axis: int, m: int, align_corners: bool) -> jax.Array:

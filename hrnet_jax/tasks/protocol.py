@@ -179,6 +179,54 @@ class WritesKinds(Predicts, Protocol):
         ...
 
 
+class ExportsPredictions(Predicts, Protocol):
+    """A task whose exported files hold predictions, as outputs alone would say little.
+
+    Its images have one size there. Suppressing doubles among what is found (NMS) can be
+    left to who reads the file; `decode` does it for files opened here.
+    """
+
+    @staticmethod
+    def at_size(augmentation: Any, size: tuple[int, int]) -> Any:
+        """Options of `Augmentation` with which images are brought to this size.
+
+        Args:
+            augmentation: the options of the run.
+            size: (height, width).
+
+        Raises:
+            ConfigError: if they cannot be.
+        """
+        ...
+
+    @staticmethod
+    def unlimited(inference: Any) -> Any:
+        """Options of `Inference` with which something is found in any image."""
+        ...
+
+    def predict_normalized(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """`predict` for a batch whose `image` is normalised, float32 [B, H, W, 3]."""
+        ...
+
+    def candidates(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
+        """What doubles are suppressed among, for the same batch.
+
+        Raises:
+            ConfigError: if the predictions need what is left after that.
+        """
+        ...
+
+    def largest_difference(
+        self, expected: dict[str, np.ndarray], got: dict[str, np.ndarray]
+    ) -> float | None:
+        """Of two predictions, or candidates, that should be alike but for rounding.
+
+        Returns:
+            In standard deviations of what is compared; None where there is nothing.
+        """
+        ...
+
+
 class Trains(Predicts, Protocol):
     """A task that can be trained and evaluated: transforms, loss and metrics as well.
 

@@ -9,6 +9,7 @@ from typing import Any
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.protocol import (
+    ExportsPredictions,
     FindsBoxes,
     FindsObjects,
     GroupsImages,
@@ -66,7 +67,8 @@ class TaskSpec:
         output: what one output stands for, `class` or `point`.
         output_name: of the network's one output, in `decode` and in exported files;
             maps of several resolutions are `level0`, `level1`, ...
-        can_be_exported: whether models are written as StableHLO and ONNX.
+        exports_predictions: whether exported files hold predictions and not outputs of
+            the network; the class then is an `ExportsPredictions`.
         upsampled_on_export: whether exported outputs can have the size of the image.
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
@@ -89,7 +91,7 @@ class TaskSpec:
     num_outputs: str = ""
     output: str = "class"
     output_name: str = "logits"
-    can_be_exported: bool = True
+    exports_predictions: bool = False
     upsampled_on_export: bool = False
     size_option: str = ""
     data: str = ""
@@ -130,6 +132,8 @@ class TaskSpec:
             protocols.append(FindsObjects)
         if getattr(task, "groups_images", False):
             protocols.append(GroupsImages)
+        if self.exports_predictions:
+            protocols.append(ExportsPredictions)
         if getattr(task, "scores_classes", False):
             protocols.append(ScoresClasses)
         missing = [

@@ -1,18 +1,25 @@
 """Class-wise detections and pasted masks."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hrnet_jax.detection.postprocess import (
-    class_detections,
+    chosen_detections,
+    class_candidates,
     paste_mask,
     whole_mask,
 )
 from hrnet_jax.detection.settings import DetectionSettings
 
-detections_of = jax.jit(class_detections, static_argnums=3)
+
+@functools.partial(jax.jit, static_argnums=3)
+def detections_of(boxes, scores, valid, numbers):
+    found = class_candidates(boxes, scores, valid, numbers)
+    return chosen_detections(found, numbers)
 
 
 def test_boxes_suppress_those_of_their_class_alone():

@@ -11,10 +11,10 @@ from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.resize import (
     METHODS,
-    RESIZE_OVERRIDE,
     interpolation_matrix,
     resize,
 )
+from hrnet_jax.runtime.whole_operations import SUBSTITUTE
 from tests.tiers import fast_are
 
 # (height, width) before and after: up, down, odd, mixed, to and from one pixel.
@@ -251,10 +251,12 @@ def test_sizes_that_are_provably_equal_change_nothing():
 
 def test_a_substitute_resizes_only_while_it_is_set():
     x = jnp.ones((1, 2, 2, 1))
-    token = RESIZE_OVERRIDE.set(lambda x, size, method: (size, method))
+    token = SUBSTITUTE.set(lambda name, arrays, shapes, rest: ((name, shapes, rest),))
     try:
-        assert resize(x, (3, 4), "nearest") == ((3, 4), "nearest")
+        name, (shape,), rest = resize(x, (3, 4), "nearest")
+        assert (name, shape.shape) == ("resize", (1, 3, 4, 1))
+        assert rest == {"size": (3, 4), "method": "nearest"}
         assert resize(x, (2, 2), "nearest") is x
     finally:
-        RESIZE_OVERRIDE.reset(token)
+        SUBSTITUTE.reset(token)
     assert resize(x, (3, 4), "nearest").shape == (1, 3, 4, 1)

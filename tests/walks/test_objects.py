@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import hrnet_jax
 from tests.test_experiments import blobs, make_own_objects, write
 from tests.walks.desk import Desk
 
@@ -29,6 +30,14 @@ TABLE = {
     ),
     "mistakes": ("detection.md", "python scripts/evaluate.py --workdir=runs/pets"),
     "predict": ("detection.md", "python scripts/predict.py --workdir=runs/pets"),
+    "stablehlo": (
+        "detection.md",
+        "python scripts/export.py --workdir=runs/pets --out=pets.stablehlo",
+    ),
+    "onnx": (
+        "detection.md",
+        "python scripts/export.py --workdir=runs/pets --out=pets.onnx",
+    ),
 }
 
 
@@ -61,6 +70,19 @@ def test_pets_are_found_and_drawn(trained):
     assert [entry["name"] for entry in summary["images"]] == ["a", "b"]
     assert all("found" in entry for entry in summary["images"])
     trained.has("out/a_objects.png", "out/b_objects.png")
+
+
+@pytest.mark.parametrize("suffix", ["stablehlo", "onnx"])
+def test_pets_are_found_by_a_file(suffix, trained):
+    command = trained.command(suffix)
+    config = json.loads((trained.folder / "runs/pets/config.json").read_text())
+    canvas = sorted(config["dataset"]["augmentation"]["test_scale"])
+    size = "x".join(str(-(-side // 32) * 32) for side in canvas)
+    command = command.replace("--size=800x1344", f"--size={size} --tolerance=1e-3")
+    assert "largest error" in trained.finish(trained.shell(command)).out
+    model = hrnet_jax.open_exported(trained.folder / f"pets.{suffix}")
+    found = model.predict(trained.folder / "garden/a.jpg")
+    assert {"boxes", "scores", "classes"} <= found.keys()
 
 
 def test_generated_shapes_train_in_their_debug_form(desk):
