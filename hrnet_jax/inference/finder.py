@@ -9,7 +9,8 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.boxes import from_edges
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.registry import get_spec
-from hrnet_jax.tasks.protocol import BoxFinder, Predicts, finds_objects
+from hrnet_jax.tasks.boxes import BoxFinder, finds_objects
+from hrnet_jax.tasks.protocol import Predicts
 
 # Score from which on objects are looked into, the one from which on they are drawn.
 USUAL_SCORE = 0.5

@@ -21,12 +21,8 @@ from hrnet_jax.inference.reducing import Reduced, check_max_side
 from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
-from hrnet_jax.tasks.protocol import (
-    BoxFinder,
-    Predicts,
-    finds_boxes,
-    takes_boxes,
-)
+from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
+from hrnet_jax.tasks.protocol import Predicts
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.tasks.protocol import BoxFinder, Predicts
+from hrnet_jax.tasks.boxes import BoxFinder
+from hrnet_jax.tasks.protocol import Predicts
 
 
 class OpenedModel(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.tasks.protocol import BoxFinder
+from hrnet_jax.tasks.boxes import BoxFinder
 
 
 def check_max_side(max_side: int) -> None:

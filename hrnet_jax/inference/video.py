@@ -25,7 +25,7 @@ from hrnet_jax.inference.folder import SUMMARY_FILE
 from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.inference.video_files import VideoFiles
 from hrnet_jax.storage import paths, targets
-from hrnet_jax.tasks.protocol import BoxFinder, finds_boxes, takes_boxes
+from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
 from hrnet_jax.workdir.files import write_json
 
 # For cameras and files that do not say how many frames they have in a second.

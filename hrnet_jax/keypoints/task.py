@@ -27,7 +27,7 @@ from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import size_of
-from hrnet_jax.tasks.protocol import BoxFinder
+from hrnet_jax.tasks.boxes import BoxFinder
 
 # Of the colours and the panels of a crop drawn with its truth.
 _LEGEND = ("blue: predicted, pink: true", f"hollow: peak below {LOW_SCORE}")

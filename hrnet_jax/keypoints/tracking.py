@@ -3,7 +3,7 @@
 import numpy as np
 
 from hrnet_jax.imaging.boxes import box_of_points, overlaps, sides
-from hrnet_jax.tasks.protocol import BoxFinder
+from hrnet_jax.tasks.boxes import BoxFinder
 
 # A found box that overlaps a followed one so far (intersection over union) is the
 # same one; two followed ones have run onto the same face or person.

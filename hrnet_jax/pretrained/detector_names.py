@@ -93,7 +93,8 @@ def _scheme(convention: str, kind: str) -> Scheme:
     if kind == "fcos":
         head += _fcos("conv" if convention == "mmdet" else "fcos")
         return Scheme(convention, kind, _BACKBONE, head)
-    layouts, lacks = _LAYOUTS, ()
+    layouts = _LAYOUTS
+    lacks: tuple[tuple[str, object], ...] = ()
     if convention != "mmdet":
         shares_boxes = kind.startswith("cascade")
         layouts += _CLASSES_FIRST + (() if shares_boxes else _BOXES_FIRST)

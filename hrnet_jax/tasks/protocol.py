@@ -1,13 +1,12 @@
 """The whole contract of a task; the rest of the package knows tasks only through it.
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
-evaluation and planning ask for as well. `TakesBoxes` is what a task that predicts in
-boxes of an image offers in addition, `FindsObjects` one that finds objects, whose boxes
-the other can take. Facts needed before a task is built are in its `TaskSpec`.
+evaluation and planning ask for as well; what tasks offer that have to do with boxes is
+in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
 """
 
 import pathlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Protocol, TypeGuard
 
 import jax
@@ -15,9 +14,6 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
-
-# Maps an image uint8 [H, W, 3] RGB to boxes float32 [N, 4].
-BoxFinder = Callable[[np.ndarray], np.ndarray]
 
 
 class Evaluator(Protocol):
@@ -316,76 +312,6 @@ class GroupsImages(Trains, Protocol):
         ...
 
 
-class BoxFollower(Protocol):
-    """Boxes of the frames of a video."""
-
-    def boxes(self, image: np.ndarray) -> np.ndarray:
-        """The boxes of the next frame, float32 [N, 4]."""
-        ...
-
-    def follow(self, prediction: dict, image: np.ndarray) -> None:
-        """Takes the prediction for the boxes of the frame."""
-        ...
-
-
-class TakesBoxes(Predicts, Protocol):
-    """A task that predicts in boxes of an image.
-
-    Predictions hold `boxes` float32 [N, 4]; the summary of `save` lists them as
-    `found`.
-
-    Attributes:
-        finds_boxes: whether it finds boxes itself and is a `FindsBoxes`. Where it
-            does not and none are given, the whole image is the one box.
-        in_boxes: what is in one box and in many, `("face", "faces")`.
-    """
-
-    finds_boxes: ClassVar[bool]
-    in_boxes: ClassVar[tuple[str, str]]
-
-    def follow_boxes(self, find: BoxFinder, every: int) -> BoxFollower:
-        """Boxes in a video, looked for in every so many frames."""
-        ...
-
-
-class FindsBoxes(TakesBoxes, Protocol):
-    """A task that finds its boxes itself."""
-
-    def find_boxes(self, image: np.ndarray) -> np.ndarray:
-        """Boxes float32 [N, 4] in a photograph, uint8 [H, W, 3] RGB."""
-        ...
-
-    def find_boxes_in_frame(self, image: np.ndarray) -> np.ndarray:
-        """The same in a frame of a video, where another one comes soon."""
-        ...
-
-    def better_boxes(self, found: np.ndarray, prediction: dict) -> np.ndarray | None:
-        """Boxes for a second prediction, derived from the one in the found boxes.
-
-        None where a second prediction would not be better.
-        """
-        ...
-
-
-class FindsObjects(Predicts, Protocol):
-    """A task that finds objects, in whose boxes other tasks can predict.
-
-    Predictions hold `boxes` float32 [N, 4], (x1, y1, x2, y2) in pixels, whose 0 is the
-    edge of the image; `scores` float32 [N]; `classes` int [N]. The summary of `save`
-    lists `name`, `score` and `box` of each as `found`.
-    """
-
-    @property
-    def object_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their numbers."""
-        ...
-
-    @property
-    def least_score(self) -> float:
-        """Objects of this score and below are not reported."""
-        ...
-
-
 def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
     """Whether a class of tasks has all that training asks for."""
     return not missing_members(task_class, Trains)
@@ -394,21 +320,6 @@ def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
 def groups_images(task: Trains) -> TypeGuard[GroupsImages]:
     """Whether batches are of images that share one of a few sizes."""
     return task.groups_images
-
-
-def takes_boxes(task: Predicts) -> TypeGuard[TakesBoxes]:
-    """Whether predictions can be asked for in boxes of the image."""
-    return task.takes_boxes
-
-
-def finds_boxes(task: TakesBoxes) -> TypeGuard[FindsBoxes]:
-    """Whether a task finds its boxes itself."""
-    return task.finds_boxes
-
-
-def finds_objects(task: Predicts) -> TypeGuard[FindsObjects]:
-    """Whether predictions are objects with their boxes."""
-    return task.finds_objects
 
 
 def missing_members(task_class: type, protocol: type) -> list[str]:

@@ -8,14 +8,12 @@ from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
+from hrnet_jax.tasks.boxes import FindsBoxes, FindsObjects, TakesBoxes
 from hrnet_jax.tasks.protocol import (
     ExportsPredictions,
-    FindsBoxes,
-    FindsObjects,
     GroupsImages,
     Predicts,
     ScoresClasses,
-    TakesBoxes,
     Trains,
     missing_members,
     trains,

@@ -104,6 +104,6 @@ def test_all_means_every_model_to_infer_and_to_train_where_it_can(children, tmp_
     tasks = {task.removeprefix("run ") for task, _, _ in children}
     assert {"pose/w64:train:2x256x192", "pyramid/w18:infer:1x128x128"} <= tasks
     assert not any(task.startswith("pyramid/w18:train") for task in tasks)
-    # Nine variants of seven kinds and five detectors; neither these, the pyramid nor
-    # bare maps are trained.
-    assert len(tasks) == 9 * (7 + 5 + 5)
+    # Nine variants of seven kinds and five detectors; the pyramid and bare maps are not
+    # trained.
+    assert len(tasks) == 9 * (7 + 5 + 5 + 5)

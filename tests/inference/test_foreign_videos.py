@@ -31,7 +31,9 @@ class Run:
 
     about = types.MappingProxyType({"model": "made up"})
     task = types.SimpleNamespace(
-        takes_boxes=False, draw_frame=lambda image, prediction: image
+        takes_boxes=False,
+        finds_objects=False,
+        draw_frame=lambda image, prediction: image,
     )
 
     def predict(self, image: np.ndarray) -> dict:
