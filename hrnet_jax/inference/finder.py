@@ -17,7 +17,7 @@ USUAL_SCORE = 0.5
 
 
 class ObjectFinder:
-    """A `tasks.protocol.BoxFinder`: the boxes of some objects of an image.
+    """A `tasks.boxes.BoxFinder`: the boxes of some objects of an image.
 
     Args:
         run: with a task that finds objects; from `load_run` or `open_any`.

@@ -258,7 +258,7 @@ class HeatmapTask:
         return self.draw(image, prediction)
 
     def follow_boxes(self, find: BoxFinder, every: int) -> Follower:
-        """Follows what is in boxes by its points; see `tasks.protocol.TakesBoxes`."""
+        """Follows what is in boxes by its points; see `tasks.boxes.TakesBoxes`."""
         return Follower(find, every, tight=self._info.tight_boxes)
 
     def save(
