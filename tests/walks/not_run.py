@@ -41,6 +41,14 @@ NOT_RUN = {
         "python scripts/evaluate.py --workdir=hf://me/streets "
         "--config.dataset.data_dir=DATA"
     ): HUB,
+    (
+        "python scripts/prepare_data.py --dataset=detection_coco --source=BCCD "
+        "--name=bccd --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/train.py --config=experiments/detection/bccd.py "
+        "--config.dataset.data_dir=data --workdir=runs/bccd"
+    ): TRAINS,
     "make docs": "builds the site; tests/tools/test_site.py does",
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,
