@@ -22,7 +22,7 @@ TABLE = {
     ),
     "prepare": (
         "detection.md",
-        "python scripts/prepare_data.py --dataset=detection_coco",
+        "python scripts/prepare_data.py --dataset=detection_coco --source=my_pets",
     ),
     "train": (
         "detection.md",
