@@ -6,6 +6,8 @@ import pytest
 
 # Files that take longest in either tier. Begun last, one of them would run alone.
 LONG = (
+    "export/test_detectors.py",
+    "training/test_processes.py",
     "storage/test_runs.py",
     "models/test_goldens.py",
     "notebooks/test_notebooks.py",
@@ -20,7 +22,6 @@ LONG = (
     "export/test_export.py",
     "inspection/test_inspection.py",
     "models/test_packing.py",
-    "training/test_processes.py",
     "sweeps/test_command.py",
     "sweeps/test_bucket_runs.py",
     "scripts/test_scripts.py",
@@ -75,6 +76,11 @@ def slow_are(slow: Iterable, cases: Iterable) -> list:
     return _marked(cases, lambda case: case in slow)
 
 
+def with_detectors(*values: object) -> object:
+    """A case that only `make test-detectors` runs: minutes of a whole detector."""
+    return pytest.param(*values, marks=pytest.mark.detectors)
+
+
 def asked_for(request: pytest.FixtureRequest, argument: str) -> set:
     """Values of one argument in those cases of a file that this session runs.
 
@@ -93,7 +99,10 @@ def _have_all(cases: list, named: list) -> None:
 
 
 def _marked(cases: list, is_slow: Callable[[object], bool]) -> list:
+    marked = type(pytest.param())
     return [
-        pytest.param(case, marks=pytest.mark.slow) if is_slow(case) else case
+        pytest.param(case, marks=pytest.mark.slow)
+        if not isinstance(case, marked) and is_slow(case)
+        else case
         for case in cases
     ]

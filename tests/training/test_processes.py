@@ -14,6 +14,7 @@ from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny, together
 from tests.doubles import double_precision
+from tests.tiers import with_detectors
 from tests.tiny_runs import RUNS
 
 CHANGES = {
@@ -165,7 +166,10 @@ def test_a_damaged_record_of_one_process_ends_all(tmp_path):
     assert "Traceback" not in outcome.stderr
 
 
-@pytest.fixture(scope="module", params=["landmarks", "both_orientations"])
+NAMES = ["landmarks", "mask_rcnn", with_detectors("both_orientations")]
+
+
+@pytest.fixture(scope="module", params=NAMES)
 def learned(request, tmp_path_factory):
     """A run by one process and by two, which each have half of every batch.
 

@@ -18,7 +18,7 @@ from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
-from tests.tiers import fast_are
+from tests.tiers import fast_are, with_detectors
 from tests.tiny_runs import RUNS, best_metric
 
 
@@ -72,7 +72,7 @@ def test_the_state_holds_all_that_is_compared():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["segmentation", "mask_rcnn"])
+@pytest.mark.parametrize("name", ["segmentation", with_detectors("mask_rcnn")])
 def test_a_run_that_its_caller_ended_goes_on(name, tmp_path):
     run, metric, asked = RUNS[name], best_metric(name), []
 
@@ -97,7 +97,8 @@ def test_a_run_that_its_caller_ended_goes_on(name, tmp_path):
 
 
 BROKEN_OFF = [("segmentation", 2), ("segmentation", 6)]
-BROKEN_OFF += [(name, 3) for name in RUNS if name != "segmentation"]
+BROKEN_OFF += [("landmarks", 3), ("both_orientations", 3)]
+BROKEN_OFF += [with_detectors(name, 3) for name in ("mask_rcnn", "fcos")]
 
 
 @pytest.mark.slow
@@ -120,7 +121,7 @@ SIGNALS = [
     for number in (signal.SIGINT, signal.SIGTERM)
     for step in (3, 4)
 ]
-SIGNALS += [("both_orientations", signal.SIGTERM, 3)]
+SIGNALS += [with_detectors(("both_orientations", signal.SIGTERM, 3))]
 
 
 @pytest.mark.parametrize("case", fast_are(SIGNALS[:1], SIGNALS), ids=str)
@@ -210,7 +211,7 @@ def kill(workdir, *arguments, after, name="segmentation"):
 
 # Slow, since a signal to a script and a broken run are among the fast ones.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["segmentation", "both_orientations"])
+@pytest.mark.parametrize("name", ["segmentation", with_detectors("both_orientations")])
 def test_a_killed_run_ends_like_an_undisturbed_one(name, tmp_path):
     code = kill(tmp_path, after=random.uniform(0, 0.3), name=name)
     assert code == -signal.SIGKILL

@@ -9,7 +9,7 @@ from hrnet_jax.training.build import build_run
 from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.train import train
 from tests import tiny
-from tests.tiers import fast_are
+from tests.tiers import fast_are, with_detectors
 from tests.tiny_runs import RUNS
 
 ONE_DEVICE = """
@@ -59,7 +59,8 @@ def runs(tmp_path_factory):
 TOLERANCES = dict.fromkeys(RUNS, 1e-3) | {"segmentation": 2e-5}
 EIGHT, IN_ROWS = {"data": 8}, {"data": 4, "space": 2}
 MESHES = [("segmentation", EIGHT), ("segmentation", IN_ROWS)]
-MESHES += [(name, EIGHT) for name in RUNS if name != "segmentation"]
+MESHES += [("landmarks", EIGHT), ("mask_rcnn", EIGHT)]
+MESHES += [with_detectors((name, EIGHT)) for name in ("fcos", "both_orientations")]
 
 
 @pytest.mark.parametrize("case", fast_are(MESHES[:1], MESHES), ids=str)
@@ -83,7 +84,10 @@ def test_rows_that_do_not_divide_evenly_are_reported(space, reported, caplog):
     assert ("a multiple of 64 rows is faster" in caplog.text) is reported
 
 
-@pytest.mark.parametrize("name", fast_are(["segmentation"], RUNS))
+NAMES = ["segmentation", "landmarks", with_detectors("mask_rcnn")]
+
+
+@pytest.mark.parametrize("name", fast_are(["segmentation"], NAMES))
 def test_a_checkpoint_of_eight_devices_scores_the_same_on_one(name, runs):
     with_eight = runs(name, data=8)
     expected = tiny.result(with_eight)["metrics"]
