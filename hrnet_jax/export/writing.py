@@ -15,7 +15,7 @@ import numpy as np
 
 from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError, ExportError, how_to_install, reason_of
-from hrnet_jax.export.check import TOLERANCE, Check, compare
+from hrnet_jax.export.check import Check, compare
 from hrnet_jax.export.exported import (
     FORMATS,
     ExportedModel,
@@ -51,7 +51,7 @@ def export_model(
     options: ExportOptions = ExportOptions(),
     *,
     check_size: tuple[int, int] = (256, 256),
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     overwrite: bool = True,
 ) -> Check:
     """Writes a model as one file and `<file>.json`, checked against the model.
@@ -65,7 +65,8 @@ def export_model(
         options: what the file takes and gives.
         check_size: (height, width) of the images it is checked with, where the
             options do not fix a size.
-        tolerance: largest difference allowed, in standard deviations of an output.
+        tolerance: largest difference allowed, in standard deviations of an output; None
+            for 1e-5, and 5e-5 of detections.
         overwrite: whether to replace a file that is there already.
 
     Returns:

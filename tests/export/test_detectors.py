@@ -15,6 +15,7 @@ from hrnet_jax.detection.exporting import largest_difference
 from hrnet_jax.detection.nms import nms_of_images
 from hrnet_jax.detection.roi_align import roi_align
 from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.export.check import TOLERANCE_OF_PREDICTIONS
 from hrnet_jax.export.exported import open_exported
 from hrnet_jax.export.onnx_file import to_onnx
 from hrnet_jax.export.programs import task_of
@@ -26,7 +27,6 @@ from tests import tiny
 from tests.export.detectors import (
     CANVAS,
     KINDS,
-    TOLERANCE,
     exported_detector,
     make_detector,
 )
@@ -67,7 +67,7 @@ def make_image(height, width):
 def test_a_file_finds_what_its_model_finds(kind, conventions, suffix, options):
     path, check = exported_detector((kind, conventions), suffix, options)
     assert set(check.errors) == {1, 3}
-    assert 0 <= max(check.errors.values()) < TOLERANCE
+    assert 0 <= max(check.errors.values()) < TOLERANCE_OF_PREDICTIONS
     source = make_detector(kind, conventions)
     task = task_of(source, FIXED, source.model)
     model = open_exported(path)
@@ -120,7 +120,7 @@ def test_a_check_sees_detections_where_noise_has_none(tmp_path):
     source = make_detector("fcos", score=0.99)
     path = tmp_path / "a.stablehlo"
     options = dataclasses.replace(FIXED, platforms=("cpu",))
-    check = export_model(source, path, options, tolerance=TOLERANCE)
+    check = export_model(source, path, options)
     assert set(check.errors) == {1, 3} and sorted(tmp_path.iterdir()) == [
         path,
         path.with_name("a.stablehlo.json"),
