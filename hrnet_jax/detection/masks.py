@@ -8,6 +8,7 @@ from hrnet_jax.detection.mask_head import POOLED
 from hrnet_jax.detection.regions import Regions
 from hrnet_jax.detection.roi_axes import axis_weights
 from hrnet_jax.detection.targets import Objects
+from hrnet_jax.runtime.mesh import on_own_images
 
 # Side of the masks.
 SIDE = 2 * POOLED
@@ -44,7 +45,7 @@ def mask_targets(regions: Regions, objects: Objects, count: int) -> jax.Array:
         return jnp.matmul(inner, horizontal.T, precision="highest") >= 0.5
 
     of_image = jax.vmap(of_region, in_axes=(0, 0, None, None))
-    return jax.vmap(of_image)(
+    return on_own_images(jax.vmap(of_image))(
         regions.boxes[:, :count], regions.object[:, :count], objects.masks, frames
     )
 

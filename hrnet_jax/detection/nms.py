@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.detection import boxes as box_math
+from hrnet_jax.runtime.mesh import on_own_images
 from hrnet_jax.runtime.target import is_only_for, per_target, target
 from hrnet_jax.runtime.whole_operations import whole
 
@@ -198,7 +199,7 @@ def nms_of_images(
     shape = (boxes.shape[0], max_out)
     index, kept = whole(
         "nms",
-        jax.vmap(of_image),
+        on_own_images(jax.vmap(of_image)),
         boxes,
         scores,
         valid,

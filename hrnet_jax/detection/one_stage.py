@@ -15,6 +15,7 @@ from hrnet_jax.detection.nms import top_candidates
 from hrnet_jax.detection.postprocess import Candidates
 from hrnet_jax.detection.settings import FCOSSettings
 from hrnet_jax.detection.targets import Objects
+from hrnet_jax.runtime.mesh import on_own_images
 
 Outputs = tuple[FCOSOutputs, ...]
 
@@ -64,7 +65,8 @@ def point_targets(
         matched = boxes[jnp.maximum(assigned, 0)]
         return PointTargets(assigned, distances(points, matched))
 
-    return jax.vmap(of_image)(objects.boxes.astype(points.dtype), objects.valid)
+    match_images = on_own_images(jax.vmap(of_image))
+    return match_images(objects.boxes.astype(points.dtype), objects.valid)
 
 
 def centerness(sides: jax.Array) -> jax.Array:
@@ -174,6 +176,7 @@ def fcos_candidates(
         ]
         return tuple(jnp.concatenate(parts) for parts in zip(*levels, strict=True))
 
-    boxes, scores, classes, usable = jax.vmap(of_image)(outputs, image_sizes)
+    decode_images = on_own_images(jax.vmap(of_image))
+    boxes, scores, classes, usable = decode_images(outputs, image_sizes)
     labels = outputs[0].logits.shape[-1]
     return Candidates(boxes, scores, classes, usable, labels)

@@ -14,6 +14,7 @@ from hrnet_jax.detection.nms import chosen, nms_of_images, top_candidates
 from hrnet_jax.detection.sampling import Sample, sample_labels
 from hrnet_jax.detection.settings import RPNSettings
 from hrnet_jax.detection.targets import Draw, Objects
+from hrnet_jax.runtime.mesh import on_own_images
 
 # Logits [B, h, w, A] and deltas [B, h, w, A, 4] of every level.
 Outputs = tuple[tuple[jax.Array, jax.Array], ...]
@@ -97,7 +98,8 @@ def propose(
         boxes, scores = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
         return boxes, scores
 
-    boxes, scores = jax.vmap(of_image)(jax.lax.stop_gradient(outputs), image_sizes)
+    decode_images = on_own_images(jax.vmap(of_image))
+    boxes, scores = decode_images(jax.lax.stop_gradient(outputs), image_sizes)
     level = np.repeat(np.arange(len(grids)), [min(limit, len(one)) for one in grids])
     sides = boxes[..., 2:] - boxes[..., :2] + conventions.plus_one
     index, kept = nms_of_images(
@@ -184,7 +186,8 @@ def rpn_targets(
 
     boxes = objects.boxes.astype(anchors.dtype)
     keys = draw.keys(len(image_sizes), 0)
-    return jax.vmap(of_image)(image_sizes, boxes, objects.valid, keys)
+    match_images = on_own_images(jax.vmap(of_image))
+    return match_images(image_sizes, boxes, objects.valid, keys)
 
 
 def rpn_losses(

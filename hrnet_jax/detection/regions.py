@@ -11,6 +11,7 @@ from hrnet_jax.detection.matching import IGNORED, match
 from hrnet_jax.detection.sampling import Sample, sample_labels
 from hrnet_jax.detection.settings import StageSettings, TwoStageSettings
 from hrnet_jax.detection.targets import Draw, Objects
+from hrnet_jax.runtime.mesh import on_own_images
 
 
 class Regions(NamedTuple):
@@ -87,7 +88,8 @@ def draw_regions(
     own = objects.boxes.astype(boxes.dtype)
     keys = draw.keys(len(boxes), stage + 1)
     boxes = jax.lax.stop_gradient(boxes)
-    return jax.vmap(of_image)(boxes, valid, own, objects.valid, keys)
+    match_images = on_own_images(jax.vmap(of_image))
+    return match_images(boxes, valid, own, objects.valid, keys)
 
 
 def refine(

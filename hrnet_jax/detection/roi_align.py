@@ -18,6 +18,7 @@ from hrnet_jax.detection import roi_chunks, roi_loops
 from hrnet_jax.detection.boxes import MODERN, Conventions
 from hrnet_jax.detection.roi_axes import ALIGNMENTS, Layout, place_regions, roi_levels
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.runtime.mesh import on_own_images
 from hrnet_jax.runtime.target import per_target, target
 from hrnet_jax.runtime.whole_operations import whole
 
@@ -64,15 +65,22 @@ def roi_align(
         return roi_align(
             one, rois[None], roi_valid[None], size, conventions, finest, strides
         )[0]
-    layout = Layout(
-        shapes=tuple(level.shape for level in levels),
-        strides=tuple(strides),
-        dtype=np.dtype(levels[0].dtype),
-        size=size,
-        finest=finest,
-        conventions=conventions,
+
+    def of_images(rois: jax.Array, valid: jax.Array, levels: Levels) -> jax.Array:
+        layout = Layout(
+            shapes=tuple(level.shape for level in levels),
+            strides=tuple(strides),
+            dtype=np.dtype(levels[0].dtype),
+            size=size,
+            finest=finest,
+            conventions=conventions,
+        )
+        return _pool_whole(layout, levels, rois, valid)
+
+    pooled: jax.Array = on_own_images(of_images)(
+        jax.lax.stop_gradient(rois), roi_valid, levels
     )
-    return _pool_whole(layout, levels, jax.lax.stop_gradient(rois), roi_valid)
+    return pooled
 
 
 def _pool_whole(

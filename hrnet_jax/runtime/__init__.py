@@ -14,6 +14,7 @@ from hrnet_jax.runtime.mesh import (
     batch_sharding,
     lanes,
     make_mesh,
+    on_own_images,
     replicated,
     row_shards,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "lanes",
     "make_mesh",
     "nothing_cached",
+    "on_own_images",
     "replicated",
     "report_unused_accelerator",
     "row_shards",

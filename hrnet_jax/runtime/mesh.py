@@ -1,6 +1,6 @@
 """Devices: the mesh, shardings, and how wide their data paths are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -58,6 +58,34 @@ def row_shards() -> int:
     device, and what reads neighbours makes devices exchange a row or two.
     """
     return jax.sharding.get_abstract_mesh().shape.get("space", 1)
+
+
+def on_own_images(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of images, of which every device of the program takes its own.
+
+    For what goes through the parts of an image one by one. Left to the compiler, a loop
+    over them ends for all devices at once, which they ask each other in every round, and
+    what is read by its number is gathered from all of them first.
+
+    Args:
+        function: of arrays, or trees of arrays, [B, ...], to the same, each image by
+            itself.
+
+    Returns:
+        The same function; outside a mesh, or for images that do not divide over it,
+        nothing changes.
+    """
+
+    def call(*images: Any) -> Any:
+        shards = jax.sharding.get_abstract_mesh().shape.get("data", 1)
+        if shards == 1 or len(jax.tree.leaves(images)[0]) % shards:
+            return function(*images)
+        own = PartitionSpec("data")
+        # Every device has all rows of its images: no result differs along `space`.
+        mapped = jax.shard_map(function, in_specs=own, out_specs=own, check_vma=False)
+        return mapped(*images)
+
+    return call
 
 
 def make_mesh(
