@@ -90,16 +90,15 @@ def propose(
         )
         return boxes, scores
 
-    def of_image(outputs: Outputs, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def of_image(outputs: Outputs, size: jax.Array) -> tuple[jax.Array, ...]:
         found = [
             of_level(anchors, logits, deltas, size)
             for anchors, (logits, deltas) in zip(grids, outputs, strict=True)
         ]
-        boxes, scores = (jnp.concatenate(parts) for parts in zip(*found, strict=True))
-        return boxes, scores
+        return tuple(jnp.concatenate(parts) for parts in zip(*found, strict=True))
 
-    decode_images = on_own_images(jax.vmap(of_image))
-    boxes, scores = decode_images(jax.lax.stop_gradient(outputs), image_sizes)
+    of_images = on_own_images(jax.vmap(of_image))
+    boxes, scores = of_images(jax.lax.stop_gradient(outputs), image_sizes)
     level = np.repeat(np.arange(len(grids)), [min(limit, len(one)) for one in grids])
     sides = boxes[..., 2:] - boxes[..., :2] + conventions.plus_one
     index, kept = nms_of_images(

@@ -88,8 +88,7 @@ def draw_regions(
     own = objects.boxes.astype(boxes.dtype)
     keys = draw.keys(len(boxes), stage + 1)
     boxes = jax.lax.stop_gradient(boxes)
-    match_images = on_own_images(jax.vmap(of_image))
-    return match_images(boxes, valid, own, objects.valid, keys)
+    return on_own_images(jax.vmap(of_image))(boxes, valid, own, objects.valid, keys)
 
 
 def refine(

@@ -144,6 +144,7 @@ def test_the_detector_is_loaded_when_a_face_is_looked_for():
 import sys
 import numpy as np
 from hrnet_jax.keypoints.face_finder import find_faces
+from tests.tiers import fast_are
 print("skimage" in sys.modules)
 find_faces(np.zeros((40, 40, 3), np.uint8))
 print("skimage" in sys.modules)
@@ -181,7 +182,7 @@ def test_finds_most_faces_of_300w(real_data):
     assert best[best > 0.5].mean() > 0.75
 
 
-@pytest.mark.parametrize("part", ["valid_common", "test"])
+@pytest.mark.parametrize("part", fast_are(["test"], ["valid_common", "test"]))
 def test_finds_the_face_of_whole_photographs(part, real_data):
     folder = real_data / "samples" / "300w"
     table = folder / f"face_landmarks_300w_{part}.csv"

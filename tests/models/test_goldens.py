@@ -25,8 +25,9 @@ SMALLEST = [
     "segmentation/hrnet_w18_small_v1_cityscapes19_v11",
 ]
 # The head of poses, one layer on the highest branch, is the least of them; object context,
-# which comes with no network narrower than W48, is in `segmentation/test_object_context`.
-FAST = [name for name in SMALLEST if not re.search("^pose/|_ocr_", name)]
+# which comes with no network narrower than W48, is in `segmentation/test_object_context`;
+# heatmaps of landmarks are made as logits of segmentation are.
+FAST = [name for name in SMALLEST if not re.search("^pose/|^landmarks/|_ocr_", name)]
 
 
 @pytest.fixture(scope="module", params=fast_are(FAST, GOLDENS))

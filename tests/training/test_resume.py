@@ -241,9 +241,9 @@ def end_by(number, tmp_path):
     assert Checkpoints(tmp_path).latest() == last["step"]
 
 
-@pytest.mark.parametrize(
-    "number", fast_are([signal.SIGINT], [signal.SIGTERM, signal.SIGINT])
-)
+# What it does to the run is tested above; the walks type Ctrl-C.
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_script_with_its_own_exit_code(number, tmp_path):
     end_by(number, tmp_path)
 
