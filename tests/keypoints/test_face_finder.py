@@ -12,6 +12,7 @@ from hrnet_jax.imaging.boxes import box_of_points, overlaps
 from hrnet_jax.keypoints import face_finder
 from hrnet_jax.keypoints.face_finder import find_faces
 from tests import tiny
+from tests.tiers import fast_are
 
 
 def frontal_face(size):
@@ -144,7 +145,6 @@ def test_the_detector_is_loaded_when_a_face_is_looked_for():
 import sys
 import numpy as np
 from hrnet_jax.keypoints.face_finder import find_faces
-from tests.tiers import fast_are
 print("skimage" in sys.modules)
 find_faces(np.zeros((40, 40, 3), np.uint8))
 print("skimage" in sys.modules)
