@@ -261,10 +261,14 @@ def score_predictions(predictions: str, truth: str) -> dict[str, Scores]:
 
 
 def print_metrics(metrics: dict[str, dict[str, float]]) -> None:
-    """One metric a line; of several splits, one column each below its name."""
+    """One metric a line; of several splits, one column each below its name.
+
+    A split may have no figure of a metric (no large objects): a dash there.
+    """
     rows = [["", *metrics]] if len(metrics) > 1 else []
-    for name in next(iter(metrics.values())):
-        rows.append([name, *(f"{values[name]:.4f}" for values in metrics.values())])
+    for name in dict.fromkeys(name for values in metrics.values() for name in values):
+        figures = (values.get(name) for values in metrics.values())
+        rows.append([name, *("-" if f is None else f"{f:.4f}" for f in figures)])
     sys.stdout.writelines(f"{line}\n" for line in columns(rows, "lr"))
 
 

@@ -77,11 +77,13 @@ def on_own_images(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def call(*images: Any) -> Any:
-        shards = jax.sharding.get_abstract_mesh().shape.get("data", 1)
+        shape = jax.sharding.get_abstract_mesh().shape
+        shards = shape.get("data", 1)
         if shards == 1 or len(jax.tree.leaves(images)[0]) % shards:
             return function(*images)
-        own = PartitionSpec("data")
-        # Every device has all rows of its images: no result differs along `space`.
+        # Every device has all rows of its images, so gradients are summed over `space`
+        # where that is not named; a sum of one is an exchange all the same.
+        own = PartitionSpec("data" if row_shards() > 1 else tuple(shape))
         mapped = jax.shard_map(function, in_specs=own, out_specs=own, check_vma=False)
         return mapped(*images)
 

@@ -283,3 +283,13 @@ def test_sources_do_not_mix(arguments, message, run):
     assert code == 2 and text == ""
     assert error.splitlines()[-1].startswith("evaluate.py: error: ")
     assert message in error
+
+
+def test_a_metric_that_one_split_lacks_is_a_dash(script, capsys):
+    script.print_metrics({"val": {"AP": 0.5}, "train": {"AP": 0.25, "APl": 1.0}})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        ["val", "train"],
+        ["AP", "0.5000", "0.2500"],
+        ["APl", "-", "1.0000"],
+    ]
