@@ -14,7 +14,7 @@ from hrnet_jax.planning import plan as planning
 from hrnet_jax.planning.datasets import facts_of
 from hrnet_jax.planning.plan import PlanOptions, Program, make_plan, nearest_multiple
 from hrnet_jax.planning.programs import DoesNotFitError
-from hrnet_jax.runtime.target import tracing_for
+from hrnet_jax.runtime import compiler
 from tests import tiny, tiny_detection
 from tests.planning import plans
 from tests.planning.plans import COSTS
@@ -85,13 +85,14 @@ def test_detectors_are_planned_for_tpus(kind, programs, monkeypatch):
     lowered = {}
 
     def compile_costs(name, function, *arguments, cache):
-        with tracing_for("tpu"):
-            traced = function.trace(*arguments)
+        traced = function.trace(*arguments)
         lowered[name] = traced.lower(lowering_platforms=("tpu",)).as_text()
         assert jaxpr_multiply_adds(traced.jaxpr.jaxpr) > 0
         return COSTS
 
     monkeypatch.setattr(planning, "compile_costs", compile_costs)
+    # The devices of this process stand for chips.
+    monkeypatch.setattr(compiler, "platform_of", lambda device: "tpu")
     config = read_config(tiny_detection.config(kind, mesh__data=-1))
     (chosen,) = parse_slices("v5e:2x4")
     made = make_plan(config, facts_of(config), chosen, PlanOptions())
