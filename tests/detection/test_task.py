@@ -23,9 +23,10 @@ from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny, tiny_detection
-from tests.tiers import fast_are
+from tests.tiers import fast_are, with_detectors
 
-KINDS = ("faster_rcnn", "mask_rcnn", "cascade_rcnn", "cascade_mask_rcnn", "fcos")
+TRAINED = ["mask_rcnn", "fcos", with_detectors("faster_rcnn")]
+TRAINED += [with_detectors("cascade_rcnn"), with_detectors("cascade_mask_rcnn")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,7 +57,7 @@ def finished(trained):
     return trained("mask_rcnn")
 
 
-@pytest.mark.parametrize("kind", fast_are(["mask_rcnn"], KINDS))
+@pytest.mark.parametrize("kind", fast_are(["mask_rcnn"], TRAINED))
 def test_trains_evaluates_and_predicts(kind, finished, trained):
     workdir = finished if kind == "mask_rcnn" else trained(kind)
     lines = read_metrics(workdir)
