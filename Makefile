@@ -75,7 +75,7 @@ test-slow: $(DEV_READY) ## run only the tests that `make test` leaves out
 	$(PYTEST) -m 'slow and not convert and not detectors' $(ARGS) || test $$? = 5
 
 .PHONY: test-detectors
-test-detectors: $(DEV_READY) ## compare whole detectors with mmdetection's, a quarter of an hour
+test-detectors: $(DEV_READY) ## compare whole detectors with mmdetection's, half an hour
 	$(PYTEST) --dist load -n $(CORES) -m detectors $(ARGS)
 
 .PHONY: test-convert
