@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
@@ -140,7 +141,7 @@ class DetectionTask(WholeImage):
             variables,
             normalize_images(batch["image"], self._normalization),
             batch["image_size"],
-            Objects.of_batch(batch),
+            self._objects(batch),
             Draw(rngs["dropout"]),
             self._numbers,
             rngs=rngs,
@@ -149,6 +150,33 @@ class DetectionTask(WholeImage):
         )
         stats = state.get("batch_stats", variables["batch_stats"])
         return sum(losses.values()), (stats, losses | measures)
+
+    @property
+    def _plus_one(self) -> float:
+        """From where a box ends for the network to its edge, in pixels."""
+        return self._numbers.conventions.plus_one
+
+    def _objects(self, batch: dict) -> Objects:
+        """The objects of a batch as the network measures them.
+
+        Boxes of batches and predictions end at an edge of pixels, those of `v1` at the
+        last pixel: x2 = x1 + w - 1 in mmdetection 1 (`CocoDataset`, `xyxy2xywh`).
+        """
+        objects = Objects.of_batch(batch)
+        if not self._plus_one:
+            return objects
+        boxes = objects.boxes - self._plus_one * np.array([0, 0, 1, 1], np.float32)
+        # The stored masks fill the boxes as they were.
+        return objects._replace(boxes=boxes, frames=objects.boxes)
+
+    def _named(self, found: Detections) -> dict[str, jax.Array]:
+        """Parts of detections by name, as far as there are, boxes to their edges."""
+        if self._plus_one:
+            edges = found.boxes + self._plus_one * np.array([0, 0, 1, 1], np.float32)
+            # What pads detections stays empty.
+            boxes = jnp.where(found.valid[..., None], edges, 0)
+            found = found._replace(boxes=boxes)
+        return {key: part for key, part in found._asdict().items() if part is not None}
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """Finds the objects of images on their canvas.
@@ -168,7 +196,7 @@ class DetectionTask(WholeImage):
 
     def predict_normalized(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """`predict` for images that are normalised already."""
-        return _named(self._apply("detect", variables, batch))
+        return self._named(self._apply("detect", variables, batch))
 
     def candidates(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """What doubles are suppressed among; see `tasks.protocol.ExportsPredictions`.
@@ -200,11 +228,8 @@ class DetectionTask(WholeImage):
         """Detections as they are, or what suppression leaves of candidates."""
         if not are_candidates(outputs):
             return outputs
-        settings, plus_one = (
-            self._numbers.detections,
-            self._numbers.conventions.plus_one,
-        )
-        return _named(suppressed(outputs, self.model.num_classes, settings, plus_one))
+        classes, settings = self.model.num_classes, self._numbers.detections
+        return self._named(suppressed(outputs, classes, settings, self._plus_one))
 
     @staticmethod
     def at_size(
@@ -320,8 +345,3 @@ class DetectionTask(WholeImage):
         folder.mkdir(parents=True, exist_ok=True)
         write_picture(folder / f"{name}_objects.png", self.draw(image, prediction))
         return {"found": listed_objects(prediction, self._info, image.shape[:2])}
-
-
-def _named(found: Detections) -> dict[str, jax.Array]:
-    """Parts of detections by name, as far as the detector has them."""
-    return {key: part for key, part in found._asdict().items() if part is not None}
