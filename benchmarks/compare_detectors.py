@@ -21,7 +21,6 @@ if __name__ == "__main__":
 
 import argparse
 import functools
-import gc
 import os
 import tempfile
 import time
@@ -31,6 +30,7 @@ import jax
 
 from benchmarks import detector_check
 from benchmarks.detector_peer import LAYOUTS, PREFIX, open_peer
+from benchmarks.ending import attempt, ended, wrong_input_ends
 from benchmarks.jax_program import make_program
 from benchmarks.peer import Peer, limit_threads
 from benchmarks.reports import FOLDER, provenance, write_report
@@ -45,7 +45,6 @@ from benchmarks.timing import (
     summary,
 )
 from hrnet_jax.config.tables import markdown
-from hrnet_jax.errors import HRNetError
 
 CASES = tuple(
     f"w18:{mode}:{batch}x{size}"
@@ -66,16 +65,10 @@ def main(argv: list[str] | None = None) -> dict:
     """
     options = _parse(argv)
     limit_threads(options.threads)
-    try:
+    with wrong_input_ends():
         cases = [detector_case(text) for text in options.case or CASES]
         report = _compare_all(cases, options, argv)
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    print(f"\n{describe(report)}\n\n{table(report)}")
-    if any("failed" in case for case in report["cases"]):
-        raise SystemExit(1)
-    return report
+    return ended(report, f"{describe(report)}\n\n{table(report)}")
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -142,17 +135,14 @@ def _compare_all(
             report["environment"]["torch"] = torch
             print(f"{what} agrees: {detector_check.as_text(found)}", flush=True)
         start = time.perf_counter()
-        try:
-            # What is faster for one image is not asked again for two.
-            same = case.model, case.mode, case.height, case.width
-            result = compare(case, options, layouts.get(same, LAYOUTS))
+        # What is faster for one image is not asked again for two.
+        same = case.model, case.mode, case.height, case.width
+        tried = layouts.get(same, LAYOUTS)
+        result = attempt(
+            case, "float32", functools.partial(compare, case, options, tried)
+        )
+        if "failed" not in result:
             layouts[same] = (result["best_torch"].removeprefix("torch_"),)
-        except (HRNetError, ValueError, RuntimeError) as error:
-            result = {"case": str(case), "dtype": "float32", "failed": str(error)}
-        finally:
-            # The next case finds the memory as this one found it.
-            jax.clear_caches()
-            gc.collect()
         result["took_s"] = time.perf_counter() - start
         report["cases"].append(result)
         _print(result)

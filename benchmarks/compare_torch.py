@@ -24,12 +24,12 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 import argparse
 import dataclasses
 import functools
-import gc
 import time
 
 import jax
 import torch
 
+from benchmarks.ending import attempt, ended, short_reason, wrong_input_ends
 from benchmarks.jax_program import Program, make_program
 from benchmarks.output_check import check_losses, check_outputs
 from benchmarks.reports import FOLDER, provenance, write_report
@@ -45,7 +45,6 @@ from benchmarks.timing import (
 )
 from benchmarks.torch_program import TorchProgram, Variant, prepare_torch, variants
 from hrnet_jax import runtime
-from hrnet_jax.errors import HRNetError
 
 DEFAULT_CASES = ("w18:infer:1x256x512", "w48:infer:1x256x512", "w18:train:4x128x128")
 
@@ -87,16 +86,10 @@ def main(argv: list[str] | None = None) -> dict:
     device = prepare_torch(tf32=True)
     if options.cache:
         runtime.enable_compilation_cache(options.cache)
-    try:
+    with wrong_input_ends():
         cases = [parse_case(text) for text in options.case or _default_cases(options)]
         report = _compare_all(cases, options, device, argv)
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    print(f"\n{full_table(report)}")
-    if any("failed" in case for case in report["cases"]):
-        raise SystemExit(1)
-    return report
+    return ended(report, full_table(report))
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -200,23 +193,12 @@ def _add_shares(report: dict, dtype: str) -> None:
 def _attempt(
     case: Case, dtype: str, options: argparse.Namespace, compiled: bool
 ) -> dict:
-    """A case's result, or why there is none, so that the others still get theirs."""
+    """A case's result, or why there is none, see `ending.attempt`."""
     how = How(options.rounds, options.calls, compiled, options.only, options.cache)
     try:
-        return compare(case, dtype, how)
-    except (HRNetError, ValueError, RuntimeError) as error:
-        return {"case": str(case), "dtype": dtype, "failed": _reason(error)}
+        return attempt(case, dtype, lambda: compare(case, dtype, how))
     finally:
-        # The next case finds the memory as this one found it.
-        jax.clear_caches()
-        gc.collect()
         torch.cuda.empty_cache()
-
-
-def _reason(error: BaseException) -> str:
-    """Kind and first line of an error."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,7 +261,7 @@ def compare(case: Case, dtype: str, how: How) -> dict:
             theirs, first, figures = _warmed_up(case, variant, program, how.cache)
         except (RuntimeError, OSError) as error:
             # No compiler, no memory, ...: torch.compile has many reasons.
-            result["programs"][name] = {"failed": _reason(error)}
+            result["programs"][name] = {"failed": short_reason(error)}
             continue
         if has_losses and not variant.compiled:
             losses[name] = float(first)

@@ -68,14 +68,12 @@ def main(argv: list[str] | None = None) -> dict:
     if options.child:
         print(json.dumps(_child(options)))
         return {}
+    from benchmarks.ending import ended, wrong_input_ends
     from benchmarks.reports import FOLDER, provenance, write_report
     from benchmarks.timing import parse_case
 
-    try:
+    with wrong_input_ends():
         cases = [parse_case(text) for text in options.case or _default_cases(options)]
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     report = provenance("compile_time", sys.argv[1:] if argv is None else argv)
     backend = report["environment"]["backend"]
     path = options.json
@@ -92,10 +90,7 @@ def main(argv: list[str] | None = None) -> dict:
             report["initialisation"].append(_initialisation(str(parse_case(text))))
         if path:
             write_report(path, report)
-    print(f"\n{full_table(report)}")
-    if any("failed" in result for result in report["cases"]):
-        raise SystemExit(1)
-    return report
+    return ended(report, full_table(report))
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -21,10 +21,10 @@ import argparse
 import jax
 
 from benchmarks.detector_work import detector_loss
+from benchmarks.ending import wrong_input_ends
 from benchmarks.jax_program import make_batch
 from benchmarks.timing import Case, parse_case
 from hrnet_jax.config.tables import markdown
-from hrnet_jax.errors import HRNetError
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", default="pyramid/w32")
     parser.add_argument("--size", default="2x800x1344", help="BxHxW: images, pixels")
     options = parser.parse_args(argv)
-    try:
+    with wrong_input_ends():
         case = parse_case(f"{options.model}:train:{options.size}")
         rows = [
             [
@@ -52,9 +52,6 @@ def main(argv: list[str] | None = None) -> None:
             ]
             for mode in ("batch", "frozen")
         ]
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     print(markdown(["model.norm", *_DTYPES], rows))
 
 

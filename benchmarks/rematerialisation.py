@@ -19,12 +19,12 @@ if __name__ == "__main__":
 
 import argparse
 
+from benchmarks.ending import wrong_input_ends
 from benchmarks.jax_program import Program, make_program
 from benchmarks.reports import FOLDER, provenance, write_report
 from benchmarks.throughput import memory
 from benchmarks.timing import Case, alternate, parse_case, seconds, summary
 from hrnet_jax.config.tables import markdown
-from hrnet_jax.errors import HRNetError
 from hrnet_jax.models.rematerialisation import POLICIES, remat_policy
 
 DEFAULT_MODELS = ("segmentation/w18", "segmentation/w48")
@@ -43,15 +43,12 @@ def main(argv: list[str] | None = None) -> dict:
     if path is None and not options.model:
         backend = report["environment"]["backend"]
         path = FOLDER / f"rematerialisation_{backend}.json"
-    try:
+    with wrong_input_ends():
         policies = [remat_policy(policy) for policy in options.policy or POLICIES]
         for model in options.model or DEFAULT_MODELS:
             case = parse_case(f"{model}:train:{options.batch}x{options.size}")
             report["cases"].append(measure(case, policies, options))
             print(f"{case}\n{case_table(report['cases'][-1])}\n", flush=True)
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     if path:
         write_report(path, report)
     if options.picture:

@@ -18,9 +18,10 @@ if __name__ == "__main__":
 
 import argparse
 
+from benchmarks.ending import wrong_input_ends
 from benchmarks.reports import FOLDER, ROOT, read_report
 from hrnet_jax.config.tables import markdown
-from hrnet_jax.errors import ConfigError, HRNetError
+from hrnet_jax.errors import ConfigError
 
 BEGIN = "<!-- results: compare_torch -->"
 END = "<!-- end of results -->"
@@ -35,14 +36,11 @@ def main(argv: list[str] | None = None) -> None:
         SystemExit: with code 2 for wrong input, with 1 if the check fails.
     """
     options = _parse(argv)
-    try:
+    with wrong_input_ends(OSError):
         text = page_section(options.results)
         if options.check or options.write:
             page = options.page.read_text()
             wanted = replaced(page, text)
-    except (HRNetError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     if options.write:
         options.page.write_text(wanted)
     elif options.check:

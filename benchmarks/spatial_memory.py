@@ -29,6 +29,7 @@ import time
 import jax
 import jax.numpy as jnp
 
+from benchmarks.ending import wrong_input_ends
 from benchmarks.jax_program import LEARNING_RATE, OPTIMIZER
 from benchmarks.reports import provenance, write_report
 from benchmarks.timing import Case, parse_case
@@ -36,7 +37,6 @@ from hrnet_jax import runtime
 from hrnet_jax.config.tables import markdown
 from hrnet_jax.costs.collectives import collectives
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import HRNetError
 from hrnet_jax.experiment.sections import ScheduleOptions
 from hrnet_jax.models.initialization import variable_shapes
 from hrnet_jax.registry import create_model
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> dict:
     options = _parse(argv)
     report = provenance("spatial_memory", sys.argv[1:] if argv is None else argv)
     report |= {"dtype": options.dtype, "cases": []}
-    try:
+    with wrong_input_ends():
         spaces = _numbers(options.space)
         for model in options.model or DEFAULT_MODELS:
             case = parse_case(f"{model}:train:1x{options.size}")
@@ -73,9 +73,6 @@ def main(argv: list[str] | None = None) -> dict:
                 if options.json:
                     write_report(options.json, report)
             print(f"{case}\n{case_table(result)}\n", flush=True)
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     return report
 
 

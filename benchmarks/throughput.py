@@ -18,25 +18,22 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.compilation_cache import compilation_cache
 
+from benchmarks.ending import wrong_input_ends
 from benchmarks.jax_program import Program, make_program
 from benchmarks.timing import MODES, Case, environment, parse_case, seconds
 from hrnet_jax import runtime
-from hrnet_jax.errors import HRNetError
 
 
 def main(argv: list[str] | None = None) -> dict:
     """Measures what the command line asks for, prints it and returns it."""
     options = _parse(argv)
-    try:
+    with wrong_input_ends():
         case = parse_case(
             f"{options.model}:{options.mode}:{options.batch}x{options.size}"
         )
         result = measure(
             case, options.dtype, options.steps, options.cache, options.whole
         )
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     text = json.dumps(result, indent=2)
     print(text)
     if options.json:

@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import sys
 
+from benchmarks.ending import wrong_input_ends
 from benchmarks.profiling.drawing import check_format, draw_profiles
 from benchmarks.profiling.measure import Options, profile_case
 from benchmarks.profiling.report import case_lines, machine_lines
@@ -11,7 +12,7 @@ from benchmarks.profiling.torch_probes import make_torch_probes
 from benchmarks.reports import provenance, write_report
 from benchmarks.timing import parse_case
 from hrnet_jax.costs.machine import measure_machine
-from hrnet_jax.errors import ConfigError, HRNetError
+from hrnet_jax.errors import ConfigError
 from hrnet_jax.registry import create_model
 
 DEFAULT_CASES = ("w18:infer:1x512x1024", "w18:train:1x512x1024")
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> dict:
     cases = ALL_CASES if options.all else options.case or DEFAULT_CASES
     how = Options(options.dtype, options.folded, options.whole, options.compile_whole)
     results: list[dict] = []
-    try:
+    with wrong_input_ends():
         # All of them first: a typing error should not come after minutes.
         parsed = [parse_case(text) for text in cases]
         for case in parsed:
@@ -56,9 +57,6 @@ def main(argv: list[str] | None = None) -> dict:
                 write_report(options.json, report)
             if options.picture:
                 draw_profiles(results, report["machine"], options.picture)
-    except (HRNetError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
     return report
 
 

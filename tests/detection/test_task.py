@@ -23,6 +23,7 @@ from hrnet_jax.training.evaluate import evaluate
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny, tiny_detection
+from tests.compilations import compilations
 from tests.tiers import fast_are, with_detectors
 
 TRAINED = ["mask_rcnn", "fcos", with_detectors("faster_rcnn")]
@@ -111,17 +112,8 @@ def test_a_folder_of_twenty_sizes_compiles_at_most_four_programs(tmp_path):
     for number, size in enumerate(sides):
         image = np.full((*size, 3), 90, np.uint8)
         cv2.imwrite(str(tmp_path / f"{number}.png"), image)
-    compiled = []
-
-    def listen(event, seconds, **_):
-        if "backend_compile" in event:
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compilations() as compiled:
         report = predict_files(run, sorted(tmp_path.glob("*.png")), tmp_path / "out")
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
     assert len(report["images"]) == 20 and not report["failed"]
     assert 2 <= len(compiled) <= 4
 

@@ -17,6 +17,7 @@ from hrnet_jax.errors import CheckpointError, ConfigError
 from hrnet_jax.experiment.sections import CheckpointOptions
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from tests import tiny
+from tests.compilations import compilations
 
 META = {"dataset_info": {"name": "shapes"}}
 
@@ -45,14 +46,7 @@ def test_saving_what_lies_on_eight_devices_compiles_nothing(tmp_path):
     everywhere = jax.NamedSharding(mesh, jax.P())
     arrays = {str(n): np.arange(8.0 * n, dtype=np.float32) for n in range(1, 9)}
     state = jax.device_put(arrays, everywhere)
-    compiled = []
-
-    def listen(event, seconds, **_):
-        if "backend_compile" in event:
-            compiled.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
+    with compilations() as compiled:
         jax.jit(lambda x: x + 1)(np.float32(1)).block_until_ready()
         assert compiled  # it does listen
         compiled.clear()
@@ -61,8 +55,6 @@ def test_saving_what_lies_on_eight_devices_compiles_nothing(tmp_path):
             checkpoints.wait()
             restored = checkpoints.restore(1, state)
         assert not compiled
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
     assert restored["8"].sharding == everywhere
     jax.tree.map(np.testing.assert_array_equal, restored, arrays)
 
