@@ -76,7 +76,7 @@ def test_a_line_that_is_not_there_once_is_an_error(toy, text, message):
 
 
 def test_there_are_forty_six_and_their_lines_and_tests_exist():
-    assert len({mutation.name for mutation in mutations.MUTATIONS}) == 46
+    assert len({mutation.name for mutation in mutations.MUTATIONS}) == 58
     for mutation in mutations.MUTATIONS:
         assert mutations.find(mutations.ROOT, mutation.old).suffix == ".py"
         assert mutations.test_files(mutations.ROOT, mutation.tests)
