@@ -41,7 +41,7 @@ def small(monkeypatch):
 @pytest.mark.parametrize(
     ("family", "mode"),
     [
-        ("segmentation", "infer"),
+        pytest.param("segmentation", "infer", marks=pytest.mark.slow),
         pytest.param("segmentation", "train", marks=pytest.mark.slow),
         pytest.param("landmarks", "train", marks=pytest.mark.slow),
         pytest.param("classification", "train", marks=pytest.mark.slow),

@@ -155,6 +155,7 @@ def test_the_head_is_that_of_pytorch():
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_its_norm_folds_like_others(parts):
     model = create_model(NAME, **OPTIONS)
     variables = from_torch(parts[2], model)

@@ -112,6 +112,7 @@ def test_closing_ends_the_thread_and_closes_the_source():
     assert closed == [True]
 
 
+@pytest.mark.slow
 def test_arrays_outlive_the_shared_memory_of_worker_processes():
     stream = batches.eval_batches(Images(), same, batch_size=4, workers=1)
     fed = list(feeding.feed(stream, runtime.make_mesh(4)))

@@ -131,6 +131,7 @@ def test_processes_share_out_the_batches_of_one(process_count, start_step):
             np.testing.assert_array_equal(rows, value, err_msg=key)
 
 
+@pytest.mark.slow
 def test_closing_the_stream_ends_worker_processes():
     stream = batches.train_batches(Numbers(10), draw, batch_size=2, seed=0, workers=2)
     next(stream)

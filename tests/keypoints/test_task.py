@@ -364,6 +364,7 @@ def test_a_crop_with_its_truth_is_drawn_beside_its_heatmaps():
     assert dataclasses.replace(CROPS) == CROPS
 
 
+@pytest.mark.slow
 def test_eight_devices_learn_as_one():
     task = make_task()
     variables = initial_variables(task.model, 0, "he")

@@ -210,6 +210,7 @@ def test_a_training_reports_scalars_pictures_and_its_result(
     assert wandb.calls[-1] == ("finish", {"exit_code": 0})
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_says_so(wandb, tmp_path, monkeypatch):
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
     monkeypatch.setattr(

@@ -44,6 +44,7 @@ def moved(request, tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["archive"]
 
 
+@pytest.mark.slow
 def test_a_moved_run_is_resumed_to_the_same_bits(moved):
     os.remove(f"{moved}/result.json")
     shutil.rmtree(f"{moved}/checkpoints/8")
