@@ -18,6 +18,11 @@ if __name__ == "__main__":
     # shadow modules of the same name (`profile`).
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
+    from hrnet_jax.config import arenas
+
+    # As every script begins.
+    arenas.share_one_arena()
+
 # Both frameworks share the card; JAX would otherwise take most of it at once.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 

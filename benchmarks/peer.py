@@ -10,7 +10,7 @@ import subprocess
 
 _FAILED = "failed: "
 # As `runtime.keep_freed_memory` lets our own process keep its memory.
-_KEPT_BYTES = str(2**30)
+_KEPT_BYTES = str(2**31 - 1)
 
 
 def limit_threads(count: int) -> None:
@@ -39,6 +39,7 @@ class Peer:
         kept = {
             "MALLOC_MMAP_THRESHOLD_": _KEPT_BYTES,
             "MALLOC_TRIM_THRESHOLD_": _KEPT_BYTES,
+            "MALLOC_ARENA_MAX": "1",
             "PYTHONPATH": str(script.resolve().parents[1]),
         }
         try:

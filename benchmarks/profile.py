@@ -53,6 +53,11 @@ else:
     if __name__ == "__main__":
         # Started by its path: import from the root without hiding `profile`.
         sys.path[:] = [str(_FOLDER.parent), *_path_without_this_folder()]
+
+        from hrnet_jax.config import arenas
+
+        # As every script begins.
+        arenas.share_one_arena()
     from benchmarks.profiling.command import main
 
 if __name__ == "__main__":

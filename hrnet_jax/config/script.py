@@ -3,7 +3,7 @@
 import sys
 from types import TracebackType
 
-from hrnet_jax.config import ctrl_c
+from hrnet_jax.config import arenas, ctrl_c
 from hrnet_jax.errors import missing_part
 
 # Exit code for wrong input.
@@ -14,8 +14,10 @@ def begins() -> None:
     """What a script does before it imports what takes long or may not be installed.
 
     From now on Ctrl-C ends it in one line (`ctrl_c.ends_this_script`), and so does an
-    import of a package that belongs to an extra, with exit code 2.
+    import of a package that belongs to an extra, with exit code 2. Threads share what
+    memory was freed (`arenas.share_one_arena`).
     """
+    arenas.share_one_arena()
     ctrl_c.ends_this_script()
     sys.excepthook = _ends_script
 

@@ -22,6 +22,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, at_least_float32, kernel_init
 from hrnet_jax.models.parameters import parameter
 from hrnet_jax.models.resize import resize, size_of
+from hrnet_jax.runtime.target import target
 
 Dtype = Any
 Maps = tuple[jax.Array, ...]
@@ -136,15 +137,20 @@ class Pyramid(nn.Module):
     def __call__(self, maps: Maps) -> Maps:
         """Maps the four branches to `levels` float32 maps, each half the last."""
         x = Project(self.features, "bilinear", dtype=self.dtype, name="reduce")(maps)
+        _check_holds_window(x, 2 ** (self.levels - 1))
         results = []
         for level in range(self.levels):
+            if level:
+                # A window is four of half the side; the gradient of windows of 16
+                # was a tenth of a training step on a CPU.
+                x = pool(x, 2, self.pooling)
             y = Conv(
                 self.features,
                 stride=self.stride,
                 use_bias=True,
                 dtype=self.dtype,
                 name=f"level{level}",
-            )(pool(x, 2**level, self.pooling))
+            )(x)
             results.append(at_least_float32(y))
         return tuple(results)
 
@@ -170,12 +176,27 @@ def pool(x: jax.Array, side: int, method: str) -> jax.Array:
         )
     if side == 1:
         return x
+    _check_holds_window(x, side)
+    if method == "average" and target() == "cpu" and not _is_symbolic(x):
+        # Its gradient repeats pixels, which is faster there than sums of windows.
+        b, h, w, c = x.shape[0], x.shape[1] // side, x.shape[2] // side, x.shape[3]
+        whole = x[:, : h * side, : w * side]
+        return whole.reshape(b, h, side, w, side, c).mean((2, 4))
+    window = (side, side)
+    pool = nn.avg_pool if method == "average" else nn.max_pool
+    return pool(x, window, strides=window, padding="VALID")
+
+
+def _is_symbolic(x: jax.Array) -> bool:
+    """Whether a dimension is known only when an exported program runs."""
+    return any(map(is_symbolic_dim, x.shape))
+
+
+def _check_holds_window(x: jax.Array, side: int) -> None:
+    """Refuses a map [B, H, W, C] at a quarter of the image that has no whole window."""
     # Symbolic sizes are the exporter's to bound; a comparison may be undecidable.
-    if any(n < side for n in x.shape[1:3] if not is_symbolic_dim(n)):
+    if any(n < side for n in size_of(x) if not is_symbolic_dim(n)):
         raise ConfigError(
             f"a map of {x.shape[1]}x{x.shape[2]} has no window of {side}x{side}: the "
             f"image must be at least {4 * side} pixels high and wide"
         )
-    window = (side, side)
-    pool = nn.avg_pool if method == "average" else nn.max_pool
-    return pool(x, window, strides=window, padding="VALID")

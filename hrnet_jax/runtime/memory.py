@@ -39,7 +39,8 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another system
         return False
-    largest = 2**30
+    # The most that these parameters, C integers, can be.
+    largest = 2**31 - 1
     return bool(
         mallopt(_M_MMAP_THRESHOLD, largest) and mallopt(_M_TRIM_THRESHOLD, largest)
     )

@@ -212,7 +212,7 @@ def test_freed_memory_is_kept_on_a_cpu_unless_unwanted(
     runtime.keep_freed_memory.cache_clear()
     assert runtime.keep_freed_memory() is kept
     # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc.
-    assert calls == ([(-3, 2**30), (-1, 2**30)] if kept else [])
+    assert calls == ([(-3, 2**31 - 1), (-1, 2**31 - 1)] if kept else [])
     runtime.keep_freed_memory.cache_clear()
 
 
