@@ -52,7 +52,7 @@ quickstart: venv ## generate data, train, evaluate and draw, in minutes on a CPU
 
 # A file's cases share what they make, so one worker runs them all.
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-test test-slow: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
+test test-slow test-detectors: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 
 # The fast tier compiles more than it computes, so its programs are not optimised;
 # those of the slow tier are as users have them.
@@ -60,7 +60,7 @@ test: export XLA_FLAGS += --xla_backend_optimization_level=0
 
 # Fast tests wait for many processes that they start.
 test: WORKERS ?= $(shell expr $(CORES) + 1)
-test-slow: WORKERS ?= $(CORES)
+test-slow test-detectors test-foreign: WORKERS ?= $(CORES)
 
 .PHONY: test
 test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)
@@ -72,11 +72,15 @@ test-all: test test-slow ## run all tests, the fast ones first
 # Of what ARGS names, nothing may be slow: pytest calls that 5.
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## run only the tests that `make test` leaves out
-	$(PYTEST) -m 'slow and not convert and not detectors' $(ARGS) || test $$? = 5
+	$(PYTEST) -m 'slow and not convert and not detectors and not foreign' $(ARGS) || test $$? = 5
 
 .PHONY: test-detectors
 test-detectors: $(DEV_READY) ## compare whole detectors with mmdetection's, half an hour
-	$(PYTEST) --dist load -n $(CORES) -m detectors $(ARGS)
+	$(PYTEST) --dist load -m detectors $(ARGS)
+
+.PHONY: test-foreign
+test-foreign: $(DEV_READY) ## give every reader ten thousand damaged files, ten minutes
+	$(PYTEST) -m foreign $(ARGS)
 
 .PHONY: test-convert
 test-convert: $(DEV_READY) ## compare with timm's own models (installs torchvision and timm)

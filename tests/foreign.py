@@ -8,10 +8,17 @@ from hypothesis import strategies
 
 from hrnet_jax import errors
 
-# How many inputs a reader is given: a few in `make test`, the rest in the slow tier.
-COUNTS = [40, pytest.param(10_000, marks=pytest.mark.slow)]
+
+
+def _counts(many: int) -> list:
+    """How many inputs a reader is given: a few in `make test`, then in the slow tier."""
+    fifth = pytest.param(many // 5, marks=pytest.mark.slow)
+    return [40, fifth, pytest.param(many, marks=pytest.mark.foreign)]
+
+
+COUNTS = _counts(10_000)
 # Of readers that share what they are made of with one that is given all of these.
-FEWER = [40, pytest.param(5_000, marks=pytest.mark.slow)]
+FEWER = _counts(5_000)
 
 MESSAGE_LINES = 60
 
