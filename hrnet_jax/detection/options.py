@@ -41,6 +41,9 @@ class InferenceOptions:
         candidates: best anchors of a level, or points of FCOS, that are looked at; 0
             for as many as published, 1000.
         proposals: regions that the heads see; 0 for 1000.
+        vote: intersection over union from which on the candidates of a class are
+            averaged with one that is reported, weighed by score (box voting); 0 for
+            none, as published.
         draw_score: those above this are drawn.
     """
 
@@ -49,10 +52,11 @@ class InferenceOptions:
     count: int = 100
     candidates: int = 0
     proposals: int = 0
+    vote: float = 0.0
     draw_score: float = 0.5
 
     def __post_init__(self):
-        for key in ("score", "overlap", "draw_score"):
+        for key in ("score", "overlap", "vote", "draw_score"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(
                     f"config key 'eval.inference.{key}' must be between 0 and 1, got "
@@ -89,6 +93,7 @@ def chosen_numbers(
         score=inference.score,
         overlap=inference.overlap,
         count=inference.count,
+        vote=inference.vote,
     )
     if isinstance(published, FCOSSettings):
         return dataclasses.replace(

@@ -1,11 +1,13 @@
 """From scores and boxes of classes to the detections of an image; masks on the host."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.detection.boxes import pair_iou
 from hrnet_jax.detection.nms import chosen, nms_of_images
 from hrnet_jax.detection.settings import DetectionSettings
 
@@ -95,12 +97,52 @@ def chosen_detections(
         labels,
         plus_one,
     )
+    best = chosen(boxes, index, kept)
+    if settings.vote:
+        own = chosen(classes, index, kept)
+        voters = valid[:, None] & (own[..., None] == classes[:, None])
+        votes = jnp.where(voters, scores[:, None], 0)
+        best = jax.vmap(functools.partial(voted_boxes, settings.vote, plus_one))(
+            best, boxes, votes
+        )
+        best = jnp.where(kept[..., None], best, 0)
     return Detections(
-        chosen(boxes, index, kept),
+        best,
         chosen(scores, index, kept),
         chosen(classes, index, kept),
         kept,
     )
+
+
+def voted_boxes(
+    overlap: float,
+    plus_one: float,
+    found: jax.Array,
+    boxes: jax.Array,
+    votes: jax.Array,
+) -> jax.Array:
+    """Boxes as the means of those around them, weighed by their scores.
+
+    Several regions of an object find it, each a little off: box voting, section 3.3 of
+    Gidaris and Komodakis, "Object detection via a multi-region & semantic
+    segmentation-aware CNN model" (ICCV 2015).
+
+    Args:
+        overlap: intersection over union from which on a box votes.
+        plus_one: see `Conventions`.
+        found: [N, 4].
+        boxes: [M, 4].
+        votes: [N, M], the weight of each box for each of those found.
+
+    Returns:
+        [N, 4]; as they were where nothing votes.
+    """
+    votes = jnp.where(pair_iou(found, boxes, plus_one) >= overlap, votes, 0)
+    total = votes.sum(-1, keepdims=True)
+    # Products of accelerators would round the boxes to pixels.
+    sums = jnp.matmul(votes, boxes, precision=jax.lax.Precision.HIGHEST)
+    means = sums / jnp.where(total > 0, total, 1)
+    return jnp.where(total > 0, means, found)
 
 
 def paste_mask(

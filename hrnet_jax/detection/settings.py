@@ -70,11 +70,14 @@ class DetectionSettings:
         score: those above this.
         overlap: above which the worse of two of a class goes.
         count: the best so many at most.
+        vote: overlap from which on boxes of the class are averaged with one that is
+            reported, weighed by their scores; 0 for none.
     """
 
     score: float = 0.05
     overlap: float = 0.5
     count: int = 100
+    vote: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

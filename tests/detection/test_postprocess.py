@@ -44,6 +44,32 @@ def test_every_class_may_have_a_box_of_its_own():
     np.testing.assert_array_equal(found.boxes[0], [[20, 0, 30, 10], [0, 0, 10, 10]])
 
 
+def test_boxes_are_the_means_of_those_that_vote_for_them():
+    boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [1, 0, 11, 10], [50, 50, 60, 60]])
+    scores = np.array([[0.9, 0.0], [0.6, 0.5], [0.3, 0.0], [0.0, 0.8]])
+    valid = np.array([True, True, True, True])
+
+    def found(**options):
+        numbers = DetectionSettings(score=0.05, overlap=0.5, count=4, **options)
+        parts = boxes[None, :, None], scores[None], valid[None]
+        return detections_of(*parts, numbers)
+
+    # Overlaps with the first of class 0: 0.9 and 9 / 11; of class 1 each is alone.
+    alone = boxes[[0, 3, 1]]
+    two = (0.9 * boxes[0] + 0.6 * boxes[1]) / 1.5
+    three = (0.9 * boxes[0] + 0.6 * boxes[1] + 0.3 * boxes[2]) / 1.8
+    for options, first in (
+        ({}, boxes[0]),
+        ({"vote": 0.95}, boxes[0]),
+        ({"vote": 0.85}, two),
+        ({"vote": 0.8}, three),
+    ):
+        got = found(**options)
+        expected = [first, *alone[1:], np.zeros(4)]
+        np.testing.assert_allclose(got.boxes[0], expected, rtol=1e-6)
+        np.testing.assert_array_equal(got.scores, found().scores)
+
+
 def test_a_full_mask_covers_its_box():
     full = np.ones((28, 28), np.float32)
     image = whole_mask(full, np.array([10.0, 20, 40, 50]), (60, 70))
