@@ -22,7 +22,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.layers import Conv, at_least_float32, kernel_init
 from hrnet_jax.models.parameters import parameter
 from hrnet_jax.models.resize import resize, size_of
-from hrnet_jax.runtime.target import target
+from hrnet_jax.runtime.target import is_only_for
 
 Dtype = Any
 Maps = tuple[jax.Array, ...]
@@ -177,7 +177,7 @@ def pool(x: jax.Array, side: int, method: str) -> jax.Array:
     if side == 1:
         return x
     _check_holds_window(x, side)
-    if method == "average" and target() == "cpu" and not _is_symbolic(x):
+    if method == "average" and is_only_for("cpu") and not _is_symbolic(x):
         # Its gradient repeats pixels, which is faster there than sums of windows.
         b, h, w, c = x.shape[0], x.shape[1] // side, x.shape[2] // side, x.shape[3]
         whole = x[:, : h * side, : w * side]
