@@ -9,7 +9,6 @@ from hypothesis import strategies
 from hrnet_jax import errors
 
 
-
 def _counts(many: int) -> list:
     """How many inputs a reader is given: a few in `make test`, then in the slow tier."""
     fifth = pytest.param(many // 5, marks=pytest.mark.slow)

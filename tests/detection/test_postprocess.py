@@ -45,7 +45,9 @@ def test_every_class_may_have_a_box_of_its_own():
 
 
 def test_boxes_are_the_means_of_those_that_vote_for_them():
-    boxes = np.array([[0.0, 0, 10, 10], [0, 0, 10, 9], [1, 0, 11, 10], [50, 50, 60, 60]])
+    boxes = np.array(
+        [[0.0, 0, 10, 10], [0, 0, 10, 9], [1, 0, 11, 10], [50, 50, 60, 60]]
+    )
     scores = np.array([[0.9, 0.0], [0.6, 0.5], [0.3, 0.0], [0.0, 0.8]])
     valid = np.array([True, True, True, True])
 
