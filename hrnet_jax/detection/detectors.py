@@ -18,8 +18,8 @@ from hrnet_jax.detection.rpn import RPN
 from hrnet_jax.detection.settings import FCOSSettings, TwoStageSettings
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.detection.two_stage import (
+    detection_masks,
     two_stage_candidates,
-    two_stage_detections,
     two_stage_losses,
 )
 from hrnet_jax.errors import ConfigError
@@ -139,10 +139,12 @@ class FasterRCNN(Detector):
     ) -> Losses:
         return two_stage_losses(self, levels, image_sizes, objects, draw, numbers)
 
-    def _detections(
-        self, levels: Levels, image_sizes: jax.Array, numbers: TwoStageSettings
+    def _with_masks(
+        self, levels: Levels, found: Detections, numbers: TwoStageSettings
     ) -> Detections:
-        return two_stage_detections(self, levels, image_sizes, numbers)
+        if not self.has_masks:
+            return found
+        return found._replace(masks=detection_masks(self, levels, found, numbers))
 
     def _candidates(
         self, levels: Levels, image_sizes: jax.Array, numbers: TwoStageSettings

@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from hrnet_jax.detection import boxes
 from hrnet_jax.detection.postprocess import (
     Candidates,
     Detections,
     chosen_detections,
+    joined,
 )
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.models.model import HRNetWithHead
@@ -141,15 +143,34 @@ class Detector(PyramidHRNet):
         self, images: jax.Array, image_sizes: jax.Array, numbers: Any = None
     ) -> Detections:
         """Objects of a batch; see `losses` for the arguments."""
+        numbers = numbers or self.numbers
         levels = self.pyramid_of(blank_outside(images, image_sizes))
-        return self._detections(levels, image_sizes, numbers or self.numbers)
+        candidates = self._all_candidates(levels, images, image_sizes, numbers)
+        found = chosen_detections(
+            candidates, numbers.detections, numbers.conventions.plus_one
+        )
+        return self._with_masks(levels, found, numbers)
 
     def candidates(
         self, images: jax.Array, image_sizes: jax.Array, numbers: Any = None
     ) -> Candidates:
         """What `detect` would suppress doubles among; see `losses`."""
+        numbers = numbers or self.numbers
         levels = self.pyramid_of(blank_outside(images, image_sizes))
-        return self._candidates(levels, image_sizes, numbers or self.numbers)
+        return self._all_candidates(levels, images, image_sizes, numbers)
+
+    def _all_candidates(
+        self, levels: Levels, images: jax.Array, image_sizes: jax.Array, numbers: Any
+    ) -> Candidates:
+        """Candidates of the images, and of their mirror images where wanted."""
+        found = self._candidates(levels, image_sizes, numbers)
+        if not numbers.detections.flip:
+            return found
+        mirrored = blank_outside(mirror(images, image_sizes), image_sizes)
+        other = self._candidates(self.pyramid_of(mirrored), image_sizes, numbers)
+        width = image_sizes[:, 1, None]
+        back = boxes.flip(other.boxes, width, numbers.conventions.plus_one)
+        return joined(found, other._replace(boxes=back))
 
     def _losses(
         self,
@@ -162,14 +183,11 @@ class Detector(PyramidHRNet):
         """`losses` from the levels of the pyramid."""
         raise NotImplementedError
 
-    def _detections(
-        self, levels: Levels, image_sizes: jax.Array, numbers: Any
+    def _with_masks(
+        self, levels: Levels, found: Detections, numbers: Any
     ) -> Detections:
-        """`detect` from the levels of the pyramid."""
-        found = self._candidates(levels, image_sizes, numbers)
-        return chosen_detections(
-            found, numbers.detections, numbers.conventions.plus_one
-        )
+        """Detections with their masks, of a detector that has any."""
+        return found
 
     def _candidates(
         self, levels: Levels, image_sizes: jax.Array, numbers: Any
@@ -188,3 +206,13 @@ def blank_outside(images: jax.Array, image_sizes: jax.Array) -> jax.Array:
     columns = jnp.arange(images.shape[2]) < image_sizes[:, 1:]
     inside = rows[:, :, None] & columns[:, None]
     return jnp.where(inside[..., None], images, 0)
+
+
+def mirror(images: jax.Array, image_sizes: jax.Array) -> jax.Array:
+    """Images [B, H, W, 3] left to right, each within its own size of [B, 2].
+
+    What is outside of it stays outside, in another order.
+    """
+    width = images.shape[2]
+    places = (image_sizes[:, 1:] - 1 - jnp.arange(width)) % width
+    return jnp.take_along_axis(images, places[:, None, :, None], axis=2)

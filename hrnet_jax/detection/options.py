@@ -44,6 +44,8 @@ class InferenceOptions:
         vote: intersection over union from which on the candidates of a class are
             averaged with one that is reported, weighed by score (box voting); 0 for
             none, as published.
+        flip: look for objects in the image and its mirror image, and suppress doubles
+            among all that both show.
         draw_score: those above this are drawn.
     """
 
@@ -53,6 +55,7 @@ class InferenceOptions:
     candidates: int = 0
     proposals: int = 0
     vote: float = 0.0
+    flip: bool = False
     draw_score: float = 0.5
 
     def __post_init__(self):
@@ -94,6 +97,7 @@ def chosen_numbers(
         overlap=inference.overlap,
         count=inference.count,
         vote=inference.vote,
+        flip=inference.flip,
     )
     if isinstance(published, FCOSSettings):
         return dataclasses.replace(

@@ -52,6 +52,14 @@ class Candidates(NamedTuple):
     labels: int
 
 
+def joined(one: Candidates, other: Candidates) -> Candidates:
+    """Candidates of the same images, all together."""
+    parts = (
+        jnp.concatenate(pair, axis=1) for pair in zip(one[:-1], other[:-1], strict=True)
+    )
+    return Candidates(*parts, labels=one.labels)
+
+
 def class_candidates(
     boxes: jax.Array, scores: jax.Array, valid: jax.Array, settings: DetectionSettings
 ) -> Candidates:

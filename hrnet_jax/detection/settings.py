@@ -72,12 +72,14 @@ class DetectionSettings:
         count: the best so many at most.
         vote: overlap from which on boxes of the class are averaged with one that is
             reported, weighed by their scores; 0 for none.
+        flip: whether objects are looked for in the mirror image as well.
     """
 
     score: float = 0.05
     overlap: float = 0.5
     count: int = 100
     vote: float = 0.0
+    flip: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,6 @@ from hrnet_jax.detection.masks import mask_loss, mask_targets
 from hrnet_jax.detection.postprocess import (
     Candidates,
     Detections,
-    chosen_detections,
     class_candidates,
 )
 from hrnet_jax.detection.proposals import (
@@ -204,27 +203,6 @@ def two_stage_candidates(
             boxes = moved[:, :, 0]
     scores = jax.nn.softmax(total / len(settings.stages))[..., :-1]
     return class_candidates(moved, scores, valid, settings.detections)
-
-
-def two_stage_detections(
-    heads: Heads,
-    levels: Levels,
-    image_sizes: jax.Array,
-    settings: TwoStageSettings,
-    proposals: Proposals | None = None,
-) -> Detections:
-    """Detections of a batch, with masks where the detector has them.
-
-    Masks are the mean of those of all stages; see `two_stage_candidates`, also for the
-    arguments.
-    """
-    candidates = two_stage_candidates(heads, levels, image_sizes, settings, proposals)
-    found = chosen_detections(
-        candidates, settings.detections, settings.conventions.plus_one
-    )
-    if not heads.has_masks:
-        return found
-    return found._replace(masks=detection_masks(heads, levels, found, settings))
 
 
 def detection_masks(

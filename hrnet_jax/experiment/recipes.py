@@ -120,8 +120,6 @@ def small_detector(
     *,
     finest: float,
     anchor_scale: float = 4.0,
-    head_width: int = 256,
-    regions: int = 128,
     class_agnostic: bool = False,
 ) -> dict[str, Any]:
     """A detector for small images that trains from random weights on two CPU cores.
@@ -134,20 +132,17 @@ def small_detector(
         variant: of the network.
         finest: side of regions, in pixels, that are read from the second level.
         anchor_scale: side of anchors in strides of their level.
-        head_width: channels of the two layers that look at a region.
-        regions: of an image that the losses see.
         class_agnostic: whether all classes share the box of a region, for sets with
             few objects of some.
     """
     options: dict[str, Any] = {"features": 64}
-    counts: dict[str, Any] = {}
+    regions: dict[str, Any] = {}
     if detector != "fcos":
-        options |= {"head_width": head_width, "finest": finest}
-        options["anchor_scale"] = anchor_scale
+        options |= {"head_width": 256, "finest": finest, "anchor_scale": anchor_scale}
         if class_agnostic:
             options["class_agnostic"] = True
-        counts = {
-            "loss": {"proposals": 300, "candidates": 300, "regions": regions},
+        regions = {
+            "loss": {"proposals": 300, "candidates": 300, "regions": 128},
             "eval": {"inference": {"proposals": 300, "candidates": 300}},
         }
     return {
@@ -157,7 +152,7 @@ def small_detector(
             "options": options,
         },
         "optimizer": {"clip_norm": 10.0},
-        **counts,
+        **regions,
     }
 
 

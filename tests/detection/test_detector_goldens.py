@@ -11,14 +11,15 @@ import pytest
 
 from hrnet_jax import runtime
 from hrnet_jax.detection import box_head, mask_head
-from hrnet_jax.detection.postprocess import whole_mask
+from hrnet_jax.detection.postprocess import chosen_detections, whole_mask
 from hrnet_jax.detection.proposals import propose
 from hrnet_jax.detection.regions import decode_in_images
 from hrnet_jax.detection.two_stage import (
     classify_regions,
+    detection_masks,
     pool_regions,
     region_masks,
-    two_stage_detections,
+    two_stage_candidates,
 )
 from hrnet_jax.pretrained import to_torch
 from tests.detection import golden_detectors as golden
@@ -55,7 +56,13 @@ def run_two_stages(model, variables, images, sizes, proposals):
     own = propose(
         outputs, sizes, heads.strides, numbers.rpn, numbers.conventions, train=False
     )
-    found = two_stage_detections(heads, levels, sizes, numbers, proposals)
+    candidates = two_stage_candidates(heads, levels, sizes, numbers, proposals)
+    found = chosen_detections(
+        candidates, numbers.detections, numbers.conventions.plus_one
+    )
+    if heads.has_masks:
+        masks = detection_masks(heads, levels, found, numbers)
+        found = found._replace(masks=masks)
     boxes, valid, stages, masks = proposals.boxes, proposals.valid, [], []
     for index, stage in enumerate(numbers.stages):
         args = (heads, levels, boxes, valid, index, numbers)

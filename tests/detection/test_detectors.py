@@ -1,6 +1,7 @@
 """Detectors as models: names, norms, initial weights, padding, a step of training."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,14 @@ import pytest
 from hrnet_jax import runtime
 from hrnet_jax.detection import SPEC, settings
 from hrnet_jax.detection.boxes import V1
-from hrnet_jax.detection.model import blank_outside
+from hrnet_jax.detection.boxes import flip as flip_boxes
+from hrnet_jax.detection.model import blank_outside, mirror
 from hrnet_jax.detection.targets import Draw, Objects
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.registry import create_model, model_class, model_names
+from tests import tiny
 
 THIN = {"num_classes": 3, "features": 32}
 
@@ -69,6 +73,44 @@ def test_heads_start_as_in_mmdetection():
     np.testing.assert_allclose(head["classes"]["bias"], np.log(0.01 / 0.99), rtol=1e-6)
     assert np.std(head["box_tower2"]["conv"]["kernel"]) == pytest.approx(0.01, 0.05)
     assert head["scale3"]["scale"] == 1 and head["scale3"]["scale"].shape == ()
+
+
+def test_images_are_mirrored_within_their_own_sizes():
+    images = np.arange(2 * 3 * 6 * 3).reshape(2, 3, 6, 3)
+    got = np.asarray(mirror(images, np.array([[3, 6], [3, 4]])))
+    np.testing.assert_array_equal(got[0], images[0, :, ::-1])
+    np.testing.assert_array_equal(got[1, :, :4], images[1, :, 3::-1])
+
+
+@pytest.mark.slow
+def test_a_mirror_image_has_the_same_objects_where_both_are_looked_at():
+    """Without an option the network sees something else in a mirror image."""
+    VARIANTS[tiny.VARIANT_NAME] = tiny.VARIANT
+    # Random regions of two stages would be equal only but for rounding.
+    model = create_model(f"detection/fcos_{tiny.VARIANT_NAME}", **THIN)
+    variables = initial_variables(model, 0, "official")
+    images = np.random.default_rng(0).normal(size=(2, 64, 64, 3)).astype(np.float32)
+    sizes = np.array([[64, 64], [64, 50]])
+    images[1, :, 50:] = 0
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def boxes_and_scores(images, flip):
+        chosen = dataclasses.replace(
+            model.settings.detections, score=0.0, flip=flip, count=8, overlap=0.9
+        )
+        numbers = dataclasses.replace(model.settings, detections=chosen)
+        found = model.apply(variables, images, sizes, numbers, method="detect")
+        return found.boxes, found.scores
+
+    for flip in (True, False):
+        boxes, scores = boxes_and_scores(images, flip)
+        mirrored, others = boxes_and_scores(mirror(images, sizes), flip)
+        # Scores have ties; each box is compared with the nearest.
+        width = sizes[:, 1, None]
+        back = np.asarray(flip_boxes(mirrored, width))
+        distances = np.abs(np.asarray(boxes)[:, :, None] - back[:, None]).max(-1)
+        same = distances.min(-1).max() < 1e-2 and np.allclose(scores, others, atol=1e-5)
+        assert same == flip
 
 
 def test_padding_is_zero_after_normalisation():
