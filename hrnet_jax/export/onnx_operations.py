@@ -130,19 +130,23 @@ def _computed(equation: Any, values: list[Any]) -> list[Value]:
     """Results of an operation on constants, which may stand for any batch of them."""
     params = dict(equation.params)
     if equation.primitive.name == "reshape":
-        shape = equation.invars[0].aval.shape
-        known = [1 if is_symbolic_dim(size) else size for size in shape]
-        sizes = [1 if is_symbolic_dim(size) else size for size in params["new_sizes"]]
+        known = _of_one(equation.invars[0].aval.shape)
+        sizes = _of_one(params["new_sizes"])
         return [np.broadcast_to(values[0], known).reshape(sizes)]
     if equation.primitive.name in _STRICT:
         values = [
-            np.broadcast_to(value, var.aval.shape)
+            np.broadcast_to(value, _of_one(var.aval.shape))
             for value, var in zip(values, equation.invars, strict=True)
         ]
     with jax.ensure_compile_time_eval():
         result = equation.primitive.bind(*values, **params)
     many = equation.primitive.multiple_results
     return [np.asarray(leaf) for leaf in (result if many else [result])]
+
+
+def _of_one(shape: Sequence[Any]) -> list[int]:
+    """A shape with batches of one, where their size is left open."""
+    return [1 if is_symbolic_dim(size) else size for size in shape]
 
 
 def _add_bias(graph: Graph, values: list[Value], once: list[bool]) -> Tensor | None:

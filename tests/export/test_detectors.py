@@ -63,6 +63,14 @@ def make_image(height, width):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".onnx", with_detectors(".stablehlo")])
+def test_votes_and_mirror_images_are_in_a_file(suffix, tmp_path):
+    source = make_detector("faster_rcnn", vote=0.8, flip=True)
+    check = export_model(source, tmp_path / f"a{suffix}", FIXED)
+    assert 0 <= max(check.errors.values()) < TOLERANCE_OF_PREDICTIONS
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "conventions", "suffix", "options"), FILES)
 def test_a_file_finds_what_its_model_finds(kind, conventions, suffix, options):
     path, check = exported_detector((kind, conventions), suffix, options)
