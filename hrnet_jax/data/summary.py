@@ -19,7 +19,8 @@ def summarize(info: DatasetInfo) -> str:
     if info.max_objects:
         lines += ["", _object_classes(info)]
     train = info.default_splits["train"]
-    if sum(info.label_histogram.get(train, ())) > 0:
+    labelled = train not in info.unlabelled_splits
+    if labelled and sum(info.label_histogram.get(train, ())) > 0:
         lines += ["", *_class_lines(info, train)]
         lines += ["", *_weight_lines(info, train)]
     if info.findings:
@@ -68,6 +69,8 @@ def _split_lines(info: DatasetInfo) -> list[str]:
 
 
 def _ignored_share(info: DatasetInfo, split: str) -> str:
+    if split in info.unlabelled_splits:
+        return "no labels"
     ignored = info.ignored_pixels[split]
     total = ignored + sum(info.label_histogram[split])
     return f"{100 * ignored / total:.2f} %" if total else "-"
@@ -78,6 +81,7 @@ def _class_lines(info: DatasetInfo, train: str) -> list[str]:
     shares = {
         split: [100 * pixels / max(1, sum(histogram)) for pixels in histogram]
         for split, histogram in info.label_histogram.items()
+        if split not in info.unlabelled_splits
     }
     rows = [("", "class", *(f"{split} %" for split in shares), "", "weight")]
     longest = max(shares[train])
