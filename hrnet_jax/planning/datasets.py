@@ -56,9 +56,14 @@ _CONTEXT = PublishedSet(
 PUBLISHED = {
     "cityscapes": PublishedSet(
         {
-            "train": 2975, "val": 500, "test": 1525, "trainval": 3475,
-            "train_extra": 19998, "train_and_extra": 22973,
-            "train_coarse": 2975, "val_coarse": 500,
+            "train": 2975,
+            "val": 500,
+            "test": 1525,
+            "trainval": 3475,
+            "train_extra": 19998,
+            "train_and_extra": 22973,
+            "train_coarse": 2975,
+            "val_coarse": 500,
         },
         "Cordts et al., CVPR 2016",
         (1024, 2048),
@@ -83,7 +88,10 @@ PUBLISHED = {
     ),
     "voc2012": PublishedSet(
         {
-            "train": 1464, "val": 1449, "test": 1456, "trainval": 2913,
+            "train": 1464,
+            "val": 1449,
+            "test": 1456,
+            "trainval": 2913,
             "train_aug": 10582,
         },
         "Everingham et al., IJCV 2015; train_aug by Hariharan et al., ICCV 2011",

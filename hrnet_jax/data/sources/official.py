@@ -200,7 +200,8 @@ class OfficialSource(FileSource):
             DataError: naming the line of a file that is not there, or of a name that
                 came before.
         """
-        pairs, absent, seen = [], [], {}
+        pairs, absent = [], []
+        seen: dict[str, int] = {}
         for number, words in word_rows(path):
             name = words[0].removesuffix(images[1])
             where = f"{path}:{number}"

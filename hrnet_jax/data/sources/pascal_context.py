@@ -201,13 +201,13 @@ class PascalContext60(OfficialSource):
             numbers[name.replace(" ", "")] = int(value)
         found = [0]
         for name in PASCAL_CONTEXT_59:
-            number = numbers.get(name) or numbers.get(_OTHER_NAMES.get(name, ""))
-            if number is None:
+            other = _OTHER_NAMES.get(name, name)
+            if name not in numbers and other not in numbers:
                 raise DataError(
                     f"{path} has no class {name!r}; expected the list of the 459 classes, "
                     f"with lines '2: aeroplane'; the set is at {self.origin.place}"
                 )
-            found.append(number)
+            found.append(numbers[name if name in numbers else other])
         return found
 
 
