@@ -7,6 +7,7 @@ INSTALLS = "installs packages"
 TESTS = "runs the tests, of which this is one"
 MAKE = "sets up an environment; what it runs is typed in the walks"
 OFFICIAL = "needs an official data set; tests/data has its layout small"
+ANNOTATED = "needs files of a tool; tests/data/test_drawn_labels.py has them small"
 MEASURES = "measures for minutes on an idle machine; tests/benchmarks has it small"
 CLUSTER = (
     "needs the machines of a cluster; test_pod.py starts two processes as these do"
@@ -24,6 +25,49 @@ HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on l
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
+    (
+        "python scripts/prepare_data.py --dataset=lip --source=LIP --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=pascal_context_59 "
+        "--source=VOCdevkit/VOC2010 --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=pascal_context_60 "
+        "--source=VOCdevkit/VOC2010 --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=ade20k "
+        "--source=ADEChallengeData2016 --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=coco_stuff_10k "
+        "--source=cocostuff-10k-v1.1 --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=coco_stuff_164k "
+        "--source=coco --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=voc2012 "
+        "--source=VOCdevkit/VOC2012 --data_dir=data"
+    ): OFFICIAL,
+    (
+        "python scripts/prepare_data.py --dataset=segmentation_coco "
+        "--source=my_export --name=my_set --data_dir=data"
+    ): ANNOTATED,
+    (
+        "python scripts/prepare_data.py --dataset=segmentation_cvat "
+        "--source=my_export --name=my_set --data_dir=data"
+    ): ANNOTATED,
+    (
+        "python scripts/prepare_data.py --dataset=segmentation_labelme "
+        "--source=my_images --name=my_set --data_dir=data"
+    ): ANNOTATED,
+    (
+        "python scripts/prepare_data.py --dataset=segmentation_panoptic "
+        "--source=coco --name=panoptic --data_dir=data"
+    ): ANNOTATED,
     (
         "python scripts/export.py --workdir=hrnet_cs_8090_torch11.pth "
         "--out=w48.stablehlo"
