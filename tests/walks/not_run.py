@@ -26,49 +26,6 @@ NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
     (
-        "python scripts/prepare_data.py --dataset=lip --source=LIP --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=pascal_context_59 "
-        "--source=VOCdevkit/VOC2010 --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=pascal_context_60 "
-        "--source=VOCdevkit/VOC2010 --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=ade20k "
-        "--source=ADEChallengeData2016 --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=coco_stuff_10k "
-        "--source=cocostuff-10k-v1.1 --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=coco_stuff_164k "
-        "--source=coco --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=voc2012 "
-        "--source=VOCdevkit/VOC2012 --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=segmentation_coco "
-        "--source=my_export --name=my_set --data_dir=data"
-    ): ANNOTATED,
-    (
-        "python scripts/prepare_data.py --dataset=segmentation_cvat "
-        "--source=my_export --name=my_set --data_dir=data"
-    ): ANNOTATED,
-    (
-        "python scripts/prepare_data.py --dataset=segmentation_labelme "
-        "--source=my_images --name=my_set --data_dir=data"
-    ): ANNOTATED,
-    (
-        "python scripts/prepare_data.py --dataset=segmentation_panoptic "
-        "--source=coco --name=panoptic --data_dir=data"
-    ): ANNOTATED,
-    (
         "python scripts/export.py --workdir=hrnet_cs_8090_torch11.pth "
         "--out=w48.stablehlo"
     ): FILE,
@@ -408,4 +365,26 @@ NOT_RUN = {
     "python scripts/evaluate.py --workdir=gs://my-bucket/runs/w48 --step=best": CLOUD,
     "gcloud compute tpus queued-resources list --zone=us-west4-a": CLOUD,
     "gcloud storage rm gs://my-bucket --recursive": CLOUD,
+}
+
+_PREPARE = "python scripts/prepare_data.py --dataset={} --source={} --data_dir=data"
+NOT_RUN |= {
+    _PREPARE.format(name, folder): OFFICIAL
+    for name, folder in (
+        ("lip", "LIP"),
+        ("pascal_context_59", "VOCdevkit/VOC2010"),
+        ("pascal_context_60", "VOCdevkit/VOC2010"),
+        ("ade20k", "ADEChallengeData2016"),
+        ("coco_stuff_10k", "cocostuff-10k-v1.1"),
+        ("coco_stuff_164k", "coco"),
+        ("voc2012", "VOCdevkit/VOC2012"),
+    )
+} | {
+    _PREPARE.format(f"segmentation_{form}", f"{folder} --name={name}"): ANNOTATED
+    for form, folder, name in (
+        ("coco", "my_export", "my_set"),
+        ("cvat", "my_export", "my_set"),
+        ("labelme", "my_images", "my_set"),
+        ("panoptic", "coco", "panoptic"),
+    )
 }

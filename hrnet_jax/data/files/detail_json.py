@@ -109,9 +109,14 @@ def _image(entry: Any, where: str) -> tuple[str, DetailImage]:
     phase = entry.get("phase")
     if not isinstance(phase, str):
         raise DataError(f"{where}: 'phase' is {shown(phase)}, expected train or val")
-    sides = [entry.get("height"), entry.get("width")]
-    if not all(is_number(s) and s == int(s) and 0 < s <= _LARGEST_SIDE for s in sides):
-        raise DataError(
-            f"{where}: height and width are {shown(sides)}, expected pixels"
-        )
-    return identity, DetailImage(name, phase, (int(sides[0]), int(sides[1])))
+    sides = [_side(entry.get(key)) for key in ("height", "width")]
+    if not all(sides):
+        told = [entry.get("height"), entry.get("width")]
+        raise DataError(f"{where}: height and width are {shown(told)}, expected pixels")
+    return identity, DetailImage(name, phase, (sides[0], sides[1]))
+
+
+def _side(value: Any) -> int:
+    """A side of an image in pixels; 0 for what is none."""
+    good = is_number(value) and value == int(value) and 0 < value <= _LARGEST_SIDE
+    return int(value) if good else 0

@@ -113,7 +113,7 @@ class SegmentationLabelme(DrawnObjects):
             raise DataError(f"{where}: 'label' is {shown(name)}, expected a class")
         kind = shape.get("shape_type") or "polygon"
         where = f"{where} ({name.strip()})"
-        if kind not in _OUTLINES:
+        if not isinstance(kind, str) or kind not in _OUTLINES:
             if self.options.invalid == "drop":
                 what = "shapes without an inside, left out"
                 self.findings.count(self.source, what)

@@ -256,7 +256,7 @@ def _segments(
     found: dict[int, int] = {}
     for segment in listed:
         told = segment if isinstance(segment, Mapping) else {}
-        number, category = told.get("id"), as_id(told.get("category_id"))
+        number, category = told.get("id"), as_id(told.get("category_id")) or ""
         if type(number) is not int or not 0 < number < 1 << 24 or number in found:
             raise DataError(
                 f"{where}: a segment has the id {shown(number)}, expected a number of "
