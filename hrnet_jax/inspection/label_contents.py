@@ -11,6 +11,7 @@ import numpy as np
 from hrnet_jax.config.tables import columns
 from hrnet_jax.data.class_weights import RULES
 from hrnet_jax.data.info import LABEL_KEY, DatasetInfo
+from hrnet_jax.data.summary import MOST_NOTES
 from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.inspection.dataset_drawing import (
     CELL,
@@ -152,23 +153,28 @@ class LabelContents:
         return columns(rows, "rlr")
 
     def warnings(self) -> list[str]:
-        """A line for each class without a pixel in some split."""
-        lines = []
+        """A line for each class without a pixel in some split, or for many together."""
+        counts = self._labelled
+        groups: dict[tuple[str, ...], list[str]] = {}
         for label, name in enumerate(self._info.class_names):
-            counts = self._labelled
-            without = [s for s, each in counts.items() if not each.pixels[label]]
-            if not without:
-                continue
+            without = tuple(s for s, each in counts.items() if not each.pixels[label])
+            if without:
+                groups.setdefault(without, []).append(f"{label} ({name})")
+        lines = []
+        for without, classes in groups.items():
+            where = f" in {', '.join(without)}"
             if len(without) == len(counts):
+                where = "; are the mask values and the class list as intended?"
+            if len(classes) > MOST_NOTES:
+                named = ", ".join(classes[:MOST_NOTES])
                 lines.append(
-                    f"warning: class {label} ({name}) never occurs; are the mask values "
-                    "and the class list as intended?"
+                    f"warning: {len(classes)} of {self._info.num_classes} classes, the "
+                    f"first {named}, never occur{where}"
                 )
             else:
-                lines.append(
-                    f"warning: class {label} ({name}) never occurs in "
-                    f"{', '.join(without)}"
-                )
+                lines += [
+                    f"warning: class {one} never occurs{where}" for one in classes
+                ]
         return lines
 
     def as_json(self) -> dict:

@@ -313,6 +313,10 @@ def edited(key, value, where="annos_segmentation"):
             edited("height", 0, "images"),
             r"height and width are \[0, 3\], expected pixels",
         ),
+        (
+            edited("file_name", "x" * 300, "images"),
+            r"xxx, not found \(1 of 1 in 'train'",
+        ),
         (edited("image_id", None, "images"), "'image_id' is None, expected a number"),
     ],
 )

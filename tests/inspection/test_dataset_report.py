@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import open_records
+from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
 from hrnet_jax.inspection import dataset_report
 from hrnet_jax.inspection.dataset_drawing import CELL, contact_sheet
@@ -113,11 +114,20 @@ def test_weights_of_classes_by_three_rules(report, data_dir):
 def test_images_without_labels_are_counted_and_shown(data_dir, tmp_path):
     for split in ("val", "test"):
         make_lip_test(tmp_path / "lip", split)
-    registry.prepare("lip", tmp_path, tmp_path / "lip", splits=("val", "test"))
+    source = tmp_path / "lip"
+    info = registry.prepare("lip", tmp_path, source, splits=("val", "test"))
     text = dataset_report.write_dataset_report(
         "lip", tmp_path, tmp_path / "out", progress=False
     )
     assert "test: 1 images without labels" in text.splitlines()
+    # The class of the background is there; the others are named together.
+    assert text.splitlines()[-1] == (
+        "warning: 19 of 20 classes, the first 1 (hat), 2 (hair), 3 (glove), 4 "
+        "(sunglasses), 5 (upper-clothes), never occur; are the mask values and the class "
+        "list as intended?"
+    )
+    (note,) = [line for line in summarize(info).splitlines() if "note" in line]
+    assert note.startswith("note: 19 of 20 classes have no pixel in split val, the fir")
     stored = json.loads((tmp_path / "out" / "report.json").read_text())["splits"]
     assert stored["test"]["labelled"] is False and stored["test"]["sizes"] == [[2, 3]]
     sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet_test.png"))

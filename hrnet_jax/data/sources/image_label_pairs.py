@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.files.label_files import (
     Colour,
@@ -103,7 +104,7 @@ def check_files_exist(
     for split, pairs in splits.items():
         for what in ("image", "label"):
             files = [(pair, getattr(pair, what)) for pair in pairs]
-            missing = [pair for pair, file in files if file and not file.is_file()]
+            missing = [pair for pair, file in files if file and not is_file(file)]
             if not missing:
                 continue
             pair = missing[0]

@@ -1,12 +1,12 @@
 """Base of published segmentation sets, read in the layout that their archives have."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hrnet_jax.data.class_tables import ClassTable
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.findings import Finding
 from hrnet_jax.data.files.listing import contents_of, listed
 from hrnet_jax.data.files.text_tables import word_rows
@@ -209,7 +209,7 @@ class OfficialSource(FileSource):
                 raise DataError(f"{where} names {name!r}, as line {seen[name]} does")
             image = images[0] / f"{name}{images[1]}"
             label = labels[0] / f"{name}{labels[1]}" if labels else None
-            absent += [(where, name, p) for p in (image, label) if p and not _is(p)]
+            absent += [(where, name, p) for p in (image, label) if p and not is_file(p)]
             pairs.append(FilePair(image, label, name))
         if absent:
             where, name, file = absent[0]
@@ -275,10 +275,3 @@ def check_disjoint(splits: Mapping[str, Sequence[FilePair]]) -> None:
                     f"image {pair.image} is in split {split!r} and in "
                     f"{seen[pair.image]!r}; expected it in one of them"
                 )
-
-
-def _is(path: Path) -> bool:
-    try:
-        return os.path.isfile(path)
-    except ValueError:  # No name of a file.
-        return False

@@ -14,6 +14,7 @@ from hrnet_jax.data.class_tables import (
     ClassTable,
 )
 from hrnet_jax.data.files.detail_json import DetailImage, read_detail
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.label_files import NOT_A_LABEL, LabelFile, read_label
 from hrnet_jax.data.files.matlab_labels import read_label_map
 from hrnet_jax.data.files.text_tables import text_rows
@@ -171,7 +172,7 @@ class PascalContext60(OfficialSource):
         path = self.source / _JSON
         named = [one.name for one in self._merged.values() if one.phase == split]
         pairs = [FilePair(images / name, path, Path(name).stem) for name in named]
-        absent = [pair.image for pair in pairs if not pair.image.is_file()]
+        absent = [pair.image for pair in pairs if not is_file(pair.image)]
         place = f"the set is at {self.origin.place}"
         if absent:
             count = f"({len(absent)} of {len(pairs)} in {split!r})"
