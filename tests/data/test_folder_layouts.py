@@ -1,5 +1,7 @@
 """Own folders in the layouts of mmsegmentation, Pascal VOC and CVAT."""
 
+import logging
+
 import cv2
 import numpy as np
 import pytest
@@ -35,7 +37,8 @@ def mmseg(tmp_path):
 SUFFIXES = {"image_suffix": "_leftImg8bit", "mask_suffix": "_gtFine_labelTrainIds"}
 
 
-def test_the_folders_of_mmsegmentation_are_splits(mmseg, tmp_path):
+def test_the_folders_of_mmsegmentation_are_splits(mmseg, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     save_image(mmseg / "img_dir/train/a_other.png")
     info = registry.prepare(
         "segmentation_folder",
@@ -45,6 +48,7 @@ def test_the_folders_of_mmsegmentation_are_splits(mmseg, tmp_path):
         classes=CLASSES,
         **SUFFIXES,
     )
+    assert f"{mmseg}: read in the layout of mmsegmentation" in caplog.text
     assert info.counts == {"train": 2, "val": 1, "test": 1}
     assert info.unlabelled_splits == ("test",)
     assert info.default_splits == {"train": "train", "eval": "val"}
@@ -100,8 +104,9 @@ def test_a_folder_of_no_known_layout_is_named_with_what_it_holds(tmp_path):
         opened(tmp_path, classes=CLASSES)
     assert str(caught.value) == (
         f"{tmp_path}/images is missing; expected the images there, or in one of images/ "
-        "(the layout of docs/data.md), img_dir/ (mmsegmentation), JPEGImages/ (Pascal "
-        f"VOC and CVAT); {tmp_path} holds photos; --option images=NAME names another "
+        "(the layout of docs/data.md), img_dir/ (the layout of mmsegmentation), "
+        "JPEGImages/ (the layout of Pascal VOC and CVAT); "
+        f"{tmp_path} holds photos; --option images=NAME names another "
         "folder"
     )
 

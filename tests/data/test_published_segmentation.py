@@ -166,12 +166,14 @@ def test_lists_of_lip_and_of_voc_keep_their_order_and_refuse_doubles(tmp_path):
         opened("voc2012", tmp_path, splits=("val",)).splits()
 
 
-def test_stuff_10k_in_the_folders_of_the_published_lists(tmp_path):
-    values = np.array([[0, 1, 13], [92, 182, 182]], np.uint8)
+@pytest.mark.parametrize("name", ["coco_stuff_10k", "ade20k"])
+def test_the_folders_of_the_published_lists_are_read(name, tmp_path):
+    values = np.array([[0, 1, 13], [92, 150, 150]], np.uint8)
     save_image(tmp_path / "val/image/a.jpg")
     save_values(tmp_path / "val/label/a.png", values)
-    found = labels_of(opened("coco_stuff_10k", tmp_path, splits=("val",)))
-    assert found["val"]["a"].ravel().tolist() == [255, 0, 11, 80, 170, 170]
+    (labels,) = labels_of(opened(name, tmp_path, splits=("val",)))["val"].values()
+    assert labels.ravel().tolist() == source_class(name).table[values].ravel().tolist()
+    assert labels[0, :2].tolist() == [255, 0]
 
 
 def test_stuff_labels_are_those_of_the_reference():

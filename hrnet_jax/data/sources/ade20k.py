@@ -20,6 +20,7 @@ class ADE20K(OfficialSource):
     SOURCE/images/testing/NAME.jpg        test, without labels (release_test.zip)
     ```
 
+    or `train/image/NAME.jpg` with `train/label/NAME.png`, and `val`, as HRNet's lists.
     Value 0, other objects, becomes 255, and 1..150 become 0..149.
     """
 
@@ -28,7 +29,8 @@ class ADE20K(OfficialSource):
     classes: ClassVar[ClassTable] = CLASSES
     origin = Origin(
         layout="the folder ADEChallengeData2016: images/{training,validation}/NAME.jpg "
-        "with annotations/{training,validation}/NAME.png",
+        "with annotations/{training,validation}/NAME.png, or "
+        "{train,val}/image/NAME.jpg with {train,val}/label/NAME.png",
         place="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
         counts={"train": 20210, "val": 2000, "test": 3352},
     )
@@ -38,6 +40,9 @@ class ADE20K(OfficialSource):
         if split in self.origin.unlabelled:
             folders = ("images/testing", "release_test/testing", "testing")
             return NamedFiles(self.folder(*folders), ".jpg").alone()
+        pairs = self.hrnet_pairs(split)
+        if pairs is not None:
+            return pairs
         name = _FOLDERS[split]
         return self.paired(
             NamedFiles(self.folder(f"images/{name}"), ".jpg"),

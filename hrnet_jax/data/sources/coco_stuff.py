@@ -100,11 +100,9 @@ class COCOStuff10k(OfficialSource):
 
     def find(self, split: str) -> list[FilePair]:
         """Pairs of the archive, or of folders."""
-        if (self.source / split / "image").is_dir():
-            return self.paired(
-                NamedFiles(self.folder(f"{split}/image"), ".jpg"),
-                NamedFiles(self.folder(f"{split}/label"), ".png"),
-            )
+        pairs = self.hrnet_pairs(split)
+        if pairs is not None:
+            return pairs
         names = {"train": "train", "val": "test"}
         return self.listed_pairs(
             self.file(f"imageLists/{names[split]}.txt"),

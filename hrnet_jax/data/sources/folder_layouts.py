@@ -31,13 +31,13 @@ class FolderLayout:
 
 LAYOUTS = (
     FolderLayout(),
-    FolderLayout("img_dir", "ann_dir", tool="mmsegmentation"),
+    FolderLayout("img_dir", "ann_dir", tool="the layout of mmsegmentation"),
     FolderLayout(
         "JPEGImages",
         "SegmentationClass",
         "labelmap.txt",
         "ImageSets/Segmentation",
-        tool="Pascal VOC and CVAT",
+        tool="the layout of Pascal VOC and CVAT",
     ),
 )
 

@@ -165,6 +165,18 @@ class OfficialSource(FileSource):
             f"The set is at {self.origin.place}"
         )
 
+    def hrnet_pairs(self, split: str) -> list[FilePair] | None:
+        """All of `SPLIT/image` and `SPLIT/label`, as the lists of HRNet name them.
+
+        None where there are no such folders.
+        """
+        if not (self.source / split / "image").is_dir():
+            return None
+        return self.paired(
+            NamedFiles(self.folder(f"{split}/image"), ".jpg"),
+            NamedFiles(self.folder(f"{split}/label"), ".png"),
+        )
+
     def paired(self, images: "NamedFiles", labels: "NamedFiles") -> list[FilePair]:
         """Pairs of all files of two folders, sorted by name.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +28,8 @@ from hrnet_jax.data.sources.mask_values import (
 )
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.palette import default_palette
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +103,7 @@ class SegmentationFolder(FileSource):
         self.layout = layout_of(source, options)
         classes = read_classes(options.classes, source / self.layout.classes_file)
         self.findings = Findings()
+        _log.info("%s: read in %s", source, self.layout.tool)
         self.class_names = classes.names
         self.class_colours = classes.colours
         self.colours = classes.labels_of_colours(options.ignore_colours)
