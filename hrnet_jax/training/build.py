@@ -167,8 +167,8 @@ def open_split(config: TrainConfig, split: str) -> Records:
         others = sorted(records.info.counts.keys() - without)
         raise DataError(
             f"split {split!r} of data set {records.name!r} has no labels (they are not "
-            "published), so that it has no metrics and cannot be trained on; its images "
-            f"can be predicted, with labels are {', '.join(others) or 'none'}"
+            "published): it has no metrics, and cannot be trained on; its images can be "
+            f"predicted. Splits with labels: {', '.join(others) or 'none'}"
         )
     return records
 
