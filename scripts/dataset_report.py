@@ -3,8 +3,9 @@
     python scripts/dataset_report.py --name=my_set --data_dir=data --out=report
 
 Of a segmentation set it prints pixels and images of each class in each split, and
-warns of classes that never occur; of a landmark set on how many faces each point is
-annotated and in sight, and warns of points that never are, or are outside their image.
+weights of the classes by three rules, and warns of classes that never occur; of a
+landmark set on how many faces each point is annotated and in sight, and warns of points
+that never are, or are outside their image.
 Writes into the folder: shares of the classes (classes.png) or points (points.png),
 sizes of the images, and of boxes (sizes.png), images with their labels, or faces with
 their points (contact_sheet_SPLIT.png), and all counts (report.json).

@@ -16,7 +16,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.copies import local_copy
-from hrnet_jax.data.info import METADATA_FILE, SIZES_FILE, DatasetInfo, load_info
+from hrnet_jax.data.info import (
+    LABEL_KEY,
+    METADATA_FILE,
+    SIZES_FILE,
+    DatasetInfo,
+    load_info,
+)
 from hrnet_jax.data.subsets import SubsetSource, find_subset
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
@@ -38,13 +44,14 @@ class Records(Sequence):
 
     A sample is a dictionary of NumPy arrays: `image` uint8 [H, W, 3] RGB,
     `label` uint8 [H, W] (255 = ignore), whatever else the data set holds, and
-    `image_id` as str. Reading is safe from several threads; a pickled object
+    `image_id` as str. Where labels are not published there is no `label`. Reading is safe from several threads; a pickled object
     opens the files again, so worker processes can use it.
 
     Attributes:
         name: name of the data set.
         split: the split, as asked for.
         info: facts about the whole data set.
+        labelled: whether the samples have labels, all of them.
     """
 
     def __init__(
@@ -69,6 +76,9 @@ class Records(Sequence):
             self._splits = builder.info.splits
             _check_files(builder.info)
             self._source = self._open(builder)
+        self.labelled = self.info.unlabelled_splits == () or not (
+            {split for split, _ in self._places()} & set(self.info.unlabelled_splits)
+        )
 
     def __len__(self) -> int:
         return len(self._source)
@@ -96,9 +106,13 @@ class Records(Sequence):
         if absent:
             what = f"record {position} cannot be read"
             raise self._damaged(what, position, f"it has no {absent[0]!r}")
+        if not self.labelled:
+            sample.pop(LABEL_KEY, None)
         for key in self._texts:
             sample[key] = self._text(sample[key], key, position)
         for key, channels in self._images.items():
+            if key not in sample:
+                continue
             sample[key] = self._decode(sample[key], channels, key, position)
         return {key: _writeable(value) for key, value in sample.items()}
 

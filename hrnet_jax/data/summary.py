@@ -5,6 +5,8 @@ from hrnet_jax.data.info import DatasetInfo, median_frequency_weights
 
 _BAR_WIDTH = 24
 _MOST_NAMES = 20
+# Classes without pixels that are named a line each.
+MOST_NOTES = 5
 
 
 def summarize(info: DatasetInfo) -> str:
@@ -19,7 +21,8 @@ def summarize(info: DatasetInfo) -> str:
     if info.max_objects:
         lines += ["", _object_classes(info)]
     train = info.default_splits["train"]
-    if sum(info.label_histogram.get(train, ())) > 0:
+    labelled = train not in info.unlabelled_splits
+    if labelled and sum(info.label_histogram.get(train, ())) > 0:
         lines += ["", *_class_lines(info, train)]
         lines += ["", *_weight_lines(info, train)]
     if info.findings:
@@ -68,6 +71,8 @@ def _split_lines(info: DatasetInfo) -> list[str]:
 
 
 def _ignored_share(info: DatasetInfo, split: str) -> str:
+    if split in info.unlabelled_splits:
+        return "no labels"
     ignored = info.ignored_pixels[split]
     total = ignored + sum(info.label_histogram[split])
     return f"{100 * ignored / total:.2f} %" if total else "-"
@@ -78,6 +83,7 @@ def _class_lines(info: DatasetInfo, train: str) -> list[str]:
     shares = {
         split: [100 * pixels / max(1, sum(histogram)) for pixels in histogram]
         for split, histogram in info.label_histogram.items()
+        if split not in info.unlabelled_splits
     }
     rows = [("", "class", *(f"{split} %" for split in shares), "", "weight")]
     longest = max(shares[train])
@@ -99,11 +105,21 @@ def _weight_lines(info: DatasetInfo, train: str) -> list[str]:
         f"{weight:.4f}" for weight in median_frequency_weights(info, train)
     )
     lines = [f"class weights (median frequency, split {train}): {weights}"]
-    for label, pixels in enumerate(info.label_histogram[train]):
-        if pixels == 0:
-            lines.append(
-                f"note: class {label} ({info.class_names[label]}) has no pixel in "
-                f"split {train}; are the mask values, the class list and the ignore "
-                "label as intended?"
-            )
+    absent = [
+        f"{label} ({name})"
+        for label, name in enumerate(info.class_names)
+        if not info.label_histogram[train][label]
+    ]
+    asked = "are the mask values, the class list and the ignore label as intended?"
+    if len(absent) > MOST_NOTES:
+        named = ", ".join(absent[:MOST_NOTES])
+        lines.append(
+            f"note: {len(absent)} of {info.num_classes} classes have no pixel in split "
+            f"{train}, the first {named}; {asked}"
+        )
+    else:
+        lines += [
+            f"note: class {each} has no pixel in split {train}; {asked}"
+            for each in absent
+        ]
     return lines

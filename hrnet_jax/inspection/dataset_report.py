@@ -98,7 +98,8 @@ def write_dataset_report(
     splits = {
         split: open_records(name, data_dir, split) for split in info.label_histogram
     }
-    contents = _contents_of(info, next(iter(splits.values())))
+    labelled = [records for records in splits.values() if records.labelled]
+    contents = _contents_of(info, next(iter(labelled or splits.values())))
     folder = paths.as_path(out)
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; expected a folder for the report")

@@ -50,11 +50,51 @@ class PublishedSet:
     size: tuple[int, int] | None = None
 
 
+_CONTEXT = PublishedSet(
+    {"train": 4998, "val": 5105, "trainval": 10103}, "Mottaghi et al., CVPR 2014"
+)
 PUBLISHED = {
     "cityscapes": PublishedSet(
-        {"train": 2975, "val": 500, "test": 1525},
-        "Cordts et al., CVPR 2016, fine annotations",
+        {
+            "train": 2975,
+            "val": 500,
+            "test": 1525,
+            "trainval": 3475,
+            "train_extra": 19998,
+            "train_and_extra": 22973,
+            "train_coarse": 2975,
+            "val_coarse": 500,
+        },
+        "Cordts et al., CVPR 2016",
         (1024, 2048),
+    ),
+    "lip": PublishedSet(
+        {"train": 30462, "val": 10000, "test": 10000, "trainval": 40462},
+        "Gong et al., CVPR 2017",
+    ),
+    "pascal_context_59": _CONTEXT,
+    "pascal_context_60": _CONTEXT,
+    "ade20k": PublishedSet(
+        {"train": 20210, "val": 2000, "test": 3352, "trainval": 22210},
+        "Zhou et al., CVPR 2017, the scene parsing challenge",
+    ),
+    "coco_stuff_10k": PublishedSet(
+        {"train": 9000, "val": 1000, "trainval": 10000},
+        "github.com/nightrome/cocostuff10k, version 1.1",
+    ),
+    "coco_stuff_164k": PublishedSet(
+        {"train": 118287, "val": 5000, "test": 40670, "trainval": 123287},
+        "Caesar et al., CVPR 2018, on the images of COCO 2017",
+    ),
+    "voc2012": PublishedSet(
+        {
+            "train": 1464,
+            "val": 1449,
+            "test": 1456,
+            "trainval": 2913,
+            "train_aug": 10582,
+        },
+        "Everingham et al., IJCV 2015; train_aug by Hariharan et al., ICCV 2011",
     ),
     "camvid": PublishedSet(
         {"train": 367, "val": 101, "test": 233},

@@ -220,4 +220,5 @@ class SegmentationTask(WholeImage):
 
 def _pixels(sample: dict) -> dict:
     """Keys that labelling pixels needs; boxes and points belong to other tasks."""
-    return {key: sample[key] for key in ("image", "label", "image_id")}
+    keys = ("image", "label", "image_id")  # Not all splits have labels.
+    return {key: sample[key] for key in keys if key in sample}

@@ -151,17 +151,26 @@ def open_split(config: TrainConfig, split: str) -> Records:
 
     Raises:
         ConfigError: if none is named.
-        DataError: if it is not there, or damaged.
+        DataError: if it is not there, damaged, or has no labels.
     """
     if not config.dataset.name:
         raise ConfigError("config key 'dataset.name' is empty; name a data set")
     try:
         dataset = config.dataset
-        return open_records(dataset.name, dataset.data_dir, split, dataset.cache_dir)
+        records = open_records(dataset.name, dataset.data_dir, split, dataset.cache_dir)
     except NotPreparedError as error:
         raise DataError(
             f"{error}; if its folder was moved: --config.dataset.data_dir=FOLDER"
         ) from None
+    if not records.labelled:
+        without = set(records.info.unlabelled_splits)
+        others = sorted(records.info.counts.keys() - without)
+        raise DataError(
+            f"split {split!r} of data set {records.name!r} has no labels (they are not "
+            "published): it has no metrics, and cannot be trained on; its images can be "
+            f"predicted. Splits with labels: {', '.join(others) or 'none'}"
+        )
+    return records
 
 
 def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:

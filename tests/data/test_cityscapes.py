@@ -1,5 +1,7 @@
 """Cityscapes: the id table of the official code, layout, and errors."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,13 +9,19 @@ import pytest
 from hrnet_jax.data import registry
 from hrnet_jax.data.class_tables import CITYSCAPES
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
+from hrnet_jax.data.info import label_pixels
 from hrnet_jax.data.records import open_records
 from hrnet_jax.data.sources.cityscapes import (
     CLASS_WEIGHTS,
     TRAIN_ID_TABLE,
     ids_from_train_ids,
 )
+from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.segmentation.task import SegmentationTask
+from hrnet_jax.training.build import open_split
 from tests.goldens import official
 
 GOLDEN = official.arrays("numeric/segmentation")
@@ -77,7 +85,9 @@ def source(tmp_path):
 
 def test_reads_the_official_layout(source, tmp_path):
     info = registry.prepare("cityscapes", tmp_path / "data", source)
-    assert info.counts == {"train": 2, "val": 1}
+    assert info.counts == {"train": 2, "val": 1, "trainval": 3}
+    assert info.findings[0] == ("train", "images, of 2975 published", 2)
+    assert label_pixels(info, "trainval").tolist() == [3.0] * 19
     assert info.label_histogram["train"] == [2] * 19
     assert info.ignored_pixels["train"] == 2 * (34 - 19)
     records = open_records("cityscapes", tmp_path / "data", "train")
@@ -97,10 +107,54 @@ def test_what_a_mac_leaves_beside_the_files_is_no_image(source, tmp_path):
     assert registry.prepare("cityscapes", tmp_path, source, True).counts == before
 
 
-def test_other_splits_are_an_option(source, tmp_path):
+def test_the_test_split_has_images_alone(source, tmp_path):
+    """Neither its blank label files nor their folder are needed."""
+    _, label = write(source, "test", "berlin", "berlin_0", np.zeros((2, 17), np.uint8))
+    label.unlink()
+    info = registry.prepare("cityscapes", tmp_path, source, splits=("val", "test"))
+    assert info.counts == {"val": 1, "test": 1}
+    assert info.unlabelled_splits == ("test",)
+    assert info.default_splits == {"train": "val", "eval": "val"}
+    assert "no labels" in summarize(info)
+    records = open_records("cityscapes", tmp_path, "test[:1]")
+    assert not records.labelled
+    assert records[0].keys() == {"image", "image_id"}
+    assert records[0]["image"].shape == (2, 17, 3)
+    assert open_records("cityscapes", tmp_path, "val")[0]["label"].shape == (2, 17)
+    task = SegmentationTask(None, info, pad_to=(4, 20))
+    assert task.eval_transform(records[0])["image"].shape == (4, 20, 3)
+    with pytest.raises(
+        DataError, match="'cityscapes' has no counts of the pixels of 't"
+    ):
+        label_pixels(info, "test")
+
+
+def test_metrics_of_a_split_without_labels_are_refused(source, tmp_path):
     write(source, "test", "berlin", "berlin_0", np.zeros((2, 17), np.uint8))
-    info = registry.prepare("cityscapes", tmp_path / "d", source, splits=("test",))
-    assert info.counts == {"test": 1} and sum(info.label_histogram["test"]) == 0
+    registry.prepare("cityscapes", tmp_path, source, splits=("val", "test"))
+    config = default_config("segmentation")
+    config.dataset.update({"name": "cityscapes", "data_dir": str(tmp_path)})
+    with pytest.raises(
+        DataError, match="split 'test' of data set 'cityscapes' has no l"
+    ):
+        open_split(read_config(config), "test")
+
+
+def test_coarse_labels_are_splits_of_their_own(source, tmp_path):
+    values = np.full((2, 17), 7, np.uint8)
+    for split, name in (("train_extra", "wien_0"), ("train", "ulm_000001_000019")):
+        _, label = write(source, split, name.split("_")[0], name, values)
+        coarse = str(label).replace("gtFine", "gtCoarse")
+        Path(coarse).parent.mkdir(parents=True)
+        label.rename(coarse)
+    chosen = ("train_extra", "val", "train_coarse")
+    with pytest.raises(
+        DataError, match=r"aachen_0.* has no label file .*gtCoarse/train"
+    ):
+        registry.prepare("cityscapes", tmp_path, source, splits=chosen)
+    info = registry.prepare("cityscapes", tmp_path, source, splits=chosen[:2])
+    assert info.counts == {"train_extra": 1, "val": 1}
+    assert info.label_histogram["train_extra"] == [34] + [0] * 18
 
 
 def test_names_what_is_missing(source, tmp_path):
@@ -112,7 +166,11 @@ def test_names_what_is_missing(source, tmp_path):
     cv2.imwrite(str(label), np.zeros((2, 2), np.uint8))
     with pytest.raises(DataError, match=r"bonn_1_gtFine_labelIds\.png has no image"):
         registry.prepare("cityscapes", tmp_path / "data", source)
-    with pytest.raises(DataError, match="leftImg8bit/test is missing; expected the"):
+    with pytest.raises(
+        DataError,
+        match="leftImg8bit/test is missing; expected the official layout .* holds gtFine, "
+        "leftImg8bit. The set is at https://www.cityscapes",
+    ):
         registry.prepare("cityscapes", tmp_path / "data", source, splits=("test",))
     (source / "leftImg8bit" / "test").mkdir()
     with pytest.raises(DataError, match="test has no files CITY/"):

@@ -52,7 +52,9 @@ def test_values_of_16_bits_are_never_cut_to_8(tmp_path):
 def test_colours_are_named(tmp_path):
     pixels = np.stack([VALUES] * 3, -1)
     pixels[3, 4] = 135, 206, 235
-    with pytest.raises(DataError, match=r"a\.png is a colour image, with #87ceeb in"):
+    with pytest.raises(
+        DataError, match=r"a\.png is a colour image, which holds #87ceeb"
+    ):
         labels_of(tmp_path / "a.png", pixels)
 
 

@@ -94,8 +94,8 @@ def test_colours_without_classes_of_colours_name_the_way(source, tmp_path):
     (source / "classes.txt").write_text("\n".join(CLASSES))
     with pytest.raises(
         DataError,
-        match=r"img\d\.png is a colour image, with #\w{6} in it; expected a label PNG "
-        "with one channel, or a palette PNG, or the colour of each class behind its "
+        match=r"img\d\.png is a colour image, which holds #\w{6} .* pixels\).*; expected "
+        "a label PNG with one channel, or a palette PNG, or the colour of each class behind its "
         "name in the list of classes, as in 'sky #87ceeb'$",
     ):
         prepare(source, tmp_path)

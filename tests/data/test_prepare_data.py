@@ -168,7 +168,7 @@ def test_a_killed_preparation_does_not_look_complete(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset=nope"], "error: unknown data set 'nope'; known: aflw, camvid"),
+        (["--dataset=nope"], "error: unknown data set 'nope'; known: ade20k, aflw, ca"),
         (["--dataset=camvid"], "error: camvid needs the folder of its files"),
         (
             ["--dataset=shapes", "--option=size=3"],

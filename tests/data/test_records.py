@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry, writing
+from hrnet_jax.data.class_tables import bit_palette
 from hrnet_jax.data.generated.shapes import draw_scene
 from hrnet_jax.data.info import (
     DatasetInfo,
-    bit_palette,
     load_info,
     median_frequency_weights,
 )

@@ -9,6 +9,7 @@ import pytest
 
 from hrnet_jax.data import registry
 from hrnet_jax.data.records import open_records
+from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
 from hrnet_jax.inspection import dataset_report
 from hrnet_jax.inspection.dataset_drawing import CELL, contact_sheet
@@ -17,6 +18,7 @@ from hrnet_jax.inspection.point_contents import PointContents
 from scripts import dataset_report as script
 from tests.data.landmark_files import write_csv, write_image
 from tests.data.mask_files import add
+from tests.data.segmentation_sets import make_lip, save_image
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,13 @@ def data_dir(tmp_path_factory):
         "landmarks_csv", folder, folder / "faces", save_as="ears", point_origin=1.0
     )
     return folder
+
+
+def make_lip_test(folder, split):
+    if split == "test":
+        save_image(folder / "Testing_images/testing_images/a.jpg")
+    else:
+        make_lip(folder, np.zeros((2, 3), np.uint8), split)
 
 
 def write_faces(folder):
@@ -81,8 +90,52 @@ def test_the_table_has_pixels_and_images_of_each_class(report):
     ]
 
 
+def test_weights_of_classes_by_three_rules(report, data_dir):
+    """Of 348, 96 and 24 pixels; the road is on 4 images of 96, the others on one each."""
+    assert report[9].split() == [
+        *("class", "weights", "of", "train"),
+        *("median_frequency", "inverse_frequency", "enet"),
+    ]
+    # Road is on 4 images with 372 labelled pixels, car and tree on one of 96 each.
+    shares = np.array([348, 96, 24, 0]) / 468
+    frequency = np.array([348 / 372, 96 / 96, 24 / 96])
+    stored = json.loads((data_dir / "out" / "report.json").read_text())["class_weights"]
+    expected = {
+        "median_frequency": [*(np.median(frequency) / frequency), 0],
+        "inverse_frequency": [*(1 / (3 * shares[:3])), 0],
+        "enet": 1 / np.log(1.02 + shares),
+    }
+    for column, (rule, values) in enumerate(expected.items()):
+        np.testing.assert_allclose(stored[rule], values)
+        shown = [float(line.split()[2 + column]) for line in report[10:14]]
+        np.testing.assert_allclose(shown, values, atol=6e-5)
+
+
+def test_images_without_labels_are_counted_and_shown(data_dir, tmp_path):
+    for split in ("val", "test"):
+        make_lip_test(tmp_path / "lip", split)
+    source = tmp_path / "lip"
+    info = registry.prepare("lip", tmp_path, source, splits=("val", "test"))
+    text = dataset_report.write_dataset_report(
+        "lip", tmp_path, tmp_path / "out", progress=False
+    )
+    assert "test: 1 images without labels" in text.splitlines()
+    # The class of the background is there; the others are named together.
+    assert text.splitlines()[-1] == (
+        "warning: 19 of 20 classes, the first 1 (hat), 2 (hair), 3 (glove), 4 "
+        "(sunglasses), 5 (upper-clothes), never occur; are the mask values and the class "
+        "list as intended?"
+    )
+    (note,) = [line for line in summarize(info).splitlines() if "note" in line]
+    assert note.startswith("note: 19 of 20 classes have no pixel in split val, the fir")
+    stored = json.loads((tmp_path / "out" / "report.json").read_text())["splits"]
+    assert stored["test"]["labelled"] is False and stored["test"]["sizes"] == [[2, 3]]
+    sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet_test.png"))
+    assert (sheet == 90).all(-1).sum() > 20_000  # The image as it is.
+
+
 def test_classes_that_never_occur_are_warned_of(report):
-    assert report[9:] == [
+    assert report[15:] == [
         "warning: class 2 (tree) never occurs in val",
         (
             "warning: class 3 (wall) never occurs; are the mask values and the class list "
@@ -99,9 +152,10 @@ def test_the_folder_holds_counts_and_pictures(report, data_dir):
     }
     stored = json.loads((folder / "report.json").read_text())
     assert stored["class_names"] == ["road", "car", "tree", "wall"]
-    assert stored["warnings"] == report[9:]
+    assert stored["warnings"] == report[15:]
     assert stored["splits"]["val"] == {
         "images": 2,
+        "labelled": True,
         "pixels": [248, 48, 0, 0],
         "images_with_class": [2, 1, 0, 0],
         "ignored_pixels": 0,

@@ -56,9 +56,18 @@ def test_generated_sets_have_the_size_of_their_default_options(task, name, tmp_p
 
 def test_every_standard_set_is_published():
     own = {"segmentation_folder", "landmarks_csv", "landmarks_coco"}
+    own |= {f"segmentation_{form}" for form in ("coco", "panoptic", "cvat", "labelme")}
     own |= {"detection_coco", "voc", "yolo"}
     generated = {name for name in SOURCES if not source_class(name).needs_source}
     assert set(PUBLISHED) == set(SOURCES) - own - generated
+    for name, published in PUBLISHED.items():
+        origin = getattr(source_class(name), "origin", None)
+        if origin is None:
+            continue
+        assert published.counts.items() >= origin.counts.items()
+        for subset, parts in source_class(name).subsets.items():
+            expected = sum(origin.counts[part] for part in parts)
+            assert published.counts[subset] == expected
 
 
 def test_the_number_of_examples_can_be_given(tmp_path):

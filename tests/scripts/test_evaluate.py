@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -97,6 +98,21 @@ def test_a_split_that_is_not_there_is_found_before_the_others_are_read(
     code, text, error = run(f"--workdir={tiny.finished_run()}", "--split=val,dark")
     assert code == 2 and text == ""
     assert "has no split 'dark'; it has train (12), val (6)" in error
+
+
+def test_a_split_without_labels_has_no_metrics(run, tmp_path):
+    shutil.copytree(tiny.data_dir() / "shapes", tmp_path / "shapes")
+    (path,) = tmp_path.rglob("metadata.json")
+    facts = json.loads(path.read_text()) | {"unlabelled_splits": ["val"]}
+    path.write_text(json.dumps(facts))
+    data = f"--config.dataset.data_dir={tmp_path}"
+    code, out, err = run(f"--workdir={tiny.finished_run()}", "--split=val", data)
+    assert (code, out) == (2, "")
+    assert err.strip().splitlines()[-1] == (
+        "error: split 'val' of data set 'shapes' has no labels (they are not published): "
+        "it has no metrics, and cannot be trained on; its images can be predicted. Splits "
+        "with labels: train"
+    )
 
 
 def test_a_report_shows_the_worst_images(run, tmp_path):

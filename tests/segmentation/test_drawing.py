@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.class_tables import bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.segmentation import drawing
 

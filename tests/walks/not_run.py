@@ -7,6 +7,7 @@ INSTALLS = "installs packages"
 TESTS = "runs the tests, of which this is one"
 MAKE = "sets up an environment; what it runs is typed in the walks"
 OFFICIAL = "needs an official data set; tests/data has its layout small"
+ANNOTATED = "needs files of a tool; tests/data/test_drawn_labels.py has them small"
 MEASURES = "measures for minutes on an idle machine; tests/benchmarks has it small"
 CLUSTER = (
     "needs the machines of a cluster; test_pod.py starts two processes as these do"
@@ -364,4 +365,26 @@ NOT_RUN = {
     "python scripts/evaluate.py --workdir=gs://my-bucket/runs/w48 --step=best": CLOUD,
     "gcloud compute tpus queued-resources list --zone=us-west4-a": CLOUD,
     "gcloud storage rm gs://my-bucket --recursive": CLOUD,
+}
+
+_PREPARE = "python scripts/prepare_data.py --dataset={} --source={} --data_dir=data"
+NOT_RUN |= {
+    _PREPARE.format(name, folder): OFFICIAL
+    for name, folder in (
+        ("lip", "LIP"),
+        ("pascal_context_59", "VOCdevkit/VOC2010"),
+        ("pascal_context_60", "VOCdevkit/VOC2010"),
+        ("ade20k", "ADEChallengeData2016"),
+        ("coco_stuff_10k", "cocostuff-10k-v1.1"),
+        ("coco_stuff_164k", "coco"),
+        ("voc2012", "VOCdevkit/VOC2012"),
+    )
+} | {
+    _PREPARE.format(f"segmentation_{form}", f"{folder} --name={name}"): ANNOTATED
+    for form, folder, name in (
+        ("coco", "my_export", "my_set"),
+        ("cvat", "my_export", "my_set"),
+        ("labelme", "my_images", "my_set"),
+        ("panoptic", "coco", "panoptic"),
+    )
 }

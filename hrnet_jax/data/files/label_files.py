@@ -1,7 +1,7 @@
 """Reads label files and turns their values into labels, while records are prepared."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,11 @@ _PACK = np.array([1 << 16, 1 << 8, 1], np.int32)
 COLOUR_ADVICE = (
     ", or the colour of each class behind its name in the list of classes, as in "
     "'sky #87ceeb'"
+)
+# For sets whose files have no colours.
+OTHER_READER = (
+    "; colours can be prepared as segmentation_folder, with the colour of each class "
+    "behind its name, as in 'sky #87ceeb'"
 )
 _BIT_DEPTH = 24  # The byte of a PNG that holds it.
 
@@ -119,6 +124,7 @@ def labelled_example(
     table: np.ndarray,
     meaning: str,
     colours: Mapping[Colour, int] | None = None,
+    read: Callable[[Path], LabelFile] = read_label,
 ) -> Example:
     """One example of a segmentation data set made of image and label files.
 
@@ -131,13 +137,14 @@ def labelled_example(
         meaning: the values a label file may hold, in words, for the message.
         colours: the label of each colour of RGB files; empty if there are none, None
             if a user cannot give any.
+        read: reads the label file, where it is no PNG.
 
     Raises:
         DataError: naming the file, if one is broken, sizes differ, or a label
             value or colour has no label.
     """
     image = read_image(image_path)
-    label = read_label(label_path)
+    label = read(label_path)
     height, width = label.values.shape[:2]
     if (height, width) != (image.height, image.width):
         raise DataError(
@@ -147,7 +154,7 @@ def labelled_example(
     if colours and label.values.ndim == 3:
         values = apply_colours(label.values, colours, label_path)
     else:
-        advice = "" if colours is None else COLOUR_ADVICE
+        advice = OTHER_READER if colours is None else COLOUR_ADVICE
         found = grey_values(label, label_path, advice)
         values = apply_table(found, table, label_path, meaning)
         _check_palette(label, values, colours or {}, label_path)
@@ -159,20 +166,40 @@ def labelled_example(
     return Example(stored, (height, width), values)
 
 
+def unlabelled_example(image_path: Path, image_id: str) -> Example:
+    """One example of a split whose labels are not published.
+
+    Records of one set have the same features, so that it stores a label of one pixel,
+    which readers leave out (`DatasetInfo.unlabelled_splits`).
+
+    Raises:
+        DataError: naming the file, if it is broken.
+    """
+    image = read_image(image_path)
+    stored = {
+        "image": image.data,
+        "label": encode_png(np.full((1, 1), IGNORE_LABEL, np.uint8)),
+        "image_id": image_id,
+    }
+    return Example(stored, (image.height, image.width))
+
+
 def grey_values(label: LabelFile, path: Path, advice: str = "") -> np.ndarray:
     """The values [H, W] of a label file; those of RGB where all channels are equal.
 
     Raises:
-        DataError: naming the file and a colour that is no grey.
+        DataError: naming the file and the colours that are no grey, the most frequent
+            first.
     """
     if label.values.ndim == 2:
         return label.values
     first = label.values[..., :1]
     coloured = (label.values != first).any(-1)
     if coloured.any():
+        packed = label.values[coloured].astype(np.int32) @ _PACK
         raise DataError(
-            f"{path} is a colour image, with {hex_colour(label.values[coloured][0])} in "
-            f"it; expected a label PNG with one channel, or a palette PNG{advice}"
+            f"{path} is a colour image, which holds {_frequent(packed)[0]}; expected a "
+            f"label PNG with one channel, or a palette PNG{advice}"
         )
     return first[..., 0]
 
@@ -217,16 +244,21 @@ def apply_colours(
     nearest = order[place]
     wrong = known[nearest] != packed
     if wrong.any():
-        found, counts = np.unique(packed[wrong], return_counts=True)
-        first = np.argsort(-counts, kind="stable")[:5]
-        shown = ", ".join(f"#{found[i]:06x} ({counts[i]} pixels)" for i in first)
-        more = f" and {len(found) - 5} more colours" if len(found) > 5 else ""
+        shown, first = _frequent(packed[wrong])
         raise DataError(
-            f"{path} holds colour {shown}{more}, which no class has; write it behind "
-            "the name of a class, or give --option "
-            f"ignore_colours=#{found[first[0]]:06x} to ignore it"
+            f"{path} holds colour {shown}, which no class has; write it behind "
+            f"the name of a class, or give --option ignore_colours={first} to ignore it"
         )
     return np.asarray(list(colours.values()), np.uint8)[nearest]
+
+
+def _frequent(packed: np.ndarray) -> tuple[str, str]:
+    """The most frequent of colours with their pixels, for a message, and the first."""
+    found, counts = np.unique(packed, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:5]
+    shown = ", ".join(f"#{found[i]:06x} ({counts[i]} pixels)" for i in order)
+    more = f" and {len(found) - 5} more colours" if len(found) > 5 else ""
+    return shown + more, f"#{found[order[0]]:06x}"
 
 
 def _check_palette(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 # Of Windows, macOS and Synology, in lower case; the rest begins with a dot.
 _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
+_SHOWN = 6
 
 
 def listed(folder: Path, pattern: str = "*") -> list[Path]:
@@ -25,3 +26,10 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
 def is_litter(name: str) -> bool:
     """Whether a file of this name is hidden (`.DS_Store`, `._a.png`) or `Thumbs.db`."""
     return name.startswith(".") or name.lower() in _LITTER
+
+
+def contents_of(folder: Path) -> str:
+    """The first names in a folder, for a message that something is not there."""
+    names = [path.name for path in listed(folder)] if folder.is_dir() else []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) or "nothing") + more

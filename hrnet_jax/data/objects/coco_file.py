@@ -162,6 +162,11 @@ def _as_json(value: Any, key: Id) -> str:
 def _object(
     annotation: Mapping[str, Any], categories: Mapping[Id, str], where: str
 ) -> ImageObject:
+    if "segments_info" in annotation:
+        raise DataError(
+            f"{where} has 'segments_info': the file is panoptic; prepare it as "
+            "segmentation_panoptic"
+        )
     told = annotation.get("category_id")
     name = categories.get(str(as_id(told)))
     if name is None and told is None and len(categories) == 1:

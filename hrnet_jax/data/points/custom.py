@@ -100,6 +100,28 @@ def pairs_of_option(option: Sequence[str], names: Sequence[str], what: str) -> P
     return pairs_from_names(named, names, what)
 
 
+def flip_pairs_of_classes(option: Sequence[str], names: Sequence[str]) -> Pairs:
+    """Pairs of classes that swap when an image is mirrored, as a user says.
+
+    Raises:
+        DataError: for a pair that is none, and if the option is missing although the
+            names look like pairs: mirrored images would teach them wrongly.
+    """
+    if tuple(option) == (NO_PAIRS,):
+        return ()
+    if option:
+        return pairs_of_option(option, names, "classes")
+    guess = pairs_by_side(names)
+    if guess:
+        named = ",".join(f"{names[a]}:{names[b]}" for a, b in guess)
+        raise DataError(
+            f"some of the classes differ in left and right only ({named}), and "
+            "mirrored images need to know which classes swap: give the option "
+            f"flip_pairs={named!r} if these do, flip_pairs={NO_PAIRS} where none do"
+        )
+    return ()
+
+
 def _words(name: str) -> list[str]:
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [word.lower() for word in re.split(r"[\s_.\-]+", apart) if word]

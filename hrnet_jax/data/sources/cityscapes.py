@@ -1,15 +1,15 @@
 """Cityscapes: street scenes at 2048x1024, 19 evaluated classes."""
 
-import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.class_tables import CITYSCAPES
+from hrnet_jax.data.class_tables import CITYSCAPES, ClassTable
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
-from hrnet_jax.data.files.listing import listed
-from hrnet_jax.data.info import IGNORE_LABEL, DatasetInfo
-from hrnet_jax.data.sources.image_label_pairs import FilePair, FileSource
+from hrnet_jax.data.info import IGNORE_LABEL
+from hrnet_jax.data.sources.image_label_pairs import FilePair
+from hrnet_jax.data.sources.official import NamedFiles, OfficialSource, Origin
 from hrnet_jax.errors import DataError
 
 # Ids of the evaluated classes in the labelIds files, in the order of their train ids
@@ -59,80 +59,60 @@ def ids_from_train_ids(train_ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.uint8)
 
 
-@dataclasses.dataclass(frozen=True)
-class CityscapesOptions:
-    """Options of the preparation.
+_ENDINGS = {kind: f"_{kind}_labelIds.png" for kind in ("gtFine", "gtCoarse")}
+# Split -> folder of the images, and kind of the labels.
+_FOLDERS = {
+    "train": ("train", "gtFine"),
+    "val": ("val", "gtFine"),
+    "test": ("test", ""),
+    "train_extra": ("train_extra", "gtCoarse"),
+    "train_coarse": ("train", "gtCoarse"),
+    "val_coarse": ("val", "gtCoarse"),
+}
 
-    Attributes:
-        splits: the splits to prepare. The published labels of `test` are
-            blank, so evaluating on it here tells nothing.
-    """
 
-    splits: tuple[str, ...] = ("train", "val")
-
-
-class Cityscapes(FileSource):
-    """Cityscapes, fine annotations, 19 evaluated classes.
+class Cityscapes(OfficialSource):
+    """Cityscapes (Cordts et al., CVPR 2016), 19 evaluated classes.
 
     The source folder is in the official layout:
     `leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png` with
-    `gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png`. Ids become train ids; all ids
+    `gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png`, for the coarse splits
+    `gtCoarse/SPLIT/CITY/NAME_gtCoarse_labelIds.png`. Ids become train ids; all ids
     without one become 255. Unlike the published reader, which passes ids above
-    33 through as if they were train ids, such values are errors.
+    33 through as if they were train ids, such values are errors. The labels of `test`
+    are not published (its files are blank), and are not read.
     """
 
-    Options: ClassVar[type] = CityscapesOptions
     table = TRAIN_ID_TABLE
     meaning = f"Cityscapes ids 0..{LARGEST_ID} or 255"
+    classes: ClassVar[ClassTable] = CITYSCAPES
+    subsets: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "trainval": ("train", "val"),
+        "train_and_extra": ("train", "train_extra"),
+    }
+    origin = Origin(
+        layout="the official layout leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png with "
+        "gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png (splits train, val), and "
+        "gtCoarse/SPLIT/CITY/NAME_gtCoarse_labelIds.png (train_extra, train_coarse, "
+        "val_coarse)",
+        place="https://www.cityscapes-dataset.com/downloads/",
+        counts={
+            "train": 2975,
+            "val": 500,
+            "test": 1525,
+            "train_extra": 19998,
+            "train_coarse": 2975,
+            "val_coarse": 500,
+        },
+    )
 
-    def info(self, name: str) -> DatasetInfo:
-        """Class names and colours."""
-        return DatasetInfo(
-            name=name,
-            num_classes=len(CITYSCAPES),
-            class_names=tuple(CITYSCAPES),
-            palette=tuple(CITYSCAPES.values()),
+    def find(self, split: str) -> list[FilePair]:
+        """All images of a split, sorted by city and name."""
+        folder, kind = _FOLDERS[split]
+        images = NamedFiles(
+            self.folder(f"leftImg8bit/{folder}"), "_leftImg8bit.png", "*/"
         )
-
-    def splits(self) -> dict[str, list[FilePair]]:
-        """All images of the chosen splits, sorted by city and name.
-
-        Raises:
-            DataError: if a folder is missing or empty, or an image and a label
-                file lack each other.
-        """
-        return {split: self._find(split) for split in self.options.splits}
-
-    def _find(self, split: str) -> list[FilePair]:
-        images = self._files("leftImg8bit", split, "_leftImg8bit.png")
-        labels = self._files("gtFine", split, "_gtFine_labelIds.png")
-        for have, lack, what in (
-            (images, labels, "no label file gtFine/.../{}_gtFine_labelIds.png"),
-            (labels, images, "no image leftImg8bit/.../{}_leftImg8bit.png"),
-        ):
-            alone = sorted(have.keys() - lack.keys())
-            if alone:
-                name = alone[0].split("/")[-1]
-                raise DataError(
-                    f"{have[alone[0]]} has {what.format(name)} "
-                    f"({len(alone)} of {len(have)} files)"
-                )
-        return [
-            FilePair(images[key], labels[key], key.split("/")[-1])
-            for key in sorted(images)
-        ]
-
-    def _files(self, kind: str, split: str, ending: str) -> dict:
-        folder = self.source / kind / split
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder} is missing; expected the official layout "
-                "leftImg8bit/SPLIT/CITY and gtFine/SPLIT/CITY"
-            )
-        found = {
-            f"{path.parent.name}/{path.name.removesuffix(ending)}": path
-            for path in listed(folder, f"*/*{ending}")
-        }
-        if not found:
-            raise DataError(f"{folder} has no files CITY/*{ending}")
-        return found
+        if not kind:
+            return images.alone()
+        labels = self.folder(f"{kind}/{folder}")
+        return self.paired(images, NamedFiles(labels, _ENDINGS[kind], "*/"))

@@ -10,6 +10,9 @@ from hrnet_jax.data.files.text_tables import text_rows
 from hrnet_jax.data.info import IGNORE_LABEL
 from hrnet_jax.errors import DataError
 
+# What CVAT calls its list of classes.
+LABEL_MAP = "labelmap.txt"
+
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # What somebody meant to be a colour; `item #2` is a name.
 _LIKE_A_COLOUR = re.compile(r"#[0-9a-fA-F]{3,}")
@@ -59,7 +62,8 @@ def read_classes(given: Sequence[str], path: Path) -> ClassList:
 
     Args:
         given: `name` or `name #87ceeb` of each class.
-        path: of a text file with the same, one class a line, perhaps behind its label.
+        path: of a text file with the same, one class a line, perhaps behind its label;
+            or of CVAT's `labelmap.txt`.
 
     Raises:
         DataError: if neither names 2 to 255 different classes; for colours that some
@@ -68,7 +72,12 @@ def read_classes(given: Sequence[str], path: Path) -> ClassList:
     if given:
         lines, where = list(given), "option classes"
     elif path.is_file():
-        lines, where = [text for _, text in text_rows(path)], str(path)
+        rows, where = text_rows(path), str(path)
+        if path.name == LABEL_MAP:
+            lines = [_of_label_map(text, f"{path}:{k}") for k, text in rows if text]
+            lines = [line for line in lines if line]
+        else:
+            lines = [text for _, text in rows]
     else:
         raise DataError(
             f"{path} is missing; write one class name a line, or give the "
@@ -86,6 +95,21 @@ def read_classes(given: Sequence[str], path: Path) -> ClassList:
     if doubled:
         raise DataError(f"{where} names class {doubled[0]!r} twice")
     return ClassList(tuple(names), _colours([c for _, c in split], names, where))
+
+
+def _of_label_map(line: str, where: str) -> str:
+    """`sky #87ceeb` of `sky:135,206,235:PARTS:ACTIONS`; nothing of a comment."""
+    if line.startswith("#"):
+        return ""
+    name, _, rest = line.partition(":")
+    numbers = rest.partition(":")[0].split(",")
+    good = len(numbers) == 3 and all(n.isascii() and n.isdecimal() for n in numbers)
+    if not name.strip() or not good or not all(int(n) < 256 for n in numbers):
+        raise DataError(
+            f"{where}: expected 'NAME:RED,GREEN,BLUE:PARTS:ACTIONS' as CVAT writes it, "
+            f"got {line!r}"
+        )
+    return f"{name.strip()} {hex_colour(list(map(int, numbers)))}"
 
 
 def _colours(

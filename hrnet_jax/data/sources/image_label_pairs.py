@@ -8,18 +8,28 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.image_files import Example
-from hrnet_jax.data.files.label_files import Colour, labelled_example
+from hrnet_jax.data.files.label_files import (
+    Colour,
+    LabelFile,
+    labelled_example,
+    read_label,
+    unlabelled_example,
+)
 from hrnet_jax.data.writing import segmentation_features
 from hrnet_jax.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
 class FilePair:
-    """An image file, its label file, and the name of the image."""
+    """An image file, its label file, and the name of the image.
+
+    Labels of some splits are not published; the label file is None there.
+    """
 
     image: Path
-    label: Path
+    label: Path | None
     image_id: str
 
 
@@ -58,6 +68,8 @@ class FileSource:
     def example(self, split: str, item: FilePair) -> Example:
         """Reads and checks both files."""
         del split
+        if item.label is None:
+            return unlabelled_example(item.image, item.image_id)
         return labelled_example(
             item.image,
             item.label,
@@ -65,7 +77,13 @@ class FileSource:
             self.table,
             self.meaning,
             self.colours,
+            lambda path: self.label_file(item),
         )
+
+    def label_file(self, item: FilePair) -> LabelFile:
+        """The values of a label file, for sets that do not store them as PNG."""
+        assert item.label is not None
+        return read_label(item.label)
 
 
 def check_files_exist(
@@ -85,7 +103,8 @@ def check_files_exist(
     """
     for split, pairs in splits.items():
         for what in ("image", "label"):
-            missing = [pair for pair in pairs if not getattr(pair, what).is_file()]
+            files = [(pair, getattr(pair, what)) for pair in pairs]
+            missing = [pair for pair, file in files if file and not is_file(file)]
             if not missing:
                 continue
             pair = missing[0]
