@@ -49,7 +49,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         model={"options": {"head_bias": False}},
         dataset={
             "name": "voc2012",
-            "train_split": "trainaug",
+            "train_split": "train_aug",
             "augmentation": {
                 "crop_size": (512, 512),
                 "base_size": 2048,

@@ -16,6 +16,8 @@ from hrnet_jax.storage.paths import as_path
 # Records always store this value for pixels without a class, whatever value
 # the source files used.
 IGNORE_LABEL = 255
+# Of a record, what splits without published labels lack.
+LABEL_KEY = "label"
 
 # TFDS writes its metadata dictionary under this name, in the same directory
 # (and the same atomic rename) as the records.
@@ -59,6 +61,8 @@ class DatasetInfo:
         subsets: splits that are parts of stored ones: subset -> stored split
             -> its record indices, None for all of them. `counts`, `max_size`
             and `min_size` include the subsets.
+        unlabelled_splits: stored splits whose labels are not published; their records
+            have images alone.
         box_class_names: names behind `box_class`, without a background.
         category_ids: number of each of these classes in the files of annotations,
             which results for a server name.
@@ -98,6 +102,7 @@ class DatasetInfo:
     subsets: Mapping[str, Mapping[str, tuple[int, ...] | None]] = dataclasses.field(
         default_factory=dict
     )
+    unlabelled_splits: tuple[str, ...] = ()
     box_class_names: tuple[str, ...] = ()
     category_ids: tuple[int, ...] = ()
     max_objects: int = 0
@@ -205,6 +210,10 @@ def _check_splits(info: DatasetInfo) -> None:
             )
     if stored - info.ignored_pixels.keys():
         raise DataError("key 'ignored_pixels' lacks splits of key 'counts'")
+    if unknown := set(info.unlabelled_splits) - info.counts.keys():
+        raise DataError(
+            f"key 'unlabelled_splits' names {min(unknown)!r}, which key 'counts' lacks"
+        )
 
 
 def load_info(directory: Path) -> DatasetInfo:
@@ -227,6 +236,40 @@ def load_info(directory: Path) -> DatasetInfo:
         raise DataError(f"{path}: {error}; prepare it again (--overwrite)") from None
 
 
+def label_pixels(
+    info: DatasetInfo,
+    split: str | None = None,
+    counted: Mapping[str, list[int]] | None = None,
+) -> np.ndarray:
+    """Pixels of each class in a split, or in a subset of whole splits (`trainval`).
+
+    Args:
+        info: of the data set.
+        split: whose pixels are counted; None for the one to train on.
+        counted: `info.pixels_where_present` for these counts instead.
+
+    Returns:
+        float64 [num_classes].
+
+    Raises:
+        DataError: for a split whose pixels nobody counted.
+    """
+    split = info.default_splits["train"] if split is None else split
+    counted = info.label_histogram if counted is None else counted
+    parts = info.subsets.get(split, {split: None})
+    known = counted.keys() - set(info.unlabelled_splits)
+    if (
+        not parts
+        or set(parts) - known
+        or any(part is not None for part in parts.values())
+    ):
+        raise DataError(
+            f"data set {info.name!r} has no counts of the pixels of {split!r}; expected "
+            f"one of {', '.join(sorted(known))}, or several whole ones together"
+        )
+    return np.sum([np.asarray(counted[part], np.float64) for part in parts], axis=0)
+
+
 def median_frequency_weights(info: DatasetInfo, split: str | None = None) -> np.ndarray:
     """Class weights that make rare classes count as much as common ones.
 
@@ -243,10 +286,8 @@ def median_frequency_weights(info: DatasetInfo, split: str | None = None) -> np.
     Returns:
         float64 [num_classes].
     """
-    if split is None:
-        split = info.default_splits["train"]
-    pixels = np.asarray(info.label_histogram[split], np.float64)
-    support = np.asarray(info.pixels_where_present[split], np.float64)
+    pixels = label_pixels(info, split)
+    support = label_pixels(info, split, info.pixels_where_present)
     occurs = pixels > 0
     weights = np.zeros(info.num_classes)
     if occurs.any():

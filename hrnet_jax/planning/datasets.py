@@ -52,7 +52,7 @@ class PublishedSet:
 
 PUBLISHED = {
     "cityscapes": PublishedSet(
-        {"train": 2975, "val": 500, "test": 1525},
+        {"train": 2975, "val": 500, "trainval": 3475, "test": 1525},
         "Cordts et al., CVPR 2016, fine annotations",
         (1024, 2048),
     ),

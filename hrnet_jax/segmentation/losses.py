@@ -11,6 +11,9 @@ from hrnet_jax.segmentation.phases import at_pixels, is_large
 from hrnet_jax.segmentation.region_losses import dice_loss, lovasz_softmax
 from hrnet_jax.segmentation.weighing import is_labelled, pixel_weights, ratio
 
+# Of `training.counted`, which knows the data.
+_RULES = ("inverse", "median", "enet")
+
 LOSSES = ("cross_entropy", "ohem", "focal", "dice", "lovasz")
 
 
@@ -23,6 +26,11 @@ class LossOptions:
             what is easy); `dice` or `lovasz` (overlap of each class, so that small
             objects count as much as large ones).
         class_weights: one factor per class, or empty for none.
+        class_weights_from: counts them in the training split when a run begins:
+            `inverse` N / (K n), `median` of f over f (f is n over the pixels of images
+            that show the class) or `enet` 1 / ln(1.02 + n / N), n of N pixels being of
+            one of K classes (`data.class_weights`); empty takes what is given. A run that is resumed
+            keeps those that it was begun with, which its `config.json` has.
         ohem_threshold: pixels whose true class is at least this probable are
             easy and dropped ...
         ohem_min_kept: ... unless fewer than about this many would remain.
@@ -43,6 +51,7 @@ class LossOptions:
 
     name: str = "cross_entropy"
     class_weights: tuple[float, ...] = ()
+    class_weights_from: str = ""
     ohem_threshold: float = 0.9
     ohem_min_kept: int = 131072
     focal_gamma: float = 2.0
@@ -56,6 +65,11 @@ class LossOptions:
         if self.name not in LOSSES:
             raise ConfigError(
                 f"unknown loss.name {self.name!r}; expected one of {', '.join(LOSSES)}"
+            )
+        if self.class_weights_from not in ("", *_RULES):
+            raise ConfigError(
+                f"config key 'loss.class_weights_from' is {self.class_weights_from!r}; "
+                f"expected one of {', '.join(_RULES)}, or nothing"
             )
         factors = [f"{name}_weight" for name in ("focal", "dice", "lovasz", "aux")]
         for key in (*factors, "focal_gamma"):

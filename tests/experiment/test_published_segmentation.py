@@ -4,14 +4,20 @@ Figures: `experiments/**.yaml` of HRNet-Semantic-Segmentation (branches pytorch-
 HRNet-OCR), `configs/_base_` of mmsegmentation 1.
 """
 
+import re
+
+import numpy as np
 import pytest
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.loading import load_config
+from hrnet_jax.experiment.recipes import SEGMENTATION_HEADS
 from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.pretrained.recognition import scheme_of_names
 from hrnet_jax.registry import create_model
-from hrnet_jax.training.steps import total_steps
+from hrnet_jax.training.steps import extra_steps, total_steps
 from tests import tiny
+from tests.goldens import official
 
 FOLDER = tiny.ROOT / "experiments" / "segmentation"
 
@@ -89,3 +95,39 @@ def test_sets_and_representations_are_options():
         load("pascal_context.py:classes=33")
     with pytest.raises(ConfigError, match="images must be 10k or 164k, got 1k"):
         load("coco_stuff.py:images=1k")
+
+
+def test_cityscapes_goes_on_with_both_splits():
+    plain, ocr = (load(f"cityscapes.py:trainval{more}") for more in ("", ",ocr"))
+    options = read_config(plain)
+    assert (options.dataset.train_split, options.extra.split) == ("train", "trainval")
+    assert options.extra.learning_rate == 0.001
+    steps = total_steps(options, 2975), extra_steps(options, 3475)
+    assert steps == (247 * 484, 289 * 484)
+    options = read_config(ocr)
+    assert (options.dataset.train_split, options.extra.split) == ("trainval", "")
+    assert total_steps(options, 3475) == 289 * 484
+    debug = load("cityscapes.py:trainval,debug")
+    assert (debug.num_steps, debug.extra.num_steps) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("file", "keywords"),
+    [
+        ("hrnet_w48_pascal59_v11", ("last_layer",)),
+        ("hrnet_ocr_w48_pascal60", ("cls", "aux", "ocr")),
+    ],
+)
+def test_heads_with_a_rate_of_their_own_are_the_official_ones(file, keywords):
+    """`NONBACKBONE_KEYWORDS`, parameter by parameter."""
+    rows = official.info(f"segmentation/{file}")["state_dict"]
+    # Shapes alone: no memory behind them.
+    names = {row[0]: np.broadcast_to(np.float32(0), row[1]) for row in rows}
+    scheme = scheme_of_names(names)
+    theirs = {name for name in names if any(word in name for word in keywords)}
+    assert len(theirs) > 5
+    for name in names:
+        ours = scheme.from_torch(name)
+        if ours is not None:  # not a counter of batches
+            is_head = re.search(SEGMENTATION_HEADS, ours)
+            assert bool(is_head) is (name in theirs), name

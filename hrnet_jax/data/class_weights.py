@@ -1,0 +1,57 @@
+"""Weights of classes from their pixels, by the rules in use."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from hrnet_jax.data.info import DatasetInfo, label_pixels, median_frequency_weights
+
+# ENet's constant, which keeps the weights between 1.4 and 50.5.
+_ENET = 1.02
+
+
+def inverse_frequency_weights(
+    info: DatasetInfo, split: str | None = None
+) -> np.ndarray:
+    """Weights with which every class that occurs counts the same in a sum over pixels.
+
+    The weight of class c is `N / (K n(c))`: of N labelled pixels n(c) show it, and K
+    classes occur. One that never occurs gets 0.
+
+    Args:
+        info: of the data set.
+        split: whose pixels are counted; None for the one to train on.
+
+    Returns:
+        float64 [num_classes].
+    """
+    pixels = label_pixels(info, split)
+    occurs = pixels > 0
+    weights = np.zeros(info.num_classes)
+    weights[occurs] = pixels.sum() / (occurs.sum() * pixels[occurs])
+    return weights
+
+
+def enet_weights(info: DatasetInfo, split: str | None = None) -> np.ndarray:
+    """The weights `1 / ln(1.02 + p(c))`, which bound those of rare classes.
+
+    p(c) is the share of class c of all labelled pixels (Paszke et al., "ENet", 2016,
+    section 5.2).
+
+    Args:
+        info: of the data set.
+        split: whose pixels are counted; None for the one to train on.
+
+    Returns:
+        float64 [num_classes].
+    """
+    pixels = label_pixels(info, split)
+    return 1 / np.log(_ENET + pixels / max(1, pixels.sum()))
+
+
+# By the names in reports.
+RULES: Mapping[str, Callable[[DatasetInfo, str | None], np.ndarray]] = {
+    "median_frequency": median_frequency_weights,
+    "inverse_frequency": inverse_frequency_weights,
+    "enet": enet_weights,
+}
