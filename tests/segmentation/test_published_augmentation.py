@@ -1,13 +1,18 @@
 """What LIP, PASCAL-Context and mmsegmentation do otherwise, in plain OpenCV."""
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from hrnet_jax.config.options import read_options
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.models.normalization import normalize_images
 from hrnet_jax.segmentation import transforms
 from hrnet_jax.segmentation.augmentation import AugmentationOptions
+from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
+from tests.goldens import official, synthetic_weights
 
 # Scale 1 and no flip, with `rng` that draws the scale, the crop and the coin.
 FIXED = {"scale_min": 1.0, "scale_max": 1.0}
@@ -148,3 +153,52 @@ def test_pixels_beyond_the_image_keep_their_colour():
 def test_options_that_cannot_be_are_named(section, message):
     with pytest.raises(ConfigError, match=message):
         read_options(AugmentationOptions, section, "dataset.augmentation")
+
+
+def test_normalised_and_padded_images_equal_the_official_ones():
+    golden = official.arrays("numeric/segmentation")
+    seed = int(golden["preprocess/image_seed"])
+    image = synthetic_weights.make_uint8_image_hwc((48, 96, 3), seed)[..., ::-1]
+    got = np.asarray(normalize_images(np.ascontiguousarray(image)[None]))[0]
+    expected = golden["preprocess/input_transform"]
+    np.testing.assert_allclose(got[::2, ::2], expected, atol=1e-5)
+    # Every second row and eight columns from before the end of the image; BGR.
+    expected = golden["preprocess/pad_bottom_right"][..., ::-1].astype(np.uint8)
+    colour = tuple(int(value) for value in expected[-1, -1])
+    padded = transforms.pad_bottom_right(np.ascontiguousarray(image), (64, 100), colour)
+    assert padded.shape == tuple(golden["preprocess/pad_shape"])
+    np.testing.assert_array_equal(padded[44:56:2, 92:], expected)
+
+
+class TwoAnswers:
+    """A model with fixed logits for an image and for its mirror image."""
+
+    upsample = "bilinear"
+
+    def __init__(self, straight, mirrored):
+        self._answers = straight, mirrored
+
+    def apply(self, variables, inputs):
+        straight, mirrored = self._answers
+        return jnp.where(inputs[0, 0, 0, 0] > inputs[0, 0, -1, 0], straight, mirrored)
+
+
+def test_left_and_right_swap_in_predictions_as_published_for_lip():
+    golden = official.arrays("numeric/segmentation")
+    seed = official.info("numeric/segmentation")["seed"]
+    logits = [
+        synthetic_weights.noise(f"lip/{name}", (1, 20, 16, 16), 1, seed)
+        .astype(np.float32)
+        .transpose(0, 2, 3, 1)
+        for name in "ab"
+    ]
+    pairs = ((14, 15), (16, 17), (18, 19))
+    info = DatasetInfo("lip", 20, tuple(map(str, range(20))), (), flip_pairs=pairs)
+    options = InferenceOptions(flip=True)
+    task = SegmentationTask(TwoAnswers(*logits), info, inference=options)
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    image[0, 0, 0] = 255
+    got = np.exp(np.asarray(task.logits({}, image))).transpose(0, 3, 1, 2)
+    expected = golden["inference/lip_flip"]
+    error = np.abs(got - expected).max() / expected.std()
+    assert error <= official.TOLERANCE, f"{error:.1e}"
