@@ -26,19 +26,9 @@ class LossOptions:
             what is easy); `dice` or `lovasz` (overlap of each class, so that small
             objects count as much as large ones).
         class_weights: one factor per class, or empty for none.
-        class_weights_from: counts them in the training split when a run begins:
-            `inverse` N / (K n), `median` of f over f (f is n over the pixels of images
-            that show the class) or `enet` 1 / ln(1.02 + n / N), n of N pixels being of
-            one of K classes (`data.class_weights`); empty takes what is given. A run that is resumed
-            keeps those that it was begun with, which its `config.json` has.
         ohem_threshold: pixels whose true class is at least this probable are
             easy and dropped ...
         ohem_min_kept: ... unless fewer than about this many would remain.
-        focal_gamma: of the focal loss; 0 makes it the cross-entropy.
-        focal_weight: factor of a focal loss that is added to the loss of `name`; 0
-            for none.
-        dice_weight: the same of a Dice loss.
-        lovasz_weight: the same of a Lovasz-softmax loss.
         aux_weight: factor of the loss of a model's auxiliary output, where it has
             one (`segmentation/<v>_ocr`); that is the cross-entropy, whatever the
             others are. Source: `LOSS.BALANCE_WEIGHTS` of
@@ -47,19 +37,29 @@ class LossOptions:
             official code does: over all pixels, ignored ones counted as zero,
             and not divided by the class weights. Published OHEM figures contain
             that; without it the auxiliary loss is the plain cross-entropy.
+        class_weights_from: counts `class_weights` in the training split when a run
+            begins: `inverse` N / (K n), `median` of f over f (f is n over the pixels of
+            images that show the class) or `enet` 1 / ln(1.02 + n / N), where n of N
+            pixels are of the class, one of K (`data.class_weights`); empty takes what
+            is given. A run that is resumed keeps those that it was begun with.
+        focal_gamma: of the focal loss; 0 makes it the cross-entropy.
+        focal_weight: factor of a focal loss that is added to the loss of `name`; 0
+            for none.
+        dice_weight: the same of a Dice loss.
+        lovasz_weight: the same of a Lovasz-softmax loss.
     """
 
     name: str = "cross_entropy"
     class_weights: tuple[float, ...] = ()
-    class_weights_from: str = ""
     ohem_threshold: float = 0.9
     ohem_min_kept: int = 131072
+    aux_weight: float = 0.4
+    official_aux_mean: bool = False
+    class_weights_from: str = ""
     focal_gamma: float = 2.0
     focal_weight: float = 0.0
     dice_weight: float = 0.0
     lovasz_weight: float = 0.0
-    aux_weight: float = 0.4
-    official_aux_mean: bool = False
 
     def __post_init__(self):
         if self.name not in LOSSES:
