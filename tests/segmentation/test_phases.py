@@ -51,7 +51,10 @@ def test_every_pixel_comes_once_and_as_resized(align_corners):
         LossOptions(
             "ohem", (1.0, 0.5, 2.0, 0.0, 3.0, 1.0), 0.2, 50, official_aux_mean=True
         ),
-        LossOptions(focal_weight=1.0, dice_weight=1.0, lovasz_weight=1.0),
+        pytest.param(
+            LossOptions(focal_weight=1.0, dice_weight=1.0, lovasz_weight=1.0),
+            marks=pytest.mark.slow,  # Op by op, sorting takes seconds to compile.
+        ),
     ],
 )
 @pytest.mark.parametrize(
