@@ -137,9 +137,9 @@ MUTATIONS = (
     ),
     Mutation(
         "resume: the data starts again from the first batch",
-        "start_step=first,",
+        "start_step=begin - phase.start,",
         "start_step=0,",
-        ("training/test_resume.py",),
+        ("training/test_resume.py", "training/test_phases.py"),
     ),
     Mutation(
         "resume: nothing is saved when asked to stop",

@@ -5,12 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hrnet_jax import runtime
 from hrnet_jax.config.options import read_options
 from hrnet_jax.data.stream.drawing import DrawnRecords, count_pixels, likeliness_of
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.phases import ExtraOptions
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.planning.datasets import facts_of
+from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.training import build, extension
 from hrnet_jax.training.phases import Phase, batches_of_phases, draws
 from hrnet_jax.training.schedules import schedule_of_run
@@ -128,6 +131,8 @@ def test_a_run_opens_the_data_of_both_phases_and_cannot_be_extended():
         (0, 5, tiny.TRAIN_IMAGES),
         (5, 3, tiny.VAL_IMAGES),
     ]
+    planned = build_experiment(config, facts_of(config), runtime.make_mesh(1, 1))
+    assert planned.num_steps == run.num_steps
     with pytest.raises(ConfigError, match="second phase .* cannot be extended"):
         extension.check_extension(run, config)
     with pytest.raises(DataError, match="no split 'trainval'"):
