@@ -68,11 +68,10 @@ def extra_steps(
     """
     if not config.extra.split:
         return 0
-    length = {
-        "num_epochs": config.extra.num_epochs,
-        "num_steps": config.extra.num_steps,
-    }
-    return total_steps(dataclasses.replace(config, **length), examples, groups)
+    phase = dataclasses.replace(
+        config, num_epochs=config.extra.num_epochs, num_steps=config.extra.num_steps
+    )
+    return total_steps(phase, examples, groups)
 
 
 def evaluation_interval(config: TrainConfig, num_steps: int, epoch: int) -> int:
