@@ -71,7 +71,7 @@ MUTATIONS = (
     ),
     Mutation(
         "losses: the mean counts ignored pixels",
-        "return _ratio(jnp.sum(losses), jnp.sum(weights))",
+        "return ratio(jnp.sum(losses), jnp.sum(weights))",
         "return jnp.mean(losses)",
         ("segmentation/test_losses.py",),
     ),
@@ -137,9 +137,9 @@ MUTATIONS = (
     ),
     Mutation(
         "resume: the data starts again from the first batch",
-        "start_step=first,",
+        "start_step=begin - phase.start,",
         "start_step=0,",
-        ("training/test_resume.py",),
+        ("training/test_resume.py", "training/test_phases.py"),
     ),
     Mutation(
         "resume: nothing is saved when asked to stop",
@@ -179,8 +179,8 @@ MUTATIONS = (
     ),
     Mutation(
         "transforms: left and right labels do not swap in mirrored images",
-        "label = cv2.LUT(label, mirrored_labels)",
-        "label = label.copy()",
+        "cv2.LUT(label, mirrored_labels)",
+        "label",
         ("segmentation/test_transforms.py",),
     ),
     Mutation(

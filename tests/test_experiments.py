@@ -202,7 +202,13 @@ def test_the_whole_configuration_is_read(name):
     assert options.num_steps > 0 or options.num_epochs > 0
 
 
-OCR_FILES = ["segmentation/cityscapes.py", "segmentation/folder.py"]
+OCR_FILES = [
+    f"segmentation/{name}.py"
+    for name in (
+        *("cityscapes", "folder", "lip", "pascal_context", "ade20k", "coco_stuff"),
+        "voc",
+    )
+]
 
 
 @pytest.mark.parametrize("name", OCR_FILES)

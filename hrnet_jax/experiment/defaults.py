@@ -135,10 +135,12 @@ def make_debug(
 ) -> None:
     """Makes an experiment its own `debug` form, in place: four steps, small crops.
 
-    Batches are as small as the devices that are there when it runs allow. Everything
+    A second phase has two steps. Batches are as small as the devices that are there when it runs allow. Everything
     else stays as it is, so the run goes through the same code.
     """
     config.num_steps = 4
+    if config.extra.split:
+        config.extra.num_steps = 2
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
     config.mesh.round_up_batch = True

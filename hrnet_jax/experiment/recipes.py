@@ -15,6 +15,9 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import experiment, make_debug
 from hrnet_jax.pretrained import HEAD_PATTERNS
 
+# `last_layer` of the official networks; `cls`, `aux` and `ocr` of those with OCR.
+SEGMENTATION_HEADS = "^(head|aux|ocr)/"
+
 # Small enough for a laptop's processor.
 CPU_VARIANT = "w18_small_v1"
 
@@ -46,15 +49,25 @@ def from_imagenet(name: str, norm_momentum: float | None = None) -> dict[str, An
     return {"model": model}
 
 
-def official_sgd_poly(learning_rate: float = 0.01) -> dict[str, Any]:
-    """Optimizer and schedule of HRNet-Semantic-Segmentation (`lib/config/default.py`)."""
+def official_sgd_poly(
+    learning_rate: float = 0.01, weight_decay: float = 5e-4, head_rate: float = 1.0
+) -> dict[str, Any]:
+    """Optimizer and schedule of HRNet-Semantic-Segmentation (`lib/config/default.py`).
+
+    Args:
+        learning_rate: at the beginning.
+        weight_decay: of all parameters.
+        head_rate: the heads learn at this many times the rate (`NONBACKBONE_MULT`).
+    """
+    multipliers = ((SEGMENTATION_HEADS, head_rate),) if head_rate != 1 else ()
     return {
         "optimizer": {
             "name": "sgd",
             "momentum": 0.9,
             "nesterov": False,
-            "weight_decay": 5e-4,
+            "weight_decay": weight_decay,
             "decay_norms": True,
+            "multipliers": multipliers,
         },
         "schedule": {
             "name": "poly",
@@ -63,6 +76,53 @@ def official_sgd_poly(learning_rate: float = 0.01) -> dict[str, Any]:
             "official_offset": True,
         },
     }
+
+
+def segmenter(
+    choice: SimpleNamespace,
+    default: str = "w48",
+    *,
+    norm_momentum: float,
+    align_corners: bool | None = None,
+) -> dict[str, Any]:
+    """The model that an experiment with labels is asked for, from ImageNet weights.
+
+    Args:
+        choice: options of the experiment: `variant`, `debug`, `ocr` and, where there
+            is one, `representation`.
+        default: variant of the published recipe.
+        norm_momentum: of the running statistics.
+        align_corners: of bilinear upsampling; None keeps the family's default.
+    """
+    ocr = "_ocr" if choice.ocr else ""
+    recipe = from_imagenet(
+        f"segmentation/{variant_of(choice, default)}{ocr}", norm_momentum
+    )
+    if align_corners is not None:
+        recipe["model"]["align_corners"] = align_corners
+    if getattr(choice, "representation", ""):
+        recipe["model"]["representation"] = choice.representation
+    return recipe
+
+
+def published_ohem(choice: SimpleNamespace) -> dict[str, Any]:
+    """Hard example mining, as published, if an experiment is asked for it.
+
+    Args:
+        choice: options of the experiment: `ohem`, `ocr`.
+    """
+    if not choice.ohem:
+        return {"loss": {"name": "cross_entropy"}}
+    return {"loss": {"name": "ohem", "official_aux_mean": choice.ocr}}
+
+
+def published_windows(side: int) -> dict[str, Any]:
+    """Windows of `base_dataset.multi_scale_inference`, averaged with the mirror image.
+
+    Two thirds of a window apart, black beyond the image, exponentials added.
+    """
+    window = {"size": (side, side), "ends": "beyond", "average": "exp"}
+    return {"eval": {"inference": {"flip": True, "window": window}}}
 
 
 def adamw(
@@ -105,6 +165,21 @@ def of_any_size() -> dict[str, Any]:
 def dark_and_flip() -> dict[str, Any]:
     """Heatmaps decoded by DARK, averaged over image and mirror image."""
     return {"eval": {"inference": {"decoding": "dark", "flip": True}}}
+
+
+def make_debug_on_shapes(config: ml_collections.ConfigDict) -> None:
+    """`make_debug` on the generated set `shapes`, for sets that are hard to come by."""
+    config.dataset.name = "shapes"
+    config.dataset.train_split, config.dataset.eval_split = "train", "val"
+    config.dataset.test_split = ""
+    make_debug(config)
+    augmentation = config.dataset.augmentation
+    for key in ("short_side", "base_size", "base_short_side"):
+        augmentation[key] = min(augmentation[key], 64)
+    if augmentation.resize_to:
+        augmentation.resize_to = (64, 64)
+    if config.eval.inference.window.size:
+        config.eval.inference.window.size = (48, 48)
 
 
 def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> None:

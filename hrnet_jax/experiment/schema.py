@@ -6,6 +6,7 @@ from typing import Any
 from hrnet_jax.config.keys import Key, keys_of
 from hrnet_jax.config.options import read_options
 from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.phases import ExtraOptions
 from hrnet_jax.experiment.sections import (
     CheckpointOptions,
     DatasetOptions,
@@ -55,6 +56,7 @@ class TrainConfig:
     batch_size: int = 8
     num_epochs: int = 0
     num_steps: int = 0
+    extra: ExtraOptions = ExtraOptions()
     eval: EvalOptions = EvalOptions()
     checkpoint: CheckpointOptions = CheckpointOptions()
     mesh: MeshOptions = MeshOptions()

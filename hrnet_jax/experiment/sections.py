@@ -5,6 +5,7 @@ without optimizers, data readers and the like.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from hrnet_jax.errors import ConfigError
@@ -111,6 +112,9 @@ class DatasetOptions:
         test_split: split reported once at the end; empty for `eval_split`.
         workers: worker processes; 0 reads in threads.
         threads: reading threads where `workers` is 0.
+        rare_classes: draws training images by the classes of their pixels, rare ones
+            more often, at this temperature (see `data.stream.drawing`; 0.01 is
+            usual); 0 shows each image once an epoch. All labels are read once first.
         augmentation: training transforms, options of the task.
     """
 
@@ -122,7 +126,15 @@ class DatasetOptions:
     test_split: str = ""
     workers: int = 0
     threads: int = 4
+    rare_classes: float = 0.0
     augmentation: Any = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if not 0 <= self.rare_classes < math.inf:
+            raise ConfigError(
+                "config key 'dataset.rare_classes' must be a temperature, or 0 for "
+                f"none; got {self.rare_classes}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +158,7 @@ class OptimizerOptions:
         accumulate: micro-batches per update; gradients are averaged.
         multipliers: (pattern, factor) pairs; parameters whose name matches the
             pattern learn at factor times the rate.
+        decay_multipliers: such pairs for the weight decay, of parameters that decay.
         ema_decay: decay of an exponential moving average of the weights that
             evaluation then uses; 0 for none.
     """
@@ -162,6 +175,7 @@ class OptimizerOptions:
     clip_norm: float = 0.0
     accumulate: int = 1
     multipliers: tuple[tuple[str, float], ...] = ()
+    decay_multipliers: tuple[tuple[str, float], ...] = ()
     ema_decay: float = 0.0
 
     def __post_init__(self):

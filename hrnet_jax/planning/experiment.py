@@ -11,9 +11,9 @@ from hrnet_jax.registry import lanes_for
 from hrnet_jax.tasks.protocol import Trains, groups_images
 from hrnet_jax.training.build import build_task, evaluated_splits
 from hrnet_jax.training.optimizers import make_optimizer
-from hrnet_jax.training.schedules import make_schedule
+from hrnet_jax.training.schedules import schedule_of_run
 from hrnet_jax.training.step import StepFn, make_train_step
-from hrnet_jax.training.steps import epoch_steps, total_steps
+from hrnet_jax.training.steps import epoch_steps, extra_steps, total_steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,8 @@ def build_experiment(
         groups = task.train_groups(facts.train_sizes)
     steps = total_steps(config, examples, groups)
     epoch = epoch_steps(config.batch_size, examples, groups)
-    schedule = make_schedule(config.schedule, steps, config.batch_size)
+    extra = extra_steps(config, facts.counts.get(config.extra.split, 0))
+    schedule = schedule_of_run(config, steps, extra)
     optimizer = make_optimizer(config.optimizer, schedule)
     train_step = make_train_step(
         task.loss,
@@ -73,4 +74,4 @@ def build_experiment(
         accumulate=config.optimizer.accumulate,
         ema_decay=config.optimizer.ema_decay,
     )
-    return Experiment(config, task, steps, epoch, optimizer, train_step)
+    return Experiment(config, task, steps + extra, epoch, optimizer, train_step)

@@ -7,17 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from hrnet_jax.errors import ConfigError
-from hrnet_jax.models.resize import resize, size_of
-from hrnet_jax.runtime.target import target
-from hrnet_jax.segmentation.phases import grows_by_whole_factor, over_phases
+from hrnet_jax.segmentation.phases import at_pixels, is_large
+from hrnet_jax.segmentation.region_losses import dice_loss, lovasz_softmax
+from hrnet_jax.segmentation.weighing import is_labelled, pixel_weights, ratio
 
-# Resized logits of more values than this are never made as a whole. Measured on two
-# CPU cores, loss with gradient: 19 classes at 512x1024 take as long either way and a
-# third of the memory, 150 classes at 4x512x512 a fifth less time as well; small maps
-# (4x128x128) are three times slower phase by phase. A GPU makes only the gradient as a
-# whole, everything else while it reads, and phases are many small kernels to it.
-_LARGE = 2**22
-_LARGE_ON_GPU = 2**28
+# Of `training.counted`, which knows the data.
+_RULES = ("inverse", "median", "enet")
+
+LOSSES = ("cross_entropy", "ohem", "focal", "dice", "lovasz")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,18 +22,31 @@ class LossOptions:
     """Options of the segmentation loss.
 
     Attributes:
-        name: `cross_entropy` or `ohem` (online hard example mining).
+        name: `cross_entropy`; `ohem` (online hard example mining); `focal` (less of
+            what is easy); `dice` or `lovasz` (overlap of each class, so that small
+            objects count as much as large ones).
         class_weights: one factor per class, or empty for none.
         ohem_threshold: pixels whose true class is at least this probable are
             easy and dropped ...
         ohem_min_kept: ... unless fewer than about this many would remain.
         aux_weight: factor of the loss of a model's auxiliary output, where it has
-            one (`segmentation/<v>_ocr`). Source: `LOSS.BALANCE_WEIGHTS` of
+            one (`segmentation/<v>_ocr`); that is the cross-entropy, whatever the
+            others are. Source: `LOSS.BALANCE_WEIGHTS` of
             HRNet-Semantic-Segmentation, branch HRNet-OCR.
         official_aux_mean: with `ohem`, take the mean of the auxiliary loss as the
             official code does: over all pixels, ignored ones counted as zero,
             and not divided by the class weights. Published OHEM figures contain
             that; without it the auxiliary loss is the plain cross-entropy.
+        class_weights_from: counts `class_weights` in the training split when a run
+            begins: `inverse` N / (K n), `median` of f over f (f is n over the pixels of
+            images that show the class) or `enet` 1 / ln(1.02 + n / N), where n of N
+            pixels are of the class, one of K (`data.class_weights`); empty takes what
+            is given. A run that is resumed keeps those that it was begun with.
+        focal_gamma: of the focal loss; 0 makes it the cross-entropy.
+        focal_weight: factor of a focal loss that is added to the loss of `name`; 0
+            for none.
+        dice_weight: the same of a Dice loss.
+        lovasz_weight: the same of a Lovasz-softmax loss.
     """
 
     name: str = "cross_entropy"
@@ -45,16 +55,34 @@ class LossOptions:
     ohem_min_kept: int = 131072
     aux_weight: float = 0.4
     official_aux_mean: bool = False
+    class_weights_from: str = ""
+    focal_gamma: float = 2.0
+    focal_weight: float = 0.0
+    dice_weight: float = 0.0
+    lovasz_weight: float = 0.0
 
     def __post_init__(self):
-        if self.name not in ("cross_entropy", "ohem"):
+        if self.name not in LOSSES:
             raise ConfigError(
-                f"unknown loss.name {self.name!r}; expected cross_entropy or ohem"
+                f"unknown loss.name {self.name!r}; expected one of {', '.join(LOSSES)}"
             )
-        if not (math.isfinite(self.aux_weight) and self.aux_weight >= 0):
+        if self.class_weights_from not in ("", *_RULES):
             raise ConfigError(
-                "config key 'loss.aux_weight' must be a number of at least 0, "
-                f"got {self.aux_weight!r}"
+                f"config key 'loss.class_weights_from' is {self.class_weights_from!r}; "
+                f"expected one of {', '.join(_RULES)}, or nothing"
+            )
+        factors = [f"{name}_weight" for name in ("focal", "dice", "lovasz", "aux")]
+        for key in (*factors, "focal_gamma"):
+            value = getattr(self, key)
+            if not (math.isfinite(value) and value >= 0):
+                raise ConfigError(
+                    f"config key 'loss.{key}' must be a number of at least 0, "
+                    f"got {value!r}"
+                )
+        if getattr(self, f"{self.name}_weight", 0):
+            raise ConfigError(
+                f"config key 'loss.{self.name}_weight' adds to another loss, but "
+                f"loss.name is {self.name!r} itself; expected 0"
             )
         if self.official_aux_mean and self.name != "ohem":
             raise ConfigError(
@@ -86,10 +114,10 @@ def segmentation_loss(
         Scalar, in the type of the logits.
     """
     logits = outputs["logits"] if isinstance(outputs, dict) else outputs
-    if options.name == "ohem":
-        loss = ohem_cross_entropy(logits, labels, options, upsample)
-    else:
-        loss = mean_cross_entropy(logits, labels, options.class_weights, upsample)
+    loss = _loss_called(options.name, logits, labels, options, upsample)
+    for name in ("focal", "dice", "lovasz"):
+        if factor := getattr(options, f"{name}_weight"):
+            loss += factor * _loss_called(name, logits, labels, options, upsample)
     if not isinstance(outputs, dict):
         return loss
     weighted = (outputs["aux"], labels, options.class_weights, upsample)
@@ -98,6 +126,58 @@ def segmentation_loss(
     else:
         aux_loss = mean_cross_entropy(*weighted)
     return options.aux_weight * aux_loss + loss
+
+
+def _loss_called(
+    name: str,
+    logits: jax.Array,
+    labels: jax.Array,
+    options: LossOptions,
+    upsample: str,
+) -> jax.Array:
+    """One of `LOSSES`, of a main output."""
+    if name == "ohem":
+        return ohem_cross_entropy(logits, labels, options, upsample)
+    weighted = (logits, labels, options.class_weights, upsample)
+    if name == "focal":
+        return focal_loss(*weighted, options.focal_gamma)
+    losses = {
+        "cross_entropy": mean_cross_entropy,
+        "dice": dice_loss,
+        "lovasz": lovasz_softmax,
+    }
+    return losses[name](*weighted)
+
+
+def focal_loss(
+    logits: jax.Array,
+    labels: jax.Array,
+    class_weights: tuple[float, ...],
+    upsample: str,
+    gamma: float,
+) -> jax.Array:
+    """Weighted mean of (1 - p)^gamma * -log p, p of the true class, by softmax.
+
+    Source: Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, equation 5,
+    with the weights of the classes for its alpha.
+
+    Args:
+        logits: as for `pixel_cross_entropy`, as the next three.
+        labels: see there.
+        class_weights: see there.
+        upsample: see there.
+        gamma: at least 0; 0 is `mean_cross_entropy`.
+
+    Returns:
+        Scalar, in the type of the logits; zero where no pixel is labelled.
+    """
+    plain, labels = _cross_entropy(logits, labels, upsample)
+    weights = pixel_weights(labels, logits, class_weights)
+    missing = -jnp.expm1(-plain)
+    # The power has no gradient at 0 where gamma < 1, and there is nothing to learn.
+    positive = missing > 0
+    factor = jnp.where(positive, jnp.where(positive, missing, 1) ** gamma, 0)
+    return ratio(jnp.sum(weights * factor * plain), jnp.sum(weights))
 
 
 def mean_cross_entropy(
@@ -114,7 +194,7 @@ def mean_cross_entropy(
         Scalar, in the type of the logits.
     """
     losses, weights = pixel_cross_entropy(logits, labels, class_weights, upsample)
-    return _ratio(jnp.sum(losses), jnp.sum(weights))
+    return ratio(jnp.sum(losses), jnp.sum(weights))
 
 
 def pixel_cross_entropy(
@@ -137,7 +217,7 @@ def pixel_cross_entropy(
         PyTorch reports is sum(losses) / sum(weights).
     """
     losses, labels = _cross_entropy(logits, labels, upsample)
-    weights = _weights(labels, logits, class_weights)
+    weights = pixel_weights(labels, logits, class_weights)
     return losses * weights, weights
 
 
@@ -145,14 +225,8 @@ def _cross_entropy(
     logits: jax.Array, labels: jax.Array, upsample: str
 ) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy, zero on ignored pixels, and the labels in the same order."""
-    _, height, width = labels.shape
-    size = height, width
-    largest = _LARGE_ON_GPU if target() == "gpu" else _LARGE
-    is_large = labels.size * logits.shape[-1] > largest
-    if is_large and grows_by_whole_factor(size_of(logits), size):
-        return over_phases(_at_labels, logits, labels, upsample == "align_corners")
-    logits = resize(logits, size, upsample)
-    return _at_labels(logits, labels)
+    large = is_large(logits, labels)
+    return at_pixels(_at_labels, logits, labels, upsample, large)
 
 
 def _at_labels(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -163,23 +237,7 @@ def _at_labels(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Arr
     one_hot = labels[..., None] == jnp.arange(logits.shape[-1])
     picked = jnp.sum(jnp.where(one_hot, logits, 0), axis=-1)
     losses = jax.nn.logsumexp(logits, axis=-1) - picked
-    return jnp.where(_is_valid(labels, logits), losses, 0), labels
-
-
-def _is_valid(labels: jax.Array, logits: jax.Array) -> jax.Array:
-    return (labels >= 0) & (labels < logits.shape[-1])
-
-
-def _weights(
-    labels: jax.Array, logits: jax.Array, class_weights: tuple[float, ...]
-) -> jax.Array:
-    """Weight of every pixel, in the type of the logits."""
-    weights = _is_valid(labels, logits).astype(logits.dtype)
-    if class_weights:
-        factors = jnp.asarray(class_weights, logits.dtype)
-        one_hot = labels[..., None] == jnp.arange(logits.shape[-1])
-        weights = weights * jnp.sum(jnp.where(one_hot, factors, 0), axis=-1)
-    return weights
+    return jnp.where(is_labelled(labels, logits.shape[-1]), losses, 0), labels
 
 
 def ohem_cross_entropy(
@@ -199,15 +257,15 @@ def ohem_cross_entropy(
     `lib/core/criterion.py`; there per GPU, here over all devices.
     """
     plain, labels = _cross_entropy(logits, labels, upsample)
-    valid = _is_valid(labels, logits)
-    losses = plain * _weights(labels, logits, options.class_weights)
+    valid = is_labelled(labels, logits.shape[-1])
+    losses = plain * pixel_weights(labels, logits, options.class_weights)
     probability = jax.lax.stop_gradient(jnp.where(valid, jnp.exp(-plain), jnp.inf))
     rank = jnp.minimum(options.ohem_min_kept, jnp.sum(valid) - 1)
     threshold = jnp.maximum(
         kth_smallest(probability, rank), jnp.asarray(options.ohem_threshold)
     ).astype(probability.dtype)
     kept = valid & (probability < threshold)
-    return _ratio(jnp.sum(jnp.where(kept, losses, 0)), jnp.sum(kept))
+    return ratio(jnp.sum(jnp.where(kept, losses, 0)), jnp.sum(kept))
 
 
 def kth_smallest(values: jax.Array, k: jax.Array) -> jax.Array:
@@ -231,8 +289,3 @@ def kth_smallest(values: jax.Array, k: jax.Array) -> jax.Array:
 
     found = jax.lax.fori_loop(0, width, add_bit, jnp.zeros((), integer))
     return jax.lax.bitcast_convert_type(found, values.dtype)
-
-
-def _ratio(total: jax.Array, count: jax.Array) -> jax.Array:
-    """total / count, and zero where nothing counts."""
-    return total / jnp.where(count > 0, count, 1).astype(total.dtype)

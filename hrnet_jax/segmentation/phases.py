@@ -15,7 +15,48 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.models.resize import neighbour_weights, shifted
+from hrnet_jax.models.resize import neighbour_weights, resize, shifted, size_of
+from hrnet_jax.runtime.target import target
+
+# Resized logits of more values than this are never made as a whole. Measured on two
+# CPU cores, loss with gradient: 19 classes at 512x1024 take as long either way and a
+# third of the memory, 150 classes at 4x512x512 a fifth less time as well; small maps
+# (4x128x128) are three times slower phase by phase. A GPU makes only the gradient as a
+# whole, everything else while it reads, and phases are many small kernels to it.
+LARGE = 2**22
+LARGE_ON_GPU = 2**28
+
+
+def is_large(logits: jax.Array, labels: jax.Array) -> bool:
+    """Whether logits resized to the labels are too large to be made as a whole."""
+    largest = LARGE_ON_GPU if target() == "gpu" else LARGE
+    return labels.size * logits.shape[-1] > largest
+
+
+def at_pixels(
+    function: Callable[[jax.Array, jax.Array], Any],
+    logits: jax.Array,
+    labels: jax.Array,
+    upsample: str,
+    large: bool,
+) -> Any:
+    """Applies a function of pixels to resized logits and their labels.
+
+    Args:
+        function: (logits [B, h, w, K], labels [B, h, w]) -> tree of arrays; of single
+            pixels, or sums over those that it is given.
+        logits: [B, h, w, K].
+        labels: [B, H, W].
+        upsample: `bilinear` or `align_corners`.
+        large: whether to go over phases, where that can be.
+
+    Returns:
+        The tree; over phases with these as a first axis.
+    """
+    size = labels.shape[1], labels.shape[2]
+    if large and grows_by_whole_factor(size_of(logits), size):
+        return over_phases(function, logits, labels, upsample == "align_corners")
+    return function(resize(logits, size, upsample), labels)
 
 
 def grows_by_whole_factor(size: tuple[int, int], goal: tuple[int, int]) -> bool:

@@ -16,15 +16,12 @@ from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize, size_of
+from hrnet_jax.segmentation.augmentation import AugmentationOptions
 from hrnet_jax.segmentation.drawing import draw_panels, overlay
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
 from hrnet_jax.segmentation.outputs import KINDS, save_prediction
-from hrnet_jax.segmentation.transforms import (
-    AugmentationOptions,
-    make_eval_transform,
-    make_train_transform,
-)
+from hrnet_jax.segmentation.transforms import make_eval_transform, make_train_transform
 from hrnet_jax.segmentation.windows import WindowOptions, windowed_logits
 from hrnet_jax.tasks.forward import train_outputs
 from hrnet_jax.tasks.whole_image import WholeImage

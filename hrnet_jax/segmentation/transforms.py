@@ -5,7 +5,6 @@ that reads only the pixels which are kept: at scale 2.1 a 512x1024 crop needs a
 244x488 window of a 1024x2048 image, not its 2150x4301 enlargement.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,73 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from hrnet_jax.errors import ConfigError, DataError
+from hrnet_jax.errors import DataError
 from hrnet_jax.imaging import photometric
+from hrnet_jax.segmentation.augmentation import AugmentationOptions
 
 Sample = dict[str, Any]
 
 # mmsegmentation's RandomCrop draws this many further crops at most.
 _CROP_RETRIES = 10
-
-
-@dataclasses.dataclass(frozen=True)
-class AugmentationOptions:
-    """Training augmentation; the defaults are the official Cityscapes recipe.
-
-    Attributes:
-        crop_size: height and width of the crop in pixels.
-        base_size: long side in pixels at scale 1; 0 takes each image's own.
-        scale_min: smallest scale.
-        scale_max: largest scale, inclusive.
-        scale_step: distance between scales; 0 draws from the continuous
-            U[scale_min, scale_max).
-        flip: whether to mirror with probability one half.
-        brightness: largest shift of `random_brightness` in grey levels; 0 = off.
-        photometric: whether to apply `random_photometric_distortion`.
-        cat_max_ratio: a crop is drawn again, up to 10 times, while one class
-            fills this share or more of its labelled pixels; 1.0 = off.
-            mmsegmentation uses 0.75.
-
-    Raises:
-        ConfigError: naming the key whose value is out of range.
-    """
-
-    crop_size: tuple[int, int] = (512, 1024)
-    base_size: int = 0
-    scale_min: float = 0.5
-    scale_max: float = 2.1
-    scale_step: float = 0.1
-    flip: bool = True
-    brightness: int = 0
-    photometric: bool = False
-    cat_max_ratio: float = 1.0
-
-    def __post_init__(self):
-        if len(self.crop_size) != 2 or min(self.crop_size) < 1:
-            raise ConfigError(
-                "crop_size must be two positive integers, (height, width), "
-                f"got {self.crop_size!r}"
-            )
-        if self.base_size < 0:
-            raise ConfigError(
-                "base_size must be a long side in pixels, or 0 for the image's "
-                f"own, got {self.base_size}"
-            )
-        if not 0 < self.scale_min <= self.scale_max:
-            raise ConfigError(
-                "scale_min and scale_max must satisfy 0 < scale_min <= scale_max, "
-                f"got {self.scale_min} and {self.scale_max}"
-            )
-        if self.scale_step < 0:
-            raise ConfigError(f"scale_step must not be negative, got {self.scale_step}")
-        if not 0 <= self.brightness <= 255:
-            raise ConfigError(
-                f"brightness must be between 0 and 255, got {self.brightness}"
-            )
-        if not 0 < self.cat_max_ratio <= 1:
-            raise ConfigError(
-                f"cat_max_ratio must be in (0, 1], got {self.cat_max_ratio}"
-            )
 
 
 def make_train_transform(
@@ -90,13 +30,15 @@ def make_train_transform(
     """Returns the random training transform `(sample, rng) -> sample`.
 
     Order and ranges follow `gen_sample` of the official segmentation code:
-    scale, resize, pad at the bottom and right up to the crop size (black and
-    `ignore_label`), crop, brightness, photometric distortion, flip.
+    the first resize of `resize_to` or `short_side`, scale, resize, pad at the bottom
+    and right up to the crop size (`pad_color` and `ignore_label`), crop, brightness,
+    photometric distortion (not of padded pixels, as in mmsegmentation), flip.
+    `flip_first` puts the flip at the beginning.
 
     The draws are, in this order: the scale; x, then y of the crop; x and y of
     every further crop `cat_max_ratio` asks for; the draws of brightness; the
-    draws of photometric distortion; the coin of the flip. An option that is
-    off draws nothing.
+    draws of photometric distortion; the coin of the flip (first, if it is to flip
+    first). An option that is off draws nothing.
 
     Args:
         options: ranges and switches.
@@ -110,22 +52,27 @@ def make_train_transform(
     """
     mirrored_labels = mirror_label_table(flip_pairs)
 
+    def mirrored(image: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        label = cv2.flip(label, 1)
+        return cv2.flip(image, 1), cv2.LUT(label, mirrored_labels)
+
     def transform(sample: Sample, rng: np.random.Generator) -> Sample:
         image, label = sample["image"], sample["label"]
         _check_same_size(sample)
+        if options.flip_first and rng.integers(2):
+            image, label = mirrored(image, label)
+        image, label = _first_resize(image, label, options)
         size = _draw_size(image.shape[:2], options, rng)
         window, label = _draw_crop(label, size, options, ignore_label, rng)
         image = resize_crop_image(image, size, window)
-        image = pad_bottom_right(image, options.crop_size, 0)
+        image = pad_bottom_right(image, options.crop_size, options.pad_color)
         if options.brightness:
             image = photometric.random_brightness(image, rng, options.brightness)
         if options.photometric:
-            image = photometric.random_photometric_distortion(image, rng)
-        if options.flip and rng.integers(2):
-            image = cv2.flip(image, 1)
-            label = cv2.flip(label, 1)
-            if flip_pairs:
-                label = cv2.LUT(label, mirrored_labels)
+            shown = image[: window[2], : window[3]]
+            shown[...] = photometric.random_photometric_distortion(shown, rng)
+        if options.flip and not options.flip_first and rng.integers(2):
+            image, label = mirrored(image, label)
         return {**sample, "image": image, "label": label}
 
     return transform
@@ -241,7 +188,7 @@ def resize_crop_label(
 
 
 def pad_bottom_right(
-    array: np.ndarray, shape: tuple[int, int], value: int
+    array: np.ndarray, shape: tuple[int, int], value: int | tuple[int, int, int]
 ) -> np.ndarray:
     """Pads [h, w(, 3)] at the bottom and right up to `shape`; never cuts."""
     bottom = max(0, shape[0] - array.shape[0])
@@ -249,7 +196,10 @@ def pad_bottom_right(
     if not (bottom or right):
         return array
     return cv2.copyMakeBorder(
-        array, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=(value,) * 3
+        array,
+        *(0, bottom, 0, right),
+        cv2.BORDER_CONSTANT,
+        value=value if isinstance(value, tuple) else (value,) * 3,
     )
 
 
@@ -282,8 +232,52 @@ def _draw_size(
         scale = round(options.scale_min + step * options.scale_step, 9)
     else:
         scale = rng.uniform(options.scale_min, options.scale_max)
+    if options.base_short_side:
+        return _fitted_shape(shape, options, scale)
     base = options.base_size or max(shape)
     return resized_shape(shape, max(1, math.floor(base * scale + 0.5)))
+
+
+def _fitted_shape(
+    shape: tuple[int, int], options: AugmentationOptions, scale: float
+) -> tuple[int, int]:
+    """Height and width at a scale, where both sides are bounded.
+
+    Source: `RandomResize` and `rescale_size` of mmcv, which cut the bounds to whole
+    pixels and round the sides half up.
+    """
+    factor = int(options.base_short_side * scale) / min(shape)
+    if options.base_size:
+        factor = min(factor, int(options.base_size * scale) / max(shape))
+    height, width = (max(1, int(side * factor + 0.5)) for side in shape)
+    return height, width
+
+
+def _first_resize(
+    image: np.ndarray, label: np.ndarray, options: AugmentationOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image and label at the size of `resize_to` or `short_side`, by OpenCV.
+
+    Source: `resize_image` of `lip.py`, `resize_short_length` of `base_dataset.py`
+    (branch HRNet-OCR), which rounds the long side half up.
+    """
+    if options.resize_to:
+        height, width = options.resize_to
+    elif options.short_side:
+        height, width = image.shape[:2]
+        short = options.short_side
+        if height < width:
+            height, width = short, math.floor(width * short / height + 0.5)
+        else:
+            height, width = math.floor(height * short / width + 0.5), short
+    else:
+        return image, label
+    if (height, width) == image.shape[:2]:
+        return image, label
+    return (
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
+        cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST),
+    )
 
 
 def _draw_crop(

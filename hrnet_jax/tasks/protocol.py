@@ -7,7 +7,7 @@ in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
 
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 import jax
 import numpy as np
@@ -150,6 +150,20 @@ class Predicts(Protocol):
     ) -> dict:
         """Writes the files of one prediction and returns its JSON summary."""
         ...
+
+
+@runtime_checkable
+class WeighsClasses(Protocol):
+    """Options of a task's `Loss` with weights of classes, given or counted in the data.
+
+    Attributes:
+        class_weights: one factor per class, or empty for none.
+        class_weights_from: rule by which they are counted, one of
+            `training.counted.RULES`; empty where they are given.
+    """
+
+    class_weights: tuple[float, ...]
+    class_weights_from: str
 
 
 class ScoresClasses(Predicts, Protocol):

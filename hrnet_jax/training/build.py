@@ -20,8 +20,9 @@ from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Trains, groups_images
 from hrnet_jax.training.optimizers import make_optimizer
-from hrnet_jax.training.schedules import make_schedule, rate_factor
-from hrnet_jax.training.steps import epoch_steps, total_steps
+from hrnet_jax.training.phases import Phase, draws
+from hrnet_jax.training.schedules import rate_factor, schedule_of_run
+from hrnet_jax.training.steps import epoch_steps, extra_steps, total_steps
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Run:
         task: with its network.
         train_records: what is trained on.
         train_groups: int [N], which of them a batch may hold together; None if any.
+        phases: what is trained on and how long, one or two.
         num_steps: of the whole run.
         epoch_steps: of an epoch.
         schedule: step -> learning rate.
@@ -50,6 +52,7 @@ class Run:
     task: Trains
     train_records: Records
     train_groups: np.ndarray | None
+    phases: tuple[Phase, ...]
     num_steps: int
     epoch_steps: int
     schedule: Callable
@@ -71,11 +74,15 @@ def build_run(config: TrainConfig) -> Run:
         open_split(config, split)  # or a typo would show after hours of training
     task = build_task(config, records.info, evaluated_splits(config))
     _report_uneven_rows(task.image_size[0], mesh)
-    groups = None
-    if groups_images(task):
-        groups = task.train_groups(records.image_sizes())
+    groups = _groups(task, records)
     steps = total_steps(config, len(records), groups)
-    schedule = make_schedule(config.schedule, steps, config.batch_size)
+    phases = [Phase(records, groups, draws(config, records), 0, steps)]
+    if config.extra.split:
+        more = open_split(config, config.extra.split)
+        more_groups = _groups(task, more)
+        extra = extra_steps(config, len(more), more_groups)
+        phases.append(Phase(more, more_groups, draws(config, more), steps, extra))
+    schedule = schedule_of_run(config, steps, sum(phase.steps for phase in phases[1:]))
     factor = rate_factor(config.schedule, config.batch_size)
     if factor != 1:
         rate = config.schedule.learning_rate
@@ -92,11 +99,19 @@ def build_run(config: TrainConfig) -> Run:
         task=task,
         train_records=records,
         train_groups=groups,
-        num_steps=steps,
+        phases=tuple(phases),
+        num_steps=phases[-1].end,
         epoch_steps=epoch_steps(config.batch_size, len(records), groups),
         schedule=schedule,
         optimizer=make_optimizer(config.optimizer, schedule),
     )
+
+
+def _groups(task: Trains, records: Records) -> np.ndarray | None:
+    """Which records a training batch may hold together; None if any."""
+    if not groups_images(task):
+        return None
+    return task.train_groups(records.image_sizes())
 
 
 def _report_uneven_rows(height: int, mesh: Mesh) -> None:

@@ -29,6 +29,12 @@ def check_extension(run: Run, previous: TrainConfig) -> None:
     Raises:
         ConfigError: if it is no longer, or learns at other rates.
     """
+    if run.config.extra.split:
+        raise ConfigError(
+            "a run with a second phase (extra.split) cannot be extended: that begins "
+            "where the first ends. Another work directory with model.init_from goes on "
+            "with the weights of this run"
+        )
     before = total_steps(previous, len(run.train_records), run.train_groups)
     if run.num_steps <= before:
         raise ConfigError(

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from hrnet_jax import runtime
 from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
-from hrnet_jax.data.stream.batches import train_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.runtime import layouts, processes
@@ -27,6 +26,7 @@ from hrnet_jax.training.interruption import (
     Interrupted,
     watch_for_signals,
 )
+from hrnet_jax.training.phases import batches_of_phases
 from hrnet_jax.training.reporting import Reporter
 from hrnet_jax.training.speed import Speed, progress_line, shows_bar
 from hrnet_jax.training.state import TrainState
@@ -154,22 +154,11 @@ class Loop:
         return metrics
 
     def _batches(self, first: int):
-        config = self.run.config
+        run = self.run
         return feed(
-            train_batches(
-                self.run.train_records,
-                self.run.task.train_transform,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                start_step=first,
-                workers=config.dataset.workers,
-                threads=config.dataset.threads,
-                process_index=jax.process_index(),
-                process_count=jax.process_count(),
-                groups=self.run.train_groups,
-            ),
-            self.run.mesh,
-            map_keys=self.run.task.map_keys,
+            batches_of_phases(run.phases, run.task, run.config, first),
+            run.mesh,
+            map_keys=run.task.map_keys,
         )
 
     def _compile(self, state: TrainState, batch: dict) -> Callable:

@@ -4,6 +4,7 @@ import functools
 import re
 from collections.abc import Collection
 
+import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
@@ -22,15 +23,7 @@ def make_optimizer(
     The rate stays outside the momentum buffer, so it acts at once when it
     changes.
     """
-    all_decay = options.decay_norms and options.decay_biases
-    decay = (
-        optax.add_decayed_weights(
-            options.weight_decay,
-            None if all_decay else functools.partial(_decays, options),
-        )
-        if options.weight_decay
-        else optax.identity()
-    )
+    decay = _decay(options) if options.weight_decay else optax.identity()
     adam = optax.scale_by_adam(options.beta1, options.beta2)
     steps = {
         "sgd": (decay, optax.trace(options.momentum, options.nesterov)),
@@ -47,6 +40,35 @@ def make_optimizer(
         *steps,
         _multiply(options.multipliers, options.bias_rate),
         optax.scale_by_learning_rate(schedule),
+    )
+
+
+def _decay(options: OptimizerOptions) -> optax.GradientTransformation:
+    """Adds to updates what the parameters decay by."""
+    if options.decay_multipliers:
+        return optax.stateless(functools.partial(_decayed, options))
+    if options.decay_norms and options.decay_biases:
+        return optax.add_decayed_weights(options.weight_decay)
+    return optax.add_decayed_weights(
+        options.weight_decay, functools.partial(_decays, options)
+    )
+
+
+def _decayed(options: OptimizerOptions, updates: dict, params: dict) -> dict:
+    """Updates with the decay of parameters that decay by different factors."""
+    multipliers = options.decay_multipliers
+    flat = traverse_util.flatten_dict(params, sep="/")
+    _check_patterns("optimizer.decay_multipliers", multipliers, flat)
+    decays = traverse_util.flatten_dict(_decays(options, params), sep="/")
+    factors = {
+        name: options.weight_decay * _factor(multipliers, name) * decays[name]
+        for name in flat
+    }
+    return jax.tree.map(
+        lambda update, factor, value: update + factor * value,
+        updates,
+        traverse_util.unflatten_dict(factors, sep="/"),
+        params,
     )
 
 
@@ -84,22 +106,32 @@ def _multiply(
     def update(updates, state, params=None):
         del params
         flat = traverse_util.flatten_dict(updates, sep="/")
-        for pattern, _ in multipliers:
-            if not any(re.search(pattern, name) for name in flat):
-                raise ConfigError(
-                    f"optimizer.multipliers: no parameter matches {pattern!r}"
-                )
+        _check_patterns("optimizer.multipliers", multipliers, flat)
         biases = _biases(flat)
         scaled = {
-            name: value * (_factor(name) * (bias_rate if name in biases else 1.0))
+            name: value
+            * (_factor(multipliers, name) * (bias_rate if name in biases else 1.0))
             for name, value in flat.items()
         }
         return traverse_util.unflatten_dict(scaled, sep="/"), state
 
-    def _factor(name: str) -> float:
-        matches = (
-            factor for pattern, factor in multipliers if re.search(pattern, name)
-        )
-        return next(matches, 1.0)
-
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _factor(multipliers: tuple[tuple[str, float], ...], name: str) -> float:
+    """That of the first pattern which matches a name, 1 without any."""
+    matches = (factor for pattern, factor in multipliers if re.search(pattern, name))
+    return next(matches, 1.0)
+
+
+def _check_patterns(
+    key: str, multipliers: tuple[tuple[str, float], ...], names: Collection[str]
+) -> None:
+    """Checks that each pattern matches a parameter.
+
+    Raises:
+        ConfigError: naming one that does not.
+    """
+    for pattern, _ in multipliers:
+        if not any(re.search(pattern, name) for name in names):
+            raise ConfigError(f"{key}: no parameter matches {pattern!r}")

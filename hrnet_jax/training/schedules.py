@@ -1,11 +1,13 @@
 """Learning-rate schedules: step -> rate."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.experiment.sections import ScheduleOptions
 
 Schedule = Callable[[jax.Array | int], jax.Array | float]
@@ -48,6 +50,32 @@ def make_schedule(
         start, start if options.warmup == "constant" else rate, warmup_steps
     )
     return optax.join_schedules([warmup, schedule], [warmup_steps])
+
+
+def schedule_of_run(config: TrainConfig, num_steps: int, extra: int) -> Schedule:
+    """Rate of step i of a run, over both phases.
+
+    The second begins anew from `extra.learning_rate`. With `official_offset` a rate is
+    set after a step, and so the first step of the second phase has the rate that
+    followed the last one of the first.
+
+    Args:
+        config: of the run.
+        num_steps: of the first phase.
+        extra: steps of the second, 0 for none.
+    """
+    first = make_schedule(config.schedule, num_steps, config.batch_size)
+    if not extra:
+        return first
+    options = dataclasses.replace(
+        config.schedule,
+        learning_rate=config.extra.learning_rate,
+        warmup_steps=0,
+        official_offset=False,
+    )
+    second = make_schedule(options, extra, config.batch_size)
+    lags = config.schedule.name == "poly" and config.schedule.official_offset
+    return optax.join_schedules([first, second], [num_steps + lags])
 
 
 def rate_factor(options: ScheduleOptions, batch_size: int) -> float:

@@ -1,5 +1,7 @@
 """Numbers of steps: of a run, and between its evaluations and saves."""
 
+import dataclasses
+
 import numpy as np
 
 from hrnet_jax.data.stream.grouping import steps_per_epoch
@@ -49,6 +51,27 @@ def total_steps(
             f"has only {examples} examples; set num_steps or a smaller batch"
         )
     return config.num_epochs * epoch_steps(config.batch_size, examples, groups)
+
+
+def extra_steps(
+    config: TrainConfig, examples: int, groups: np.ndarray | None = None
+) -> int:
+    """Number of updates of a run's second phase, 0 without one.
+
+    Args:
+        config: of the run.
+        examples: in the split of that phase.
+        groups: see `epoch_steps`.
+
+    Raises:
+        ConfigError: if the split is smaller than a batch.
+    """
+    if not config.extra.split:
+        return 0
+    phase = dataclasses.replace(
+        config, num_epochs=config.extra.num_epochs, num_steps=config.extra.num_steps
+    )
+    return total_steps(phase, examples, groups)
 
 
 def evaluation_interval(config: TrainConfig, num_steps: int, epoch: int) -> int:

@@ -27,6 +27,7 @@ from hrnet_jax.training.build import (
     fit_batches,
     open_split,
 )
+from hrnet_jax.training.counted import with_class_weights
 from hrnet_jax.training.curves import CURVES_FILE, draw_curves
 from hrnet_jax.training.extension import LENGTH_KEYS, check_extension
 from hrnet_jax.training.interruption import let_signals_end_this
@@ -91,8 +92,7 @@ def train(
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
     runtime.keep_freed_memory()
-    options = fit_batches(options, _begun(workdir))
-    stored = to_json(options if options.mesh.round_up_batch else config)
+    options, stored = _fitted(options, config, _begun(workdir))
     check_same_run(stored)
     result_file = workdir / RESULT_FILE
     shorter = check_workdir(workdir, stored, extend=extend)
@@ -109,6 +109,16 @@ def train(
         if shorter is not None and processes.is_first():
             result_file.unlink(missing_ok=True)  # the run is not finished any more
         return _train(run, workdir, stored, goes_on)
+
+
+def _fitted(
+    options: TrainConfig, config: Any, begun: dict | None
+) -> tuple[TrainConfig, dict]:
+    """Options with what devices and data decide, and what is stored of them as JSON."""
+    rounded = fit_batches(options, begun)
+    fitted = with_class_weights(rounded, begun)
+    as_given = fitted is rounded and not rounded.mesh.round_up_batch
+    return fitted, to_json(config if as_given else fitted)
 
 
 def _train(

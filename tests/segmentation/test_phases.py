@@ -7,7 +7,7 @@ import pytest
 
 from hrnet_jax.models.resize import resize
 from hrnet_jax.runtime.pieces import inner_jaxprs
-from hrnet_jax.segmentation import losses
+from hrnet_jax.segmentation import phases
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.phases import grows_by_whole_factor, over_phases
 from tests.tiers import fast_are
@@ -51,6 +51,10 @@ def test_every_pixel_comes_once_and_as_resized(align_corners):
         LossOptions(
             "ohem", (1.0, 0.5, 2.0, 0.0, 3.0, 1.0), 0.2, 50, official_aux_mean=True
         ),
+        pytest.param(
+            LossOptions(focal_weight=1.0, dice_weight=1.0, lovasz_weight=1.0),
+            marks=pytest.mark.slow,  # Op by op, sorting takes seconds to compile.
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_loss_and_gradient_are_those_of_resized_logits(options, upsample, monkey
     outputs = {"logits": jnp.asarray(logits), "aux": jnp.asarray(logits[::-1])}
     results = []
     for large in (0, 10**9):
-        monkeypatch.setattr(losses, "_LARGE", large)
+        monkeypatch.setattr(phases, "LARGE", large)
         with jax.enable_x64():
             args = jax.tree.map(lambda x: x.astype(jnp.float64), outputs)
             results.append(
@@ -85,7 +89,10 @@ def largest_floats(jaxpr) -> int:
     return max([*sizes, *inner, 0])
 
 
-@pytest.mark.parametrize("options", [LossOptions(), LossOptions("ohem")])
+@pytest.mark.parametrize(
+    "options",
+    [LossOptions(name) for name in ("cross_entropy", "ohem", "focal", "lovasz")],
+)
 def test_large_logits_are_never_resized_as_a_whole(options, monkeypatch):
     logits, labels = case()
 
@@ -95,7 +102,7 @@ def test_large_logits_are_never_resized_as_a_whole(options, monkeypatch):
         return largest_floats(jax.make_jaxpr(gradient)(jnp.asarray(logits)).jaxpr)
 
     assert largest() == labels.size * CLASSES
-    monkeypatch.setattr(losses, "_LARGE", labels.size * CLASSES - 1)
+    monkeypatch.setattr(phases, "LARGE", labels.size * CLASSES - 1)
     # One class, so to say: the losses and what counts them.
     assert largest() == labels.size
 

@@ -122,6 +122,25 @@ def test_multipliers_are_parameter_groups_of_pytorch():
     assert_close(got, expected)
 
 
+def test_decay_multipliers_are_parameter_groups_of_pytorch():
+    options = OptimizerOptions(
+        weight_decay=0.1, decay_multipliers=(("/norm", 0.0), ("^head/", 5.0))
+    )
+    factors = {"head/kernel": 5.0, "head/bias": 5.0, "stem/conv1/kernel": 1.0}
+
+    def with_groups(groups):
+        paths, _ = jax.tree_util.tree_flatten_with_path(draw(0))
+        names = ["/".join(key.key for key in path) for path, _ in paths]
+        for name, group in zip(names, groups, strict=True):
+            group["weight_decay"] = 0.1 * factors.get(name, 0.0)
+        return torch.optim.SGD(groups, lr=1.0, momentum=0.9)
+
+    assert_close(ours(options, GRADIENTS), theirs(with_groups, GRADIENTS))
+    wrong = OptimizerOptions(decay_multipliers=(("^ocr/", 5.0),))
+    with pytest.raises(ConfigError, match=r"decay_multipliers: no .* '\^ocr/'"):
+        ours(wrong, GRADIENTS[:1])
+
+
 def test_a_pattern_that_matches_nothing_is_an_error():
     options = OptimizerOptions(multipliers=(("^head/", 10.0), ("^ocr/", 10.0)))
     with pytest.raises(ConfigError, match=r"no parameter matches '\^ocr/'"):

@@ -254,7 +254,7 @@ WRONG = [
     ({"num_steps": 0}, ConfigError, "one of 'num_steps' and 'num_epochs'"),
     ({"num_steps": 0, "num_epochs": 1, "batch_size": 16}, ConfigError, "only 12 examples"),
     ({"loss__class_weights": (1.0, 2.0)}, ConfigError, "'loss.class_weights' has 2 val"),
-    ({"loss__name": "dice"}, ConfigError, "unknown loss.name 'dice'"),
+    ({"loss__name": "tversky"}, ConfigError, "unknown loss.name 'tversky'"),
     ({"dataset__augmentation__scale_min": 0.0}, ConfigError, "scale_min"),
     ({"model__init_from": "no.pth"}, HRNetError, "model.init_from=no.pth: no.pth: no such"),
 ]  # fmt: skip

@@ -26,6 +26,17 @@ NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
 NOT_RUN = {
     (
+        "python scripts/train.py "
+        "--config=experiments/segmentation/cityscapes.py:variant=w48,ocr "
+        "--config.model.init_from=hrnetv2_w48_imagenet_pretrained.pth "
+        "--workdir=runs/cityscapes_w48_ocr"
+    ): OFFICIAL,
+    (
+        "python scripts/evaluate.py --workdir=runs/cityscapes_w48_ocr "
+        "--report=streets_report"
+    ): OFFICIAL,
+    "python benchmarks/from_imagenet.py": MEASURES,
+    (
         "python scripts/export.py --workdir=hrnet_cs_8090_torch11.pth "
         "--out=w48.stablehlo"
     ): FILE,

@@ -34,6 +34,7 @@ SECTIONS = [
     "checkpoint",
     "dataset",
     "eval",
+    "extra",
     "logging",
     "loss",
     "mesh",

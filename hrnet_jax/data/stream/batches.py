@@ -10,7 +10,7 @@ number of threads, worker processes or hosts.
 import functools
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -18,6 +18,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from hrnet_jax.data.stream.drawing import DrawnRecords, Likeliness
 from hrnet_jax.data.stream.grouping import (
     GroupedEvaluation,
     GroupedRecords,
@@ -49,7 +50,8 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     groups: Sequence[int] | np.ndarray | None = None,
-) -> Iterator[Batch]:
+    likeliness: Likeliness | None = None,
+) -> Generator[Batch, None, None]:
     """Endless stream of training batches, shuffled anew in every epoch.
 
     Every epoch is a permutation of all records; a batch may span two epochs.
@@ -70,6 +72,8 @@ def train_batches(
             of each batch.
         groups: of each record, where a batch must not mix them; then no batch spans two
             epochs (`grouping.train_order`).
+        likeliness: draws the records by the classes in them instead, without epochs
+            (`drawing.Likeliness`).
 
     Returns:
         Batches as `stack_samples` makes them, of batch_size / process_count
@@ -83,17 +87,32 @@ def train_batches(
         raise DataError(f"seed must be in [0, 2**32), got {seed}")
     if start_step < 0:
         raise DataError(f"start_step must not be negative, got {start_step}")
-    if groups is None:
-        shuffled = grain.MapDataset.source(records).seed(seed).shuffle()
-        samples = shuffled.repeat(_ENDLESS // len(records))
-    else:
-        check_groups(groups, records)
-        planned = GroupedRecords(records, groups, batch_size, seed, _ENDLESS)
-        samples = grain.MapDataset.source(planned).seed(seed)
+    samples = _in_order(records, batch_size, seed, groups, likeliness)
     samples = samples.random_map(functools.partial(_transform_train, transform))
     batches = samples.batch(batch_size // process_count, batch_fn=stack_samples)
     first = start_step * process_count + process_index
     return _iterate(batches[first::process_count], workers, threads)
+
+
+def _in_order(
+    records: Records,
+    batch_size: int,
+    seed: int,
+    groups: Sequence[int] | np.ndarray | None,
+    likeliness: Likeliness | None,
+) -> grain.MapDataset:
+    """The endless stream of records; arguments as for `train_batches`."""
+    if likeliness is not None:
+        if groups is not None:
+            raise DataError("records in groups cannot be drawn by the classes in them")
+        drawn = DrawnRecords(records, likeliness, seed, _ENDLESS)
+        return grain.MapDataset.source(drawn).seed(seed)
+    if groups is None:
+        shuffled = grain.MapDataset.source(records).seed(seed).shuffle()
+        return shuffled.repeat(_ENDLESS // len(records))
+    check_groups(groups, records)
+    planned = GroupedRecords(records, groups, batch_size, seed, _ENDLESS)
+    return grain.MapDataset.source(planned).seed(seed)
 
 
 def eval_batches(
@@ -181,7 +200,7 @@ def _transform_train(
 
 def _iterate(
     batches: grain.MapDataset, workers: int, threads: int | None
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Makes batches ahead of their use, in threads or worker processes."""
     if workers:
         _mark_flags_parsed()
@@ -200,7 +219,7 @@ def _iterate(
     return _closing(dataset)
 
 
-def _closing(dataset: grain.IterDataset) -> Iterator[Batch]:
+def _closing(dataset: grain.IterDataset) -> Generator[Batch, None, None]:
     """Yields from `dataset`; closing this generator ends threads and workers."""
     iterator = iter(dataset)
     try:
