@@ -54,10 +54,17 @@ class Candidates(NamedTuple):
 
 def joined(one: Candidates, other: Candidates) -> Candidates:
     """Candidates of the same images, all together."""
-    parts = (
-        jnp.concatenate(pair, axis=1) for pair in zip(one[:-1], other[:-1], strict=True)
+
+    def both(part: jax.Array, more: jax.Array) -> jax.Array:
+        return jnp.concatenate([part, more], axis=1)
+
+    return Candidates(
+        both(one.boxes, other.boxes),
+        both(one.scores, other.scores),
+        both(one.classes, other.classes),
+        both(one.valid, other.valid),
+        one.labels,
     )
-    return Candidates(*parts, labels=one.labels)
 
 
 def class_candidates(
