@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels, read_size
 from hrnet_jax.data.files.listing import is_litter, listed
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
@@ -22,7 +22,7 @@ from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
-from hrnet_jax.tasks.protocol import Predicts
+from hrnet_jax.tasks.protocol import Predicts, few_shapes
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
@@ -139,6 +139,9 @@ def predict_files(
     if max_side is not None:
         run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
+    if few_shapes(run.task):
+        sizes = [size for size in map(read_size, images) if size]
+        run = run.for_sizes(np.array(sizes)) if sizes else run
     given = _given_boxes(run, images, boxes, find)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)

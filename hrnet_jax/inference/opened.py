@@ -32,6 +32,10 @@ class OpenedModel(Protocol):
         """Source of the predictions, for a report; `model` is its name."""
         ...
 
+    def for_sizes(self, sizes: np.ndarray) -> "OpenedModel":
+        """The same for images of these sizes, int [N, 2], through few programs."""
+        ...
+
     def predict(
         self, image: np.ndarray, boxes: np.ndarray | BoxFinder | None = None
     ) -> dict[str, np.ndarray]:

@@ -85,6 +85,7 @@ class HeatmapTask:
     takes_boxes = True
     finds_objects = False
     scores_classes = False
+    few_shapes = False
     picture_kinds = ()
     has_own_size = False
     finds_boxes: ClassVar[bool]

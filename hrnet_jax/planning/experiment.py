@@ -55,7 +55,7 @@ def build_experiment(
         lanes = lanes_for(config.model.name, config.precision, mesh)
         model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
-    task = build_task(config, facts.info, evaluated_splits(config))
+    task = build_task(config, facts.info)
     examples = facts.counts.get(config.dataset.train_split, 0)
     groups = None
     if groups_images(task) and facts.train_sizes is not None:

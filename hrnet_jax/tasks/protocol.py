@@ -7,7 +7,7 @@ in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
 
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import jax
 import numpy as np
@@ -75,6 +75,8 @@ class Predicts(Protocol):
         finds_objects: whether predictions are objects with their boxes; the task then
             is a `FindsObjects`.
         scores_classes: whether it has scores of classes; it then is a `ScoresClasses`.
+        few_shapes: whether images of many sizes are brought to a few shapes; the task
+            then is a `FewShapes`.
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
             task then is a `WritesKinds`.
@@ -91,6 +93,7 @@ class Predicts(Protocol):
     takes_boxes: ClassVar[bool]
     finds_objects: ClassVar[bool]
     scores_classes: ClassVar[bool]
+    few_shapes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
     has_own_size: ClassVar[bool]
     model: Model
@@ -155,8 +158,44 @@ class Predicts(Protocol):
 class ScoresClasses(Predicts, Protocol):
     """A task whose predictions are the best of scored classes."""
 
-    def logits(self, variables: dict, images: jax.Array) -> jax.Array:
-        """Scores of uint8 images [B, H, W, 3]: float32 [B, H, W, K] or [B, K]."""
+    def logits(
+        self,
+        variables: dict,
+        images: jax.Array,
+        frame: Mapping[str, jax.Array] | None = None,
+    ) -> jax.Array:
+        """Scores of uint8 images [B, H, W, 3]: float32 [B, H, W, K] or [B, K].
+
+        Args:
+            variables: of the model.
+            images: of `network_batch`, or any.
+            frame: what else `network_batch` gave.
+        """
+        ...
+
+
+class FewShapes(Predicts, Protocol):
+    """A task that sees images of many sizes through programs of a few shapes.
+
+    Images lie at the top left of canvases. Programs do not depend on the canvases, as
+    batches have their shapes; so what was compiled for the task serves its copies.
+    """
+
+    @staticmethod
+    def seen_once(inference: Any) -> Any:
+        """Options of `Inference` with which an image is one input of the network."""
+        ...
+
+    def for_sizes(self, sizes: np.ndarray) -> Self:
+        """The task with canvases for images of these sizes, int [N, 2]."""
+        ...
+
+    def to_multiples(self, multiple: int) -> Self:
+        """The task that pads images of other sizes to multiples of so many pixels."""
+        ...
+
+    def eval_groups(self, sizes: np.ndarray) -> np.ndarray:
+        """Number of the canvas of each image, int [N]; a batch holds one number."""
         ...
 
 
@@ -226,8 +265,7 @@ class ExportsPredictions(Predicts, Protocol):
 class Trains(Predicts, Protocol):
     """A task that can be trained and evaluated: transforms, loss and metrics as well.
 
-    To train, a class is also called with `loss=`, and with `pad_to=` (height, width)
-    or None where it pads (`pads_images`).
+    To train, a class is also called with `loss=`.
 
     Attributes:
         best_metric: (name, "max" or "min") that ranks checkpoints.
@@ -235,8 +273,6 @@ class Trains(Predicts, Protocol):
             one entry per example.
         map_keys: keys of a batch, `image` aside, whose second axis are the rows of
             the image; they are divided over devices as the image is.
-        pads_images: whether whole images are evaluated, padded to the size of the
-            largest of a split.
         groups_images: whether batches are of images that share one of a few sizes;
             the task then is a `GroupsImages`.
         image_size: (height, width) of training images, in pixels.
@@ -245,7 +281,6 @@ class Trains(Predicts, Protocol):
     best_metric: ClassVar[tuple[str, str]]
     totals: ClassVar[tuple[str, ...]]
     map_keys: ClassVar[tuple[str, ...]]
-    pads_images: ClassVar[bool]
     groups_images: ClassVar[bool]
     image_size: tuple[int, int]
 
@@ -315,6 +350,11 @@ class GroupsImages(Trains, Protocol):
 def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
     """Whether a class of tasks has all that training asks for."""
     return not missing_members(task_class, Trains)
+
+
+def few_shapes(task: Predicts) -> TypeGuard[FewShapes]:
+    """Whether images of many sizes are brought to a few shapes."""
+    return task.few_shapes
 
 
 def groups_images(task: Trains) -> TypeGuard[GroupsImages]:

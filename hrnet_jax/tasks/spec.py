@@ -11,6 +11,7 @@ from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.boxes import FindsBoxes, FindsObjects, TakesBoxes
 from hrnet_jax.tasks.protocol import (
     ExportsPredictions,
+    FewShapes,
     GroupsImages,
     Predicts,
     ScoresClasses,
@@ -128,6 +129,8 @@ class TaskSpec:
             protocols.append(FindsBoxes if finds else TakesBoxes)
         if getattr(task, "finds_objects", False):
             protocols.append(FindsObjects)
+        if getattr(task, "few_shapes", False):
+            protocols.append(FewShapes)
         if getattr(task, "groups_images", False):
             protocols.append(GroupsImages)
         if self.exports_predictions:

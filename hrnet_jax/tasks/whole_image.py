@@ -25,6 +25,7 @@ class WholeImage:
     takes_boxes: ClassVar[bool] = False
     finds_objects: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
+    few_shapes: ClassVar[bool] = False
     picture_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size: ClassVar[bool] = False
 

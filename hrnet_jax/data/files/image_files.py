@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
@@ -104,6 +104,20 @@ def read_pixels(path: Path) -> np.ndarray:
         DataError: if it is missing, no image, truncated or damaged.
     """
     return _decode(read_bytes(path), path)[0]
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright image in a file, from its beginning alone.
+
+    None where that does not tell; who reads the file then learns what is wrong.
+    """
+    try:
+        with quietly(), Image.open(path) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DAMAGE):
+        return None
+    return (width, height) if turned else (height, width)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
