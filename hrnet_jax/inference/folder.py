@@ -22,7 +22,7 @@ from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
-from hrnet_jax.tasks.protocol import Predicts, few_shapes
+from hrnet_jax.tasks.protocol import Predicts, few_shapes, writes_kinds
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
@@ -71,6 +71,7 @@ def check_request(
     boxes: Mapping[str, np.ndarray] | None = None,
     max_side: int | None = None,
     only: Collection[str] = (),
+    also: Collection[str] = (),
 ) -> None:
     """Refuses what `predict_files` would, before the model is opened.
 
@@ -81,6 +82,7 @@ def check_request(
         boxes: as there.
         max_side: as there.
         only: as there.
+        also: as there.
 
     Raises:
         HRNetError: as `predict_files`; a `ConfigError` if nothing can be written to
@@ -91,7 +93,7 @@ def check_request(
         check_max_side(max_side)
     task = None if model is None else get_spec(model).task_class
     if task is not None:
-        _chosen_kinds(task, str(model), only)
+        _chosen_kinds(task, str(model), only, also)
     if boxes is not None:
         if task is not None:
             _check_takes_boxes(task, str(model))
@@ -107,6 +109,7 @@ def predict_files(
     find: BoxFinder | None = None,
     max_side: int | None = None,
     only: Collection[str] = (),
+    also: Collection[str] = (),
     windows: Windows | None = None,
     progress: bool = True,
 ) -> dict:
@@ -122,7 +125,8 @@ def predict_files(
         boxes: from `read_boxes`, for landmark and pose models.
         find: instead of `boxes`, a `LoadedRun.finder` or the like.
         max_side: larger images are reduced to this many pixels first; see `Reduced`.
-        only: kinds of pictures to write, such as `label`; all without any.
+        only: kinds of pictures to write, such as `label`; the usual ones without any.
+        also: further kinds, such as `indexed`.
         windows: where to show the picture of each image, if anywhere.
         progress: whether to show a progress bar.
 
@@ -135,7 +139,7 @@ def predict_files(
         ConfigError: for `max_side` below 1, a kind that the task does not write, and
             boxes given or found for a model that takes none, or given and found.
     """
-    chosen = _chosen_kinds(run.task, run.about["model"], only)
+    chosen = _chosen_kinds(run.task, run.about["model"], only, also)
     if max_side is not None:
         run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
@@ -157,6 +161,8 @@ def predict_files(
             if windows is not None:
                 windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
+    if writes_kinds(run.task):
+        entries = run.task.save_together(folder, entries, **chosen)
     report = {**sources_of(run, find), "images": entries, "failed": failed}
     write_json(folder / SUMMARY_FILE, report)
     return report
@@ -169,22 +175,25 @@ def _naming(path: pathlib.Path, error: DataError) -> str:
 
 
 def _chosen_kinds(
-    task: Predicts | type[Predicts], model: str, only: Collection[str]
+    task: Predicts | type[Predicts],
+    model: str,
+    only: Collection[str],
+    also: Collection[str],
 ) -> dict[str, Any]:
     """The argument of the task's `save`, for tasks that write several kinds."""
-    if not only:
+    if not (only or also):
         return {}
-    kinds = task.picture_kinds
-    unknown = [kind for kind in only if kind not in kinds]
+    kinds = (*task.picture_kinds, *task.requested_kinds)
+    unknown = [kind for kind in (*only, *also) if kind not in kinds]
     if unknown:
         expected = f"expected some of {', '.join(kinds)}"
         if not kinds:
             expected = "it writes one kind of file for each image, so leave this out"
         raise ConfigError(
-            f"only={','.join(only)}: {model} does not write "
+            f"only={','.join((*only, *also))}: {model} does not write "
             f"{', '.join(unknown)}; {expected}"
         )
-    return {"only": only}
+    return {"only": [*dict.fromkeys((*(only or task.picture_kinds), *also))]}
 
 
 def _predict_for(

@@ -87,6 +87,7 @@ class HeatmapTask:
     scores_classes = False
     few_shapes = False
     picture_kinds = ()
+    requested_kinds = ()
     has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]

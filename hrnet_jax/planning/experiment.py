@@ -9,7 +9,7 @@ from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
 from hrnet_jax.tasks.protocol import Trains, groups_images
-from hrnet_jax.training.build import build_task, evaluated_splits
+from hrnet_jax.training.build import build_task
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import make_schedule
 from hrnet_jax.training.step import StepFn, make_train_step

@@ -3,7 +3,7 @@
 import copy
 import functools
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -23,7 +23,12 @@ from hrnet_jax.segmentation.fusion import fused_logits
 from hrnet_jax.segmentation.losses import LossOptions, segmentation_loss
 from hrnet_jax.segmentation.metrics import SegmentationEvaluator, confusion_matrix
 from hrnet_jax.segmentation.options import InferenceOptions
-from hrnet_jax.segmentation.outputs import KINDS, save_prediction
+from hrnet_jax.segmentation.outputs import (
+    KINDS,
+    REQUESTED,
+    save_prediction,
+    save_together,
+)
 from hrnet_jax.segmentation.transforms import (
     AugmentationOptions,
     make_train_transform,
@@ -56,6 +61,7 @@ class SegmentationTask(WholeImage):
     pixel_maps = ("label", "confidence")
     scores_classes = True
     picture_kinds = KINDS
+    requested_kinds = REQUESTED
 
     def __init__(
         self,
@@ -131,13 +137,15 @@ class SegmentationTask(WholeImage):
         """
         sample = _pixels(sample)
         size = sample["image"].shape[:2]
-        canvas = self._canvas(size)
+        canvas, label = self._canvas(size), {}
+        if "label" in sample:
+            ignored = self._info.ignore_label
+            padded = pad_bottom_right(sample["label"], canvas.label, ignored)
+            label = {"label": padded}
         return {
             **sample,
             "image": self._on_canvas(sample["image"], canvas),
-            "label": pad_bottom_right(
-                sample["label"], canvas.label, self._info.ignore_label
-            ),
+            **label,
             "size": np.array(size, np.int32),
             **self._framing.taps(size, canvas),
         }
@@ -304,14 +312,24 @@ class SegmentationTask(WholeImage):
         prediction: dict,
         only: Collection[str] = (),
     ) -> dict:
-        """Writes label map, colour map, overlay and panels of one image, or some."""
+        """Writes label map, colour map, overlay and panels of one image, or others."""
         kinds = only or self.picture_kinds
         return save_prediction(folder, name, image, prediction, self._info, kinds)
+
+    def save_together(
+        self,
+        folder: pathlib.Path,
+        entries: Sequence[Mapping[str, Any]],
+        only: Collection[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Writes polygons of all images, and files of results; see `outputs`."""
+        return save_together(folder, entries, self._info, only)
 
 
 def _pixels(sample: dict) -> dict:
     """Keys that labelling pixels needs; boxes and points belong to other tasks."""
-    return {key: sample[key] for key in ("image", "label", "image_id")}
+    keys = ("image", "label", "image_id")  # Not all splits have labels.
+    return {key: sample[key] for key in keys if key in sample}
 
 
 def _cost(canvas: Canvas) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
 """
 
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import jax
@@ -80,6 +80,7 @@ class Predicts(Protocol):
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
             task then is a `WritesKinds`.
+        requested_kinds: further ones, which are written only when asked for.
         has_own_size: whether images are brought to a size of the task's own, whatever
             theirs is; there is then nothing to gain from smaller ones.
         model: the network.
@@ -95,6 +96,7 @@ class Predicts(Protocol):
     scores_classes: ClassVar[bool]
     few_shapes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
+    requested_kinds: ClassVar[tuple[str, ...]]
     has_own_size: ClassVar[bool]
     model: Model
 
@@ -210,8 +212,31 @@ class WritesKinds(Predicts, Protocol):
         prediction: dict,
         only: Collection[str] = (),
     ) -> dict:
-        """Writes the files of these kinds, all without any; see `Predicts.save`."""
+        """Writes the files of these kinds, all usual without any; see `Predicts.save`."""
         ...
+
+    def save_together(
+        self,
+        folder: pathlib.Path,
+        entries: Sequence[Mapping[str, Any]],
+        only: Collection[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Writes files of these kinds that are of all images at once.
+
+        Args:
+            folder: of `save`.
+            entries: what it returned, with `image`, the path, and `name`.
+            only: the kinds.
+
+        Returns:
+            The entries without what is in these files.
+        """
+        ...
+
+
+def writes_kinds(task: Predicts) -> TypeGuard[WritesKinds]:
+    """Whether a task writes several pictures of an image."""
+    return bool(task.picture_kinds)
 
 
 class ExportsPredictions(Predicts, Protocol):

@@ -27,6 +27,7 @@ class WholeImage:
     scores_classes: ClassVar[bool] = False
     few_shapes: ClassVar[bool] = False
     picture_kinds: ClassVar[tuple[str, ...]] = ()
+    requested_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:

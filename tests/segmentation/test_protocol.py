@@ -1,5 +1,6 @@
 """Several scales of images of several sizes, beside NumPy and OpenCV."""
 
+import functools
 import itertools
 import math
 
@@ -11,15 +12,18 @@ import scipy.special
 from scipy.ndimage import map_coordinates
 
 import hrnet_jax
+from hrnet_jax import runtime
 from hrnet_jax.data.files.image_files import read_size
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.canvases import few_shapes
 from hrnet_jax.inference.folder import find_images, predict_files
 from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.segmentation.boundary import boundary_counts
 from hrnet_jax.segmentation.options import InferenceOptions
 from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.segmentation.windows import WindowOptions
+from hrnet_jax.training import evaluation
 from tests import tiny
 from tests.compilations import compilations
 from tests.tiers import fast_are
@@ -364,6 +368,80 @@ def test_a_folder_of_twenty_sizes_takes_four_programs(tmp_path, monkeypatch):
         expected = run.predict(padded)["label"][: len(image), : image.shape[1]]
         label = cv2.imread(str(tmp_path / f"out/{path.stem}_label.png"), 0)
         np.testing.assert_array_equal(label, expected)
+
+
+class Records:
+    """Ten images of five sizes, with labels that are nearly what is predicted."""
+
+    sizes = np.array([(50, 64), (64, 47), (33, 61), (64, 50), (30, 40)] * 2, np.int32)
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def image_sizes(self):
+        return self.sizes
+
+    def __getitem__(self, index):
+        image = made_image(*self.sizes[index])
+        label = image.argmax(-1).astype(np.uint8)
+        label[:3, :5] = 255
+        return {"image": image, "label": label, "image_id": f"image{index}"}
+
+
+EVALUATED = {
+    "scales": (0.75, 1.0, 1.5),
+    "flip": True,
+    "fusion": "exp",
+    "window": WindowOptions((32, 32), whole_up_to=0.75, average="exp"),
+    "canvases": 2,
+    "boundary": True,
+}
+
+
+@functools.cache
+def scored_by_hand():
+    """Confusion matrix and counts near borders, image by image, in NumPy."""
+    options, records = InferenceOptions(**EVALUATED), Records()
+    task = task_with(**EVALUATED).for_sizes(records.sizes)
+    assert len(task._canvases) == 2
+    confusion, near = np.zeros((K, K), int), np.zeros((K, 3), int)
+    for sample in map(records.__getitem__, range(len(records))):
+        label = sample["label"]
+        shapes = task._canvas(label.shape).views
+        scores = as_published(sample["image"], options, False, shapes)
+        predicted = scores.argmax(-1).astype(np.uint8)
+        counted = label != 255
+        np.add.at(confusion, (label[counted], predicted[counted]), 1)
+        near += boundary_counts(label, predicted, K)
+    return confusion, near
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [(1, 1), (1, 3), (1, 8), (8, 8)], ids=str)
+def test_evaluation_is_that_of_the_plain_protocol(cut, tmp_path):
+    devices, batch_size = cut
+    mesh = runtime.make_mesh(data=devices)
+    task, records = task_with(**EVALUATED), Records()
+    predict = evaluation.make_predict_step(task, mesh)
+    evaluator = evaluation.evaluator_over(
+        predict, task, {}, records, mesh, batch_size=batch_size, per_example=True
+    )
+    assert predict._cache_size() <= 2
+    confusion, near = scored_by_hand()
+    metrics = evaluator.compute()
+    correct = np.diag(confusion)
+    iou = correct / (confusion.sum(0) + confusion.sum(1) - correct)
+    assert 0.1 < iou.mean() < 0.9
+    # Where two classes are equally likely, rounding decides.
+    assert metrics["mean_iou"] == pytest.approx(iou.mean(), abs=2e-4)
+    both, labelled, predicted = near.T
+    expected = np.mean(both / (labelled + predicted - both))
+    assert metrics["boundary_iou"] == pytest.approx(expected, abs=1e-3)
+    evaluator.report(tmp_path)
+    rows = (tmp_path / "images.csv").read_text().splitlines()
+    assert rows[0].endswith(",boundary_iou") and len(rows) == 1 + len(records)
+    worst = evaluator.worst(2)
+    assert f"image{worst[0]}," in rows[1] and f"image{worst[1]}," in rows[2]
 
 
 @pytest.mark.parametrize(
