@@ -131,6 +131,11 @@ class ExportedModel:
         """The model: a file takes one size, or any."""
         return self
 
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> None:
+        """Nothing: windows are no part of an exported file."""
+
     def _predict_one(self, image: np.ndarray, boxes: Any) -> Outputs:
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]

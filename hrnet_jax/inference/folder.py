@@ -22,10 +22,13 @@ from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
-from hrnet_jax.tasks.protocol import Predicts, few_shapes, writes_kinds
+from hrnet_jax.tasks.few_shapes import few_shapes
+from hrnet_jax.tasks.protocol import Predicts, writes_kinds
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
+# No image that is larger is predicted whole.
+_HUGE = (2**20, 2**20)
 
 
 def find_images(
@@ -143,6 +146,7 @@ def predict_files(
     if max_side is not None:
         run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
+    large = few_shapes(run.task) and run.task.in_strips(_HUGE)
     if few_shapes(run.task):
         sizes = [size for size in map(read_size, images) if size]
         run = run.for_sizes(np.array(sizes)) if sizes else run
@@ -151,14 +155,18 @@ def predict_files(
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
     for path, name in zip(bar, unique_names(images), strict=True):
         try:
-            image = read_pixels(path)
-            prediction = _predict_for(run, path, image, given, find)
+            image = read_pixels(path, of_any_size=large)
+            summary = run.save_large(folder, name, image, **chosen)
+            prediction = None
+            if summary is None:
+                prediction = _predict_for(run, path, image, given, find)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
             failed.append({"image": str(path), "error": _naming(path, error)})
         else:
-            summary = run.task.save(folder, name, image, prediction, **chosen)
-            if windows is not None:
+            if prediction is not None:
+                summary = run.task.save(folder, name, image, prediction, **chosen)
+            if windows is not None and prediction is not None:
                 windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
     if writes_kinds(run.task):

@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -18,7 +19,8 @@ from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.runtime import layouts
-from hrnet_jax.tasks.protocol import Predicts, few_shapes
+from hrnet_jax.tasks.few_shapes import few_shapes
+from hrnet_jax.tasks.protocol import Predicts
 
 
 def check_pad_multiple(pad_multiple: int) -> None:
@@ -67,6 +69,28 @@ class Predictor:
         predictor = copy.copy(self)
         predictor.task = self.task.for_sizes(sizes)
         return predictor
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> dict | None:
+        """Predicts and writes an image part by part if it is too large to be whole.
+
+        Args:
+            folder: where to.
+            name: start of the file names.
+            image: uint8 RGB [H, W, 3], perhaps mapped from a file.
+            **only: for the task's `save_strips`.
+
+        Returns:
+            The summary; None for an image that is not too large.
+        """
+        if not (few_shapes(self.task) and self.task.in_strips(image.shape[:2])):
+            return None
+
+        def score(windows: np.ndarray) -> np.ndarray:
+            return jax.device_get(self._window_scores(self._variables, windows))
+
+        return self.task.save_strips(folder, name, image, score, **only)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> OpenedModel:
@@ -232,6 +256,10 @@ class Predictor:
                 "logits": task.logits(variables, batch["image"], batch)
             }
         )
+
+    @functools.cached_property
+    def _window_scores(self) -> Callable:
+        return runtime.jit(self._folded.window_scores)
 
     @functools.cached_property
     def _scored(self) -> Callable:

@@ -1,5 +1,6 @@
 """Predictions for large photographs from smaller copies of them."""
 
+import pathlib
 from typing import Any
 
 import cv2
@@ -53,6 +54,11 @@ class Reduced:
             return self
         seen = [reduced_size((h, w), self._max_side) for h, w in np.asarray(sizes)]
         return Reduced(self._run.for_sizes(np.array(seen)), self._max_side)
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> None:
+        """Nothing: reduced, no image is too large."""
 
     def predict(
         self, image: np.ndarray, boxes: np.ndarray | BoxFinder | None = None

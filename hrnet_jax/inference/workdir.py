@@ -126,6 +126,12 @@ class LoadedRun:
         predictor = self.predictor.for_sizes(sizes)
         return dataclasses.replace(self, predictor=predictor)
 
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> dict | None:
+        """Writes an image too large to be predicted whole; see `Predictor.save_large`."""
+        return self.predictor.save_large(folder, name, image, **only)
+
     def finder(
         self, classes: str | Sequence[str] = (), score: float = USUAL_SCORE
     ) -> ObjectFinder:

@@ -118,10 +118,13 @@ def save_together(
         parts = [
             (pathlib.Path(entry["image"]).name, size, entry["polygons"])
             for entry, size in zip(entries, sizes, strict=True)
+            if "polygons" in entry
         ]
         write_whole(folder / COCO_FILE, json.dumps(coco_file(parts, info)))
     if "labelme" in kinds:
         for entry, size in zip(entries, sizes, strict=True):
+            if "polygons" not in entry:  # in strips
+                continue
             image = pathlib.Path(entry["image"]).absolute()
             content = labelme_file(image, size, entry["polygons"], info)
             path = folder / f"{entry['name']}_labelme.json"

@@ -3,7 +3,7 @@
 import copy
 import functools
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -17,6 +17,7 @@ from hrnet_jax.imaging.palette import default_palette
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.models.resize import resize, size_of
+from hrnet_jax.segmentation import strips
 from hrnet_jax.segmentation.drawing import draw_panels, overlay
 from hrnet_jax.segmentation.framing import Canvas, Framing
 from hrnet_jax.segmentation.fusion import fused_logits
@@ -200,6 +201,34 @@ class SegmentationTask(WholeImage):
         )
         value = segmentation_loss(outputs, batch["label"], self._loss, self._upsample)
         return value, (stats, {})
+
+    def in_strips(self, size: tuple[int, int]) -> bool:
+        """Whether the scores of an image need more memory than is given to them."""
+        options = self._inference
+        scores = 4 * size[0] * size[1] * self._info.num_classes
+        windows = bool(options.window.size) and options.sees_image_as_it_is
+        return windows and scores > strips.MOST_SCORES
+
+    def window_scores(self, variables: dict, images: jax.Array) -> jax.Array:
+        """What is averaged of windows: float32 [B, h, w, K]."""
+        logits = self._low_logits(variables, images)
+        logits = resize(logits, size_of(images), self._upsample)
+        average = self._inference.window.average
+        return jax.nn.softmax(logits) if average == "probabilities" else logits
+
+    def save_strips(
+        self,
+        folder: pathlib.Path,
+        name: str,
+        image: np.ndarray,
+        score: Callable[[np.ndarray], np.ndarray],
+        only: Collection[str] = (),
+    ) -> dict:
+        """Labels a large image window by window, and writes its maps as they come."""
+        found = strips.labelled_strips(score, image, self._inference.window)
+        kinds = only or self.picture_kinds
+        size = image.shape[:2]
+        return strips.save_strips(folder, name, size, found, self._info, kinds)
 
     def logits(
         self,

@@ -2,12 +2,12 @@
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
 evaluation and planning ask for as well; what tasks offer that have to do with boxes is
-in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
+in `tasks.boxes`, with images of many sizes in `tasks.few_shapes`. Facts needed before a task is built are in its `TaskSpec`.
 """
 
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 import jax
 import numpy as np
@@ -173,31 +173,6 @@ class ScoresClasses(Predicts, Protocol):
             images: of `network_batch`, or any.
             frame: what else `network_batch` gave.
         """
-        ...
-
-
-class FewShapes(Predicts, Protocol):
-    """A task that sees images of many sizes through programs of a few shapes.
-
-    Images lie at the top left of canvases. Programs do not depend on the canvases, as
-    batches have their shapes; so what was compiled for the task serves its copies.
-    """
-
-    @staticmethod
-    def seen_once(inference: Any) -> Any:
-        """Options of `Inference` with which an image is one input of the network."""
-        ...
-
-    def for_sizes(self, sizes: np.ndarray) -> Self:
-        """The task with canvases for images of these sizes, int [N, 2]."""
-        ...
-
-    def to_multiples(self, multiple: int) -> Self:
-        """The task that pads images of other sizes to multiples of so many pixels."""
-        ...
-
-    def eval_groups(self, sizes: np.ndarray) -> np.ndarray:
-        """Number of the canvas of each image, int [N]; a batch holds one number."""
         ...
 
 
@@ -375,11 +350,6 @@ class GroupsImages(Trains, Protocol):
 def trains(task_class: type[Predicts]) -> TypeGuard[type[Trains]]:
     """Whether a class of tasks has all that training asks for."""
     return not missing_members(task_class, Trains)
-
-
-def few_shapes(task: Predicts) -> TypeGuard[FewShapes]:
-    """Whether images of many sizes are brought to a few shapes."""
-    return task.few_shapes
 
 
 def groups_images(task: Trains) -> TypeGuard[GroupsImages]:

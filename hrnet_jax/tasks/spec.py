@@ -9,9 +9,9 @@ from typing import Any
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.boxes import FindsBoxes, FindsObjects, TakesBoxes
+from hrnet_jax.tasks.few_shapes import FewShapes
 from hrnet_jax.tasks.protocol import (
     ExportsPredictions,
-    FewShapes,
     GroupsImages,
     Predicts,
     ScoresClasses,

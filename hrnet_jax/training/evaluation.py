@@ -14,11 +14,10 @@ from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.data.stream.grouping import SizedRecords, steps_per_epoch
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
+from hrnet_jax.tasks.few_shapes import FewShapes, few_shapes
 from hrnet_jax.tasks.protocol import (
     Evaluator,
-    FewShapes,
     Trains,
-    few_shapes,
     groups_images,
 )
 from hrnet_jax.training.speed import shows_bar
