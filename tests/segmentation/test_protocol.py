@@ -57,7 +57,8 @@ def low_logits(xp, inputs):
     rows, columns = padded.shape[1] // 4, padded.shape[2] // 4
     means = padded.reshape(-1, rows, 4, columns, 4, 3).mean((2, 4))
     place = xp.arange(rows)[:, None, None] * 0.1 - xp.arange(columns)[:, None] * 0.07
-    return 2 * means + place
+    # Not alike for classes that swap, or they would be equally likely everywhere.
+    return 2 * means + place * np.array([1, 0.4, -1], "float32")
 
 
 def cv2_resize(maps, size, aligned=False):
@@ -373,7 +374,7 @@ def test_a_folder_of_twenty_sizes_takes_four_programs(tmp_path, monkeypatch):
 class Records:
     """Ten images of five sizes, with labels that are nearly what is predicted."""
 
-    sizes = np.array([(50, 64), (64, 47), (33, 61), (64, 50), (30, 40)] * 2, np.int32)
+    sizes = np.array([(50, 64), (64, 47), (33, 61), (64, 50), (36, 40)] * 2, np.int32)
 
     def __len__(self):
         return len(self.sizes)

@@ -177,7 +177,8 @@ NOT_RUN = {
     ): MEASURES,
     "python -m tests.kills --kills=20": "half an hour; tests/test_kills.py kills a few",
     (
-        "python benchmarks/compare_detectors.py --torch-python=ENVIRONMENT/bin/python"
+        "python benchmarks/segmentation_protocol.py": MEASURES,
+    "python benchmarks/compare_detectors.py --torch-python=ENVIRONMENT/bin/python"
     ): MEASURES,
     (
         "python -m benchmarks.detection_operators --torch-python=ENVIRONMENT/bin/python"
