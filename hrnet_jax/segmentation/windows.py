@@ -180,10 +180,11 @@ class _Along:
         """Windows over a canvas; `sides` of the images on it are traced, or None."""
         most = places(extent, length, step, options.ends, options.blend)
         if sides is None or len(most.starts) == 1:
-            starts = np.array(most.starts)
-            return cls(most.length, starts, len(starts), most.weights, most.total)
+            same = np.array(most.starts)
+            count = len(same)
+            return cls(most.length, same, count, most.weights, most.total)
         length = most.length
-        starts = jnp.arange(len(most.starts))[:, None] * step
+        starts: Any = jnp.arange(len(most.starts))[:, None] * step
         if options.ends == "inside":
             starts = jnp.minimum(starts, jnp.maximum(sides - length, 0))
         starts = jnp.broadcast_to(starts, (len(starts), len(sides)))

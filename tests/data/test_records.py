@@ -74,6 +74,19 @@ def test_parts_of_a_split(data_dir):
     assert [sample["image_id"] for sample in part] == ["train_00002", "train_00003"]
 
 
+def test_sizes_are_known_of_sets_of_an_earlier_version_too(data_dir, monkeypatch):
+    records = open_records("shapes", data_dir, "train[1:4]")
+    sizes = [sample["image"].shape[:2] for sample in records]
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+    # Without their file: of one size, and of several, which are read.
+    monkeypatch.setattr(type(records), "_has_sizes", lambda *_: False)
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+    records = open_records("shapes", data_dir, "train[1:4]")
+    smaller = {split: (1, 1) for split in records.info.min_size}
+    records.info = dataclasses.replace(records.info, min_size=smaller)
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+
+
 def test_many_shards_keep_the_order(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
     registry.prepare("shapes", tmp_path, image_size=32, train=7, val=1)
