@@ -118,14 +118,12 @@ def predict_files(
 ) -> dict:
     """Predicts for image files and writes the task's output files.
 
-    Without boxes landmark models look for faces, and list none where there is none; pose
-    models take the whole image as the box of one person.
-
     Args:
         run: from `load_run` or `open_exported`.
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
-        boxes: from `read_boxes`, for landmark and pose models.
+        boxes: from `read_boxes`, for landmark and pose models. Without them landmark
+            models look for faces, pose models take the whole image as one box.
         find: instead of `boxes`, a `LoadedRun.finder` or the like.
         max_side: larger images are reduced to this many pixels first; see `Reduced`.
         only: kinds of pictures to write, such as `label`; the usual ones without any.
@@ -143,13 +141,8 @@ def predict_files(
             boxes given or found for a model that takes none, or given and found.
     """
     chosen = _chosen_kinds(run.task, run.about["model"], only, also)
-    if max_side is not None:
-        run = Reduced(run, max_side)
     folder, images = paths.as_path(out), list(images)
-    large = few_shapes(run.task) and run.task.in_strips(_HUGE)
-    if few_shapes(run.task):
-        sizes = [size for size in map(read_size, images) if size]
-        run = run.for_sizes(np.array(sizes)) if sizes else run
+    run, large = _for_images(run, images, max_side)
     given = _given_boxes(run, images, boxes, find)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
@@ -157,23 +150,49 @@ def predict_files(
         try:
             image = read_pixels(path, of_any_size=large)
             summary = run.save_large(folder, name, image, **chosen)
-            prediction = None
             if summary is None:
                 prediction = _predict_for(run, path, image, given, find)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
             failed.append({"image": str(path), "error": _naming(path, error)})
         else:
-            if prediction is not None:
+            if summary is None:
                 summary = run.task.save(folder, name, image, prediction, **chosen)
-            if windows is not None and prediction is not None:
-                windows.show(run.task.draw(image, prediction, None), name)
+                if windows is not None:
+                    windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
+    about = sources_of(run, find)
+    return _reported(
+        run, folder, {**about, "images": entries, "failed": failed}, chosen
+    )
+
+
+def _reported(
+    run: OpenedModel, folder: pathlib.Path, report: dict, chosen: dict[str, Any]
+) -> dict:
+    """Writes what is of all images at once, and the summary; returns the latter."""
     if writes_kinds(run.task):
-        entries = run.task.save_together(folder, entries, **chosen)
-    report = {**sources_of(run, find), "images": entries, "failed": failed}
+        images = run.task.save_together(folder, report["images"], **chosen)
+        report = {**report, "images": images}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def _for_images(
+    run: OpenedModel, images: Iterable[pathlib.Path], max_side: int | None
+) -> tuple[OpenedModel, bool]:
+    """The model for the sizes of these files, and whether it takes images of any size.
+
+    Raises:
+        ConfigError: for `max_side` below 1.
+    """
+    if max_side is not None:
+        run = Reduced(run, max_side)
+    if not few_shapes(run.task):
+        return run, False
+    sizes = [size for size in map(read_size, images) if size]
+    large = run.task.in_strips(_HUGE)
+    return (run.for_sizes(np.array(sizes)) if sizes else run), large
 
 
 def _naming(path: pathlib.Path, error: DataError) -> str:

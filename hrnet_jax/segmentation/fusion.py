@@ -7,13 +7,14 @@ with weights that `framing` works out in double precision, so it comes out as Op
 but for rounding, which the goldens of the official code show.
 """
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hrnet_jax.models.resize import resize
+from hrnet_jax.models.resize import resize, size_of
 from hrnet_jax.segmentation.options import InferenceOptions
 from hrnet_jax.segmentation.windows import windowed_logits
 
@@ -41,49 +42,73 @@ def fused_logits(
         average. With `exp` these are logarithms of sums, with `softmax` of means.
     """
 
-    def at_full_size(pixels: jax.Array) -> jax.Array:
-        return resize(score(pixels), pixels.shape[1:3], method)
-
+    views = _Views(score, images, frame, options, method)
     if options.sees_image_as_it_is:
         sizes = frame["views"][:, 0] if "views" in frame else None
-        return windowed_logits(at_full_size, images, options.window, sizes)
-    pixels = images.astype(jnp.float32)
-    exp = options.fusion == "exp"
+        return windowed_logits(views.at_full_size, images, options.window, sizes)
+    windowed = [options.in_windows(scale) for scale in options.scales]
+    if len(windowed) == 1:
+        logits = views.in_image(views.taps(0), windows=windowed[0])
+    else:
+        logits = _mean(_summed(views, windowed), options)
+    return _in_label(logits, frame, options.fusion == "exp")
 
-    def seen(k: int) -> tuple[jax.Array, ...]:
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Views:
+    """Images at all scales; the arguments of `fused_logits`."""
+
+    score: Score
+    images: jax.Array
+    frame: Mapping[str, jax.Array]
+    options: InferenceOptions
+    method: str
+
+    def at_full_size(self, pixels: jax.Array) -> jax.Array:
+        """Logits of what the network sees whole, at its size."""
+        return resize(self.score(pixels), size_of(pixels), self.method)
+
+    def taps(self, k: int) -> tuple[jax.Array, ...]:
+        """What `in_image` needs of view k."""
         names = ("see{}_rows", "see{}_columns", "score{}_rows", "score{}_columns")
-        return (*(frame[name.format(k)] for name in names), frame["views"][:, k])
+        taps = [self.frame[name.format(k)] for name in names]
+        return (*taps, self.frame["views"][:, k])
 
-    def scores_in_image(taps: tuple[jax.Array, ...], windows: bool) -> jax.Array:
-        view = sample(pixels, taps[0], taps[1])
+    def in_image(self, taps: tuple[jax.Array, ...], *, windows: bool) -> jax.Array:
+        """Logits of one view, at the places of the image's pixels."""
+        exp = self.options.fusion == "exp"
+        view = sample(self.images.astype(jnp.float32), taps[0], taps[1])
         if windows:
-            scores = windowed_logits(at_full_size, view, options.window, taps[4])
+            window = self.options.window
+            scores = windowed_logits(self.at_full_size, view, window, taps[4])
         else:
-            scores = at_full_size(view) if exp else score(view)
+            scores = self.at_full_size(view) if exp else self.score(view)
         return sample(scores, taps[2], taps[3], exponential=exp)
 
-    whole, in_windows = ([], [])  # type: tuple[list[int], list[int]]
-    for k, scale in enumerate(options.scales):
-        (in_windows if options.in_windows(scale) else whole).append(k)
-    if len(options.scales) == 1:
-        sums = scores_in_image(seen(0), bool(in_windows))
-        return _in_label(sums, frame, exp)
-    sums = None
+
+def _summed(views: _Views, windowed: Sequence[bool]) -> jax.Array:
+    """The sum over all views; of exponentials, its logarithm."""
+    fusion = views.options.fusion
+    whole = [k for k, windows in enumerate(windowed) if not windows]
+    rest = [k for k, windows in enumerate(windowed) if windows]
+    sums: jax.Array | None = None
     for k in whole:
-        sums = _plus(sums, scores_in_image(seen(k), windows=False), options.fusion)
-    if in_windows:
+        sums = _plus(sums, views.in_image(views.taps(k), windows=False), fusion)
+    if rest:
         # One loop over scales: the network is compiled once for the windows of all.
-        stacked = jax.tree.map(lambda *taps: jnp.stack(taps), *map(seen, in_windows))
+        taps = [views.taps(k) for k in rest]
+        stacked = tuple(jnp.stack(parts) for parts in zip(*taps, strict=True))
         if sums is None:
-            shape = jax.eval_shape(lambda: scores_in_image(seen(in_windows[0]), True))
-            sums = jnp.full(shape.shape, -jnp.inf if exp else 0.0, shape.dtype)
+            shape = jax.eval_shape(lambda: views.in_image(taps[0], windows=True))
+            nothing = -jnp.inf if fusion == "exp" else 0.0
+            sums = jnp.full(shape.shape, nothing, shape.dtype)
 
         def add(sums: jax.Array, taps: Any) -> tuple[jax.Array, None]:
-            return _plus(sums, scores_in_image(taps, True), options.fusion), None
+            return _plus(sums, views.in_image(taps, windows=True), fusion), None
 
         sums, _ = jax.lax.scan(add, sums, stacked)
     assert sums is not None
-    return _in_label(_mean(sums, options), frame, exp)
+    return sums
 
 
 def _in_label(

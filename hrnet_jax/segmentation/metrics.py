@@ -201,7 +201,7 @@ class SegmentationEvaluator:
         ious = np.array([image.mean_iou for image in self._images])
         order = [
             index
-            for index in np.lexsort((self._records, ious))
+            for index in np.lexsort((np.array(self._records), ious))
             if self._images[index].labelled
         ]
         return [self._records[index] for index in order[:count]]
