@@ -132,13 +132,12 @@ def predict_files(
         progress: whether to show a progress bar.
 
     Returns:
-        What `summary.json` holds: the checkpoint, an entry per image in `images`, and in
-        `failed` those that cannot be predicted for, with the `error` of each.
+        What `summary.json` holds: the checkpoint, in `images` an entry per image, and in
+        `failed` the `error` of each that cannot be predicted for.
 
     Raises:
         DataError: for boxes of other images, and a picture that cannot be written.
-        ConfigError: for `max_side` below 1, a kind that the task does not write, and
-            boxes given or found for a model that takes none, or given and found.
+        ConfigError: for a wrong `max_side` or kind, and boxes that go with nothing.
     """
     chosen = _chosen_kinds(run.task, run.about["model"], only, also)
     folder, images = paths.as_path(out), list(images)
@@ -161,10 +160,8 @@ def predict_files(
                 if windows is not None:
                     windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
-    about = sources_of(run, find)
-    return _reported(
-        run, folder, {**about, "images": entries, "failed": failed}, chosen
-    )
+    report = {**sources_of(run, find), "images": entries, "failed": failed}
+    return _reported(run, folder, report, chosen)
 
 
 def _reported(
