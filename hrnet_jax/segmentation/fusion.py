@@ -103,10 +103,10 @@ def _summed(views: _Views, windowed: Sequence[bool]) -> jax.Array:
             nothing = -jnp.inf if fusion == "exp" else 0.0
             sums = jnp.full(shape.shape, nothing, shape.dtype)
 
-        def add(sums: jax.Array, taps: Any) -> tuple[jax.Array, None]:
+        def add(sums: Any, taps: Any) -> tuple[Any, None]:
             return _plus(sums, views.in_image(taps, windows=True), fusion), None
 
-        sums, _ = jax.lax.scan(add, sums, stacked)
+        return jax.lax.scan(add, sums, stacked)[0]
     assert sums is not None
     return sums
 

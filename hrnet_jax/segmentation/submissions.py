@@ -5,15 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS, COCO_STUFF_IDS
 from hrnet_jax.data.info import DatasetInfo, bit_palette
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import run_lengths
 from hrnet_jax.imaging.palette import Colour
-
-# Numbers of COCO-Stuff's classes, in the order of their labels: of 182 that were
-# planned, 171 came (cocostuff, labels.txt).
-_COCO_STUFF_MISSING = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
-_COCO_STUFF_IDS = tuple(n for n in range(1, 183) if n not in _COCO_STUFF_MISSING)
 
 # What Cityscapes' names end with, and the files for its server need not.
 _CITYSCAPES_END = "_leftImg8bit"
@@ -44,10 +40,7 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
     VOC have the labels themselves.
     """
     if benchmark == "cityscapes":
-        # Not with the module: readers of data sets bring libraries of theirs.
-        from hrnet_jax.data.sources.cityscapes import ids_from_train_ids
-
-        return ids_from_train_ids(label)
+        return np.array(CITYSCAPES_IDS, np.uint8)[label]
     if benchmark == "ade20k":
         return label + np.uint8(1)
     return label
@@ -82,12 +75,12 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "image_id": int(number[1]),
-            "category_id": _COCO_STUFF_IDS[int(value)],
+            "category_id": COCO_STUFF_IDS[int(value)],
             "segmentation": {
                 "size": list(label.shape),
                 "counts": run_lengths.encode(label == value, label.shape),
             },
         }
         for value in np.unique(label)
-        if value < len(_COCO_STUFF_IDS)
+        if value < len(COCO_STUFF_IDS)
     ]

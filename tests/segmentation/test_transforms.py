@@ -7,12 +7,9 @@ import numpy as np
 import pytest
 
 from hrnet_jax.config.options import read_options
-from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import photometric
-from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation import transforms
-from hrnet_jax.segmentation.task import InferenceOptions, SegmentationTask
 from tests.goldens import official, synthetic_weights
 
 MEAN = np.array([0.485, 0.456, 0.406])
@@ -340,35 +337,6 @@ def test_photometric_option_changes_the_image_only():
     other = distorted(sample, np.random.default_rng(1))
     assert (one["image"] != other["image"]).any()
     np.testing.assert_array_equal(one["label"], other["label"])
-
-
-def eval_task(**inference):
-    model = create_model("segmentation/w18_small_v1", num_classes=19)
-    info = DatasetInfo("any", 19, tuple(map(str, range(19))), ())
-    return SegmentationTask(model, info, inference=InferenceOptions(**inference))
-
-
-def test_eval_transform_keeps_pixels_and_notes_the_size():
-    sample = golden_sample()
-    result = eval_task().eval_transform(sample)
-    np.testing.assert_array_equal(result["image"], sample["image"])
-    np.testing.assert_array_equal(result["label"], sample["label"])
-    assert result["size"].tolist() == [48, 96] and result["size"].dtype == np.int32
-    assert result.keys() == {"image", "label", "size", "image_id"}
-
-
-def test_eval_transform_pads_with_black_and_the_ignore_label():
-    sample = golden_sample()
-    task = eval_task(canvases=1).for_sizes(np.array([[48, 96], [64, 90], [50, 100]]))
-    result = task.eval_transform(sample)
-    assert result["image"].shape == tuple(GOLDEN["preprocess/pad_shape"])
-    np.testing.assert_array_equal(result["image"][:48, :96], sample["image"])
-    np.testing.assert_array_equal(result["label"][:48, :96], sample["label"])
-    assert not result["image"][48:].any() and not result["image"][:, 96:].any()
-    assert (result["label"][48:] == 255).all() and (
-        result["label"][:, 96:] == 255
-    ).all()
-    assert result["size"].tolist() == [48, 96]
 
 
 def test_image_and_label_of_different_size_are_named():
