@@ -65,8 +65,7 @@ class Framing:
     Args:
         options: of predictions.
         aligned: whether scores are resized with aligned corners.
-        multiple: sides of canvases that are made for a single image are rounded up to
-            multiples of this.
+        multiple: sides of canvases are rounded up to multiples of this.
     """
 
     def __init__(self, options: InferenceOptions, aligned: bool, multiple: int = 1):
@@ -136,7 +135,7 @@ class Framing:
         kinds, place = np.unique(
             np.asarray(sizes).reshape(-1, 2), axis=0, return_inverse=True
         )
-        own = [self.own_canvas((int(h), int(w)))._sizes for h, w in kinds]
+        own = [self.rounded_canvas((int(h), int(w)))._sizes for h, w in kinds]
         weights = [_SCORE_COST, _SCORE_COST, *[1.0] * len(self._options.scales)]
         place = place.reshape(-1)
         groups, shapes = few_shapes(
