@@ -88,7 +88,7 @@ class SegmentationTask(WholeImage):
         self._augment = make_train_transform(
             augmentation, info.ignore_label, info.flip_pairs
         )
-        self._framing = Framing(inference, self._upsample == "align_corners")
+        self._multiple = 1
         self._canvases: tuple[Canvas, ...] = ()
 
     @staticmethod
@@ -99,6 +99,12 @@ class SegmentationTask(WholeImage):
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:
         """Scales, crops and flips one sample to the crop size."""
         return self._augment(_pixels(sample), rng)
+
+    @functools.cached_property
+    def _framing(self) -> Framing:
+        # Not with the task, which draws without a network as well.
+        aligned = self._upsample == "align_corners"
+        return Framing(self._inference, aligned, self._multiple)
 
     @staticmethod
     def seen_once(inference: InferenceOptions) -> InferenceOptions:
@@ -114,8 +120,8 @@ class SegmentationTask(WholeImage):
     def to_multiples(self, multiple: int) -> "SegmentationTask":
         """The task that pads single images to multiples of this many pixels."""
         task = copy.copy(self)
-        aligned = self._upsample == "align_corners"
-        task._framing = Framing(self._inference, aligned, multiple)
+        task._multiple = multiple
+        task.__dict__.pop("_framing", None)
         return task
 
     def eval_groups(self, sizes: np.ndarray) -> np.ndarray:

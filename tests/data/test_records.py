@@ -91,7 +91,7 @@ def test_many_shards_keep_the_order(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
     registry.prepare("shapes", tmp_path, image_size=32, train=7, val=1)
     folder = find_prepared("shapes", tmp_path)
-    assert len(list(folder.glob("*train*"))) == 4
+    assert len(list(folder.glob("*-train.*"))) == 4
     names = [sample["image_id"] for sample in open_records("shapes", tmp_path, "train")]
     assert names == [f"train_{index:05d}" for index in range(7)]
 
@@ -210,7 +210,7 @@ def test_names_the_splits_where_one_does_not_exist(data_dir):
 def test_names_a_lost_shard(data_dir, tmp_path):
     copy = tmp_path / "shapes"
     shutil.copytree(data_dir / "shapes", copy)
-    lost = next(copy.glob("1.0.0/*val*"))
+    lost = next(copy.glob("1.0.0/*-val.*"))
     lost.unlink()
     with pytest.raises(DataError, match=f"{lost.name} is missing"):
         open_records("shapes", tmp_path, "train")
@@ -255,7 +255,7 @@ def test_names_the_file_of_a_picture_that_does_not_decode(tmp_path, monkeypatch)
     monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
     registry.prepare("shapes", tmp_path, image_size=32, train=8, val=1)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
-    files = sorted(find_prepared("shapes", tmp_path).glob("*train*"))
+    files = sorted(find_prepared("shapes", tmp_path).glob("*-train.*"))
     for split, index, file in (
         ("train", 0, 0),
         ("train", 7, 3),
