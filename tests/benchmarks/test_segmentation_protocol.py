@@ -5,13 +5,15 @@ import pytest
 
 from benchmarks import segmentation_protocol
 from hrnet_jax.imaging.canvases import few_shapes
+from hrnet_jax.models.variants import VARIANTS
+from tests import tiny
 
 
 @pytest.mark.slow
-def test_both_ratios_are_printed(capsys):
-    segmentation_protocol.main(
-        ["--size=32x48", "--shrink=16", "--repeats=1", "--classes=3"]
-    )
+def test_both_ratios_are_printed(capsys, monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+    small = ["--model=tiny", "--size=64x96", "--shrink=8", "--classes=3"]
+    segmentation_protocol.main([*small, "--repeats=1"])
     header, scales, sizes = capsys.readouterr().out.splitlines()
     assert header.split() == ["ratio", "should", "be"]
     assert scales.startswith("6 scales and flip") and scales.endswith("<= 1.15")
