@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS, COCO_STUFF_IDS
 from hrnet_jax.data.info import DatasetInfo, bit_palette
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import run_lengths
@@ -40,6 +39,9 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
     VOC have the labels themselves.
     """
     if benchmark == "cityscapes":
+        # Not with the module: most predictions need nothing of the data.
+        from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS
+
         return np.array(CITYSCAPES_IDS, np.uint8)[label]
     if benchmark == "ade20k":
         return label + np.uint8(1)
@@ -66,6 +68,8 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     Raises:
         DataError: for a name without a number.
     """
+    from hrnet_jax.data.files.benchmark_ids import COCO_STUFF_IDS
+
     number = re.search(r"(\d+)$", name)
     if not number:
         raise DataError(
