@@ -6,6 +6,8 @@
         --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/camvid --images photos/ more/*.jpg \\
         --out=out --max_side=2000 --only=label
+    python scripts/predict.py --workdir=runs/camvid --images='tiles/*.tif' --out=out \\
+        --scales=0.75,1,1.25 --flip --window=512,512 --polygons=labelme
     python scripts/predict.py --workdir=camvid.onnx --images=street.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg --out=out
     python scripts/predict.py --workdir=runs/w300 --images=party.jpg \\
@@ -88,8 +90,10 @@ def parse_arguments() -> argparse.Namespace:
         "--only",
         type=lambda text: text.split(","),
         default=[],
-        help="pictures to write, of label,color,overlay,panels (segmentation)",
+        help="files to write, of label,color,overlay,panels, which are the usual ones, "
+        "and indexed (segmentation)",
     )
+    add_segmentation_flags(parser)
     parser.add_argument(
         "--show",
         action="store_true",
@@ -102,7 +106,50 @@ def parse_arguments() -> argparse.Namespace:
         default=1,
         help="pad sides to multiples of this, so that similar sizes compile once",
     )
-    return command_line.parse_with_changes(parser)
+    arguments = command_line.parse_with_changes(parser)
+    arguments.changes = [*protocol_of(arguments), *arguments.changes]
+    return arguments
+
+
+def add_segmentation_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that are for segmentation alone."""
+    parser.add_argument(
+        "--scales",
+        metavar="SCALE[,SCALE...]",
+        help="segmentation: predict at each of these sizes, and average",
+    )
+    parser.add_argument(
+        "--flip", action="store_true", help="segmentation: average with mirror images"
+    )
+    parser.add_argument(
+        "--window",
+        metavar="HEIGHT,WIDTH",
+        help="segmentation: predict in windows of this size, in full resolution",
+    )
+    parser.add_argument(
+        "--polygons",
+        choices=("coco", "labelme"),
+        help="segmentation: write polygons as well, in one COCO file or a labelme file "
+        "for each image",
+    )
+    parser.add_argument(
+        "--submission",
+        action="store_true",
+        help="segmentation: write what the server of the data set takes as well, into "
+        "the folder submission",
+    )
+
+
+def protocol_of(arguments: argparse.Namespace) -> list[str]:
+    """The keys that --scales, --flip and --window stand for."""
+    changes = []
+    if arguments.scales is not None:
+        changes.append(f"eval.inference.scales={arguments.scales}")
+    if arguments.flip:
+        changes.append("eval.inference.flip=true")
+    if arguments.window is not None:
+        changes.append(f"eval.inference.window.size={arguments.window}")
+    return changes
 
 
 def add_box_flags(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +275,7 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
         "boxes": boxes,
         "max_side": arguments.max_side,
         "only": arguments.only,
+        "also": further_files(arguments),
     }
     model = named_model(arguments.workdir)
     folder.check_request(model, images, arguments.out, **request)
@@ -260,6 +308,12 @@ def predict_images(arguments: argparse.Namespace) -> tuple[list[str], list[str]]
     return [*lines, f"{labelled}, {found}, {where}"], failures
 
 
+def further_files(arguments: argparse.Namespace) -> list[str]:
+    """Kinds of files that --polygons and --submission ask for."""
+    kinds = [arguments.polygons] if arguments.polygons else []
+    return [*kinds, *(["submission"] if arguments.submission else [])]
+
+
 def predict_frames(arguments: argparse.Namespace) -> list[str]:
     """Predicts for --video; returns what to print."""
     from hrnet_jax.inference import video
@@ -271,6 +325,8 @@ def predict_frames(arguments: argparse.Namespace) -> list[str]:
         )
     if arguments.max_side is not None or arguments.only or arguments.show:
         raise ConfigError("--max_side, --only and --show go with --images")
+    if further_files(arguments):
+        raise ConfigError("--polygons and --submission go with --images")
     check_detector_flags(arguments)
     source = arguments.video
     if source.isdecimal() and not pathlib.Path(source).exists():

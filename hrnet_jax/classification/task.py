@@ -103,7 +103,7 @@ class ClassificationTask(WholeImage):
         logits = self.logits(variables, batch["image"])
         return self.decode({"logits": logits}, batch["image"].shape[1:3])
 
-    def logits(self, variables: dict, images: jax.Array) -> Any:
+    def logits(self, variables: dict, images: jax.Array, frame: Any = None) -> Any:
         """Scores of the classes, float32 [B, K], of uint8 images [B, H, W, 3]."""
         inputs = normalize_images(images, self._normalization)
         return self.model.apply(variables, inputs)

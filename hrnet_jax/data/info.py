@@ -22,7 +22,7 @@ LABEL_KEY = "label"
 # TFDS writes its metadata dictionary under this name, in the same directory
 # (and the same atomic rename) as the records.
 METADATA_FILE = "metadata.json"
-# Beside it, of sets of objects: int32 [N, 2], height and width of each image.
+# Beside it, of sets of labels and of objects: int32 [N, 2], height and width of each image.
 SIZES_FILE = "sizes_{split}.npy"
 
 

@@ -5,6 +5,7 @@ are read from the prepared directory.
 """
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -117,12 +118,17 @@ class Records(Sequence):
         return {key: _writeable(value) for key, value in sample.items()}
 
     def image_sizes(self) -> np.ndarray:
-        """Height and width of every image, int32 [N, 2], without reading any.
+        """Height and width of every image, int32 [N, 2].
+
+        No image is read, but of sets of labels that an earlier version prepared, whose
+        images differ in size.
 
         Raises:
             DataError: if the set was prepared without them, or the file is damaged.
         """
         directory = prepared_directory(self.name, self._data_dir)
+        if not self.info.max_objects and not self._has_sizes(directory):
+            return self._sizes_read
         tables: dict[str, np.ndarray] = {}
         rows = []
         for split, index in self._places():
@@ -131,6 +137,20 @@ class Records(Sequence):
                 tables[split] = _sizes_in(path, self._splits[split].num_examples)
             rows.append(tables[split][index])
         return np.array(rows, np.int32).reshape(-1, 2)
+
+    def _has_sizes(self, directory: Path) -> bool:
+        splits = {split for split, _ in self._places()}
+        return all((directory / SIZES_FILE.format(split=s)).is_file() for s in splits)
+
+    @functools.cached_property
+    def _sizes_read(self) -> np.ndarray:
+        """What the file of sizes says, from the images."""
+        splits = {split for split, _ in self._places()}
+        largest = {tuple(self.info.max_size[split]) for split in splits}
+        smallest = {tuple(self.info.min_size[split]) for split in splits}
+        if largest == smallest and len(largest) == 1:
+            return np.tile(np.array([*largest], np.int32), (len(self), 1))
+        return np.array([one["image"].shape[:2] for one in self], np.int32)
 
     def _places(self) -> list[tuple[str, int]]:
         """Stored split of every record, and its index there."""

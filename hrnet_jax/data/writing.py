@@ -210,14 +210,19 @@ class _Metadata(tfds.core.Metadata):
 
     def save_metadata(self, data_dir: Any) -> None:
         facts = self._facts()
-        # Batches of objects are put together by the shape of their images.
-        for split, sizes in self._sizes().items() if facts.max_objects else ():
+        # Batches are put together by the shape of their images.
+        for split, sizes in self._sizes().items() if _whole_images(facts) else ():
             np.save(Path(data_dir, SIZES_FILE.format(split=split)), sizes)
         text = json.dumps(facts.to_json(), indent=1)
         Path(data_dir, METADATA_FILE).write_text(text)
 
     def load_metadata(self, data_dir: Any) -> None:
         """Nothing to do: reading goes through `info.load_info`."""
+
+
+def _whole_images(facts: DatasetInfo) -> bool:
+    """Whether images are looked at whole, so that their sizes matter."""
+    return bool(facts.max_objects or facts.num_classes)
 
 
 class _RecordBuilder(  # type: ignore[call-arg]

@@ -64,7 +64,6 @@ class DetectionTask(WholeImage):
     best_metric = ("AP", "max")
     totals = ()
     map_keys = ()
-    pads_images = False
     groups_images = True
     finds_objects = True
     has_own_size = True

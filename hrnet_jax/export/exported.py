@@ -127,6 +127,15 @@ class ExportedModel:
         """
         return for_each(image, boxes, self._predict_one)
 
+    def for_sizes(self, sizes: np.ndarray) -> "ExportedModel":
+        """The model: a file takes one size, or any."""
+        return self
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> None:
+        """Nothing: windows are no part of an exported file."""
+
     def _predict_one(self, image: np.ndarray, boxes: Any) -> Outputs:
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]

@@ -38,11 +38,14 @@ def build_task(
             the size.
     """
     task_class: Any = spec.task_class
+    options = read_options(task_class.Inference, inference, "inference")
+    if task_class.few_shapes:
+        options = task_class.seen_once(options)
     return task_class(
         model,
         info,
         augmentation=_at_size(spec, augmentation, size),
-        inference=read_options(task_class.Inference, inference, "inference"),
+        inference=options,
         normalization=normalization,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels
+from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels, read_size
 from hrnet_jax.data.files.listing import is_litter, listed
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
@@ -22,10 +22,13 @@ from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
 from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
-from hrnet_jax.tasks.protocol import Predicts
+from hrnet_jax.tasks.few_shapes import few_shapes
+from hrnet_jax.tasks.protocol import Predicts, writes_kinds
 from hrnet_jax.workdir.files import write_json
 
 SUMMARY_FILE = "summary.json"
+# No image that is larger is predicted whole.
+_HUGE = (2**20, 2**20)
 
 
 def find_images(
@@ -71,6 +74,7 @@ def check_request(
     boxes: Mapping[str, np.ndarray] | None = None,
     max_side: int | None = None,
     only: Collection[str] = (),
+    also: Collection[str] = (),
 ) -> None:
     """Refuses what `predict_files` would, before the model is opened.
 
@@ -81,6 +85,7 @@ def check_request(
         boxes: as there.
         max_side: as there.
         only: as there.
+        also: as there.
 
     Raises:
         HRNetError: as `predict_files`; a `ConfigError` if nothing can be written to
@@ -91,7 +96,7 @@ def check_request(
         check_max_side(max_side)
     task = None if model is None else get_spec(model).task_class
     if task is not None:
-        _chosen_kinds(task, str(model), only)
+        _chosen_kinds(task, str(model), only, also)
     if boxes is not None:
         if task is not None:
             _check_takes_boxes(task, str(model))
@@ -107,56 +112,84 @@ def predict_files(
     find: BoxFinder | None = None,
     max_side: int | None = None,
     only: Collection[str] = (),
+    also: Collection[str] = (),
     windows: Windows | None = None,
     progress: bool = True,
 ) -> dict:
     """Predicts for image files and writes the task's output files.
 
-    Without boxes landmark models look for faces, and list none where there is none; pose
-    models take the whole image as the box of one person.
-
     Args:
         run: from `load_run` or `open_exported`.
         images: from `find_images`.
         out: folder for the output files and `summary.json`.
-        boxes: from `read_boxes`, for landmark and pose models.
+        boxes: from `read_boxes`, for landmark and pose models. Without them landmark
+            models look for faces, pose models take the whole image as one box.
         find: instead of `boxes`, a `LoadedRun.finder` or the like.
         max_side: larger images are reduced to this many pixels first; see `Reduced`.
-        only: kinds of pictures to write, such as `label`; all without any.
+        only: kinds of pictures to write, such as `label`; the usual ones without any.
+        also: further kinds, such as `indexed`.
         windows: where to show the picture of each image, if anywhere.
         progress: whether to show a progress bar.
 
     Returns:
-        What `summary.json` holds: the checkpoint, an entry per image in `images`, and in
-        `failed` those that cannot be predicted for, with the `error` of each.
+        What `summary.json` holds: the checkpoint, in `images` an entry per image, and in
+        `failed` the `error` of each that cannot be predicted for.
 
     Raises:
         DataError: for boxes of other images, and a picture that cannot be written.
-        ConfigError: for `max_side` below 1, a kind that the task does not write, and
-            boxes given or found for a model that takes none, or given and found.
+        ConfigError: for a wrong `max_side` or kind, and boxes that go with nothing.
     """
-    chosen = _chosen_kinds(run.task, run.about["model"], only)
-    if max_side is not None:
-        run = Reduced(run, max_side)
+    chosen = _chosen_kinds(run.task, run.about["model"], only, also)
     folder, images = paths.as_path(out), list(images)
+    run, large = _for_images(run, images, max_side)
     given = _given_boxes(run, images, boxes, find)
     entries, failed = [], []
     bar = tqdm(images, desc="predict", unit="image", disable=not progress)
     for path, name in zip(bar, unique_names(images), strict=True):
         try:
-            image = read_pixels(path)
-            prediction = _predict_for(run, path, image, given, find)
+            image = read_pixels(path, of_any_size=large)
+            summary = run.save_large(folder, name, image, **chosen)
+            if summary is None:
+                prediction = _predict_for(run, path, image, given, find)
         except DataError as error:
             # One bad file of many is no reason to lose the others.
             failed.append({"image": str(path), "error": _naming(path, error)})
         else:
-            summary = run.task.save(folder, name, image, prediction, **chosen)
-            if windows is not None:
-                windows.show(run.task.draw(image, prediction, None), name)
+            if summary is None:
+                summary = run.task.save(folder, name, image, prediction, **chosen)
+                if windows is not None:
+                    windows.show(run.task.draw(image, prediction, None), name)
             entries.append({"image": str(path), "name": name, **summary})
     report = {**sources_of(run, find), "images": entries, "failed": failed}
+    return _reported(run, folder, report, chosen)
+
+
+def _reported(
+    run: OpenedModel, folder: pathlib.Path, report: dict, chosen: dict[str, Any]
+) -> dict:
+    """Writes what is of all images at once, and the summary; returns the latter."""
+    if writes_kinds(run.task):
+        images = run.task.save_together(folder, report["images"], **chosen)
+        report = {**report, "images": images}
     write_json(folder / SUMMARY_FILE, report)
     return report
+
+
+def _for_images(
+    run: OpenedModel, images: Iterable[pathlib.Path], max_side: int | None
+) -> tuple[OpenedModel, bool]:
+    """The model for the sizes of these files, and whether it takes images of any size.
+
+    Raises:
+        ConfigError: for `max_side` below 1.
+    """
+    if max_side is not None:
+        run = Reduced(run, max_side)
+    if not few_shapes(run.task):
+        return run, False
+    sizes = [size for size in map(read_size, images) if size]
+    large = run.task.in_strips(_HUGE)
+    return (run.for_sizes(np.array(sizes)) if sizes else run), large
 
 
 def _naming(path: pathlib.Path, error: DataError) -> str:
@@ -166,22 +199,25 @@ def _naming(path: pathlib.Path, error: DataError) -> str:
 
 
 def _chosen_kinds(
-    task: Predicts | type[Predicts], model: str, only: Collection[str]
+    task: Predicts | type[Predicts],
+    model: str,
+    only: Collection[str],
+    also: Collection[str],
 ) -> dict[str, Any]:
     """The argument of the task's `save`, for tasks that write several kinds."""
-    if not only:
+    if not (only or also):
         return {}
-    kinds = task.picture_kinds
-    unknown = [kind for kind in only if kind not in kinds]
+    kinds = (*task.picture_kinds, *task.requested_kinds)
+    unknown = [kind for kind in (*only, *also) if kind not in kinds]
     if unknown:
         expected = f"expected some of {', '.join(kinds)}"
         if not kinds:
             expected = "it writes one kind of file for each image, so leave this out"
         raise ConfigError(
-            f"only={','.join(only)}: {model} does not write "
+            f"only={','.join((*only, *also))}: {model} does not write "
             f"{', '.join(unknown)}; {expected}"
         )
-    return {"only": only}
+    return {"only": [*dict.fromkeys((*(only or task.picture_kinds), *also))]}
 
 
 def _predict_for(

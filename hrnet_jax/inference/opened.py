@@ -1,5 +1,6 @@
 """The protocol of models opened to predict: work directories and exported files."""
 
+import pathlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,16 @@ class OpenedModel(Protocol):
     @property
     def about(self) -> dict[str, Any]:
         """Source of the predictions, for a report; `model` is its name."""
+        ...
+
+    def for_sizes(self, sizes: np.ndarray) -> "OpenedModel":
+        """The same for images of these sizes, int [N, 2], through few programs."""
+        ...
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> dict | None:
+        """Writes an image too large to be predicted whole; see `Predictor.save_large`."""
         ...
 
     def predict(

@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -18,6 +19,7 @@ from hrnet_jax.inference.opened import OpenedModel
 from hrnet_jax.models.folding import as_computed, fold_batch_norm
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.runtime import layouts
+from hrnet_jax.tasks.few_shapes import few_shapes
 from hrnet_jax.tasks.protocol import Predicts
 
 
@@ -46,7 +48,7 @@ class Predictor:
 
     def __init__(self, task: Predicts, variables: dict, pad_multiple: int = 1):
         check_pad_multiple(pad_multiple)
-        self.task = task
+        self.task = task.to_multiples(pad_multiple) if few_shapes(task) else task
         self._multiple = pad_multiple
         folded = copy.copy(task)
         folded.model, weights = fold_batch_norm(task.model, variables)
@@ -56,6 +58,39 @@ class Predictor:
         self._folded: Any = folded
         self._predict = runtime.jit(folded.predict)
         runtime.keep_freed_memory()
+
+    def for_sizes(self, sizes: np.ndarray) -> "Predictor":
+        """The same for images of these sizes, int [N, 2], through few programs.
+
+        Those that it compiles serve this one too.
+        """
+        if not few_shapes(self.task):
+            return self
+        predictor = copy.copy(self)
+        predictor.task = self.task.for_sizes(sizes)
+        return predictor
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> dict | None:
+        """Predicts and writes an image part by part if it is too large to be whole.
+
+        Args:
+            folder: where to.
+            name: start of the file names.
+            image: uint8 RGB [H, W, 3], perhaps mapped from a file.
+            **only: for the task's `save_strips`.
+
+        Returns:
+            The summary; None for an image that is not too large.
+        """
+        if not (few_shapes(self.task) and self.task.in_strips(image.shape[:2])):
+            return None
+
+        def score(windows: np.ndarray) -> np.ndarray:
+            return jax.device_get(self._window_scores(self._variables, windows))
+
+        return self.task.save_strips(folder, name, image, score, **only)
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> OpenedModel:
@@ -162,7 +197,12 @@ class Predictor:
         features = functools.partial(self._features, normalization)
 
         def features_of_one(image: np.ndarray, boxes: None) -> tuple[np.ndarray, ...]:
-            maps, _, (height, width) = self._apply(features, image, boxes)
+            if few_shapes(self.task):
+                batch = {"image": self._pad(image[None])}
+                maps = jax.device_get(features(self._variables, batch))
+                height, width = image.shape[:2]
+            else:
+                maps, _, (height, width) = self._apply(features, image, boxes)
             return tuple(
                 array[0, : -(-height // stride), : -(-width // stride)]
                 for stride, array in zip((4, 8, 16, 32), maps.values(), strict=False)
@@ -189,7 +229,7 @@ class Predictor:
     ) -> dict[str, np.ndarray]:
         """What a function predicts, as a prediction for the image."""
         predictions, crops, (height, width) = self._apply(function, image, boxes)
-        for name in maps:
+        for name in () if few_shapes(self.task) else maps:
             predictions[name] = predictions[name][:, :height, :width]
         return self.task.to_image(predictions, crops)
 
@@ -199,7 +239,8 @@ class Predictor:
         """Outputs for the crops of an image, what is known of these, their size."""
         images, crops = self.task.to_network(image, boxes)
         size = images.shape[1:3]
-        batch = self.task.network_batch(self._pad(images), crops)
+        padded = images if few_shapes(self.task) else self._pad(images)
+        batch = self.task.network_batch(padded, crops)
         outputs = join_parts(
             jax.device_get(function(self._variables, part))
             for part in equal_parts(batch)
@@ -211,8 +252,14 @@ class Predictor:
     def _logits(self) -> Callable:
         task = self._folded
         return runtime.jit(
-            lambda variables, batch: {"logits": task.logits(variables, batch["image"])}
+            lambda variables, batch: {
+                "logits": task.logits(variables, batch["image"], batch)
+            }
         )
+
+    @functools.cached_property
+    def _window_scores(self) -> Callable:
+        return runtime.jit(self._folded.window_scores)
 
     @functools.cached_property
     def _scored(self) -> Callable:
@@ -220,8 +267,10 @@ class Predictor:
         task = self._folded
 
         def scored(variables: dict, batch: dict) -> dict[str, jax.Array]:
-            logits = task.logits(variables, batch["image"])
-            predictions = task.decode({"logits": logits}, batch["image"].shape[1:3])
+            logits = task.logits(variables, batch["image"], batch)
+            of_pixels = logits.ndim == 4
+            size = (logits if of_pixels else batch["image"]).shape[1:3]
+            predictions = task.decode({"logits": logits}, size)
             return predictions | {"probabilities": jax.nn.softmax(logits)}
 
         return runtime.jit(scored)

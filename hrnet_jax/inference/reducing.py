@@ -1,5 +1,6 @@
 """Predictions for large photographs from smaller copies of them."""
 
+import pathlib
 from typing import Any
 
 import cv2
@@ -47,6 +48,18 @@ class Reduced:
         """Source of the predictions, with the bound."""
         return {**self._run.about, "max_side": self._max_side}
 
+    def for_sizes(self, sizes: np.ndarray) -> "Reduced":
+        """The same for images of these sizes, int [N, 2]; see `LoadedRun.for_sizes`."""
+        if self.task.has_own_size:
+            return self
+        seen = [reduced_size((h, w), self._max_side) for h, w in np.asarray(sizes)]
+        return Reduced(self._run.for_sizes(np.array(seen)), self._max_side)
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> None:
+        """Nothing: reduced, no image is too large."""
+
     def predict(
         self, image: np.ndarray, boxes: np.ndarray | BoxFinder | None = None
     ) -> dict[str, np.ndarray]:
@@ -59,8 +72,7 @@ class Reduced:
         height, width = image.shape[:2]
         if self.task.has_own_size or max(height, width) <= self._max_side:
             return self._run.predict(image, boxes)
-        scale = self._max_side / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+        size = reduced_size((height, width), self._max_side)[::-1]
         reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         # Of x and y: pixels of the image to one of the reduced one.
         factors = np.array([width / size[0], height / size[1]])
@@ -73,6 +85,15 @@ class Reduced:
             for name in ("points", "boxes"):
                 prediction[name] = _scaled(prediction[name], factors)
         return prediction
+
+
+def reduced_size(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """(height, width) of an image whose longer side is bounded."""
+    if max(size) <= max_side:
+        return size
+    scale = max_side / max(size)
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
 
 
 def _scaled(places: np.ndarray, factors: np.ndarray) -> np.ndarray:

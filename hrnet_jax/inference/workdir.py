@@ -113,6 +113,25 @@ class LoadedRun:
         """Maps of the network's branches; see `Predictor.features`."""
         return self.predictor.features(image, self.config.model.normalization)
 
+    def for_sizes(self, sizes: np.ndarray) -> "LoadedRun":
+        """The run for images of these sizes, which share a few compiled programs.
+
+        Segmentation pads them, black at the bottom and right, to the few shapes
+        (`eval.inference.canvases`) that waste least; other tasks stay as they are.
+
+        Args:
+            sizes: int [N, 2], (height, width) of the images to come. Others have
+                programs of their own.
+        """
+        predictor = self.predictor.for_sizes(sizes)
+        return dataclasses.replace(self, predictor=predictor)
+
+    def save_large(
+        self, folder: pathlib.Path, name: str, image: np.ndarray, **only: Any
+    ) -> dict | None:
+        """Writes an image too large to be predicted whole; see `Predictor.save_large`."""
+        return self.predictor.save_large(folder, name, image, **only)
+
     def finder(
         self, classes: str | Sequence[str] = (), score: float = USUAL_SCORE
     ) -> ObjectFinder:

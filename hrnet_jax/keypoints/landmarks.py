@@ -48,7 +48,6 @@ class LandmarkTask(HeatmapTask):
     best_metric = ("nme", "min")
     totals = ()
     map_keys = ()
-    pads_images = False
     groups_images = False
     # HRNet-Facial-Landmark-Detection, `experiments/*/*.yaml` and `tools/train.py`.
     # The rate drops after epochs 30 and 50 of 60; the norms' new batch weighs 0.01.

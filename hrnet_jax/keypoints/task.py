@@ -85,7 +85,9 @@ class HeatmapTask:
     takes_boxes = True
     finds_objects = False
     scores_classes = False
+    few_shapes = False
     picture_kinds = ()
+    requested_kinds = ()
     has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]

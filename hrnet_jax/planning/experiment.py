@@ -9,7 +9,7 @@ from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
 from hrnet_jax.tasks.protocol import Trains, groups_images
-from hrnet_jax.training.build import build_task, evaluated_splits
+from hrnet_jax.training.build import build_task
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import schedule_of_run
 from hrnet_jax.training.step import StepFn, make_train_step
@@ -55,7 +55,7 @@ def build_experiment(
         lanes = lanes_for(config.model.name, config.precision, mesh)
         model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
-    task = build_task(config, facts.info, evaluated_splits(config))
+    task = build_task(config, facts.info)
     examples = facts.counts.get(config.dataset.train_split, 0)
     groups = None
     if groups_images(task) and facts.train_sizes is not None:

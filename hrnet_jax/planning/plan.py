@@ -140,7 +140,7 @@ def make_plan(
         task, experiment.optimizer, mesh, ema=experiment.keeps_average
     )
     size = _largest_image(config, facts)
-    if size is None and task.pads_images:
+    if size is None and task.few_shapes:
         notes.append("size of evaluation images unknown: planned with the crop size")
     batch = abstract.train_batch(task, config.batch_size, mesh)
     eval_size = config.eval.batch_size

@@ -1,6 +1,7 @@
 """Segmentation metrics from integer counts over a whole data set."""
 
 import functools
+import json
 import pathlib
 from typing import NamedTuple
 
@@ -8,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hrnet_jax.runtime.processes import gather_names, gather_rows
+from hrnet_jax.runtime.processes import gather_dealt, gather_names, gather_rows
+from hrnet_jax.segmentation.boundary import boundary_counts, boundary_iou
 
 
 def confusion_matrix(
@@ -101,6 +103,8 @@ class SegmentationEvaluator:
         absent: see `summarize`.
         per_image: whether a report is wanted, which lists images; costs one more
             count of each.
+        boundary: whether `boundary_iou` is wanted; of several processes each counts
+            its share of the images.
     """
 
     def __init__(
@@ -108,36 +112,63 @@ class SegmentationEvaluator:
         class_names: tuple[str, ...],
         absent: str = "zero",
         per_image: bool = False,
+        boundary: bool = False,
     ):
         self._class_names = class_names
         self._absent = absent
         self._per_image = per_image
+        self._boundary = np.zeros((len(class_names), 3), np.int64) if boundary else None
         self._confusion = np.zeros((len(class_names),) * 2, np.int64)
         self._images: list[ImageScore] = []
+        self._records: list[int] = []
 
     def update(self, batch: dict, predictions: dict[str, jax.Array]) -> None:
         """Takes the `confusion` of `SegmentationTask.predict`.
 
         Args:
-            batch: for a report `label` uint8 [B, H, W], `example_valid` bool [B] and
-                the names `image_id`; of several processes each learns of all images.
+            batch: for a report `label` uint8 [B, H, W], `example_valid` bool [B], the
+                names `image_id`, and where images come in another order `record` int
+                [B], their index; of several processes each learns of all images.
             predictions: `confusion` int [K, K]; for a report `label` uint8 [B, H, W].
+
+        For boundary IoU the same as for a report, and `size` int [B, 2].
         """
         # Padding and ignored pixels are masked on the device.
         self._confusion += np.asarray(predictions["confusion"], np.int64)
+        near = None
+        if self._boundary is not None:
+            near = _boundaries(batch, predictions["label"], len(self._class_names))
+            self._boundary += near.sum(0)
         if not self._per_image:
             return
         classes = len(self._class_names)
         counts = _count_each(batch["label"], predictions["label"], classes)
-        valid, counts = gather_rows((batch["example_valid"], counts))
+        rows = {key: batch[key] for key in ("example_valid", "record") if key in batch}
+        rows, counts = gather_rows((rows, counts))
         names = gather_names(batch["image_id"], batch["example_valid"])
-        for name, kept, count in zip(names, valid, counts, strict=True):
-            if kept:
-                self._images.append(image_score(str(name), count))
+        for k in np.flatnonzero(rows["example_valid"]):
+            place = rows["record"][k] if "record" in rows else len(self._records)
+            self._records.append(int(place))
+            score = image_score(str(names[k]), counts[k])
+            if near is not None:
+                score = score._replace(boundary_iou=_mean_of_present(near[k]))
+            self._images.append(score)
 
     def compute(self) -> dict[str, float]:
         """Metrics over everything seen so far."""
-        return summarize(self._confusion, self._class_names, self._absent)
+        metrics = summarize(self._confusion, self._class_names, self._absent)
+        if self._boundary is None:
+            return metrics
+        # Means are of the same classes as those of IoU.
+        iou = {
+            name: float(value)
+            for name, value in zip(
+                self._class_names, boundary_iou(self._boundary), strict=True
+            )
+            if f"iou/{name}" in metrics
+        }
+        metrics["boundary_iou"] = float(np.mean([*iou.values()]))
+        return metrics | {f"boundary_iou/{name}": value for name, value in iou.items()}
 
     def remarks(self) -> list[str]:
         """Classes that were never labelled, and that were never predicted."""
@@ -168,9 +199,12 @@ class SegmentationEvaluator:
     def worst(self, count: int) -> list[int]:
         """Positions of the labelled images of lowest mean IoU, the worst first."""
         ious = np.array([image.mean_iou for image in self._images])
-        labelled = [image.labelled > 0 for image in self._images]
-        order = [i for i in np.argsort(ious, kind="stable") if labelled[i]]
-        return [int(index) for index in order[:count]]
+        order = [
+            index
+            for index in np.lexsort((np.array(self._records), ious))
+            if self._images[index].labelled
+        ]
+        return [self._records[index] for index in order[:count]]
 
 
 class ImageScore(NamedTuple):
@@ -183,6 +217,7 @@ class ImageScore(NamedTuple):
         labelled: number of labelled pixels.
         mixed_up: (true class, predicted class, pixels) of its commonest mistake;
             None where there is no mistake.
+        boundary_iou: over the classes that have a border in it; None if not wanted.
     """
 
     name: str
@@ -190,6 +225,7 @@ class ImageScore(NamedTuple):
     pixel_accuracy: float
     labelled: int
     mixed_up: tuple[int, int, int] | None
+    boundary_iou: float | None = None
 
 
 def image_score(name: str, confusion: np.ndarray) -> ImageScore:
@@ -208,6 +244,30 @@ def image_score(name: str, confusion: np.ndarray) -> ImageScore:
         total,
         (int(true), int(predicted), pixels) if pixels else None,
     )
+
+
+def _boundaries(batch: dict, predictions: jax.Array, num_classes: int) -> np.ndarray:
+    """`boundary_counts` of each image of a batch, int64 [B, K, 3], on every process."""
+    keys = ("label", "size", "example_valid")
+    rows, found = gather_rows(({key: batch[key] for key in keys}, predictions))
+    count = len(found)
+    own = []
+    for k in range(jax.process_index(), count, jax.process_count()):
+        height, width = rows["size"][k] * rows["example_valid"][k]
+        of_image = np.s_[k, :height, :width]
+        counts = np.zeros((num_classes, 3), np.int64)
+        if height:
+            counts = boundary_counts(
+                rows["label"][of_image], found[of_image], num_classes
+            )
+        own.append(json.dumps(counts.tolist()))
+    return np.array([json.loads(text) for text in gather_dealt(own, count)], np.int64)
+
+
+def _mean_of_present(counts: np.ndarray) -> float:
+    """Mean boundary IoU of the classes with a border, of counts int [K, 3]."""
+    present = counts.any(-1)
+    return float(boundary_iou(counts)[present].mean()) if present.any() else 0.0
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -52,13 +52,16 @@ def image_rows(
 ) -> list[list[str]]:
     """A table of the images, the worst first: a header, and a row for each."""
     rows = [["image", "mean_iou", "pixel_accuracy", "labelled_pixels", "mistaken"]]
+    boundary = any(image.boundary_iou is not None for image in images)
+    rows[0] += ["boundary_iou"] * boundary
     for image in sorted(images, key=lambda image: image.mean_iou):
         mistaken = ""
         if image.mixed_up:
             true, predicted, pixels = image.mixed_up
             mistaken = f"{class_names[true]} as {class_names[predicted]}: {pixels}"
         scores = _cells((image.mean_iou, image.pixel_accuracy), 4)
-        rows.append([image.name, *scores, str(image.labelled), mistaken])
+        near = [] if image.boundary_iou is None else _cells([image.boundary_iou], 4)
+        rows.append([image.name, *scores, str(image.labelled), mistaken, *near])
     return rows
 
 

@@ -78,42 +78,6 @@ def make_train_transform(
     return transform
 
 
-def make_eval_transform(
-    pad_to: tuple[int, int] | None, ignore_label: int
-) -> Callable[[Sample], Sample]:
-    """Returns the evaluation transform `(sample) -> sample`.
-
-    Image and label keep their pixels. With `pad_to` they are padded at the
-    bottom and right, black and `ignore_label`, so that images of different
-    sizes fit into one batch; `size` int32 [2] holds the true height and width.
-
-    Args:
-        pad_to: common height and width, at least those of the largest image;
-            None leaves every image as it is.
-        ignore_label: label of padded pixels.
-
-    Raises (in the returned function):
-        DataError: for an image larger than `pad_to`.
-    """
-
-    def transform(sample: Sample) -> Sample:
-        height, width = sample["image"].shape[:2]
-        result = {**sample, "size": np.array([height, width], np.int32)}
-        if pad_to is None:
-            return result
-        if height > pad_to[0] or width > pad_to[1]:
-            raise DataError(
-                f"image {sample.get('image_id')!r} is {height}x{width} pixels, "
-                f"larger than the evaluation size {pad_to[0]}x{pad_to[1]}"
-            )
-        result["image"] = pad_bottom_right(sample["image"], pad_to, 0)
-        if "label" in sample:
-            result["label"] = pad_bottom_right(sample["label"], pad_to, ignore_label)
-        return result
-
-    return transform
-
-
 def resized_shape(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
     """Height and width whose long side is `long_side`, the aspect ratio kept.
 

@@ -2,11 +2,11 @@
 
 `Predicts` is what inference, export and conversion ask for, `Trains` what training,
 evaluation and planning ask for as well; what tasks offer that have to do with boxes is
-in `tasks.boxes`. Facts needed before a task is built are in its `TaskSpec`.
+in `tasks.boxes`, with images of many sizes in `tasks.few_shapes`. Facts needed before a task is built are in its `TaskSpec`.
 """
 
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 import jax
@@ -75,9 +75,12 @@ class Predicts(Protocol):
         finds_objects: whether predictions are objects with their boxes; the task then
             is a `FindsObjects`.
         scores_classes: whether it has scores of classes; it then is a `ScoresClasses`.
+        few_shapes: whether images of many sizes are brought to a few shapes; the task
+            then is a `FewShapes`.
         picture_kinds: ends of the names of the pictures that `save` writes, `label` of
             `street_label.png`, where there are several and a user may choose; the
             task then is a `WritesKinds`.
+        requested_kinds: further ones, which are written only when asked for.
         has_own_size: whether images are brought to a size of the task's own, whatever
             theirs is; there is then nothing to gain from smaller ones.
         model: the network.
@@ -91,7 +94,9 @@ class Predicts(Protocol):
     takes_boxes: ClassVar[bool]
     finds_objects: ClassVar[bool]
     scores_classes: ClassVar[bool]
+    few_shapes: ClassVar[bool]
     picture_kinds: ClassVar[tuple[str, ...]]
+    requested_kinds: ClassVar[tuple[str, ...]]
     has_own_size: ClassVar[bool]
     model: Model
 
@@ -169,8 +174,19 @@ class WeighsClasses(Protocol):
 class ScoresClasses(Predicts, Protocol):
     """A task whose predictions are the best of scored classes."""
 
-    def logits(self, variables: dict, images: jax.Array) -> jax.Array:
-        """Scores of uint8 images [B, H, W, 3]: float32 [B, H, W, K] or [B, K]."""
+    def logits(
+        self,
+        variables: dict,
+        images: jax.Array,
+        frame: Mapping[str, jax.Array] | None = None,
+    ) -> jax.Array:
+        """Scores of uint8 images [B, H, W, 3]: float32 [B, H, W, K] or [B, K].
+
+        Args:
+            variables: of the model.
+            images: of `network_batch`, or any.
+            frame: what else `network_batch` gave.
+        """
         ...
 
 
@@ -185,8 +201,31 @@ class WritesKinds(Predicts, Protocol):
         prediction: dict,
         only: Collection[str] = (),
     ) -> dict:
-        """Writes the files of these kinds, all without any; see `Predicts.save`."""
+        """Writes the files of these kinds, all usual without any; see `Predicts.save`."""
         ...
+
+    def save_together(
+        self,
+        folder: pathlib.Path,
+        entries: Sequence[Mapping[str, Any]],
+        only: Collection[str] = (),
+    ) -> list[dict[str, Any]]:
+        """Writes files of these kinds that are of all images at once.
+
+        Args:
+            folder: of `save`.
+            entries: what it returned, with `image`, the path, and `name`.
+            only: the kinds.
+
+        Returns:
+            The entries without what is in these files.
+        """
+        ...
+
+
+def writes_kinds(task: Predicts) -> TypeGuard[WritesKinds]:
+    """Whether a task writes several pictures of an image."""
+    return bool(task.picture_kinds)
 
 
 class ExportsPredictions(Predicts, Protocol):
@@ -240,8 +279,7 @@ class ExportsPredictions(Predicts, Protocol):
 class Trains(Predicts, Protocol):
     """A task that can be trained and evaluated: transforms, loss and metrics as well.
 
-    To train, a class is also called with `loss=`, and with `pad_to=` (height, width)
-    or None where it pads (`pads_images`).
+    To train, a class is also called with `loss=`.
 
     Attributes:
         best_metric: (name, "max" or "min") that ranks checkpoints.
@@ -249,8 +287,6 @@ class Trains(Predicts, Protocol):
             one entry per example.
         map_keys: keys of a batch, `image` aside, whose second axis are the rows of
             the image; they are divided over devices as the image is.
-        pads_images: whether whole images are evaluated, padded to the size of the
-            largest of a split.
         groups_images: whether batches are of images that share one of a few sizes;
             the task then is a `GroupsImages`.
         image_size: (height, width) of training images, in pixels.
@@ -259,7 +295,6 @@ class Trains(Predicts, Protocol):
     best_metric: ClassVar[tuple[str, str]]
     totals: ClassVar[tuple[str, ...]]
     map_keys: ClassVar[tuple[str, ...]]
-    pads_images: ClassVar[bool]
     groups_images: ClassVar[bool]
     image_size: tuple[int, int]
 

@@ -9,6 +9,7 @@ from typing import Any
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
 from hrnet_jax.tasks.boxes import FindsBoxes, FindsObjects, TakesBoxes
+from hrnet_jax.tasks.few_shapes import FewShapes
 from hrnet_jax.tasks.protocol import (
     ExportsPredictions,
     GroupsImages,
@@ -128,6 +129,8 @@ class TaskSpec:
             protocols.append(FindsBoxes if finds else TakesBoxes)
         if getattr(task, "finds_objects", False):
             protocols.append(FindsObjects)
+        if getattr(task, "few_shapes", False):
+            protocols.append(FewShapes)
         if getattr(task, "groups_images", False):
             protocols.append(GroupsImages)
         if self.exports_predictions:

@@ -25,7 +25,9 @@ class WholeImage:
     takes_boxes: ClassVar[bool] = False
     finds_objects: ClassVar[bool] = False
     scores_classes: ClassVar[bool] = False
+    few_shapes: ClassVar[bool] = False
     picture_kinds: ClassVar[tuple[str, ...]] = ()
+    requested_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:

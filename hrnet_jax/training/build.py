@@ -72,7 +72,7 @@ def build_run(config: TrainConfig) -> Run:
     records = open_split(config, config.dataset.train_split)
     for split in evaluated_splits(config):
         open_split(config, split)  # or a typo would show after hours of training
-    task = build_task(config, records.info, evaluated_splits(config))
+    task = build_task(config, records.info)
     _report_uneven_rows(task.image_size[0], mesh)
     groups = _groups(task, records)
     steps = total_steps(config, len(records), groups)
@@ -128,14 +128,12 @@ def _report_uneven_rows(height: int, mesh: Mesh) -> None:
         )
 
 
-def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Trains:
+def build_task(config: TrainConfig, info: DatasetInfo) -> Trains:
     """The task of a configuration, to be trained.
 
     Args:
         config: of the run.
-        info: the data set's classes and image sizes.
-        splits: splits that will be evaluated; their images are padded to the
-            largest among them.
+        info: the data set's classes or points.
 
     Raises:
         ConfigError: if the task can only predict so far.
@@ -143,8 +141,6 @@ def build_task(config: TrainConfig, info: DatasetInfo, splits: list[str]) -> Tra
     check_trainable(config)
     task_class: Any = get_task(config.task)
     options = inference_options(config)
-    if task_class.pads_images:
-        options["pad_to"] = _common_size(info, splits)
     return task_class(build_model(config, info), info, loss=config.loss, **options)
 
 
@@ -152,13 +148,6 @@ def evaluated_splits(config: TrainConfig) -> list[str]:
     """Names of the splits that a run evaluates, without repeats."""
     splits = (config.dataset.eval_split, config.dataset.test_split)
     return list(dict.fromkeys(filter(None, splits)))
-
-
-def _common_size(info: DatasetInfo, splits: list[str]) -> tuple[int, int] | None:
-    sizes = [tuple(info.max_size[split]) for split in splits if split in info.max_size]
-    if not sizes:
-        return None
-    return max(h for h, _ in sizes), max(w for _, w in sizes)
 
 
 def open_split(config: TrainConfig, split: str) -> Records:

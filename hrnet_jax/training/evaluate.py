@@ -100,7 +100,7 @@ def evaluators_of_run(
     variables = replicate(variables, mesh)
     evaluators = {}
     for split in splits:
-        task = build_task(options, records[split].info, [split])
+        task = build_task(options, records[split].info)
         predict = evaluation.make_predict_step(task, mesh)
         seen = (predict, task, variables, records[split], mesh)
         evaluators[split] = evaluation.evaluator_over(

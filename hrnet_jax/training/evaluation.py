@@ -1,7 +1,7 @@
 """The one evaluation loop."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import jax
 import numpy as np
@@ -14,7 +14,12 @@ from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.data.stream.grouping import SizedRecords, steps_per_epoch
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Evaluator, Trains, groups_images
+from hrnet_jax.tasks.few_shapes import FewShapes, few_shapes
+from hrnet_jax.tasks.protocol import (
+    Evaluator,
+    Trains,
+    groups_images,
+)
 from hrnet_jax.training.speed import shows_bar
 
 PredictFn = Callable[[dict, dict], dict[str, jax.Array]]
@@ -56,17 +61,25 @@ def predictions_over(
     workers: int = 0,
     threads: int = 4,
     progress: str = "",
+    sizes: np.ndarray | None = None,
 ) -> Iterator[tuple[dict, dict[str, jax.Array]]]:
     """Yields (batch, predictions) over a split.
 
-    In the order of the records, or group after group where the task groups images;
-    batches then hold `record`, the index of each.
+    In the order of the records, or group after group where the task groups images, or
+    has few shapes for them; batches then hold `record`, the index of each.
 
     Args:
         progress: label of a progress bar; empty for none.
+        sizes: int [N, 2], of the images that few shapes are chosen for; those of the
+            records if None.
     """
     groups = None
-    if groups_images(task):
+    # The program is of the task that came: it depends on the shapes of batches alone.
+    if few_shapes(task):
+        own = records.image_sizes()
+        task = cast(Trains, task.for_sizes(own if sizes is None else sizes))
+        groups = cast(FewShapes, task).eval_groups(own)
+    elif groups_images(task):
         groups = task.eval_groups(records.image_sizes())
     batches = eval_batches(
         records,
@@ -135,8 +148,10 @@ def draw_chosen(
     pictures: dict[int, tuple[str, np.ndarray]] = {}
     if not len(chosen):
         return {}
+    # Of all records, whose programs are compiled.
+    sizes = records.image_sizes() if few_shapes(task) else None
     for batch, predictions in predictions_over(
-        predict, task, variables, chosen, mesh, **kwargs
+        predict, task, variables, chosen, mesh, sizes=sizes, **kwargs
     ):
         per_example = {k: v for k, v in predictions.items() if k not in task.totals}
         rows = processes.gather_rows((device_part(batch), per_example))

@@ -54,7 +54,7 @@ def test_keeps_list_order_and_pixels_and_ignores_void(source, tmp_path):
 
 def test_stores_the_original_bytes_of_jpeg_files(source, tmp_path):
     prepare(source, tmp_path)
-    (shard,) = (tmp_path / "data" / "camvid" / "1.0.0").glob("*train*")
+    (shard,) = (tmp_path / "data" / "camvid" / "1.0.0").glob("*-train.*")
     from array_record.python.array_record_module import ArrayRecordReader
 
     stored = ArrayRecordReader(str(shard)).read_all()

@@ -61,7 +61,7 @@ def test_edited_descriptions_of_the_library_are_read_or_named(name, count, folde
 @pytest.mark.parametrize("count", SOME, ids=str)
 def test_a_damaged_file_of_records_is_named_or_reads_the_same(count, folder):
     """Whatever byte is another, no record is another: its checksum tells."""
-    (path,) = folder.glob("*val*")
+    (path,) = folder.glob("*-val.*")
     whole = path.read_bytes()
     expected = read_all(folder)
 

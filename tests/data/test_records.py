@@ -74,11 +74,24 @@ def test_parts_of_a_split(data_dir):
     assert [sample["image_id"] for sample in part] == ["train_00002", "train_00003"]
 
 
+def test_sizes_are_known_of_sets_of_an_earlier_version_too(data_dir, monkeypatch):
+    records = open_records("shapes", data_dir, "train[1:4]")
+    sizes = [sample["image"].shape[:2] for sample in records]
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+    # Without their file: of one size, and of several, which are read.
+    monkeypatch.setattr(type(records), "_has_sizes", lambda *_: False)
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+    records = open_records("shapes", data_dir, "train[1:4]")
+    smaller = {split: (1, 1) for split in records.info.min_size}
+    records.info = dataclasses.replace(records.info, min_size=smaller)
+    np.testing.assert_array_equal(records.image_sizes(), sizes)
+
+
 def test_many_shards_keep_the_order(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
     registry.prepare("shapes", tmp_path, image_size=32, train=7, val=1)
     folder = find_prepared("shapes", tmp_path)
-    assert len(list(folder.glob("*train*"))) == 4
+    assert len(list(folder.glob("*-train.*"))) == 4
     names = [sample["image_id"] for sample in open_records("shapes", tmp_path, "train")]
     assert names == [f"train_{index:05d}" for index in range(7)]
 
@@ -197,7 +210,7 @@ def test_names_the_splits_where_one_does_not_exist(data_dir):
 def test_names_a_lost_shard(data_dir, tmp_path):
     copy = tmp_path / "shapes"
     shutil.copytree(data_dir / "shapes", copy)
-    lost = next(copy.glob("1.0.0/*val*"))
+    lost = next(copy.glob("1.0.0/*-val.*"))
     lost.unlink()
     with pytest.raises(DataError, match=f"{lost.name} is missing"):
         open_records("shapes", tmp_path, "train")
@@ -224,7 +237,7 @@ def scramble(path):
 @pytest.mark.parametrize("damage", [cut, empty, scramble])
 def test_names_a_damaged_file(damage, data_dir, tmp_path):
     shutil.copytree(data_dir / "shapes", tmp_path / "shapes")
-    path = next(tmp_path.glob("shapes/1.0.0/*train*"))
+    path = next(tmp_path.glob("shapes/1.0.0/*-train.*"))
     damage(path)
     # What it was told travels from worker processes, too.
     for split in ("train", "train[2:5]"):
@@ -242,7 +255,7 @@ def test_names_the_file_of_a_picture_that_does_not_decode(tmp_path, monkeypatch)
     monkeypatch.setattr(writing, "SHARD_BYTES", 2 * 3 * 32 * 32)  # two images
     registry.prepare("shapes", tmp_path, image_size=32, train=8, val=1)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: None)
-    files = sorted(find_prepared("shapes", tmp_path).glob("*train*"))
+    files = sorted(find_prepared("shapes", tmp_path).glob("*-train.*"))
     for split, index, file in (
         ("train", 0, 0),
         ("train", 7, 3),

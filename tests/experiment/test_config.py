@@ -288,7 +288,7 @@ def test_tasks_that_only_predict_say_so(task, tmp_path):
     info = DatasetInfo("x", 0, (), (), point_names=names, image_class_names=names)
     message = f"'task' is '{task}', which predicts but cannot be trained.*segmentation"
     with pytest.raises(ConfigError, match=message):
-        build_task(read_config(config), info, [])
+        build_task(read_config(config), info)
     # Before anything is said about data, which such a configuration does not name.
     for entry in (train, evaluate):
         with pytest.raises(ConfigError, match=message):

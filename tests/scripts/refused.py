@@ -247,6 +247,22 @@ EARLY = {
         ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--max_side=0"],
         "max_side must be at least 1 pixel, got 0",
     ),
+    "predict at scales of nothing": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--scales=1,0"],
+        "'eval.inference.scales' must be one or more positive numbers, got (1.0, 0.0)",
+    ),
+    "predict at no scale": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--scales="],
+        "'eval.inference.scales' must be one or more positive numbers, got ()",
+    ),
+    "predict in windows of one side": (
+        ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--window=512"],
+        "'eval.inference.window.size' must be empty or two positive numbers, height and",
+    ),
+    "predict polygons of a video": (
+        ["predict", _DAMAGED, "--video=0", "--out={tmp}/new", "--polygons=coco"],
+        "--polygons and --submission go with --images",
+    ),
     "predict at multiples of nothing": (
         ["predict", _DAMAGED, _IMAGES, "--out={tmp}/new", "--pad_multiple=0"],
         "pad_multiple must be at least 1, got 0",

@@ -26,7 +26,12 @@ ANSWERED = {
     "faces": ["--workdir={faces}", PHOTOS],
     "boxes": ["--workdir={faces}", PHOTOS, "--boxes={tmp}/boxes.csv"],
     "video": ["--workdir={faces}", "--video={tmp}/clip.mp4", "--max_frames=3"],
-    "segmented video": ["--workdir={finished}", "--video={tmp}/clip.mp4"],
+    "segmented video": [
+        "--workdir={finished}",
+        "--video={tmp}/clip.mp4",
+        "--scales=0.5,1",
+        "--window=48,48",
+    ],
     "several": [
         "--workdir={finished}",
         "--images",

@@ -339,32 +339,6 @@ def test_photometric_option_changes_the_image_only():
     np.testing.assert_array_equal(one["label"], other["label"])
 
 
-def test_eval_transform_keeps_pixels_and_notes_the_size():
-    sample = golden_sample()
-    result = transforms.make_eval_transform(None, 255)(sample)
-    np.testing.assert_array_equal(result["image"], sample["image"])
-    np.testing.assert_array_equal(result["label"], sample["label"])
-    assert result["size"].tolist() == [48, 96] and result["size"].dtype == np.int32
-
-
-def test_eval_transform_pads_with_black_and_the_ignore_label():
-    sample = golden_sample()
-    result = transforms.make_eval_transform((64, 100), 255)(sample)
-    assert result["image"].shape == tuple(GOLDEN["preprocess/pad_shape"])
-    np.testing.assert_array_equal(result["image"][:48, :96], sample["image"])
-    np.testing.assert_array_equal(result["label"][:48, :96], sample["label"])
-    assert not result["image"][48:].any() and not result["image"][:, 96:].any()
-    assert (result["label"][48:] == 255).all() and (
-        result["label"][:, 96:] == 255
-    ).all()
-    assert result["size"].tolist() == [48, 96]
-
-
-def test_eval_transform_names_an_image_that_is_too_large():
-    with pytest.raises(DataError, match="'golden' is 48x96 .* 64x90"):
-        transforms.make_eval_transform((64, 90), 255)(golden_sample())
-
-
 def test_image_and_label_of_different_size_are_named():
     sample = golden_sample()
     sample["label"] = sample["label"][1:]

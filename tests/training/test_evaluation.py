@@ -32,6 +32,9 @@ class Mixed:
     def __len__(self):
         return len(self._records)
 
+    def image_sizes(self):
+        return np.array([self[i]["label"].shape for i in range(len(self))], np.int32)
+
     def __getitem__(self, index):
         sample = self._records[index]
         bottom = tiny.SIZE - 7 * (index % 3)
@@ -45,10 +48,7 @@ def make_task(info, **inference):
     model = create_model(
         f"segmentation/{tiny.VARIANT_NAME}", num_classes=info.num_classes
     )
-    size = (tiny.SIZE, tiny.SIZE)
-    return SegmentationTask(
-        model, info, inference=InferenceOptions(**inference), pad_to=size
-    )
+    return SegmentationTask(model, info, inference=InferenceOptions(**inference))
 
 
 def make_variables(model):

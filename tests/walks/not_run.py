@@ -61,6 +61,7 @@ NOT_RUN = {
         "python scripts/train.py --config=experiments/detection/bccd.py "
         "--config.dataset.data_dir=data --workdir=runs/bccd"
     ): TRAINS,
+    "python benchmarks/segmentation_protocol.py": MEASURES,
     "make docs": "builds the site; tests/tools/test_site.py does",
     "make help": "lists the targets; reads nothing of a user's",
     "make quickstart": MAKE,

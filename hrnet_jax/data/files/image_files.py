@@ -4,15 +4,17 @@ A broken file is found here, once, by name, instead of in the middle of a
 training run.
 """
 
+import contextlib
 import dataclasses
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
@@ -22,6 +24,8 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 # MPO is what phones call a JPEG with a second picture behind it.
 _STORED_AS_IS = ("JPEG", "MPO")
+# Pixels of an image that OpenCV decodes at most (CV_IO_MAX_IMAGE_PIXELS).
+_OPENCV_LARGEST = 2**30
 _PNG_END = b"IEND\xaeB`\x82"
 
 # Records are written once and decoded in every epoch. A single cheap filter
@@ -95,15 +99,45 @@ def read_image(path: Path) -> EncodedImage:
     return EncodedImage(data, pixels.shape[0], pixels.shape[1])
 
 
-def read_pixels(path: Path) -> np.ndarray:
+def read_pixels(path: Path, *, of_any_size: bool = False) -> np.ndarray:
     """Decodes an image file, upright, to uint8 RGB [H, W, 3].
 
     The pixels are those of `read_image`, without a record to be made.
 
+    Args:
+        path: of the file.
+        of_any_size: whether files that name a size beyond Pillow's limit are read.
+
     Raises:
         DataError: if it is missing, no image, truncated or damaged.
     """
-    return _decode(read_bytes(path), path)[0]
+    with _largest(None if of_any_size else Image.MAX_IMAGE_PIXELS):
+        return _decode(read_bytes(path), path)[0]
+
+
+@contextlib.contextmanager
+def _largest(pixels: int | None) -> Iterator[None]:
+    """Within this context Pillow opens images of up to twice so many pixels, or all."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def read_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright image in a file, from its beginning alone.
+
+    None where that does not tell; who reads the file then learns what is wrong.
+    """
+    try:
+        with quietly(), Image.open(path) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DAMAGE):
+        return None
+    return (width, height) if turned else (height, width)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -128,6 +162,8 @@ def _decode(data: bytes, path: Path) -> tuple[np.ndarray, str]:
     # Early versions of Pillow open 16-bit grey in 32 bits.
     if opened.format == "PNG" and opened.mode != "I":
         return pixels_of(opened), "PNG"
+    if Image.MAX_IMAGE_PIXELS is None and math.prod(opened.size) > _OPENCV_LARGEST:
+        return pixels_of(opened), opened.format or ""
     pixels = decoded(data, cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise DataError(f"{path}: OpenCV cannot decode this {opened.format} image")

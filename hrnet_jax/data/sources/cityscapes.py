@@ -6,15 +6,15 @@ from typing import ClassVar
 import numpy as np
 
 from hrnet_jax.data.class_tables import CITYSCAPES, ClassTable
+from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.info import IGNORE_LABEL
 from hrnet_jax.data.sources.image_label_pairs import FilePair
 from hrnet_jax.data.sources.official import NamedFiles, OfficialSource, Origin
 from hrnet_jax.errors import DataError
 
-# Ids of the evaluated classes in the labelIds files, in the order of their train ids
-# (cityscapesScripts, helpers/labels.py).
-IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+# Of the evaluated classes, in the order of their train ids.
+IDS = CITYSCAPES_IDS
 LARGEST_ID = 33
 
 # The published training weights of the classes (official Cityscapes reader).

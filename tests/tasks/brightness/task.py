@@ -55,7 +55,6 @@ class BrightnessTask(WholeImage):
     best_metric = ("mean_error", "min")
     totals = ()
     map_keys = ()
-    pads_images = False
     groups_images = False
 
     def __init__(
