@@ -217,6 +217,13 @@ COCO_STUFF: ClassTable = dict(
     zip(COCO_STUFF_IDS.values(), bit_palette(172)[1:], strict=True)
 )
 
+# Numbers of the evaluated classes in the labelIds files of Cityscapes, in the order of
+# the labels (cityscapesScripts, helpers/labels.py).
+CITYSCAPES_IDS = (
+    *(7, 8, 11, 12, 13, 17, 19, 20, 21, 22),
+    *(23, 24, 25, 26, 27, 28, 31, 32, 33),
+)
+
 # By the names of the data sets.
 CLASS_TABLES = {
     "shapes": SHAPES,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import run_lengths
 from hrnet_jax.imaging.palette import Colour
@@ -40,7 +40,7 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
     """
     if benchmark == "cityscapes":
         # Not with the module: most predictions need nothing of the data.
-        from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS
+        from hrnet_jax.data.class_tables import CITYSCAPES_IDS
 
         return np.array(CITYSCAPES_IDS, np.uint8)[label]
     if benchmark == "ade20k":
@@ -50,6 +50,8 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
 
 def stored_palette(benchmark: str) -> tuple[Colour, ...] | None:
     """Colours of the files, where they have any: those of VOC."""
+    from hrnet_jax.data.class_tables import bit_palette
+
     return bit_palette(256) if benchmark == "voc2012" else None
 
 
@@ -68,8 +70,9 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     Raises:
         DataError: for a name without a number.
     """
-    from hrnet_jax.data.files.benchmark_ids import COCO_STUFF_IDS
+    from hrnet_jax.data.class_tables import COCO_STUFF_IDS
 
+    ids = tuple(COCO_STUFF_IDS)
     number = re.search(r"(\d+)$", name)
     if not number:
         raise DataError(
@@ -79,12 +82,12 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "image_id": int(number[1]),
-            "category_id": COCO_STUFF_IDS[int(value)],
+            "category_id": ids[int(value)],
             "segmentation": {
                 "size": list(label.shape),
                 "counts": run_lengths.encode(label == value, label.shape),
             },
         }
         for value in np.unique(label)
-        if value < len(COCO_STUFF_IDS)
+        if value < len(ids)
     ]

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_masks
 
-from hrnet_jax.data.info import DatasetInfo, bit_palette
+from hrnet_jax.data.class_tables import bit_palette
+from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging import run_lengths
 from hrnet_jax.segmentation.outputs import save_prediction, save_together

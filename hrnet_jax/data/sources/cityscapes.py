@@ -5,8 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hrnet_jax.data.class_tables import CITYSCAPES, ClassTable
-from hrnet_jax.data.files.benchmark_ids import CITYSCAPES_IDS
+from hrnet_jax.data.class_tables import CITYSCAPES, CITYSCAPES_IDS, ClassTable
 from hrnet_jax.data.files.label_files import NOT_A_LABEL
 from hrnet_jax.data.info import IGNORE_LABEL
 from hrnet_jax.data.sources.image_label_pairs import FilePair
