@@ -44,7 +44,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         segmenter(choice, norm_momentum=0.1, align_corners=True),
         official_sgd_poly(0.02, weight_decay=1e-4),
         published_ohem(choice),
-        published_windows(520),
+        published_windows(520, short_side=520, keeps_padding=True),
         dataset={
             "name": "ade20k",
             "eval_split": "val[:200]",

@@ -50,7 +50,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         segmenter(choice, norm_momentum=0.1, align_corners=True),
         official_sgd_poly(0.001, weight_decay=1e-4, head_rate=10.0),
         published_ohem(choice),
-        published_windows(520),
+        published_windows(520, short_side=520),
         dataset={
             "name": f"coco_stuff_{choice.images}",
             "eval_split": "val[:200]",

@@ -15,8 +15,8 @@ Settings: mirrored first, left and right swapped; then resized to 473x473 whatev
 shape; then scale 0.5 to 1.6 and crops of 473x473. Batch 40, SGD 0.007, momentum 0.9,
 weight decay 5e-4 on everything, poly 0.9, 150 epochs. Norm momentum 0.01, with `ocr`
 0.1 and aligned corners. As published, the checkpoint is chosen by the first 2000
-validation images. The published test resizes images to 473x473 as well; here they are
-labelled at their own size.
+validation images. Tested as published: images are resized to 473x473 as well, labels
+are of their own size.
 
 Options: `variant`, `ocr` (object-contextual representations), `debug` (seconds, on
 generated `shapes`).
@@ -54,7 +54,10 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         },
         batch_size=40,
         num_epochs=150,
-        eval={"every_epochs": 5, "inference": {"flip": True}},
+        eval={
+            "every_epochs": 5,
+            "inference": {"flip": True, "image_size": (473, 473), "fusion": "exp"},
+        },
     )
     if choice.debug:
         make_debug_on_shapes(config)

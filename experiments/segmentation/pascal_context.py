@@ -61,7 +61,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         "segmentation",
         segmenter(choice, norm_momentum=0.1 if choice.ocr else 0.01),
         optimizer,
-        published_windows(side),
+        published_windows(side, short_side=520 if choice.ocr else 0),
         dataset={
             "name": f"pascal_context_{choice.classes}",
             "augmentation": {

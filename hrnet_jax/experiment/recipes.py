@@ -116,13 +116,26 @@ def published_ohem(choice: SimpleNamespace) -> dict[str, Any]:
     return {"loss": {"name": "ohem", "official_aux_mean": choice.ocr}}
 
 
-def published_windows(side: int) -> dict[str, Any]:
-    """Windows of `base_dataset.multi_scale_inference`, averaged with the mirror image.
+def published_windows(
+    side: int, short_side: int = 0, *, keeps_padding: bool = False
+) -> dict[str, Any]:
+    """The test of `base_dataset.multi_scale_inference`, at one scale.
 
-    Two thirds of a window apart, black beyond the image, exponentials added.
+    Images of a long side of 520 pixels, windows two thirds of their side apart, black
+    beyond the image, exponentials added, averaged with the mirror image.
+
+    Args:
+        side: of a window, in pixels.
+        short_side: to which images are brought before, and then padded to multiples of
+            8, as in branch HRNet-OCR; 0 for neither.
+        keeps_padding: whether labels keep that padding, as there for ADE20K.
     """
     window = {"size": (side, side), "ends": "beyond", "average": "exp"}
-    return {"eval": {"inference": {"flip": True, "window": window}}}
+    inference = {"flip": True, "fusion": "exp", "base_size": 520, "window": window}
+    if short_side:
+        inference |= {"image_size": (short_side,), "multiple": 8}
+        inference["keeps_padding"] = keeps_padding
+    return {"eval": {"inference": inference}}
 
 
 def adamw(
@@ -178,8 +191,11 @@ def make_debug_on_shapes(config: ml_collections.ConfigDict) -> None:
         augmentation[key] = min(augmentation[key], 64)
     if augmentation.resize_to:
         augmentation.resize_to = (64, 64)
-    if config.eval.inference.window.size:
-        config.eval.inference.window.size = (48, 48)
+    inference = config.eval.inference
+    if inference.window.size:
+        inference.window.size = (48, 48)
+    inference.base_size = min(inference.base_size, 64)
+    inference.image_size = (64,) * len(inference.image_size)
 
 
 def make_debug_on_faces(config: ml_collections.ConfigDict, num_points: int) -> None:
