@@ -144,12 +144,17 @@ def protocol_of(arguments: argparse.Namespace) -> list[str]:
     """The keys that --scales, --flip and --window stand for."""
     changes = []
     if arguments.scales is not None:
-        changes.append(f"eval.inference.scales={arguments.scales}")
+        changes.append(f"eval.inference.scales={_tuple(arguments.scales)}")
     if arguments.flip:
         changes.append("eval.inference.flip=true")
     if arguments.window is not None:
-        changes.append(f"eval.inference.window.size={arguments.window}")
+        changes.append(f"eval.inference.window.size={_tuple(arguments.window)}")
     return changes
+
+
+def _tuple(numbers: str) -> str:
+    """`1,2` as a tuple, one number and none as well."""
+    return f"({numbers.strip(' ,')},)" if numbers.strip(" ,") else "()"
 
 
 def add_box_flags(parser: argparse.ArgumentParser) -> None:

@@ -61,6 +61,15 @@ class LossOptions:
     dice_weight: float = 0.0
     lovasz_weight: float = 0.0
 
+    @property
+    def added(self) -> dict[str, float]:
+        """Factors of the losses that are added to the one called `name`."""
+        return {
+            "focal": self.focal_weight,
+            "dice": self.dice_weight,
+            "lovasz": self.lovasz_weight,
+        }
+
     def __post_init__(self):
         if self.name not in LOSSES:
             raise ConfigError(
@@ -79,7 +88,7 @@ class LossOptions:
                     f"config key 'loss.{key}' must be a number of at least 0, "
                     f"got {value!r}"
                 )
-        if getattr(self, f"{self.name}_weight", 0):
+        if self.added.get(self.name):
             raise ConfigError(
                 f"config key 'loss.{self.name}_weight' adds to another loss, but "
                 f"loss.name is {self.name!r} itself; expected 0"
@@ -115,8 +124,8 @@ def segmentation_loss(
     """
     logits = outputs["logits"] if isinstance(outputs, dict) else outputs
     loss = _loss_called(options.name, logits, labels, options, upsample)
-    for name in ("focal", "dice", "lovasz"):
-        if factor := getattr(options, f"{name}_weight"):
+    for name, factor in options.added.items():
+        if factor:
             loss += factor * _loss_called(name, logits, labels, options, upsample)
     if not isinstance(outputs, dict):
         return loss

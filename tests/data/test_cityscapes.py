@@ -20,6 +20,7 @@ from hrnet_jax.data.summary import summarize
 from hrnet_jax.errors import DataError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.registry import create_model
 from hrnet_jax.segmentation.task import SegmentationTask
 from hrnet_jax.training.build import open_split
 from tests.goldens import official
@@ -121,8 +122,9 @@ def test_the_test_split_has_images_alone(source, tmp_path):
     assert records[0].keys() == {"image", "image_id"}
     assert records[0]["image"].shape == (2, 17, 3)
     assert open_records("cityscapes", tmp_path, "val")[0]["label"].shape == (2, 17)
-    task = SegmentationTask(None, info, pad_to=(4, 20))
-    assert task.eval_transform(records[0])["image"].shape == (4, 20, 3)
+    task = SegmentationTask(create_model("segmentation/w18"), info)
+    sample = task.eval_transform(records[0])
+    assert sample["image"].shape == (2, 17, 3) and "label" not in sample
     with pytest.raises(
         DataError, match="'cityscapes' has no counts of the pixels of 't"
     ):

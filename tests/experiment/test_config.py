@@ -138,7 +138,10 @@ def test_an_experiment_cannot_invent_a_key():
     ("changes", "message"),
     [
         ({"batchsize": 4}, "'batchsize' is not read.*did you mean 'batch_size'"),
-        ({"lerning_rate": 4}, "did you mean 'schedule.learning_rate'. .known keys"),
+        (
+            {"lerning_rate": 4},
+            "did you mean 'extra.learning_rate' or 'schedule.learning_rate'. .known keys",
+        ),
         ({"eval": {"decay": 1}}, "'eval.decay' is .* you mean 'schedule.decay'. .kn"),
         ({"model": {"nam": "x"}}, "'model.nam' is not read.*did you mean 'model.name'"),
         ({"eval": {"batch": 1}}, "'eval.batch' is not read by anything"),

@@ -67,7 +67,7 @@ def test_runs_of_earlier_versions_are_read(tmp_path):
 
 def test_a_wrong_value_of_a_run_names_the_file(tmp_path):
     path = saved(tmp_path, learning_rate=1)
-    message = f"{path}: config key 'learning_rate' .*mean 'schedule.learning_rate'"
+    message = f"{path}: config key 'learning_rate' .*mean 'extra.learning_rate' or 'schedule.learning_rate'"
     with pytest.raises(ConfigError, match=message):
         load_config(path)
     with pytest.raises(ConfigError, match=f"{path}: .*'batch_size' must be .* int"):
@@ -87,7 +87,11 @@ def get_config(options=""):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.py", LOCKED, r"a.py, line 4: .*; did you mean 'schedule.learning_rate'\?$"),
+        (
+            "a.py",
+            LOCKED,
+            r"a.py, line 4: .*; did you mean 'extra.learning_rate' or 'schedule.learning_rate'\?$",
+        ),
         ("a.py", "1 / 0", "a.py, line 1: ZeroDivisionError: division by zero$"),
         ("a.py", "x = 1\ndef f(:\n", "a.py, line 2: SyntaxError: invalid syntax$"),
         ("a.py", "x = 1", r"a.py has no function get_config\(options\)$"),
@@ -146,7 +150,10 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--config.learning_rate", "1"], "did you mean 'schedule.learning_rate'"),
+        (
+            ["--config.learning_rate", "1"],
+            "did you mean 'extra.learning_rate' or 'schedule.learning_rate'",
+        ),
         (["--config.batch_size=few"], "--config.batch_size=few: invalid literal"),
         (["--noconfig.seeds"], "config key 'seeds' .*; did you mean 'seed'"),
         (["fast"], "unexpected argument 'fast'"),

@@ -193,7 +193,7 @@ def test_an_unknown_kind_of_picture_is_named(run, tmp_path):
         predict_files(run, [], tmp_path / "out", only=["label", "mask"])
     assert str(caught.value) == (
         "only=label,mask: segmentation/tiny does not write mask; expected some of "
-        "label, color, overlay, panels"
+        "label, color, overlay, panels, indexed, submission, coco, labelme"
     )
     assert not (tmp_path / "out").exists()
 

@@ -34,6 +34,12 @@ class FakeRun:
             return {}
         return {"boxes": boxes, "points": boxes.reshape(-1, 2, 2) + self.by}
 
+    def save_large(self, folder, name, image, **only):
+        return None
+
+    def for_sizes(self, sizes):
+        return self
+
     def save(self, folder, name, image, prediction):
         if not self.task.takes_boxes:
             return {}

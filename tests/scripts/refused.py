@@ -68,11 +68,11 @@ REFUSED = {
     ),
     "key of another place": (
         ["train", QUICKSTART, "--config.learning_rate", "1", "--workdir={tmp}/run"],
-        "'learning_rate' is not read by anything; did you mean 'schedule.learning_rate'?",
+        "'learning_rate' is not read by anything; did you mean 'extra.learning_rate' or 'schedule.learning_rate'?",
     ),
     "key of another place, to evaluate": (
         ["evaluate", "--workdir={finished}", "--set", "learning_rate=1"],
-        "is not read by anything; did you mean 'schedule.learning_rate'?",
+        "is not read by anything; did you mean 'extra.learning_rate' or 'schedule.learning_rate'?",
     ),
     "key of another place, to plan": (
         ["plan", QUICKSTART, "--config.flip=1", "--topology=v5e:2x4"],
