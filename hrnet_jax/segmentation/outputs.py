@@ -113,20 +113,18 @@ def save_together(
         info: class names.
         kinds: as there.
     """
-    sizes = [(entry["height"], entry["width"]) for entry in entries]
+    # Images that were labelled in strips have none.
+    outlined = [entry for entry in entries if "polygons" in entry]
     if "coco" in kinds:
         parts = [
-            (pathlib.Path(entry["image"]).name, size, entry["polygons"])
-            for entry, size in zip(entries, sizes, strict=True)
-            if "polygons" in entry
+            (pathlib.Path(entry["image"]).name, _size(entry), entry["polygons"])
+            for entry in outlined
         ]
         write_whole(folder / COCO_FILE, json.dumps(coco_file(parts, info)))
     if "labelme" in kinds:
-        for entry, size in zip(entries, sizes, strict=True):
-            if "polygons" not in entry:  # in strips
-                continue
+        for entry in outlined:
             image = pathlib.Path(entry["image"]).absolute()
-            content = labelme_file(image, size, entry["polygons"], info)
+            content = labelme_file(image, _size(entry), entry["polygons"], info)
             path = folder / f"{entry['name']}_labelme.json"
             write_whole(path, json.dumps(content))
     results = [one for entry in entries for one in entry.get("results", ())]
@@ -138,6 +136,11 @@ def save_together(
         {key: entry[key] for key in entry if key not in ("polygons", "results")}
         for entry in entries
     ]
+
+
+def _size(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of the image of a summary."""
+    return entry["height"], entry["width"]
 
 
 def write_indexed(
