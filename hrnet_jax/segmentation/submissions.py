@@ -40,7 +40,7 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
     """
     if benchmark == "cityscapes":
         # Not with the module: most predictions need nothing of the data.
-        from hrnet_jax.data.class_tables import CITYSCAPES_IDS
+        from hrnet_jax.data.files.benchmark_files import CITYSCAPES_IDS
 
         return np.array(CITYSCAPES_IDS, np.uint8)[label]
     if benchmark == "ade20k":
@@ -50,9 +50,9 @@ def stored_labels(label: np.ndarray, benchmark: str) -> np.ndarray:
 
 def stored_palette(benchmark: str) -> tuple[Colour, ...] | None:
     """Colours of the files, where they have any: those of VOC."""
-    from hrnet_jax.data.class_tables import bit_palette
+    from hrnet_jax.data.files.benchmark_files import VOC_PALETTE
 
-    return bit_palette(256) if benchmark == "voc2012" else None
+    return VOC_PALETTE if benchmark == "voc2012" else None
 
 
 def stored_name(name: str, benchmark: str) -> str:
@@ -70,9 +70,8 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     Raises:
         DataError: for a name without a number.
     """
-    from hrnet_jax.data.class_tables import COCO_STUFF_IDS
+    from hrnet_jax.data.files.benchmark_files import COCO_STUFF_IDS
 
-    ids = tuple(COCO_STUFF_IDS)
     number = re.search(r"(\d+)$", name)
     if not number:
         raise DataError(
@@ -82,12 +81,12 @@ def coco_stuff_results(name: str, label: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "image_id": int(number[1]),
-            "category_id": ids[int(value)],
+            "category_id": COCO_STUFF_IDS[int(value)],
             "segmentation": {
                 "size": list(label.shape),
                 "counts": run_lengths.encode(label == value, label.shape),
             },
         }
         for value in np.unique(label)
-        if value < len(ids)
+        if value < len(COCO_STUFF_IDS)
     ]

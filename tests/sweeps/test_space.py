@@ -70,7 +70,7 @@ WRONG = {
 WRONG_WHEN_TRIED = {
     "a key that nobody reads": (
         "SWEEP = [{'seed': 1}, {'learning_rate': 1.0}]",
-        "space.py: config key 'learning_rate' is not read by anything; did you mean 'sch",
+        "space.py: config key 'learning_rate' is not read by anything; did you mean 'ext",
     ),
     "a key of one branch": (
         BRANCHES,

@@ -24,6 +24,19 @@ FILE = "exports for minutes; tests/export/test_export.py has a file small"
 HUB = "asks the hub; tests/scripts/test_weights_by_name.py runs it with one on loopback"
 NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 
+EXTRAS = [
+    "all",
+    "all,cuda",
+    "all,gcs",
+    "onnx",
+    "train",
+    "tpu",
+    "wandb",
+    "sweeps",
+    "all,notebooks,onnx,sweeps",
+    "page",
+]
+
 NOT_RUN = {
     (
         "python scripts/train.py "
@@ -74,9 +87,7 @@ NOT_RUN = {
     "make test-detectors": TESTS,
     "make test-slow": TESTS,
     "pip install -e .": INSTALLS,
-    "pip install -e '.[all]'": INSTALLS,
-    "pip install -e '.[all,cuda]'": INSTALLS,
-    "pip install -e '.[all,gcs]'": INSTALLS,
+    **{f"pip install -e '.[{extra}]'": INSTALLS for extra in EXTRAS},
     "gcloud auth application-default login": "signs in",
     (
         "python scripts/prepare_data.py --dataset=camvid --source=CamVid "
@@ -95,11 +106,6 @@ NOT_RUN = {
         "python scripts/prepare_data.py --dataset=coco_detection --source=coco "
         "--data_dir=data"
     ): OFFICIAL,
-    "pip install -e '.[onnx]'": INSTALLS,
-    "pip install -e '.[train]'": INSTALLS,
-    "pip install -e '.[tpu]'": INSTALLS,
-    "pip install -e '.[wandb]'": INSTALLS,
-    "pip install -e '.[sweeps]'": INSTALLS,
     "pip install psycopg2-binary": INSTALLS,
     (
         "python scripts/sweep.py --config=experiments/quickstart.py "
@@ -132,7 +138,6 @@ NOT_RUN = {
     "python scripts/collect.py gs://my-bucket/runs/sweep": (
         "needs a bucket; tests/sweeps/test_bucket_runs.py has one on this machine"
     ),
-    "pip install -e '.[all,notebooks,onnx,sweeps]'": INSTALLS,
     "make venv EXTRA=notebooks,onnx,sweeps": INSTALLS,
     "python scripts/collect.py runs/sweep": "needs a sweep; tests/sweeps makes one up",
     "python scripts/train.py --workdir=runs/sweep/trials/0007": SWEEPS,
@@ -292,7 +297,6 @@ NOT_RUN = {
         "HRNET_JAX_PAGES_RUN=runs/quickstart HRNET_JAX_SCREENSHOTS=docs make test-slow "
         "ARGS=tests/pages/test_in_browser.py"
     ): TESTS,
-    "pip install -e '.[page]'": INSTALLS,
     "python scripts/demo.py runs/mine": SERVES,
     "python scripts/demo.py hrnet_cs_8090_torch11.pth --port=8000": SERVES,
     "python scripts/train.py --config=experiments/landmarks/w300.py:fast": TRAINS,
