@@ -26,18 +26,22 @@ def only_our_errors(
     read: Callable[[object], object],
     inputs: strategies.SearchStrategy,
     count: int,
+    shrinks: bool = True,
 ) -> None:
     """Has `read` take `count` inputs; nothing but an `HRNetError` may come out.
 
     The inputs are the same in every run. An error without a message, or with more
-    lines than a terminal shows, is none of ours either.
+    lines than a terminal shows, is none of ours either. Looking for a smaller input that
+    fails too, unless `shrinks` is false, takes hundreds of calls.
     """
+    phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
 
     @hypothesis.settings(
         max_examples=count,
         deadline=None,
         derandomize=True,
         database=None,
+        phases=phases if shrinks else phases[:1],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(inputs)
