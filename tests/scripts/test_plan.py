@@ -47,7 +47,7 @@ REFUSED = {
     ),
     "own data": (
         [TINY, SLICE, "--config.dataset.name=mine"],
-        "data set 'mine' is neither prepared nor one of aflw, camvid",
+        "data set 'mine' is neither prepared nor one of ade20k, aflw, camvid",
     ),
     "check with slices": (
         [TINY, SLICE, "--check"],
