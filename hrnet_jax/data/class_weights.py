@@ -49,9 +49,9 @@ def enet_weights(info: DatasetInfo, split: str | None = None) -> np.ndarray:
     return 1 / np.log(_ENET + pixels / max(1, pixels.sum()))
 
 
-# By the names in reports.
+# By their names in reports, and as values of `loss.class_weights_from`.
 RULES: Mapping[str, Callable[[DatasetInfo, str | None], np.ndarray]] = {
-    "median_frequency": median_frequency_weights,
-    "inverse_frequency": inverse_frequency_weights,
+    "median": median_frequency_weights,
+    "inverse": inverse_frequency_weights,
     "enet": enet_weights,
 }

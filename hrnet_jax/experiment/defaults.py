@@ -135,8 +135,9 @@ def make_debug(
 ) -> None:
     """Makes an experiment its own `debug` form, in place: four steps, small crops.
 
-    A second phase has two steps. Batches are as small as the devices that are there when it runs allow. Everything
-    else stays as it is, so the run goes through the same code.
+    A second phase has two steps. Batches are as small as the devices that are there
+    when it runs allow. Everything else stays as it is, so the run goes through the same
+    code.
     """
     config.num_steps = 4
     if config.extra.split:

@@ -17,6 +17,7 @@ import numpy as np
 
 from hrnet_jax.imaging.canvases import few_shapes
 from hrnet_jax.segmentation.options import InferenceOptions
+from hrnet_jax.segmentation.transforms import resized_shape, shape_of_short_side
 from hrnet_jax.segmentation.windows import covered
 
 Size = tuple[int, int]
@@ -74,22 +75,13 @@ class Framing:
         self._multiple = multiple
 
     def inner_size(self, size: Size) -> Size:
-        """Size of an image that is resized as `image_size` asks.
-
-        With a short side the other is int(side * short / shorter + 0.5)
-        (`resize_short_length` of the official code).
-        """
+        """Size of an image that is resized as `image_size` asks."""
         chosen = self._options.image_size
         if len(chosen) == 2:
             return chosen[0], chosen[1]
         if not chosen:
             return size
-        short = min(size)
-        height, width = (
-            chosen[0] if side == short else int(side * chosen[0] / short + 0.5)
-            for side in size
-        )
-        return height, width
+        return shape_of_short_side(size, chosen[0])
 
     def padded_size(self, size: Size) -> Size:
         """The same with what `multiple` adds."""
@@ -98,17 +90,13 @@ class Framing:
     def view_size(self, size: Size, scale: float) -> Size:
         """Size of an image, padded already, at a scale.
 
-        The long side is floor(base_size * scale + 0.5), the other keeps the aspect
-        ratio, rounded half up (`multi_scale_aug` of the official code).
+        The long side is floor(base_size * scale + 0.5); see `resized_shape`.
         """
         base = self._options.base_size
         if scale == 1 and not base:
             return size
         long = max(1, math.floor((base or max(size)) * scale + 0.5))
-        height, width = size
-        if height > width:
-            return long, max(1, math.floor(width * long / height + 0.5))
-        return max(1, math.floor(height * long / width + 0.5)), long
+        return resized_shape(size, long)
 
     def own_canvas(self, size: Size) -> Canvas:
         """Shapes that one image of this size has by itself."""

@@ -11,7 +11,7 @@ from hrnet_jax.segmentation.phases import at_pixels, is_large
 from hrnet_jax.segmentation.region_losses import dice_loss, lovasz_softmax
 from hrnet_jax.segmentation.weighing import is_labelled, pixel_weights, ratio
 
-# Of `training.counted`, which knows the data.
+# Of `data.class_weights`, which tasks do not know.
 _RULES = ("inverse", "median", "enet")
 
 LOSSES = ("cross_entropy", "ohem", "focal", "dice", "lovasz")

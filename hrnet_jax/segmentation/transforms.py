@@ -90,6 +90,18 @@ def resized_shape(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
     return max(1, math.floor(height * long_side / width + 0.5)), long_side
 
 
+def shape_of_short_side(shape: tuple[int, int], short: int) -> tuple[int, int]:
+    """Height and width whose short side is `short`, the aspect ratio kept.
+
+    The long side is rounded half up, as in `resize_short_length` of `base_dataset.py`
+    (branch HRNet-OCR).
+    """
+    height, width = shape
+    if height < width:
+        return short, math.floor(width * short / height + 0.5)
+    return math.floor(height * short / width + 0.5), short
+
+
 def resize_crop_image(
     image: np.ndarray,
     size: tuple[int, int],
@@ -222,18 +234,12 @@ def _first_resize(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image and label at the size of `resize_to` or `short_side`, by OpenCV.
 
-    Source: `resize_image` of `lip.py`, `resize_short_length` of `base_dataset.py`
-    (branch HRNet-OCR), which rounds the long side half up.
+    Source: `resize_image` of `lip.py`; `shape_of_short_side`.
     """
     if options.resize_to:
         height, width = options.resize_to
     elif options.short_side:
-        height, width = image.shape[:2]
-        short = options.short_side
-        if height < width:
-            height, width = short, math.floor(width * short / height + 0.5)
-        else:
-            height, width = math.floor(height * short / width + 0.5), short
+        height, width = shape_of_short_side(image.shape[:2], options.short_side)
     else:
         return image, label
     if (height, width) == image.shape[:2]:

@@ -164,7 +164,7 @@ class WeighsClasses(Protocol):
     Attributes:
         class_weights: one factor per class, or empty for none.
         class_weights_from: rule by which they are counted, one of
-            `training.counted.RULES`; empty where they are given.
+            `data.class_weights.RULES`; empty where they are given.
     """
 
     class_weights: tuple[float, ...]

@@ -2,25 +2,15 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from hrnet_jax.data.class_weights import enet_weights, inverse_frequency_weights
-from hrnet_jax.data.info import DatasetInfo, label_pixels, median_frequency_weights
+from hrnet_jax.data.class_weights import RULES
+from hrnet_jax.data.info import DatasetInfo, label_pixels
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.schema import TrainConfig, read_config
 from hrnet_jax.tasks.protocol import WeighsClasses
 from hrnet_jax.training.build import open_split
 
 _log = logging.getLogger(__name__)
-
-# By the values of `loss.class_weights_from`.
-RULES: Mapping[str, Callable[[DatasetInfo, str | None], np.ndarray]] = {
-    "inverse": inverse_frequency_weights,
-    "median": median_frequency_weights,
-    "enet": enet_weights,
-}
 
 
 def with_class_weights(config: TrainConfig, begun: dict | None = None) -> TrainConfig:
@@ -56,7 +46,7 @@ def with_class_weights(config: TrainConfig, begun: dict | None = None) -> TrainC
 
 
 def counted(info: DatasetInfo, rule: str, split: str) -> tuple[float, ...]:
-    """Weights of classes by one of `RULES`, to six digits.
+    """Weights of classes by one of `data.class_weights.RULES`, to six digits.
 
     Raises:
         DataError: if nobody counted the pixels of the split, or there are none.

@@ -94,15 +94,15 @@ def test_weights_of_classes_by_three_rules(report, data_dir):
     """Of 348, 96 and 24 pixels; the road is on 4 images of 96, the others on one each."""
     assert report[9].split() == [
         *("class", "weights", "of", "train"),
-        *("median_frequency", "inverse_frequency", "enet"),
+        *("median", "inverse", "enet"),
     ]
     # Road is on 4 images with 372 labelled pixels, car and tree on one of 96 each.
     shares = np.array([348, 96, 24, 0]) / 468
     frequency = np.array([348 / 372, 96 / 96, 24 / 96])
     stored = json.loads((data_dir / "out" / "report.json").read_text())["class_weights"]
     expected = {
-        "median_frequency": [*(np.median(frequency) / frequency), 0],
-        "inverse_frequency": [*(1 / (3 * shares[:3])), 0],
+        "median": [*(np.median(frequency) / frequency), 0],
+        "inverse": [*(1 / (3 * shares[:3])), 0],
         "enet": 1 / np.log(1.02 + shares),
     }
     for column, (rule, values) in enumerate(expected.items()):
