@@ -5,12 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hrnet_jax.data.class_weights import RULES
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.defaults import to_json
 from hrnet_jax.experiment.schema import read_config
 from hrnet_jax.segmentation.losses import LossOptions
-from hrnet_jax.training.counted import RULES, counted, with_class_weights
+from hrnet_jax.training.counted import counted, with_class_weights
 from tests import tiny
 
 INFO = DatasetInfo(
