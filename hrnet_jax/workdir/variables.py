@@ -4,6 +4,9 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
+from flax.traverse_util import flatten_dict
+
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import DataError
 from hrnet_jax.workdir.checkpoints import Checkpoints
@@ -37,14 +40,20 @@ def read_variables(checkpoints: Checkpoints, step: int) -> dict:
         {"params": ..., "batch_stats": ...}; averages where the run kept them.
 
     Raises:
-        CheckpointError: if there is no such checkpoint or it is damaged.
+        CheckpointError: if there is no such checkpoint, or it is damaged: unreadable,
+            or with numbers that are not finite.
     """
     state = checkpoints.restore_arrays(step)
     source = state.get("ema") or state
     for name in ("params", "batch_stats"):
         if not isinstance(source.get(name), dict):
             raise checkpoints.damaged(step, f"its state has no {name}")
-    return {name: source[name] for name in ("params", "batch_stats")}
+    variables = {name: source[name] for name in ("params", "batch_stats")}
+    for name, array in flatten_dict(variables, sep="/").items():
+        # Orbax keeps no checksum of the numbers, but other bytes are often none.
+        if not np.isfinite(array).all():
+            raise checkpoints.damaged(step, f"{name} has numbers that are not finite")
+    return variables
 
 
 def read_info(checkpoints: Checkpoints, step: int) -> DatasetInfo:

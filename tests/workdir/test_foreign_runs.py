@@ -23,7 +23,7 @@ from hrnet_jax.workdir.published import (
     read_published,
     write_published,
 )
-from hrnet_jax.workdir.variables import read_info, saved_info
+from hrnet_jax.workdir.variables import read_info, read_variables, saved_info
 from tests import tiny
 from tests.damaging import damaged_bytes, json_files
 from tests.foreign import FEWER, only_our_errors
@@ -198,6 +198,25 @@ def test_a_checkpoint_that_names_another_sharding_is_named(tmp_path):
     where = f"checkpoints/{tiny.BEST_STEP}: cannot be read"
     with pytest.raises(CheckpointError, match=f"{where} .*ingleDeviceSharding"):
         load_run(workdir)
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_numbers_of_a_checkpoint_that_are_not_finite_are_named(number, monkeypatch):
+    """A training stops at them, so they come of a damaged file."""
+    workdir = tiny.finished_run()
+    checkpoints = open_checkpoints(workdir)
+    state = checkpoints.restore_arrays(tiny.BEST_STEP)
+    assert read_variables(checkpoints, tiny.BEST_STEP)
+    weights = (state.get("ema") or state)["params"]["head"]["project"]["kernel"]
+    weights[0, 0, 0, 1] = number
+    monkeypatch.setattr(checkpoints, "restore_arrays", lambda step: state)
+    with pytest.raises(
+        CheckpointError,
+        match=f"/{tiny.BEST_STEP}: cannot be read .*params/head/project/kernel has num"
+        "bers that are not finite",
+    ):
+        read_variables(checkpoints, tiny.BEST_STEP)
+    checkpoints.close()
 
 
 # Fewer: each reads a checkpoint.
