@@ -32,7 +32,7 @@ from hrnet_jax.workdir.published import (
     published_variables,
     read_published,
 )
-from hrnet_jax.workdir.variables import read_info, read_variables
+from hrnet_jax.workdir.variables import read_info, read_sound_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +199,7 @@ def load_run(
     number = checkpoints.resolve(step)
     info = read_info(checkpoints, number)
     metrics = checkpoints.metrics(number)
-    variables = read_variables(checkpoints, number)
+    variables = read_sound_variables(checkpoints, number)
     checkpoints.close()
     task = build_for_inference(config, info)
     predictor = Predictor(task, variables, pad_multiple)

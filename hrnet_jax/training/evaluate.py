@@ -28,7 +28,7 @@ from hrnet_jax.training.build import (
     open_split,
 )
 from hrnet_jax.workdir.opening import open_checkpoints
-from hrnet_jax.workdir.variables import Trained, read_info, read_variables
+from hrnet_jax.workdir.variables import Trained, read_info, read_sound_variables
 
 # Examples that a report shows, unless told otherwise.
 WORST = 8
@@ -157,7 +157,7 @@ def _checked_variables(
     checkpoints = open_checkpoints(workdir)
     number = checkpoints.resolve(step)
     _check_outputs(options, str(workdir), read_info(checkpoints, number), info)
-    variables = read_variables(checkpoints, number)
+    variables = read_sound_variables(checkpoints, number)
     checkpoints.close()
     return variables
 

@@ -4,11 +4,11 @@ import dataclasses
 import pathlib
 from collections.abc import Callable
 
-import numpy as np
 from flax.traverse_util import flatten_dict
 
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import DataError
+from hrnet_jax.errors import DataError, WeightsError
+from hrnet_jax.pretrained.fit import check_values
 from hrnet_jax.workdir.checkpoints import Checkpoints
 from hrnet_jax.workdir.opening import open_checkpoints
 from hrnet_jax.workdir.published import (
@@ -40,19 +40,30 @@ def read_variables(checkpoints: Checkpoints, step: int) -> dict:
         {"params": ..., "batch_stats": ...}; averages where the run kept them.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or it is damaged: unreadable,
-            or with numbers that are not finite.
+        CheckpointError: if there is no such checkpoint or it is damaged.
     """
     state = checkpoints.restore_arrays(step)
     source = state.get("ema") or state
     for name in ("params", "batch_stats"):
         if not isinstance(source.get(name), dict):
             raise checkpoints.damaged(step, f"its state has no {name}")
-    variables = {name: source[name] for name in ("params", "batch_stats")}
-    for name, array in flatten_dict(variables, sep="/").items():
-        # Orbax keeps no checksum of the numbers, but other bytes are often none.
-        if not np.isfinite(array).all():
-            raise checkpoints.damaged(step, f"{name} has numbers that are not finite")
+    return {name: source[name] for name in ("params", "batch_stats")}
+
+
+def read_sound_variables(checkpoints: Checkpoints, step: int) -> dict:
+    """`read_variables`, whose numbers can be those of a network.
+
+    Orbax keeps no checksum of the numbers; other bytes in their place often are none.
+
+    Raises:
+        CheckpointError: as `read_variables`, and for numbers that are not finite and
+            negative variances.
+    """
+    variables = read_variables(checkpoints, step)
+    try:
+        check_values(flatten_dict(variables, sep="/"))
+    except WeightsError as error:
+        raise checkpoints.damaged(step, str(error)) from error
     return variables
 
 

@@ -23,7 +23,7 @@ from hrnet_jax.workdir.published import (
     read_published,
     write_published,
 )
-from hrnet_jax.workdir.variables import read_info, read_variables, saved_info
+from hrnet_jax.workdir.variables import read_info, read_sound_variables, saved_info
 from tests import tiny
 from tests.damaging import damaged_bytes, json_files
 from tests.foreign import FEWER, only_our_errors
@@ -203,20 +203,20 @@ def test_a_checkpoint_that_names_another_sharding_is_named(tmp_path):
 @pytest.mark.parametrize("number", [np.nan, -np.inf])
 def test_numbers_of_a_checkpoint_that_are_not_finite_are_named(number, monkeypatch):
     """A training stops at them, so they come of a damaged file."""
-    workdir = tiny.finished_run()
-    checkpoints = open_checkpoints(workdir)
+    checkpoints = open_checkpoints(tiny.finished_run())
     state = checkpoints.restore_arrays(tiny.BEST_STEP)
-    assert read_variables(checkpoints, tiny.BEST_STEP)
+    assert read_sound_variables(checkpoints, tiny.BEST_STEP)
     weights = (state.get("ema") or state)["params"]["head"]["project"]["kernel"]
     weights[0, 0, 0, 1] = number
-    monkeypatch.setattr(checkpoints, "restore_arrays", lambda step: state)
-    with pytest.raises(
-        CheckpointError,
-        match=f"/{tiny.BEST_STEP}: cannot be read .*params/head/project/kernel has num"
-        "bers that are not finite",
-    ):
-        read_variables(checkpoints, tiny.BEST_STEP)
+    monkeypatch.setattr(type(checkpoints), "restore_arrays", lambda *_: state)
+    said = (
+        "cannot be read .damaged weights, 1 tensor of .*params/head/project/kernel: 1"
+    )
+    with pytest.raises(CheckpointError, match=f"/{tiny.BEST_STEP}: {said} of"):
+        read_sound_variables(checkpoints, tiny.BEST_STEP)
     checkpoints.close()
+    with pytest.raises(CheckpointError, match=f"/{tiny.BEST_STEP}: {said} of"):
+        load_run(tiny.finished_run())
 
 
 # Fewer: each reads a checkpoint.
