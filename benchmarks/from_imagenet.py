@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     header = ["steps", "seconds a step (median)", "most GB", "loss, first and last"]
     shown = [
         str(last["step"]),
-        f"{np.median(seconds):.1f}",
+        f"{np.median(seconds):.3g}",
         f"{max(row['train/memory_gb'] for row in rows):.1f}",
         f"{first['train/loss']:.3f}, {last['train/loss']:.3f}",
     ]

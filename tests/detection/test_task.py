@@ -104,7 +104,10 @@ def test_a_folder_of_twenty_sizes_compiles_at_most_four_programs(tmp_path):
     task = build_run(read_config(config)).task
     predictor = Predictor(task, hrnet_jax.initial_variables(task.model, 0))
     run = types.SimpleNamespace(
-        task=task, about={"model": config.model.name}, predict=predictor.predict
+        task=task,
+        about={"model": config.model.name},
+        predict=predictor.predict,
+        save_large=predictor.save_large,
     )
     sides = np.random.default_rng(0).integers(30, 160, (20, 2))
     assert len({tuple(size) for size in sides.tolist()}) == 20

@@ -169,7 +169,7 @@ def state_dicts(draw, variant: str) -> dict:
             state[name] = draw(strategies.sampled_from(ARRAYS))
         elif kind == 2:
             types = [np.float64, np.float16, np.int8, np.bool_, np.complex64, object]
-            with np.errstate(invalid="ignore"):
+            with np.errstate(invalid="ignore", over="ignore"):
                 state[name] = state[name].astype(draw(strategies.sampled_from(types)))
         elif kind == 3:
             ways = [np.ravel, np.transpose, np.atleast_2d, np.squeeze]
