@@ -58,8 +58,9 @@ CASES = tuple(
     for batch in (1, 2)
 )
 # Calls that take longer are timed once a turn, and need no call before. Of these there
-# are as many turns as this leaves, of one program.
-_LONG_CALL_S, _TURNS_S = 1.5, 60.0
+# are as many turns as this leaves, of one program, and two at least: the heap may grow
+# once more in the second call.
+_LONG_CALL_S, _TURNS_S, _LEAST_TURNS = 1.5, 60.0, 2
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -226,7 +227,7 @@ def _in_turns(
     """Seconds of both, by name; see `alternate`."""
     if call_s <= _LONG_CALL_S:
         return alternate(runners, rounds=options.rounds, calls=options.calls)
-    rounds = min(options.rounds, max(1, int(_TURNS_S / call_s)))
+    rounds = min(options.rounds, max(_LEAST_TURNS, int(_TURNS_S / call_s)))
     return alternate(runners, rounds=rounds, calls=1, settle=False)
 
 

@@ -9,8 +9,6 @@ import pathlib
 import subprocess
 
 _FAILED = "failed: "
-# As `runtime.keep_freed_memory` lets our own process keep its memory.
-_KEPT_BYTES = str(2**31 - 1)
 
 
 def limit_threads(count: int) -> None:
@@ -37,8 +35,9 @@ class Peer:
 
     def __init__(self, python: str, script: pathlib.Path, *arguments: str):
         kept = {
-            "MALLOC_MMAP_THRESHOLD_": _KEPT_BYTES,
-            "MALLOC_TRIM_THRESHOLD_": _KEPT_BYTES,
+            # As `runtime.keep_freed_memory` lets our own process keep its memory.
+            "MALLOC_MMAP_MAX_": "0",
+            "MALLOC_TRIM_THRESHOLD_": str(2**63 - 1),
             "MALLOC_ARENA_MAX": "1",
             "PYTHONPATH": str(script.resolve().parents[1]),
         }

@@ -15,7 +15,7 @@ except ImportError:  # another system
     resource = None
 
 # Parameters of the C library's `mallopt`, from glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 @functools.cache
@@ -39,11 +39,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another system
         return False
-    # The most that these parameters, C integers, can be.
-    largest = 2**31 - 1
-    return bool(
-        mallopt(_M_MMAP_THRESHOLD, largest) and mallopt(_M_TRIM_THRESHOLD, largest)
-    )
+    # No block from outside the heap, whatever its size (the threshold for these, a C
+    # integer, ends at 2 GB), and a heap that never shrinks.
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, -1))
 
 
 def most_memory() -> int:
