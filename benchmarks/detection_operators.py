@@ -8,6 +8,12 @@ own, of any Python that has torch and torchvision; the two take turns. Both keep
 they need in memory; nothing is compiled while the clock runs.
 """
 
+if __name__ == "__main__":
+    from hrnet_jax.config import arenas
+
+    # See `compare_torch`.
+    arenas.share_one_arena()
+
 import argparse
 import functools
 import json

@@ -16,6 +16,10 @@ if __name__ == "__main__":
     # See `compare_torch`.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
+    from hrnet_jax.config import arenas
+
+    arenas.share_one_arena()
+
 import argparse
 import re
 import statistics

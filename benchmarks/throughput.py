@@ -5,6 +5,12 @@
         --batch 8 --size 512x1024 --dtype bfloat16 --cache /tmp/cache --json w48.json
 """
 
+if __name__ == "__main__":
+    from hrnet_jax.config import arenas
+
+    # See `compare_torch`.
+    arenas.share_one_arena()
+
 import argparse
 import json
 import pathlib
