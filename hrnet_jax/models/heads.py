@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from hrnet_jax.models.batch_norm import BatchNorm, NormOptions
 from hrnet_jax.models.layers import Conv, at_least_float32, relu
-from hrnet_jax.models.representations import Project, concatenate
+from hrnet_jax.models.representations import Project, Strips, concatenate
 
 Dtype = Any
 
@@ -42,21 +42,31 @@ class PixelHead(nn.Module):
     @nn.compact
     def __call__(self, maps: tuple[jax.Array, ...], train: bool) -> jax.Array:
         """Maps the maps of a representation to float32 [B, H_0, W_0, num_outputs]."""
-        x = self._joined(maps)
-        x = relu(BatchNorm(self.norm, self.dtype, name="norm")(x, train))
-        x = Conv(
-            self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
-        )(x)
-        return at_least_float32(x)
-
-    def _joined(self, maps: tuple[jax.Array, ...]) -> jax.Array:
-        """The first convolution of the concatenated maps."""
-        options = {
+        width = self.width or sum(x.shape[-1] for x in maps)
+        options: dict[str, Any] = {
             "use_bias": self.use_bias and not self.norm.is_folded,
             "dtype": self.dtype,
             "name": "project",
         }
-        if self.kernel_size == 1:
-            return Project(self.width or None, self.upsample, **options)(maps)
-        x = concatenate(maps, self.upsample)
-        return Conv(self.width or x.shape[-1], self.kernel_size, **options)(x)
+        norm = BatchNorm(self.norm, self.dtype, name="norm")
+        classifier = Conv(
+            self.num_outputs, 1, use_bias=True, dtype=self.dtype, name="classifier"
+        )
+
+        def scores(x: jax.Array) -> jax.Array:
+            return at_least_float32(classifier(relu(norm(x, train))))
+
+        if self.kernel_size > 1:
+            joined = concatenate(maps, self.upsample)
+            return scores(Conv(width, self.kernel_size, **options)(joined))
+        project = Project(width, self.upsample, **options)
+        strips = Strips(maps, width, self.upsample)
+        if train or strips.rows is None or self.is_initializing():
+            return scores(project(maps))
+
+        def of_strip(_: "PixelHead", carry: tuple, start: jax.Array):
+            return carry, scores(project(strips.maps(start), strips.rows))
+
+        in_turn = nn.scan(of_strip, variable_broadcast=True, out_axes=1)
+        _, found = in_turn(self, (), strips.starts)
+        return found.reshape(*maps[0].shape[:3], self.num_outputs)

@@ -18,6 +18,11 @@ SUBSTITUTE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar(
 Shapes = tuple[jax.ShapeDtypeStruct, ...]
 
 
+def are_kept() -> bool:
+    """Whether the program being traced is for such a format."""
+    return SUBSTITUTE.get() is not None
+
+
 def whole(
     name: str,
     function: Callable[..., tuple[jax.Array, ...]],
