@@ -186,6 +186,17 @@ def test_scales_and_windows_of_the_published_test_scripts(name, protocol, flip):
     assert np.abs(projections - expected).max() / std <= official.TOLERANCE
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [0.5, 1.75], ids=["whole", "windows"])
+def test_one_of_the_published_scales(scale):
+    options = {**CITYSCAPES, "scales": (scale,)}
+    got = published(InferenceOptions(**options, base_size=128, fusion="exp", flip=True))
+    projections = np.array(synthetic_weights.projections(got.transpose(0, 3, 1, 2)))
+    golden = official.arrays(NUMERIC)["inference/cityscapes_per_scale_flip_projections"]
+    expected = golden[CITYSCAPES["scales"].index(scale)]
+    assert np.abs(projections - expected).max() / got.std() <= official.TOLERANCE
+
+
 def task_with(window, name="segmentation/tiny"):
     model = create_model(name, num_classes=3)
     info = DatasetInfo("any", 3, tuple("abc"), ())
