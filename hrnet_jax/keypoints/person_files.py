@@ -1,4 +1,4 @@
-"""Scores of persons, and predictions in the form of COCO's results."""
+"""Predictions for photographs of persons in the form of COCO's results."""
 
 import json
 import pathlib
@@ -13,29 +13,7 @@ from hrnet_jax.whole_files import write_whole
 RESULTS_FILE = "keypoints.json"
 
 
-def person_scores(
-    scores: np.ndarray, box_scores: np.ndarray | None, above: float
-) -> np.ndarray:
-    """Scores of persons: that of the box times the mean of the better joints' scores.
-
-    Source: deep-high-resolution-net.pytorch, `evaluate` in `lib/dataset/coco.py`.
-
-    Args:
-        scores: float [N, K], of the joints.
-        box_scores: float [N]; None for boxes that are sure.
-        above: joints of higher scores make the mean, which is 0 without any.
-
-    Returns:
-        float64 [N].
-    """
-    scores = np.asarray(scores, np.float64)
-    counted = scores > above
-    total = np.where(counted, scores, 0).sum(1)
-    means = total / np.maximum(counted.sum(1), 1)
-    return means if box_scores is None else means * np.asarray(box_scores, np.float64)
-
-
-def coco_results(
+def listed_results(
     points: np.ndarray,
     scores: np.ndarray,
     person_scores: np.ndarray,
@@ -66,7 +44,7 @@ def write_results(path: pathlib.Path, entries: Sequence[Mapping[str, Any]]) -> N
 
     Args:
         path: of the file.
-        entries: with `image`, the path of each, and `results` of `coco_results`. An
+        entries: with `image`, the path of each, and `results` of `listed_results`. An
             `image_id` is the number that ends the name of its image, as COCO's have it;
             the name itself where one has none, or two have the same.
     """

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.truth import Truth
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.decoding import decode
 from hrnet_jax.keypoints.learning import LearnsHeatmaps
@@ -18,10 +19,10 @@ from hrnet_jax.keypoints.losses import PoseLossOptions
 from hrnet_jax.keypoints.official import person_targets
 from hrnet_jax.keypoints.official import persons as official_persons
 from hrnet_jax.keypoints.official import targets as official_targets
+from hrnet_jax.keypoints.oks import rescored
 from hrnet_jax.keypoints.person_files import (
     RESULTS_FILE,
-    coco_results,
-    person_scores,
+    listed_results,
     write_results,
 )
 from hrnet_jax.keypoints.persons import (
@@ -30,13 +31,11 @@ from hrnet_jax.keypoints.persons import (
     make_eval_transform,
     make_train_transform,
 )
+from hrnet_jax.keypoints.pose_metrics import PoseEvaluator
 from hrnet_jax.keypoints.skeletons import sides_of_points
 from hrnet_jax.keypoints.task import DecodingOptions
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization
-
-# COCO's category.
-_PERSON = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +88,7 @@ class PoseTask(LearnsHeatmaps):
     in_boxes = ("person", "persons")
     picture_kinds = ("points", "coco")
     legend = "orange: left, blue: right, green: middle; pink: true"
+    reads_truth = True
     best_metric = ("score", "max")
     reach = 3.0
     # deep-high-resolution-net.pytorch, `experiments/coco/hrnet/*.yaml`. The rate drops
@@ -188,17 +188,40 @@ class PoseTask(LearnsHeatmaps):
         heatmaps = official_targets.gaussian_heatmaps(cells, size, sigma, weights > 0)
         return heatmaps, weights
 
+    def evaluator(
+        self, per_example: bool = False, truth: Truth | None = None
+    ) -> PoseEvaluator:
+        """Metrics over a data set, in the frame of its annotations.
+
+        Raises:
+            ValueError: without what is annotated.
+        """
+        if truth is None:
+            raise ValueError("poses are compared with all that is annotated in a split")
+        origin, options = self._info.point_origin, self._inference
+
+        def to_annotation(points: Any, center: Any, scale: Any) -> np.ndarray:
+            return self._points_in_image(points, center, scale) + origin
+
+        return PoseEvaluator(
+            self._info,
+            truth,
+            to_annotation,
+            self.image_size,
+            # No two are more alike than 1.
+            same_person=options.oks_nms or 1.0,
+            sure_point=options.rescore_from,
+        )
+
     @functools.cached_property
     def _sides(self) -> np.ndarray:
         return sides_of_points(self._info.point_names, self._info.point_flip_pairs)
 
     def _scores(self, prediction: Mapping[str, Any]) -> np.ndarray:
-        """The score of each person, float64 [N]; see `person_scores`."""
-        return person_scores(
-            prediction["scores"],
-            prediction.get("box_scores"),
-            self._inference.rescore_from,
-        )
+        """The score of each person, float64 [N]; boxes that are given are sure."""
+        of_joints = np.asarray(prediction["scores"])
+        of_boxes = prediction.get("box_scores", np.ones(len(of_joints)))
+        return rescored(of_boxes, of_joints, self._inference.rescore_from)
 
     def _captions(self, prediction: dict) -> tuple[str, ...]:
         return tuple(f"{score:.2f}" for score in self._scores(prediction))
@@ -222,11 +245,11 @@ class PoseTask(LearnsHeatmaps):
         else:
             summary = self._summary(image, prediction)
         if "coco" in kinds:
-            summary["results"] = coco_results(
+            summary["results"] = listed_results(
                 np.asarray(prediction["points"]) + self._info.point_origin,
                 prediction["scores"],
                 self._scores(prediction),
-                _PERSON,
+                self._info.point_category,
             )
         return summary
 

@@ -13,7 +13,7 @@ from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.decoding import mirror_heatmaps
 from hrnet_jax.keypoints.drawing import PREDICTED, SIDES, draw_points
 from hrnet_jax.keypoints.losses import PoseLossOptions, heatmap_loss, joint_mse
-from hrnet_jax.keypoints.person_files import person_scores, write_results
+from hrnet_jax.keypoints.person_files import write_results
 from hrnet_jax.keypoints.persons import PoseCropOptions
 from hrnet_jax.keypoints.pose import PoseInferenceOptions, PoseTask
 from hrnet_jax.keypoints.skeletons import sides_of_points
@@ -120,13 +120,6 @@ def test_the_flip_test_averages_with_shifted_maps_on_request(shift):
 
     got = jax.jit(task.predict)({}, {"image": image})["heatmaps"]
     np.testing.assert_allclose(got, expected(image), rtol=1e-5, atol=1e-6)
-
-
-def test_the_score_of_a_person_is_that_of_the_box_times_that_of_the_better_joints():
-    scores = np.array([[0.9, 0.3, 0.2], [0.1, 0.2, 0.05]])
-    np.testing.assert_allclose(person_scores(scores, None, 0.2), [0.6, 0])
-    found = person_scores(scores, np.array([0.5, 1]), 0.04)
-    np.testing.assert_allclose(found, [0.5 * 1.4 / 3, 0.35 / 3])
 
 
 PREDICTION = {

@@ -55,10 +55,14 @@ NOT_RUN = {
         "--config.dataset.name=cityscapes --config.dataset.data_dir=DATA"
     ): OFFICIAL,
     "python scripts/export.py --workdir=hf://me/streets --out=streets.stablehlo": HUB,
-    (
-        "python scripts/predict.py --detector=runs/faces --detector_classes=face "
-        "--workdir=runs/wflw --images=party.jpg --out=out"
-    ): "needs a detector of faces; tests/inference/test_finder.py has a tiny one",
+    **{
+        f"python scripts/predict.py --detector=runs/{one}s --detector_classes={one} "
+        f"--workdir=runs/{run} --out=out": "needs a detector; test_finder.py has one"
+        for one, run in (
+            ("face", "wflw --images=party.jpg"),
+            ("person", "pose --images=street.jpg"),
+        )
+    },
     (
         "python scripts/evaluate.py --workdir=hf://me/streets "
         "--config.dataset.data_dir=DATA"

@@ -40,6 +40,7 @@ SOURCES = {
     "detection_coco": "hrnet_jax.data.sources.detection_coco:DetectionCOCO",
     "voc": "hrnet_jax.data.sources.voc:VOC",
     "yolo": "hrnet_jax.data.sources.yolo:YOLO",
+    "figures": "hrnet_jax.data.generated.figures:Figures",
     "shapes_objects": "hrnet_jax.data.generated.shapes_objects:ShapesObjects",
 }
 
