@@ -61,8 +61,7 @@ def draw_points(
         boxes: float [N, 4], x1, y1, x2, y2.
         truth: float [N, K, 2], drawn in another colour below the points.
         truth_mask: bool or 0/1 [N, K]; true points to draw. None draws all.
-        sides: int [K], index into `SIDES`, the colours of points; lines between two
-            sides have that of the middle. None draws all in one colour.
+        sides: int [K], index into `SIDES`, the colours of points; None for one colour.
         captions: a short text for each, at its box or above its points.
 
     Returns:

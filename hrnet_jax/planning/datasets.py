@@ -197,12 +197,11 @@ def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     cls = source_class(name)
     source = cls(None, cls.Options())
     if generated:
-        counts = {split: len(items) for split, items in source.splits().items()}
-        counts = {split: count for split, count in counts.items() if count}
-        side = source.options.image_size
-        return _facts(
-            source.info(name), counts, (side, side), "the default options of the set"
-        )
+        info, side = source.info(name), source.options.image_size
+        stored = {split: len(items) for split, items in source.splits().items()}
+        # Of images with several persons these are the examples.
+        counts = {k: count for k, count in (info.persons or stored).items() if count}
+        return _facts(info, counts, (side, side), "the default options of the set")
     # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
     nobody: dict[str, tuple] = dict.fromkeys(published.counts, ())
