@@ -3,7 +3,7 @@
     python scripts/prepare_data.py --dataset=coco_keypoints --source=coco --data_dir=data
     python scripts/train.py --config=experiments/pose/coco.py \
         --config.dataset.data_dir=data --workdir=runs/pose_coco \
-        --config.model.init_from=hrnetv2_w32_imagenet_pretrained.pth
+        --config.model.init_from=hrnet_w32-36af842e.pth
 
 Checkpoints are ranked by the persons' annotated boxes. Published figures are measured in
 the boxes of one detector (person AP 56.4), about two points of AP lower:

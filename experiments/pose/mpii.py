@@ -3,7 +3,7 @@
     python scripts/prepare_data.py --dataset=mpii --source=mpii --data_dir=data
     python scripts/train.py --config=experiments/pose/mpii.py \
         --config.dataset.data_dir=data --workdir=runs/pose_mpii \
-        --config.model.init_from=hrnetv2_w32_imagenet_pretrained.pth
+        --config.model.init_from=hrnet_w32-36af842e.pth
 
 Expected `pckh@0.5` on the validation set, with the flip test (README of
 deep-high-resolution-net.pytorch): 90.3 for w32; head 97.1, shoulder 95.9, elbow 90.3,
