@@ -78,7 +78,7 @@ def draw_points(
     _check_shape("truth", truth, points.shape)
     _check_shape("truth_mask", truth_mask, (faces, count))
     _check_shape("sides", sides, (count,))
-    _check_shape("captions", captions or None, (faces,))
+    _check_shape("captions", np.array(captions) if captions else None, (faces,))
     colours = [PREDICTED] * count if sides is None else [SIDES[k] for k in sides]
     picture = np.array(image, order="C")
     for face in range(faces):
@@ -252,7 +252,7 @@ def _draw_lines_and_dots(
         x, y = (int(value) for value in fixed[index])
         place = x, y
         _disc(picture, place, radius + rim, _OUTLINE)
-        _disc(picture, place, radius, colours[index])
+        _disc(picture, place, radius, colours[int(index)])
         if low is not None and low[index]:
             _disc(picture, place, 0.6 * radius, _OUTLINE)
 

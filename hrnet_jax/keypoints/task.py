@@ -92,8 +92,8 @@ class HeatmapTask:
     finds_objects = False
     scores_classes = False
     few_shapes = False
-    picture_kinds = ()
-    requested_kinds = ()
+    picture_kinds: ClassVar[tuple[str, ...]] = ()
+    requested_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]
@@ -240,19 +240,20 @@ class HeatmapTask:
         its `target`, both without an axis of boxes, which gets a second panel with the
         heatmaps, and a legend.
         """
-        look = {"lines": self._info.point_lines, "sides": self._sides}
+        lines, sides = self._info.point_lines, self._sides
         if target is None:
             shown = {key: prediction[key] for key in ("points", "scores", "boxes")}
-            captions = self._captions(prediction)
-            return draw_points(image, **shown, **look, captions=captions)
+            shown["captions"] = self._captions(prediction)
+            return draw_points(image, lines=lines, sides=sides, **shown)
         # One crop, without the axis of the boxes.
-        crop = {key: np.asarray(prediction[key])[None] for key in ("points", "scores")}
         picture = draw_points(
             image,
-            **look,
+            np.asarray(prediction["points"])[None],
+            lines=lines,
+            scores=np.asarray(prediction["scores"])[None],
             truth=np.asarray(target["points"])[None],
             truth_mask=np.asarray(target["annotated"])[None],
-            **crop,
+            sides=sides,
         )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
         return with_caption(side_by_side(picture, heat), (self.legend, _HOLLOW))
