@@ -29,12 +29,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from hrnet_jax.data.persons.view import PersonRecords
-from hrnet_jax.data.points.person_sets import COCO17
 
 from benchmarks import streams
 from hrnet_jax.data import records, registry
 from hrnet_jax.data.generated import figures
+from hrnet_jax.data.persons.view import PersonRecords
+from hrnet_jax.data.points.person_sets import COCO17
 from hrnet_jax.data.stream import batches
 from hrnet_jax.keypoints import persons
 
@@ -68,7 +68,8 @@ def write_photographs(folder: Path, args: argparse.Namespace) -> None:
             identity = len(document["annotations"]) + 1
             places = {"id": identity, "image_id": number + 1, "category_id": 1}
             document["annotations"].append(annotation | places)
-    (folder / "train.json").write_text(json.dumps(document))
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "train.json").write_text(json.dumps(document))
 
 
 def _annotation(figure: figures.Figure, side: int) -> dict:
