@@ -42,7 +42,7 @@ def desk(tmp_path_factory):
 
 
 def test_joints_of_dogs_are_learnt_and_drawn(desk):
-    assert "my_dogs: 4 key points" in desk.type("prepare").out
+    assert "my_dogs: 4 points, 1 flip pairs, persons 12" in desk.type("prepare").out
     assert desk.type("train").out.startswith("score ")
     printed = desk.type("predict")
     assert "2 images labelled, 2 persons" in printed.out
