@@ -28,8 +28,8 @@ _UNLABELLED = (
     "that has the annotations"
 )
 _TRUE_BOXES = (
-    "persons are cut out of annotated boxes; published figures are for those of a "
-    "detector (--detections), about two points of AP lower"
+    "persons are cut out of their annotated boxes; in those that a detector found "
+    "(--detections), as in published figures, AP is lower: about two points on COCO"
 )
 
 

@@ -206,6 +206,8 @@ def read_structure(path: Path) -> tuple[list[Row], int]:
         if not isinstance(image, dict) or not {"image", "annorect"} <= image.keys():
             raise _another(path, f"annolist({number}) lacks image or annorect")
         name = _field(image["image"], "name")
+        # An array would fill the message.
+        name = name if isinstance(name, str) else None
         for person in image["annorect"] if _is_struct(image["annorect"]) else ():
             row = _annotated(person, check_image_name(name, where), where)
             if row is None:
