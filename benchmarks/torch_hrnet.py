@@ -1,4 +1,4 @@
-"""HRNetV2 in PyTorch, to compare speed and outputs with.
+"""HRNet in PyTorch, to compare speed and outputs with.
 
 Written from the published architecture with the official parameter names, so
 that `load_state_dict(to_torch(variables, model))` is strict. Like the official
@@ -74,9 +74,22 @@ class Bottleneck(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Parallel branches of basic blocks, then every resolution sums all."""
+    """Parallel branches of basic blocks, then every resolution sums all.
 
-    def __init__(self, widths: tuple[int, ...], blocks: int, upsample: str):
+    Args:
+        widths: of the branches.
+        blocks: in each.
+        upsample: resize method.
+        kept: resolutions that are computed, the highest first; None for all.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, ...],
+        blocks: int,
+        upsample: str,
+        kept: int | None = None,
+    ):
         super().__init__()
         self.upsample = upsample
         self.branches = nn.ModuleList(
@@ -87,12 +100,12 @@ class Exchange(nn.Module):
             nn.ModuleList(
                 _path(widths, source, target) for source in range(len(widths))
             )
-            for target in range(len(widths))
+            for target in range(len(widths) if kept is None else kept)
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         maps = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
-        return [self._fuse(maps, target) for target in range(len(maps))]
+        return [self._fuse(maps, target) for target in range(len(self.fuse_layers))]
 
     def _fuse(self, maps: list[Tensor], target: int) -> Tensor:
         total = None
@@ -135,9 +148,10 @@ class Body(nn.Module):
     Args:
         variant: row of the table of variants.
         upsample: resize method inside the exchange.
+        kept: resolutions that the very last exchange computes.
     """
 
-    def __init__(self, variant: Variant, upsample: str):
+    def __init__(self, variant: Variant, upsample: str, kept: int = 4):
         super().__init__()
         self.conv1, self.bn1 = conv(3, 64, stride=2), nn.BatchNorm2d(64)
         self.conv2, self.bn2 = conv(64, 64, stride=2), nn.BatchNorm2d(64)
@@ -155,8 +169,13 @@ class Body(nn.Module):
                 f"stage{stage}",
                 nn.Sequential(
                     *(
-                        Exchange(following, variant.blocks, upsample)
-                        for _ in range(modules)
+                        Exchange(
+                            following,
+                            variant.blocks,
+                            upsample,
+                            kept if (stage, index) == (4, modules - 1) else None,
+                        )
+                        for index in range(modules)
                     )
                 ),
             )
@@ -233,6 +252,18 @@ class LandmarkNet(Body):
         return self.head(concatenate(self.represent(images), self.upsample))
 
 
+class PoseNet(Body):
+    """HRNetV1 for pose: float [B, 3, H, W] to [B, K, H / 4, W / 4]."""
+
+    def __init__(self, variant: Variant, num_points: int, upsample: str):
+        super().__init__(variant, upsample, kept=1)
+        widths = variant.branch_widths()
+        self.final_layer = conv(widths[0], num_points, 1, bias=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.final_layer(self.represent(images)[0])
+
+
 class ClassificationNet(Body):
     """HRNet for classification: float [B, 3, H, W] to [B, K]."""
 
@@ -264,10 +295,10 @@ def create_torch_model(
     """The PyTorch counterpart of `hrnet_jax.create_model`.
 
     Args:
-        name: `segmentation/<variant>`, `landmarks/<variant>` or
+        name: `segmentation/<variant>`, `landmarks/<variant>`, `pose/<variant>` or
             `classification/<variant>`.
-        num_outputs: classes or points; 19, 68 and 1000 by default.
-        align_corners: of all bilinear resizing (not of classification).
+        num_outputs: classes or points; 19, 68, 17 and 1000 by default.
+        align_corners: of all bilinear resizing (not of pose and classification).
 
     Raises:
         ValueError: for another family.
@@ -280,7 +311,7 @@ def create_torch_model(
         )
     network, default = NETWORKS[family]
     method = "align_corners" if align_corners else "bilinear"
-    method = "nearest" if family == "classification" else method
+    method = "nearest" if family in ("classification", "pose") else method
     return network(get_variant(variant), num_outputs or default, method)
 
 
@@ -288,5 +319,6 @@ def create_torch_model(
 NETWORKS: dict[str, tuple[type[Body], int]] = {
     "segmentation": (SegmentationNet, 19),
     "landmarks": (LandmarkNet, 68),
+    "pose": (PoseNet, 17),
     "classification": (ClassificationNet, 1000),
 }

@@ -130,7 +130,7 @@ class TorchProgram:
 
     def _load(self, program: Program) -> torch.nn.Module:
         align = program.model.upsample == "align_corners"
-        is_points = self._case.family == "landmarks"
+        is_points = self._case.family in ("landmarks", "pose")
         outputs = getattr(
             program.model, "num_points" if is_points else "num_classes", 0
         )
@@ -202,7 +202,7 @@ class TorchProgram:
     def _loss(self, logits: Tensor) -> Tensor:
         if self._case.family == "classification":
             return functional.cross_entropy(logits, self._batch["class"])
-        if self._case.family == "landmarks":
+        if self._case.family in ("landmarks", "pose"):
             return functional.mse_loss(logits, self._batch["heatmaps"])
         label = self._batch["label"]
         logits = resize(logits, label.shape[1:], self._network.upsample)

@@ -3,6 +3,8 @@
     python scripts/evaluate.py --workdir=runs/camvid --step=best
     python scripts/evaluate.py --workdir=runs/camvid --report=report
     python scripts/evaluate.py --workdir=runs/w300 --split=common,full --ced=ced.png
+    python scripts/evaluate.py --workdir=runs/coco_pose \\
+        --detections=COCO_val2017_detections_AP_H_56_person.json
     python scripts/evaluate.py --workdir=hf://OWNER/NAME --config.dataset.data_dir=/data
     python scripts/evaluate.py --workdir=hrnet_cs_8090_torch11.pth \\
         --config.dataset.name=cityscapes --config.dataset.data_dir=/data
@@ -74,6 +76,30 @@ def parse_arguments() -> argparse.Namespace:
         help="splits to evaluate (default: the test split of the configuration)",
     )
     parser.add_argument(
+        "--detections",
+        metavar="FILE",
+        help="pose: JSON of persons that a detector found (image_id, category_id, bbox, "
+        "score), to look into instead of the annotated boxes",
+    )
+    _add_targets(parser)
+    arguments = command_line.parse_with_changes(parser)
+    if arguments.predictions and not arguments.truth:
+        parser.error("--predictions needs --truth, the folder of true points")
+    of_runs = ("step", "split", "report", "changes", "detections")
+    others = ("truth",) if arguments.workdir else of_runs
+    for name in others:
+        if getattr(arguments, name):
+            option = "config.KEY=VALUE" if name == "changes" else name
+            needed = "predictions" if arguments.workdir else "workdir"
+            parser.error(f"--{option} goes with --{needed}")
+    if arguments.worst is not None and not arguments.report:
+        parser.error("--worst goes with --report")
+    return arguments
+
+
+def _add_targets(parser: argparse.ArgumentParser) -> None:
+    """Options that name what is written."""
+    parser.add_argument(
         "--out",
         type=paths.as_path,
         help="JSON file for the metrics; of several splits, one entry each",
@@ -100,19 +126,6 @@ def parse_arguments() -> argparse.Namespace:
         type=paths.as_path,
         help="landmarks: picture of the cumulative error distribution",
     )
-    arguments = command_line.parse_with_changes(parser)
-    if arguments.predictions and not arguments.truth:
-        parser.error("--predictions needs --truth, the folder of true points")
-    of_runs = ("step", "split", "report", "changes")
-    others = ("truth",) if arguments.workdir else of_runs
-    for name in others:
-        if getattr(arguments, name):
-            option = "config.KEY=VALUE" if name == "changes" else name
-            needed = "predictions" if arguments.workdir else "workdir"
-            parser.error(f"--{option} goes with --{needed}")
-    if arguments.worst is not None and not arguments.report:
-        parser.error("--worst goes with --report")
-    return arguments
 
 
 def _count(text: str) -> int:
@@ -138,6 +151,7 @@ def main() -> None:
                 arguments.changes,
                 arguments.report,
                 arguments.worst,
+                arguments.detections or "",
                 faces=bool(arguments.errors or arguments.ced),
             )
         else:
@@ -184,6 +198,7 @@ def score_run(
     changes: list[str],
     folder: pathlib.Path | None,
     worst: int | None = None,
+    detections: str = "",
     *,
     faces: bool,
 ) -> dict[str, Scores]:
@@ -196,6 +211,7 @@ def score_run(
         changes: of the run's configuration, `key=value`.
         folder: for a report; None for none.
         worst: pictures of the worst examples in it; None for the usual number.
+        detections: file of boxes to look into; empty for those that are annotated.
         faces: whether the error of each face is wanted.
 
     Returns:
@@ -219,7 +235,9 @@ def score_run(
         raise _without_errors()
     splits = [*filter(None, splits)]
     shown = WORST if worst is None else worst
-    evaluators = evaluators_of_run(config, weights, step, splits, folder, shown)
+    evaluators = evaluators_of_run(
+        config, weights, step, splits, folder, shown, detections
+    )
     scores = {}
     for split, evaluator in evaluators.items():
         scores[split] = Scores(evaluator.compute(), evaluator.remarks())

@@ -18,7 +18,7 @@ from hrnet_jax.registry import create_model, get_spec, get_task
 from hrnet_jax.segmentation.model import SegmentationOCR
 from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
-from tests import tiny
+from tests import tiny, tiny_pose
 from tests.tiers import fast_are
 
 FOLDER = tiny.ROOT / "experiments"
@@ -136,6 +136,45 @@ def make_coco_2017(folder, rng):
     make_coco(folder, rng, COCO_THINGS, "{split}2017")
 
 
+DOG = ["nose", "left_paw", "right_paw", "tail"]
+
+
+def make_own_joints(folder, rng):
+    """COCO's files of key points: two dogs in each image."""
+    category = {
+        "id": 1,
+        "name": "dog",
+        "keypoints": DOG,
+        "skeleton": [[1, 2], [1, 3]],
+    }
+    for split, count in (("train", 6), ("val", 3)):
+        document = {"images": [], "annotations": [], "categories": [category]}
+        for number in range(1, count + 1):
+            image, _ = blobs(rng, 60, 90, (0, 1))
+            name = f"{split}{number}.jpg"
+            write(folder / "images" / name, image)
+            size = {"height": 60, "width": 90}
+            document["images"].append({"id": number, "file_name": name, **size})
+            for x in (5, 50):
+                points = rng.uniform((x, 10), (x + 30, 50), (4, 2))
+                triples = np.concatenate([points, np.full((4, 1), 2)], 1)
+                document["annotations"].append(
+                    {
+                        "id": len(document["annotations"]) + 1,
+                        "image_id": number,
+                        "category_id": 1,
+                        "bbox": [x, 10, 30, 40],
+                        "area": 700,
+                        "iscrowd": 0,
+                        "keypoints": triples.round(1).ravel().tolist(),
+                        "num_keypoints": 4,
+                    }
+                )
+        path = folder / "annotations" / f"{split}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document))
+
+
 # Tiny copies in the layout of the originals; a new data set needs one here.
 LAYOUTS = {
     "camvid": make_camvid,
@@ -145,6 +184,7 @@ LAYOUTS = {
     "coco_detection": make_coco_2017,
     "detection_coco": make_own_objects,
     "bccd": make_own_objects,
+    "keypoints_coco": make_own_joints,
 }
 OPTIONS = {
     "shapes": {"image_size": 64, "train": 8, "val": 4},
@@ -153,6 +193,10 @@ OPTIONS = {
     **{
         f"faces_{count}": {"num_points": count, "train": 8, "val": 4}
         for count in (68, 98, 29, 19)
+    },
+    **{
+        f"figures_{joints}": {"joints": joints, "image_size": 64, "train": 4, "val": 3}
+        for joints in ("coco", "mpii", "lsp")
     },
 }
 
@@ -164,7 +208,8 @@ def prepare_tiny(name, folder):
         LAYOUTS[name](source, np.random.default_rng(0))
     options = OPTIONS.get(name, {})
     # `faces_68` is the set `faces` with that many points.
-    dataset = "faces" if name.startswith("faces_") else name
+    first = name.partition("_")[0]
+    dataset = first if first in ("faces", "figures") else name
     # Blood cells are a set of somebody's own.
     dataset = {"bccd": "detection_coco"}.get(name, dataset)
     prepare(dataset, folder / "data", source, save_as=name, **options)
@@ -253,7 +298,8 @@ def test_fcos_learns_as_in_mmdetection():
 )
 def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch):
     # What experiments bind differs, and not the network.
-    monkeypatch.setitem(VARIANTS, "w18_small_v1", tiny.VARIANT)
+    small = tiny_pose.VARIANT if name.startswith("pose/") else tiny.VARIANT
+    monkeypatch.setitem(VARIANTS, "w18_small_v1", small)
     check_debug_run(name, tmp_path)
 
 

@@ -28,8 +28,8 @@ NARROWER = {
         "config.options",
     },
     "data": {"errors", "storage", "whole_files", "runtime", "config", "imaging"},
-    # Of the data, tasks know the description of a data set only.
-    "tasks": {"errors", "config", "imaging", "models", "data.info"},
+    # Of the data, tasks know the description of a data set and of what is annotated.
+    "tasks": {"errors", "config", "imaging", "models", "data.info", "data.truth"},
     **{
         task: {
             "errors",
@@ -40,7 +40,7 @@ NARROWER = {
             "imaging",
             "models",
         }
-        | {"tasks", "data.info", "data.files"}
+        | {"tasks", "data.info", "data.truth", "data.files"}
         for task in TASKS
     },
     # Opened on machines without data and optimizers.

@@ -216,6 +216,8 @@ def _config(facts: WeightsFacts, model: Model) -> ml_collections.ConfigDict:
         size = record.input_size if record else None
         if cuts_boxes and spec.size_option and size is not None:
             config.dataset.augmentation[spec.size_option] = size
+        if record and record.model == facts.model:
+            config.update_from_flattened_dict(record.settings)
         config.model.options = {
             key: value for key, value in facts.options.items() if key not in fixed
         }

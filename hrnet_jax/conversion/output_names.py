@@ -10,25 +10,19 @@ from hrnet_jax.data.class_tables import (
     PASCAL_CONTEXT_60,
     VOC2012,
 )
+from hrnet_jax.data.points.person_sets import COCO17, MPII16
+from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.errors import DataError
 
 
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.replace("\n", " ").split(","))
+def _spaced(points: PointSet) -> tuple[str, ...]:
+    return tuple(name.replace("_", " ") for name in points.names)
 
 
 LABEL_NAMES: dict[str, tuple[str, ...]] = {
-    "coco": _split("""
-nose, left eye, right eye, left ear, right ear, left shoulder, right shoulder, left
-elbow, right elbow, left wrist, right wrist, left hip, right hip, left knee, right
-knee, left ankle, right ankle
-"""),
+    "coco": _spaced(COCO17),
     "coco-stuff-10k": tuple(COCO_STUFF),
-    "mpii": _split("""
-right ankle, right knee, right hip, left hip, left knee, left ankle, pelvis, thorax,
-upper neck, head top, right wrist, right elbow, right shoulder, left shoulder, left
-elbow, left wrist
-"""),
+    "mpii": _spaced(MPII16),
     # 60 classes with the background and 59 without.
     "pascal-context": tuple(PASCAL_CONTEXT_60),
     "pascal-context-59": tuple(PASCAL_CONTEXT_59),
@@ -37,20 +31,7 @@ elbow, left wrist
 }
 
 # Lines through points, to draw; a person's limbs.
-POINT_LINES: dict[str, tuple[tuple[int, ...], ...]] = {
-    "coco": (
-        (3, 1, 0, 2, 4),
-        (9, 7, 5, 6, 8, 10),
-        (5, 11, 12, 6),
-        (11, 13, 15),
-        (12, 14, 16),
-    ),
-    "mpii": (
-        (0, 1, 2, 6, 3, 4, 5),
-        (6, 7, 8, 9),
-        (10, 11, 12, 7, 13, 14, 15),
-    ),
-}
+POINT_LINES = {"coco": COCO17.lines, "mpii": MPII16.lines}
 
 
 def flip_pairs(data: str) -> tuple[tuple[int, int], ...]:

@@ -24,6 +24,10 @@ LABEL_KEY = "label"
 METADATA_FILE = "metadata.json"
 # Beside it, of sets of labels and of objects: int32 [N, 2], height and width of each image.
 SIZES_FILE = "sizes_{split}.npy"
+# Beside them, of sets of persons: int32 [N, 2], record and place in it of each person to
+# learn from; and what is annotated in the whole split, without the images.
+PERSONS_FILE = "persons_{split}.npy"
+ANNOTATIONS_FILE = "annotations_{split}.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,16 @@ class DatasetInfo:
         default_normalizer: the one that the benchmark of this data set uses.
         tight_boxes: whether the face boxes are the squares around the points, so
             that points tell their box.
+        point_sigmas: of each key point, how far annotators scatter, a share of the root
+            of the person's area; what object key point similarity divides by. Empty
+            where nobody measured it.
+        uncounted_points: key points that the benchmark leaves out of its mean.
+        head_sizes: whether each person to evaluate has a `head_size`, which errors are
+            divided by.
+        point_category: number of the category with key points in the files of
+            annotations, which results for a server name.
+        persons: split -> number of persons to learn from, of sets whose records are
+            images with several.
         subsets: splits that are parts of stored ones: subset -> stored split
             -> its record indices, None for all of them. `counts`, `max_size`
             and `min_size` include the subsets.
@@ -99,6 +113,11 @@ class DatasetInfo:
     )
     default_normalizer: str = "box"
     tight_boxes: bool = False
+    point_sigmas: tuple[float, ...] = ()
+    uncounted_points: tuple[int, ...] = ()
+    head_sizes: bool = False
+    point_category: int = 1
+    persons: Mapping[str, int] = dataclasses.field(default_factory=dict)
     subsets: Mapping[str, Mapping[str, tuple[int, ...] | None]] = dataclasses.field(
         default_factory=dict
     )
@@ -149,14 +168,7 @@ def _check(info: DatasetInfo) -> None:
     if not all(0 <= value <= 255 for colour in info.palette for value in colour):
         raise DataError("key 'palette' has values outside 0..255")
     check_flip_pairs(info.flip_pairs, info.num_classes, "key 'flip_pairs'")
-    points = len(info.point_names)
-    check_flip_pairs(info.point_flip_pairs, points, "key 'point_flip_pairs'")
-    groups = [group for both in info.normalizers.values() for group in both]
-    for key, lists in (("point_lines", info.point_lines), ("normalizers", groups)):
-        if not all(0 <= index < points for one in lists for index in one):
-            raise DataError(f"key {key!r} has an index outside 0..{points - 1}")
-    if not all(groups):
-        raise DataError("key 'normalizers' has a group without points")
+    _check_points(info)
     if len(info.category_ids) not in (0, len(info.box_class_names)):
         raise DataError(
             f"key 'category_ids' has {len(info.category_ids)} numbers for "
@@ -165,6 +177,28 @@ def _check(info: DatasetInfo) -> None:
     if info.max_objects < 0:
         raise DataError(f"key 'max_objects' is {info.max_objects}, expected 0 or more")
     _check_splits(info)
+
+
+def _check_points(info: DatasetInfo) -> None:
+    points = len(info.point_names)
+    check_flip_pairs(info.point_flip_pairs, points, "key 'point_flip_pairs'")
+    groups = [group for both in info.normalizers.values() for group in both]
+    for key, lists in (
+        ("point_lines", info.point_lines),
+        ("normalizers", groups),
+        ("uncounted_points", [info.uncounted_points]),
+    ):
+        if not all(0 <= index < points for one in lists for index in one):
+            raise DataError(f"key {key!r} has an index outside 0..{points - 1}")
+    if not all(groups):
+        raise DataError("key 'normalizers' has a group without points")
+    if len(info.point_sigmas) not in (0, points):
+        raise DataError(
+            f"key 'point_sigmas' has {len(info.point_sigmas)} numbers for {points} "
+            "'point_names'"
+        )
+    if not all(0 < sigma < np.inf for sigma in info.point_sigmas):
+        raise DataError("key 'point_sigmas' has a number that is not positive")
 
 
 def _check_splits(info: DatasetInfo) -> None:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.beside import sizes_in
 from hrnet_jax.data.copies import local_copy
 from hrnet_jax.data.info import (
     LABEL_KEY,
@@ -78,7 +79,7 @@ class Records(Sequence):
             _check_files(builder.info)
             self._source = self._open(builder)
         self.labelled = self.info.unlabelled_splits == () or not (
-            {split for split, _ in self._places()} & set(self.info.unlabelled_splits)
+            {split for split, _ in self.places()} & set(self.info.unlabelled_splits)
         )
 
     def __len__(self) -> int:
@@ -117,6 +118,11 @@ class Records(Sequence):
             sample[key] = self._decode(sample[key], channels, key, position)
         return {key: _writeable(value) for key, value in sample.items()}
 
+    @property
+    def directory(self) -> Path:
+        """The folder of the records, in which further files of the set stand."""
+        return prepared_directory(self.name, self._data_dir)
+
     def image_sizes(self) -> np.ndarray:
         """Height and width of every image, int32 [N, 2].
 
@@ -126,33 +132,33 @@ class Records(Sequence):
         Raises:
             DataError: if the set was prepared without them, or the file is damaged.
         """
-        directory = prepared_directory(self.name, self._data_dir)
+        directory = self.directory
         if not self.info.max_objects and not self._has_sizes(directory):
             return self._sizes_read
         tables: dict[str, np.ndarray] = {}
         rows = []
-        for split, index in self._places():
+        for split, index in self.places():
             if split not in tables:
                 path = directory / SIZES_FILE.format(split=split)
-                tables[split] = _sizes_in(path, self._splits[split].num_examples)
+                tables[split] = sizes_in(path, self._splits[split].num_examples)
             rows.append(tables[split][index])
         return np.array(rows, np.int32).reshape(-1, 2)
 
     def _has_sizes(self, directory: Path) -> bool:
-        splits = {split for split, _ in self._places()}
+        splits = {split for split, _ in self.places()}
         return all((directory / SIZES_FILE.format(split=s)).is_file() for s in splits)
 
     @functools.cached_property
     def _sizes_read(self) -> np.ndarray:
         """What the file of sizes says, from the images."""
-        splits = {split for split, _ in self._places()}
+        splits = {split for split, _ in self.places()}
         largest = {tuple(self.info.max_size[split]) for split in splits}
         smallest = {tuple(self.info.min_size[split]) for split in splits}
         if largest == smallest and len(largest) == 1:
             return np.tile(np.array([*largest], np.int32), (len(self), 1))
         return np.array([one["image"].shape[:2] for one in self], np.int32)
 
-    def _places(self) -> list[tuple[str, int]]:
+    def places(self) -> list[tuple[str, int]]:
         """Stored split of every record, and its index there."""
         if isinstance(self._source, SubsetSource):
             return self._source.chosen
@@ -362,31 +368,6 @@ def _text_features(features: tfds.features.FeaturesDict) -> list[str]:
         for key, feature in features.items()
         if isinstance(feature, tfds.features.Text)
     ]
-
-
-def _sizes_in(path: Path, count: int) -> np.ndarray:
-    """int [N, 2] of a file.
-
-    Raises:
-        DataError: if it is missing or has something else.
-    """
-    try:
-        sizes = np.load(path)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} is missing; prepare the data set again (--overwrite)"
-        ) from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); prepare the data set again (--overwrite)"
-        ) from None
-    good = isinstance(sizes, np.ndarray) and sizes.shape == (count, 2)
-    if not good or sizes.dtype.kind != "i" or (sizes < 1).any():
-        raise DataError(
-            f"{path} does not have height and width of {count} images; prepare the "
-            "data set again (--overwrite)"
-        )
-    return sizes
 
 
 def _check_files(info: tfds.core.DatasetInfo) -> None:

@@ -36,6 +36,9 @@ def _contents(info: DatasetInfo) -> str:
     if info.point_names:
         pairs = len(info.point_flip_pairs)
         parts.append(f"{len(info.point_names)} points, {pairs} flip pairs")
+    if info.persons:
+        counts = ", ".join(f"{n} of {split}" for split, n in info.persons.items())
+        parts.append(f"persons {counts}")
     if info.max_objects:
         kinds = "boxes and masks" if info.object_masks else "boxes"
         parts.append(

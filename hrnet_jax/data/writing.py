@@ -14,12 +14,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from hrnet_jax.data.beside import save_beside
 from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.info import IGNORE_LABEL, METADATA_FILE, SIZES_FILE, DatasetInfo
 from hrnet_jax.errors import DataError
@@ -62,6 +63,14 @@ class Source(Protocol):
 
     def example(self, split: str, item: Any) -> Example:
         """The example of one item."""
+
+
+@runtime_checkable
+class WritesBeside(Protocol):
+    """A source with further files that stand beside the records."""
+
+    def beside(self) -> Mapping[str, np.ndarray | Mapping[str, np.ndarray]]:
+        """Name -> the array of an .npy file, or the arrays of an .npz file by name."""
 
 
 def image_feature() -> tfds.features.Image:
@@ -131,7 +140,9 @@ def prepare_records(
             description=description,
             source=source,
             splits=splits,
-            metadata=_Metadata(lambda: statistics.complete(facts), statistics.sizes),
+            metadata=_Metadata(
+                lambda: statistics.complete(facts), statistics.sizes, source
+            ),
             seen=seen,
         )
         builder.write()
@@ -204,15 +215,20 @@ class _Metadata(tfds.core.Metadata):
         self,
         facts: Callable[[], DatasetInfo],
         sizes: Callable[[], Mapping[str, np.ndarray]],
+        source: Source,
     ) -> None:
         self._facts = facts
         self._sizes = sizes
+        self._source = source
 
     def save_metadata(self, data_dir: Any) -> None:
         facts = self._facts()
         # Batches are put together by the shape of their images.
         for split, sizes in self._sizes().items() if _whole_images(facts) else ():
             np.save(Path(data_dir, SIZES_FILE.format(split=split)), sizes)
+        if isinstance(self._source, WritesBeside):
+            for name, values in self._source.beside().items():
+                save_beside(Path(data_dir, name), values)
         text = json.dumps(facts.to_json(), indent=1)
         Path(data_dir, METADATA_FILE).write_text(text)
 
@@ -221,8 +237,8 @@ class _Metadata(tfds.core.Metadata):
 
 
 def _whole_images(facts: DatasetInfo) -> bool:
-    """Whether images are looked at whole, so that their sizes matter."""
-    return bool(facts.max_objects or facts.num_classes)
+    """Whether a record is an image, and not the one thing shown in it."""
+    return bool(facts.max_objects or facts.num_classes or facts.persons)
 
 
 class _RecordBuilder(  # type: ignore[call-arg]

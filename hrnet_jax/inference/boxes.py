@@ -17,8 +17,6 @@ from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import FARTHEST, from_edges
 from hrnet_jax.inference.finder import USUAL_SCORE, check_classes, check_score
 
-Boxes = dict[str, np.ndarray]
-
 COLUMNS = ("image", "x1", "y1", "x2", "y2")
 
 _SUMMARY = "summary.json"
@@ -26,6 +24,22 @@ _EXPECTED = (
     'expected {"photo.jpg": [[x1, y1, x2, y2], ...]}, a list of {"image": ..., '
     f'"boxes": [...]}}, or a {_SUMMARY} of scripts/predict.py'
 )
+
+
+class Boxes(dict):
+    """Boxes float32 [N, 4] by image.
+
+    Attributes:
+        scores: of the boxes, float32 [N] by image, where a detector found them.
+    """
+
+    def __init__(
+        self,
+        boxes: Mapping[Any, np.ndarray],
+        scores: Mapping[Any, np.ndarray] | None = None,
+    ):
+        super().__init__(boxes)
+        self.scores = dict(scores or {})
 
 
 def read_boxes(
@@ -49,7 +63,7 @@ def read_boxes(
 
     Returns:
         For each image named float32 [N, 4]; N is 0 where the file says that there is
-        none.
+        none. Of objects the scores as well.
 
     Raises:
         DataError: naming file and entry, if a box is not four finite numbers with
@@ -59,7 +73,8 @@ def read_boxes(
     """
     path = pathlib.Path(path)
     rows: dict[str, list] = {}
-    for image, boxes, where in _entries(path, classes, score):
+    scores: dict[str, list] = {}
+    for image, boxes, where in _entries(path, classes, score, scores):
         check_image_name(image, where)
         if not isinstance(boxes, list):
             raise DataError(f"{where} ({image}): boxes are {boxes!r}, {_EXPECTED}")
@@ -70,10 +85,13 @@ def read_boxes(
         rows.setdefault(image, []).extend(checked)
     if not rows:
         raise DataError(f"{path} holds no boxes")
-    return {
-        image: np.array(boxes, np.float32).reshape(-1, 4)
-        for image, boxes in rows.items()
-    }
+    return Boxes(
+        {
+            image: np.array(boxes, np.float32).reshape(-1, 4)
+            for image, boxes in rows.items()
+        },
+        {image: np.array(values, np.float32) for image, values in scores.items()},
+    )
 
 
 def boxes_for(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -94,14 +112,15 @@ def boxes_for(path: str | os.PathLike, boxes: Mapping[str, np.ndarray]) -> np.nd
 
 def match_boxes(
     paths: Iterable[str | os.PathLike], boxes: Mapping[str, np.ndarray]
-) -> dict[pathlib.Path, np.ndarray]:
+) -> Boxes:
     """The boxes of many image files, see `boxes_for`.
 
     Raises:
         DataError: for an image without an entry, or an entry that names several
             images. Entries of other images are left alone.
     """
-    found: dict[pathlib.Path, np.ndarray] = {}
+    found = Boxes({})
+    known = boxes.scores if isinstance(boxes, Boxes) else {}
     taken: dict[str, pathlib.Path] = {}
     index = _index(boxes)
     for path in map(pathlib.Path, paths):
@@ -113,6 +132,8 @@ def match_boxes(
             )
         taken[entry] = path
         found[path] = boxes[entry]
+        if entry in known:
+            found.scores[path] = known[entry]
     return found
 
 
@@ -147,15 +168,21 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _entries(
-    path: pathlib.Path, classes: Sequence[str], score: float | None
+    path: pathlib.Path,
+    classes: Sequence[str],
+    score: float | None,
+    scores: dict[str, list],
 ) -> Iterable[tuple[Any, Any, str]]:
-    """(image, boxes, where) of each entry, whatever the format; see `read_boxes`."""
+    """(image, boxes, where) of each entry, whatever the format; see `read_boxes`.
+
+    The scores of objects, by image, are added to `scores`.
+    """
     suffix = path.suffix.lower()
     if suffix not in (".json", ".csv"):
         raise DataError(f"{path}: boxes are read from files ending in .json or .csv")
     content = None if suffix == ".csv" else read_json(path)
     if _lists_objects(content):
-        return _object_entries(content, path, classes, score)
+        return _object_entries(content, path, classes, score, scores)
     if classes or score is not None:
         raise DataError(
             f"{path}: its boxes have no classes and scores to choose by; expected the "
@@ -224,7 +251,11 @@ def _lists_objects(content: Any) -> TypeGuard[dict]:
 
 
 def _object_entries(
-    content: dict, path: pathlib.Path, classes: Sequence[str], score: float | None
+    content: dict,
+    path: pathlib.Path,
+    classes: Sequence[str],
+    score: float | None,
+    scores: dict[str, list],
 ) -> Iterable[tuple[Any, Any, str]]:
     """(image, boxes, where) of each entry in the summary of a detector."""
     check_classes(classes, content["classes"], f"the detector of {path}")
@@ -243,6 +274,7 @@ def _object_entries(
             is_wanted = value > least and x1 < x2 and y1 < y2
             if is_wanted and (not classes or name in classes):
                 boxes.append([x1, y1, x2, y2])
+                scores.setdefault(str(entry["image"]), []).append(value)
         yield entry["image"], from_edges(np.array(boxes)).tolist(), where
 
 

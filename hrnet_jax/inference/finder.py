@@ -63,12 +63,16 @@ class ObjectFinder:
             float32 [N, 4], (x1, y1, x2, y2) in pixels, pixel centres at integers,
             each with a size; N is 0 where nothing is found.
         """
+        return self.scored(image)[0]
+
+    def scored(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same boxes, and the score of each, float32 [N]."""
         found = self._run.predict(image)
         boxes, scores = np.asarray(found["boxes"]), np.asarray(found["scores"])
         kept = (scores > self._score) & (boxes[:, 2:] > boxes[:, :2]).all(1)
         if self._names:
             kept &= np.isin(np.asarray(found["classes"]), self._wanted)
-        return from_edges(boxes[kept])
+        return from_edges(boxes[kept]), np.asarray(scores[kept], np.float32)
 
 
 def sources_of(run: OpenedModel, find: BoxFinder | None = None) -> dict[str, Any]:

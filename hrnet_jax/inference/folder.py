@@ -13,7 +13,7 @@ from hrnet_jax.data.files.image_files import IMAGE_SUFFIXES, read_pixels, read_s
 from hrnet_jax.data.files.listing import is_litter, listed
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.imaging.boxes import check_inside, whole_image
-from hrnet_jax.inference.boxes import match_boxes
+from hrnet_jax.inference.boxes import Boxes, match_boxes
 from hrnet_jax.inference.finder import check_takes_boxes, sources_of
 from hrnet_jax.inference.images import local_path
 from hrnet_jax.inference.opened import OpenedModel
@@ -21,7 +21,12 @@ from hrnet_jax.inference.reducing import Reduced, check_max_side
 from hrnet_jax.inference.showing import Windows
 from hrnet_jax.registry import get_spec
 from hrnet_jax.storage import paths, targets
-from hrnet_jax.tasks.boxes import BoxFinder, finds_boxes, takes_boxes
+from hrnet_jax.tasks.boxes import (
+    BoxFinder,
+    find_scored,
+    finds_boxes,
+    takes_boxes,
+)
 from hrnet_jax.tasks.few_shapes import few_shapes
 from hrnet_jax.tasks.protocol import Predicts, writes_kinds
 from hrnet_jax.workdir.files import write_json
@@ -224,7 +229,7 @@ def _predict_for(
     run: OpenedModel,
     path: pathlib.Path,
     image: np.ndarray,
-    given: Mapping[pathlib.Path, np.ndarray] | None,
+    given: Boxes | None,
     find: BoxFinder | None,
 ) -> dict[str, np.ndarray]:
     """The prediction for an image: in the boxes given, or found, or that suit the task.
@@ -234,7 +239,10 @@ def _predict_for(
     """
     if takes_boxes(run.task) and given is not None:
         check_inside(given[path], image, str(path))
-        return run.predict(image, given[path])
+        prediction = run.predict(image, given[path])
+        if path in given.scores:
+            prediction = prediction | {"box_scores": given.scores[path]}
+        return prediction
     if find is not None:
         return _predict_found(run, find, image)
     return predict_image(run, image)
@@ -260,12 +268,12 @@ def predict_image(
 
 def _predict_found(run: OpenedModel, find: BoxFinder, image: np.ndarray) -> dict:
     """Predicts in the boxes that are found, in better ones where the task knows any."""
-    found = find(image)
+    found, scores = find_scored(find, image)
     prediction = run.predict(image, found)
-    if not (takes_boxes(run.task) and finds_boxes(run.task)):
-        return prediction
-    better = run.task.better_boxes(found, prediction)
-    return prediction if better is None else run.predict(image, better)
+    if takes_boxes(run.task) and finds_boxes(run.task):
+        better = run.task.better_boxes(found, prediction)
+        prediction = prediction if better is None else run.predict(image, better)
+    return prediction | scores
 
 
 def _given_boxes(
@@ -273,7 +281,7 @@ def _given_boxes(
     images: list[pathlib.Path],
     boxes: Mapping[str, np.ndarray] | None,
     find: BoxFinder | None,
-) -> dict[pathlib.Path, np.ndarray] | None:
+) -> Boxes | None:
     """The boxes of each image; None where they are not given.
 
     Raises:

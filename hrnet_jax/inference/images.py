@@ -13,6 +13,7 @@ from PIL import Image
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.checks import checked_image
 from hrnet_jax.imaging.pillow import pixels_of
+from hrnet_jax.tasks.boxes import find_scored
 
 ImageLike = str | os.PathLike | Image.Image | np.ndarray
 
@@ -97,7 +98,13 @@ def for_each(
     """
     if callable(boxes):
         find = boxes
-        return for_each(images, None, lambda image, _: predict(image, find(image)))
+
+        def predict_found(image: np.ndarray, _: None) -> Any:
+            found, scores = find_scored(find, image)
+            result = predict(image, found)
+            return result | scores if isinstance(result, dict) else result
+
+        return for_each(images, None, predict_found)
     if not _are_several(images):
         return predict(as_pixels(images), boxes)
     count = len(images)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.inference.opened import OpenedModel
-from hrnet_jax.tasks.boxes import BoxFinder
+from hrnet_jax.tasks.boxes import BoxFinder, find_scored
 
 
 def check_max_side(max_side: int) -> None:
@@ -68,7 +68,8 @@ class Reduced:
         Boxes are looked for in the image as it is.
         """
         if callable(boxes):
-            boxes = boxes(image)
+            found, scores = find_scored(boxes, image)
+            return self.predict(image, found) | scores
         height, width = image.shape[:2]
         if self.task.has_own_size or max(height, width) <= self._max_side:
             return self._run.predict(image, boxes)

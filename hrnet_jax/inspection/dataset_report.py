@@ -16,6 +16,7 @@ from hrnet_jax.imaging.pictures import write_picture
 from hrnet_jax.inspection.dataset_drawing import Sample, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
 from hrnet_jax.inspection.object_contents import ObjectContents
+from hrnet_jax.inspection.person_contents import PersonContents
 from hrnet_jax.inspection.point_contents import PointContents
 from hrnet_jax.storage import paths
 from hrnet_jax.workdir.files import write_json
@@ -61,6 +62,7 @@ _CONTENTS: dict[str, type[Contents]] = {
     "labels": LabelContents,
     "points": PointContents,
     "objects": ObjectContents,
+    "persons": PersonContents,
 }
 
 
@@ -76,7 +78,7 @@ def write_dataset_report(
 
     Writes `report.json` (the counts of each split), one `contact_sheet_<split>.png`
     for each split, `sizes.png`, and `classes.png` of a segmentation set, `points.png` of
-    a landmark set or `objects.png` of a set of boxes.
+    a set of landmarks or persons, or `objects.png` of a set of boxes.
 
     Args:
         name: the name it was prepared under.
@@ -122,14 +124,15 @@ def _contents_of(info: DatasetInfo, records: Records) -> Contents:
     Raises:
         DataError: if there is none.
     """
-    specs = [registry.get_spec(name) for name in registry.task_names(trainable=True)]
+    specs = [registry.get_spec(name) for name in registry.task_names()]
+    specs = [spec for spec in specs if spec.data]
     for spec in specs:
         kind = _CONTENTS.get(spec.data)
         if kind is None or not set(kind.keys) <= records[0].keys():
             continue
         if spec.count_outputs(spec.task_class.model_options(info)):
             return kind(info)
-    known = ", ".join(spec.name for spec in specs if spec.data)
+    known = ", ".join(spec.name for spec in specs)
     raise DataError(
         f"data set {info.name!r} is for none of the tasks {known}: it has neither classes "
         "with masks nor points"

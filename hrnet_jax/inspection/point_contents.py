@@ -46,12 +46,17 @@ class PointCounts:
 
 
 class PointContents:
-    """Counts and pictures of points; see `dataset_report.Contents`."""
+    """Counts and pictures of points; see `dataset_report.Contents`.
+
+    Attributes:
+        of: what has the points.
+    """
 
     keys: ClassVar[tuple[str, ...]] = (
         *("image", "image_id", "points", "annotated", "visible", "center", "scale"),
     )
     pictures: ClassVar[tuple[str, ...]] = ("points.png", "sizes.png")
+    of: ClassVar[str] = "faces"
 
     def __init__(self, info: DatasetInfo) -> None:
         self._info = info
@@ -121,8 +126,8 @@ class PointContents:
         bars, sizes = (folder / name for name in self.pictures)
         shares = {
             split: {
-                "faces where annotated": 100 * each.annotated / len(each.boxes),
-                "faces where in sight": 100 * each.visible / len(each.boxes),
+                f"{self.of} where annotated": 100 * each.annotated / len(each.boxes),
+                f"{self.of} where in sight": 100 * each.visible / len(each.boxes),
             }
             for split, each in self.counts.items()
         }
@@ -134,7 +139,7 @@ class PointContents:
             "width of images, pixels": {s: e.sizes[:, 1] for s, e in counts},
             "height of images, pixels": {s: e.sizes[:, 0] for s, e in counts},
             "side of boxes, pixels": {s: e.boxes for s, e in counts},
-            "faces per image, faces": {s: e.faces for s, e in counts},
+            f"{self.of} per image, {self.of}": {s: e.faces for s, e in counts},
         }
         draw_histograms(values, sizes)
 
@@ -152,9 +157,12 @@ class PointContents:
                 row.append(str(each.visible[index]))
             rows.append(row)
         for what, numbers in (
-            ("faces", [str(len(each.boxes)) for each in self.counts.values()]),
+            (self.of, [str(len(each.boxes)) for each in self.counts.values()]),
             ("images", [str(len(each.sizes)) for each in self.counts.values()]),
-            ("faces per image", [_range(each.faces) for each in self.counts.values()]),
+            (
+                f"{self.of} per image",
+                [_range(each.faces) for each in self.counts.values()],
+            ),
             ("side of boxes", [_range(each.boxes) for each in self.counts.values()]),
         ):
             rows.append(
@@ -194,14 +202,14 @@ class PointContents:
             "point_names": list(self._info.point_names),
             "splits": {
                 split: {
-                    "faces": len(each.boxes),
+                    self.of: len(each.boxes),
                     "images": len(each.sizes),
                     "annotated": each.annotated.tolist(),
                     "visible": each.visible.tolist(),
                     "outside": each.outside.tolist(),
                     "box_sides": each.boxes.tolist(),
                     "sizes": each.sizes.tolist(),
-                    "faces_per_image": each.faces.tolist(),
+                    f"{self.of}_per_image": each.faces.tolist(),
                 }
                 for split, each in self.counts.items()
             },

@@ -44,5 +44,8 @@ POSE = _heatmap_task(
     name="pose",
     models={"": PoseHRNet},
     task="hrnet_jax.keypoints.pose:PoseTask",
+    trainable=True,
+    data="persons",
+    examples="persons",
     default_size=(256, 192),
 )

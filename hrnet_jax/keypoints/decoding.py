@@ -63,20 +63,37 @@ def highest_cells(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def mirror_heatmaps(
-    heatmaps: jax.Array, pairs: tuple[tuple[int, int], ...]
+    heatmaps: jax.Array, pairs: tuple[tuple[int, int], ...], *, shift: bool = False
 ) -> jax.Array:
-    """Heatmaps [B, h, w, K] of a mirrored image, as those of the image itself."""
+    """Heatmaps [B, h, w, K] of a mirrored image, as those of the image itself.
+
+    Args:
+        heatmaps: of the mirrored image.
+        pairs: points that swap.
+        shift: whether they move one column to the right, where the first stays as
+            well. Right for weights that count a cell from its first pixel, as the
+            published pose code does (`SHIFT_HEATMAP` in `lib/core/function.py`).
+    """
     order = mirrored_order(heatmaps.shape[-1], pairs)
-    return heatmaps[:, :, ::-1][..., order]
+    mirrored = heatmaps[:, :, ::-1][..., order]
+    if not shift:
+        return mirrored
+    return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], 2)
 
 
-def quarter_offsets(heatmaps: jax.Array, peak: jax.Array) -> jax.Array:
-    """A quarter of the sign of the slope, zero on the border; [B, K, 2]."""
+def quarter_offsets(heatmaps: jax.Array, peak: jax.Array, first: int = 1) -> jax.Array:
+    """A quarter of the sign of the slope, zero on the border; [B, K, 2].
+
+    Args:
+        heatmaps: [B, h, w, K].
+        peak: int [B, K, 2], (x, y).
+        first: row and column from which on a peak moves; the last never does.
+    """
     around = _patches(heatmaps, peak, 1)
     slope = jnp.stack(
         [around[:, 1, 2] - around[:, 1, 0], around[:, 2, 1] - around[:, 0, 1]], -1
     )
-    is_inner = _is_inner(peak, size_of(heatmaps), 1)
+    is_inner = _is_inner(peak, size_of(heatmaps), 1) & (peak >= first).all(-1)
     return jnp.where(is_inner[..., None], 0.25 * jnp.sign(slope), 0.0)
 
 

@@ -1,17 +1,23 @@
-"""Pictures of key points: dots and lines over a face, heatmaps over a crop."""
+"""Pictures of key points: dots and lines over a face or person, heatmaps over a crop."""
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
 from hrnet_jax.errors import DataError
+from hrnet_jax.imaging.pictures import font
 
 Colour = tuple[int, int, int]
 
 PREDICTED: Colour = (70, 225, 255)
 TRUE: Colour = (255, 95, 200)
 BOX: Colour = (255, 255, 255)
+# Of limbs and joints in the middle, on the left and on the right of a body: what is
+# drawn with `sides`. Told apart by people who see no red or green, too.
+SIDES: tuple[Colour, Colour, Colour] = ((130, 230, 120), (255, 165, 45), (85, 150, 255))
 
 # Peaks of heatmaps are 1 where the network is sure of a point that it sees.
 LOW_SCORE = 0.2
@@ -26,6 +32,8 @@ _DRAWN_SIZE, _MAX_ZOOM = 600, 4
 # Nothing that far outside would be seen, and it would overflow there.
 _FARTHEST = 1e6
 _MIN_HEIGHT = 256
+# Height of captions: that many of them are the size of a person; in pixels.
+_TEXTS_PER_PERSON, _LEAST_TEXT, _MOST_TEXT = 18, 10, 40
 
 
 def draw_points(
@@ -37,21 +45,24 @@ def draw_points(
     boxes: np.ndarray | None = None,
     truth: np.ndarray | None = None,
     truth_mask: np.ndarray | None = None,
+    sides: np.ndarray | None = None,
+    captions: Sequence[str] = (),
 ) -> np.ndarray:
-    """Draws the points of faces, joined by lines, onto a copy of an image.
+    """Draws the points of faces or persons, joined by lines, onto a copy of an image.
 
-    All sizes follow the size of the face. A dark outline keeps the colours
-    readable on bright and on dark skin. Points with a low score are hollow.
+    All sizes follow that of the face. A dark outline keeps colours readable on bright
+    and on dark skin.
 
     Args:
         image: uint8 [H, W, 3] RGB.
-        points: float [N, K, 2], x and y in pixels, pixel centres at integers.
-            What is not finite is left out.
+        points: float [N, K, 2], x and y in pixels; what is not finite is left out.
         lines: polylines through point indices; closed ones repeat their first.
         scores: float [N, K]; a point below `LOW_SCORE` is drawn hollow.
         boxes: float [N, 4], x1, y1, x2, y2.
         truth: float [N, K, 2], drawn in another colour below the points.
         truth_mask: bool or 0/1 [N, K]; true points to draw. None draws all.
+        sides: int [K], index into `SIDES`, the colours of points; None for one colour.
+        captions: a short text for each, at its box or above its points.
 
     Returns:
         uint8 [H, W, 3] RGB.
@@ -60,33 +71,55 @@ def draw_points(
         DataError: for shapes that do not fit.
     """
     _check_image(image)
-    points = np.asarray(points, np.float64)
-    if points.ndim != 3 or points.shape[2] != 2:
-        raise DataError(f"points of shape {points.shape}, expected (N, K, 2)")
+    points = _checked_points(points, lines)
     faces, count = points.shape[:2]
     _check_shape("scores", scores, (faces, count))
     _check_shape("boxes", boxes, (faces, 4))
     _check_shape("truth", truth, points.shape)
     _check_shape("truth_mask", truth_mask, (faces, count))
-    wrong = [index for line in lines for index in line if not 0 <= index < count]
-    if wrong:
-        raise DataError(f"a line leads to point {wrong[0]}, expected 0..{count - 1}")
+    _check_shape("sides", sides, (count,))
+    _check_shape("captions", np.array(captions) if captions else None, (faces,))
+    colours = [PREDICTED] * count if sides is None else [SIDES[k] for k in sides]
     picture = np.array(image, order="C")
     for face in range(faces):
         predicted = _visible(points[face])
-        true = None
-        if truth is not None:
-            shown = None if truth_mask is None else np.asarray(truth_mask[face], bool)
-            true = _visible(truth[face], shown)
-        both = [predicted] if true is None else [predicted, true]
-        size = _face_size(np.concatenate(both))
+        true = None if truth is None else _true_points(truth, truth_mask, face)
+        size = _face_size(predicted if true is None else np.vstack([predicted, true]))
         if boxes is not None:
             _draw_box(picture, boxes[face], max(1, round(size / 250)))
         if true is not None:
-            _draw_face(picture, true, lines, None, size, TRUE)
+            _draw_face(picture, true, lines, None, size, [TRUE] * count)
         low = None if scores is None else ~(np.asarray(scores[face]) >= LOW_SCORE)
-        _draw_face(picture, predicted, lines, low, size, PREDICTED)
+        _draw_face(picture, predicted, lines, low, size, colours)
+    places = points if boxes is None else np.reshape(boxes, (faces, 2, 2))
+    for place, text in zip(places, captions, strict=False):
+        picture = _with_caption(picture, place, text)
     return picture
+
+
+def _true_points(
+    truth: np.ndarray, truth_mask: np.ndarray | None, face: int
+) -> np.ndarray:
+    """The true points of one face; see `_visible`."""
+    shown = None if truth_mask is None else np.asarray(truth_mask[face], bool)
+    return _visible(truth[face], shown)
+
+
+def _with_caption(picture: np.ndarray, corners: np.ndarray, text: str) -> np.ndarray:
+    """The picture with a text above the left of what has these corners, [N, 2]."""
+    corners = corners[~np.isnan(_visible(corners)[:, 0])]
+    if not len(corners):
+        return picture
+    (left, top), size = corners.min(0), float(np.ptp(corners, axis=0).max())
+    height = int(np.clip(size / _TEXTS_PER_PERSON, _LEAST_TEXT, _MOST_TEXT))
+    sheet = Image.fromarray(picture)
+    face, rim = font(height, bold=True), max(1, height // 8)
+    x = float(np.clip(left, 0, max(0.0, picture.shape[1] - face.getlength(text))))
+    y = float(np.clip(top - 1.4 * height, 0, max(0, len(picture) - 1.4 * height)))
+    ImageDraw.Draw(sheet).text(
+        (x, y), text, fill=BOX, font=face, stroke_width=rim, stroke_fill=_OUTLINE
+    )
+    return np.asarray(sheet).copy()
 
 
 def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
@@ -125,6 +158,18 @@ def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
     return np.rint(blended).astype(np.uint8)
 
 
+def _checked_points(points: np.ndarray, lines: Sequence[Sequence[int]]) -> np.ndarray:
+    """Points float64 [N, K, 2] that the lines lead through."""
+    points = np.asarray(points, np.float64)
+    if points.ndim != 3 or points.shape[2] != 2:
+        raise DataError(f"points of shape {points.shape}, expected (N, K, 2)")
+    count = points.shape[1]
+    wrong = [index for line in lines for index in line if not 0 <= index < count]
+    if wrong:
+        raise DataError(f"a line leads to point {wrong[0]}, expected 0..{count - 1}")
+    return points
+
+
 def _check_image(image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(
@@ -158,9 +203,9 @@ def _draw_face(
     lines: Sequence[Sequence[int]],
     low: np.ndarray | None,
     size: float,
-    colour: Colour,
+    colours: Sequence[Colour],
 ) -> None:
-    """Draws one face in place.
+    """Draws one face in place, each point in its colour.
 
     Small faces are drawn enlarged and then reduced, which gives lines of any
     width; pixels beside them come back unchanged.
@@ -179,7 +224,7 @@ def _draw_face(
     zoom = int(np.clip(np.ceil(_DRAWN_SIZE / max(1.0, size)), 1, _MAX_ZOOM))
     large = region.repeat(zoom, 0).repeat(zoom, 1)
     moved = (points - (left, top) + 0.5) * zoom - 0.5
-    _draw_lines_and_dots(large, moved, lines, low, radius * zoom, colour)
+    _draw_lines_and_dots(large, moved, lines, low, radius * zoom, colours)
     region[:] = cv2.resize(large, region.shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
@@ -189,24 +234,42 @@ def _draw_lines_and_dots(
     lines: Sequence[Sequence[int]],
     low: np.ndarray | None,
     radius: float,
-    colour: Colour,
+    colours: Sequence[Colour],
 ) -> None:
     """All outlines, then all lines, then the dots, so that none cuts another."""
     shown = ~np.isnan(points[:, 0])
     fixed = np.rint(np.where(shown[:, None], points, 0) * 2**_SHIFT).astype(np.int32)
-    runs = [
-        fixed[run].reshape(-1, 1, 2) for line in lines for run in _runs(line, shown)
-    ]
+    runs = [run for line in lines for run in _runs(line, shown)]
     width, rim = max(1, round(0.6 * radius)), max(1, round(0.3 * radius))
-    for paint, thickness in ((_OUTLINE, width + 2 * rim), (colour, width)):
-        cv2.polylines(picture, runs, False, paint, thickness, cv2.LINE_AA, shift=_SHIFT)
+    strokes = [(_OUTLINE, runs, width + 2 * rim)]
+    strokes += [(paint, part, width) for paint, part in _by_colour(runs, colours)]
+    for paint, part, thickness in strokes:
+        places = [fixed[run].reshape(-1, 1, 2) for run in part]
+        cv2.polylines(
+            picture, places, False, paint, thickness, cv2.LINE_AA, shift=_SHIFT
+        )
     for index in np.flatnonzero(shown):
         x, y = (int(value) for value in fixed[index])
         place = x, y
         _disc(picture, place, radius + rim, _OUTLINE)
-        _disc(picture, place, radius, colour)
+        _disc(picture, place, radius, colours[int(index)])
         if low is not None and low[index]:
             _disc(picture, place, 0.6 * radius, _OUTLINE)
+
+
+def _by_colour(
+    runs: list[list[int]], colours: Sequence[Colour]
+) -> list[tuple[Colour, list[list[int]]]]:
+    """The parts of polylines that have one colour; see `draw_points`."""
+    if len(set(colours)) == 1:
+        return [(colours[0], runs)]
+    parts: dict[Colour, list[list[int]]] = {}
+    for run in runs:
+        for ends in itertools.pairwise(run):
+            aside = {colours[end] for end in ends} - {SIDES[0]}
+            colour = aside.pop() if len(aside) == 1 else SIDES[0]
+            parts.setdefault(colour, []).append(list(ends))
+    return list(parts.items())
 
 
 def _runs(line: Sequence[int], shown: np.ndarray) -> list[list[int]]:

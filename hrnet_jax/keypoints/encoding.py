@@ -38,11 +38,17 @@ def _pixels_per_cell(
     return jnp.array([-(-width // columns), -(-height // rows)], jnp.float32)
 
 
-def inside(cells: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Whether points are on a heatmap, bool [...], for cells [..., 2]."""
+def inside(cells: jax.Array, size: tuple[int, int], reach: float = 0.0) -> jax.Array:
+    """Whether points are on a heatmap, bool [...], for cells [..., 2].
+
+    Args:
+        cells: (x, y).
+        size: (height, width) of the heatmap.
+        reach: how many cells outside a point still counts as on it.
+    """
     rows, columns = size
-    limit = jnp.array([columns, rows], jnp.float32)
-    return jnp.all((cells >= -0.5) & (cells < limit - 0.5), -1)
+    limit = jnp.array([columns, rows], jnp.float32) + reach
+    return jnp.all((cells >= -0.5 - reach) & (cells < limit - 0.5), -1)
 
 
 def gaussian_heatmaps(

@@ -9,12 +9,14 @@ import numpy as np
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.boxes import box_of_points, overlaps
-from hrnet_jax.keypoints import encoding
 from hrnet_jax.keypoints.face_finder import find_faces
-from hrnet_jax.keypoints.losses import LossOptions, heatmap_loss
+from hrnet_jax.keypoints.learning import LearnsHeatmaps
+from hrnet_jax.keypoints.losses import LossOptions
 from hrnet_jax.keypoints.metrics import LandmarkEvaluator
+from hrnet_jax.keypoints.official import crop as official_crop
+from hrnet_jax.keypoints.official import geometry as official_geometry
 from hrnet_jax.keypoints.official import targets as official_targets
-from hrnet_jax.keypoints.task import HeatmapTask, InferenceOptions
+from hrnet_jax.keypoints.task import InferenceOptions
 from hrnet_jax.keypoints.transforms import (
     AugmentationOptions,
     make_eval_transform,
@@ -22,7 +24,6 @@ from hrnet_jax.keypoints.transforms import (
 )
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization
-from hrnet_jax.tasks.forward import train_outputs
 
 # The box of a face's points that overlaps the found box less is none.
 _PLAUSIBLE = 0.3
@@ -30,7 +31,7 @@ _PLAUSIBLE = 0.3
 _LONGEST_IN_VIDEO = 400
 
 
-class LandmarkTask(HeatmapTask):
+class LandmarkTask(LearnsHeatmaps):
     """Finds the landmarks of faces, and learns to.
 
     Args:
@@ -43,12 +44,10 @@ class LandmarkTask(HeatmapTask):
     """
 
     Loss = LossOptions
+    Inference = InferenceOptions
     finds_boxes = True
     in_boxes = ("face", "faces")
     best_metric = ("nme", "min")
-    totals = ()
-    map_keys = ()
-    groups_images = False
     # HRNet-Facial-Landmark-Detection, `experiments/*/*.yaml` and `tools/train.py`.
     # The rate drops after epochs 30 and 50 of 60; the norms' new batch weighs 0.01.
     recipe: ClassVar = {
@@ -72,7 +71,7 @@ class LandmarkTask(HeatmapTask):
         inference: InferenceOptions = InferenceOptions(),
         normalization: Normalization = Normalization(),
     ):
-        super().__init__(model, info, augmentation, inference, normalization)
+        super().__init__(model, info, augmentation, loss, inference, normalization)
         known = ("box", *info.normalizers)
         if inference.normalizer not in ("", *known):
             raise ConfigError(
@@ -85,8 +84,12 @@ class LandmarkTask(HeatmapTask):
                 "own rule for empty targets; leave loss.hidden and loss.outside at "
                 f"'keep' and 'zero', not {loss.hidden!r} and {loss.outside!r}"
             )
-        self.image_size = augmentation.crop_size
-        self._loss = loss
+        if self._is_official and inference.decoding != "quarter":
+            raise ConfigError(
+                "config key 'dataset.augmentation.compat' is 'official', which decodes "
+                "in one way; set eval.inference.decoding=quarter, not "
+                f"{inference.decoding!r}"
+            )
         self._cut_for_training = make_train_transform(augmentation, info)
         self._cut_for_evaluation = make_eval_transform(augmentation, info)
 
@@ -135,48 +138,52 @@ class LandmarkTask(HeatmapTask):
         plausible = np.diag(overlaps(tight, found)) > _PLAUSIBLE
         return np.where(plausible[:, None], tight, found)
 
-    def loss(self, variables: dict, batch: dict, rngs: dict):
-        """Mean heatmap loss of a batch; see `tasks.protocol.Trains`."""
-        heatmaps, stats = train_outputs(
-            self.model, variables, batch["image"], self._normalization, rngs
-        )
-        targets, weights = self.targets(batch, heatmaps.shape[1:3])
-        value = heatmap_loss(heatmaps, targets, weights, self._loss)
-        return value, (stats, {})
+    @property
+    def _origin(self) -> float:
+        """With `official` centres are in the frame of the annotations."""
+        return self._info.point_origin if self._is_official else 0.0
 
-    def targets(
+    def _cut(self, image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
+        """The crop of one box, uint8 [h, w, 3]."""
+        if not self._is_official:
+            return super()._cut(image, center, scale)
+        side, as_float = self.image_size[0], self._is_read_as_float
+        return official_crop.crop(image, center, scale, size=side, as_float=as_float)
+
+    @property
+    def _is_read_as_float(self) -> bool:
+        return official_crop.is_read_as_float(len(self._info.point_names))
+
+    def _points_in_image(
+        self, points: np.ndarray, center: np.ndarray, scale: np.ndarray
+    ) -> np.ndarray:
+        """Crop pixels [N, K, 2] to the frame of the centres.
+
+        With `official` all numbers are whole there.
+        """
+        if not self._is_official:
+            return super()._points_in_image(points, center, scale)
+        # Back to cells counted from one, as `decode_cells` gave them.
+        cells, side = np.asarray(points) / 4 + 1, self.image_size[0] // 4
+        return official_geometry.image_points(cells, center, scale, side)
+
+    def _decoded(
+        self, heatmaps: jax.Array, size: tuple[int, int]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Peaks [B, K, 2] in pixels of crops of this size, and their heights."""
+        if not self._is_official:
+            return super()._decoded(heatmaps, size)
+        cells, scores = official_targets.decode_cells(heatmaps)
+        return (cells - 1) * 4, scores
+
+    def _official_targets(
         self, batch: dict, size: tuple[int, int]
     ) -> tuple[jax.Array, jax.Array]:
-        """Target heatmaps of a batch, and which of them count.
-
-        Args:
-            batch: `points` float32 [B, K, 2] in crop pixels, `visible` and `annotated`
-                [B, K].
-            size: (height, width) of the heatmaps.
-
-        Returns:
-            float32 [B, height, width, K] and weights float32 [B, K], 0 or 1.
-        """
-        visible = batch["visible"].astype(bool)
-        weights = batch["annotated"].astype(jnp.float32)
-        options = self._loss
-        if self._is_official:
-            cells = batch["points"] / 4
-            heatmaps = official_targets.gaussian_heatmaps(
-                cells, size, options.sigma, visible
-            )
-            return heatmaps, weights
-        cells = encoding.crop_to_cells(batch["points"], self.image_size, size)
-        heatmaps = encoding.gaussian_heatmaps(cells, size, options.sigma)
-        for treatment, applies in (
-            (options.hidden, ~visible),
-            (options.outside, ~encoding.inside(cells, size)),
-        ):
-            if treatment == "zero":
-                heatmaps *= ~applies[:, None, None, :]
-            elif treatment == "mask":
-                weights *= ~applies
-        return heatmaps, weights
+        """Targets of the published code: what it calls visible gets one."""
+        heatmaps = official_targets.gaussian_heatmaps(
+            batch["points"] / 4, size, self._loss.sigma, batch["visible"].astype(bool)
+        )
+        return heatmaps, batch["annotated"].astype(jnp.float32)
 
     def evaluator(self, per_example: bool = False) -> LandmarkEvaluator:
         """Errors over a data set, in the frame of its annotations."""

@@ -1,6 +1,7 @@
 """Heatmap losses over the whole (global) batch."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +45,11 @@ class LossOptions:
     theta: float = 0.5
     foreground: float = 0.0
 
+    names: ClassVar[tuple[str, ...]] = NAMES
+
     def __post_init__(self):
         for key, allowed in (
-            ("name", NAMES),
+            ("name", self.names),
             ("hidden", TREATMENTS),
             ("outside", TREATMENTS),
         ):
@@ -72,6 +75,46 @@ class LossOptions:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class PoseLossOptions(LossOptions):
+    """Options of targets and loss. Joints without annotation never count.
+
+    Attributes:
+        name: `joint_mse` (published), `mse` or `adaptive_wing`.
+        sigma: of the Gaussian targets, in heatmap cells; published with 2 for crops of
+            256 rows and 3 for 384.
+        outside: the same as `hidden` for joints so far outside the crop that their
+            Gaussian, three sigmas wide, does not reach into it.
+        factor: of `joint_mse`; one half in the published code.
+        hardest: of `joint_mse`: how many joints of each person count, those of largest
+            error (online hard key point mining; 8 in the published code); 0 for all.
+    """
+
+    name: str = "joint_mse"
+    sigma: float = 2.0
+    outside: str = "mask"
+    factor: float = 0.5
+    hardest: int = 0
+
+    names: ClassVar[tuple[str, ...]] = ("joint_mse", *NAMES)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.factor <= 0:
+            raise ConfigError(
+                f"config key 'loss.factor' must be positive, got {self.factor}"
+            )
+        if self.hardest < 0:
+            raise ConfigError(
+                f"config key 'loss.hardest' must not be negative, got {self.hardest}"
+            )
+        if self.hardest and self.name != "joint_mse":
+            raise ConfigError(
+                f"config key 'loss.hardest' is {self.hardest}, but goes with "
+                f"loss.name=joint_mse, not {self.name!r}"
+            )
+
+
 def heatmap_loss(
     heatmaps: jax.Array,
     targets: jax.Array,
@@ -79,6 +122,9 @@ def heatmap_loss(
     options: LossOptions,
 ) -> jax.Array:
     """The loss that the options name; arguments as for `heatmap_mse`."""
+    if isinstance(options, PoseLossOptions) and options.name == "joint_mse":
+        value = joint_mse(heatmaps, targets, weights, options.hardest)
+        return options.factor * value
     if options.name == "mse":
         return heatmap_mse(heatmaps, targets, weights)
     return adaptive_wing(heatmaps, targets, weights, options)
@@ -108,6 +154,44 @@ def heatmap_mse(
         ValueError: for shapes that differ, which would broadcast silently.
     """
     return _weighted_mean(_squared, heatmaps, targets, weights)
+
+
+def joint_mse(
+    heatmaps: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array | None = None,
+    hardest: int = 0,
+) -> jax.Array:
+    """Mean over all elements of the squares of weighted errors.
+
+    Other than in `heatmap_mse`, joints of weight zero count among those that the mean
+    is over. Source: deep-high-resolution-net.pytorch, `JointsMSELoss` and
+    `JointsOHKMMSELoss` in `lib/core/loss.py`, there times one half and per GPU, here
+    over all devices.
+
+    Args:
+        heatmaps: float [B, h, w, K].
+        targets: float [B, h, w, K], in the same units.
+        weights: float [B, K], which the errors are multiplied by; None for ones.
+        hardest: how many joints of each example count, those of largest error; 0 for
+            all.
+
+    Returns:
+        Scalar in the type of the heatmaps.
+
+    Raises:
+        ValueError: for shapes that differ, and more joints than there are.
+    """
+    _check_shapes(heatmaps, targets, weights)
+    points = heatmaps.shape[-1]
+    if not 0 <= hardest <= points:
+        raise ValueError(f"the hardest {hardest} of {points} joints")
+    errors = jnp.mean(_squared(heatmaps, targets.astype(heatmaps.dtype)), (1, 2))
+    if weights is not None:
+        errors *= jnp.square(weights.astype(heatmaps.dtype))
+    if hardest:
+        errors = jax.lax.top_k(errors, hardest)[0]
+    return jnp.mean(errors)
 
 
 def adaptive_wing(
@@ -166,20 +250,28 @@ def _squared(heatmaps: jax.Array, targets: jax.Array) -> jax.Array:
 
 def _weighted_mean(error, heatmaps, targets, weights) -> jax.Array:
     """Mean of `error(heatmaps, targets)`; see `heatmap_mse`."""
-    if targets.shape != heatmaps.shape:
-        raise ValueError(
-            f"targets of shape {targets.shape} for heatmaps {heatmaps.shape}"
-        )
+    _check_shapes(heatmaps, targets, weights)
     errors = error(heatmaps, targets.astype(heatmaps.dtype))
     if weights is None:
         return jnp.mean(errors)
-    batch, height, width, points = heatmaps.shape
-    if weights.shape != (batch, points):
-        raise ValueError(
-            f"weights of shape {weights.shape}, expected one for each of "
-            f"{batch} x {points} points"
-        )
+    _, height, width, _ = heatmaps.shape
     weights = weights.astype(heatmaps.dtype)
     total = jnp.sum(weights * jnp.sum(errors, (1, 2)))
     count = jnp.sum(weights)
     return total / (jnp.where(count > 0, count, 1) * (height * width))
+
+
+def _check_shapes(
+    heatmaps: jax.Array, targets: jax.Array, weights: jax.Array | None
+) -> None:
+    """Refuses what would broadcast silently."""
+    if targets.shape != heatmaps.shape:
+        raise ValueError(
+            f"targets of shape {targets.shape} for heatmaps {heatmaps.shape}"
+        )
+    batch, _, _, points = heatmaps.shape
+    if weights is not None and weights.shape != (batch, points):
+        raise ValueError(
+            f"weights of shape {weights.shape}, expected one for each of "
+            f"{batch} x {points} points"
+        )

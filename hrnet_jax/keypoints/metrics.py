@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.runtime.processes import gather_names, gather_rows
+from hrnet_jax.keypoints.gathering import gathered
 
 # Two groups of point indices; the normaliser is the distance of their centroids.
 Groups = tuple[Sequence[int], Sequence[int]]
@@ -239,18 +239,9 @@ class LandmarkEvaluator:
                 without points, and for predictions that are not finite.
         """
         keys = "image_points", "annotated", "box_size", "center", "scale"
-        valid, points, *values = gather_rows(
-            [
-                batch["example_valid"],
-                predictions["points"],
-                *(batch[key] for key in keys),
-            ]
-        )
-        valid = valid.astype(bool)
-        names = gather_names(batch["image_id"], batch["example_valid"])
-        names = [name for name, kept in zip(names, valid, strict=True) if kept]
-        target, annotated, box_size, center, scale = (rows[valid] for rows in values)
-        points = points[valid]
+        names, rows, found = gathered(batch, predictions, keys, ("points",))
+        target, annotated, box_size, center, scale = (rows[key] for key in keys)
+        points = found["points"]
         predicted = self._to_image(
             *(np.asarray(x, np.float64) for x in (points, center, scale))
         )

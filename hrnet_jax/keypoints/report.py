@@ -36,19 +36,24 @@ def write_report(
         for face, *values in zip(faces, *columns, strict=True)
     ]
     header = ["face", *(f"nme_percent/{name}" for name in errors)]
-    _write(folder / "faces.csv", [header, *rows])
-    _write(folder / "points.csv", point_rows(of_points, point_names, default))
+    write_table(folder / "faces.csv", [header, *rows])
+    write_table(folder / "points.csv", point_rows(of_points, point_names, default))
     places, shares = cumulative_error(errors[default])
     corners = [
         [f"{100 * place:.4f}", f"{100 * share:.4f}"]
         for place, share in zip(places, shares, strict=True)
     ]
-    _write(folder / "ced.csv", [[f"nme_percent/{default}", "faces_percent"], *corners])
+    write_table(
+        folder / "ced.csv", [[f"nme_percent/{default}", "faces_percent"], *corners]
+    )
     draw_ced({"all faces": errors[default]}, folder / "ced.png", normalizer=default)
 
 
 def point_rows(
-    of_points: np.ndarray, point_names: Sequence[str], normalizer: str
+    of_points: np.ndarray,
+    point_names: Sequence[str],
+    normalizer: str,
+    of: str = "faces",
 ) -> list[list[str]]:
     """A table of the points: a header, and a row for each.
 
@@ -56,13 +61,14 @@ def point_rows(
         of_points: float [N, K], fractions; NaN where a point is not annotated.
         point_names: K names; the points are numbered without any.
         normalizer: name of the divisor.
+        of: what has the points.
 
     Returns:
-        Cells: name, number of faces that have the point, mean, median and largest
+        Cells: name, number of faces (`of`) that have the point, mean, median and largest
         error in percent; empty for a point that no face has.
     """
     names = point_names or [str(index) for index in range(of_points.shape[1])]
-    header = ["point", "faces"]
+    header = ["point", of]
     header += [f"{what}_percent/{normalizer}" for what in ("mean", "median", "largest")]
     rows = [header]
     for name, values in zip(names, 100 * of_points.T, strict=True):
@@ -73,7 +79,8 @@ def point_rows(
     return rows
 
 
-def _write(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
+def write_table(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
+    """Writes rows as CSV."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     write_whole(path, text.getvalue())

@@ -19,9 +19,6 @@ from hrnet_jax.keypoints.drawing import (
     draw_heatmaps,
     draw_points,
 )
-from hrnet_jax.keypoints.official import crop as official_crop
-from hrnet_jax.keypoints.official import geometry as official_geometry
-from hrnet_jax.keypoints.official import targets as official_targets
 from hrnet_jax.keypoints.tracking import Follower
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.model import Model
@@ -30,19 +27,17 @@ from hrnet_jax.models.resize import size_of
 from hrnet_jax.tasks.boxes import BoxFinder
 
 # Of the colours and the panels of a crop drawn with its truth.
-_LEGEND = ("blue: predicted, pink: true", f"hollow: peak below {LOW_SCORE}")
+_HOLLOW = f"hollow: peak below {LOW_SCORE}"
 
 
 @dataclasses.dataclass(frozen=True)
-class InferenceOptions:
+class DecodingOptions:
     """Options for turning heatmaps into points.
 
     Attributes:
         decoding: `argmax`, `quarter` (published) or `dark`.
         dark_sigma: smoothing of `dark`, in cells: that of the training targets.
         flip: average the heatmaps of the crop and its mirror image.
-        normalizer: what errors are divided by in the metric that ranks checkpoints;
-            empty for the data set's own.
 
     Raises:
         ConfigError: naming the key whose value is out of range.
@@ -51,7 +46,6 @@ class InferenceOptions:
     decoding: str = "quarter"
     dark_sigma: float = 1.5
     flip: bool = False
-    normalizer: str = ""
 
     def __post_init__(self):
         if self.decoding not in METHODS:
@@ -66,6 +60,18 @@ class InferenceOptions:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class InferenceOptions(DecodingOptions):
+    """Options for turning heatmaps into landmarks, and for their errors.
+
+    Attributes:
+        normalizer: what errors are divided by in the metric that ranks checkpoints;
+            empty for the data set's own.
+    """
+
+    normalizer: str = ""
+
+
 class HeatmapTask:
     """Finds points in boxes of an image; what landmarks and pose have in common.
 
@@ -78,7 +84,7 @@ class HeatmapTask:
     """
 
     Augmentation = AugmentationOptions
-    Inference = InferenceOptions
+    Inference: ClassVar[type] = DecodingOptions
     Loss: ClassVar[type] = NoOptions
     recipe: ClassVar[Mapping[str, Any]] = {}
     pixel_maps = ()
@@ -86,31 +92,27 @@ class HeatmapTask:
     finds_objects = False
     scores_classes = False
     few_shapes = False
-    picture_kinds = ()
-    requested_kinds = ()
+    picture_kinds: ClassVar[tuple[str, ...]] = ()
+    requested_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size = False
     finds_boxes: ClassVar[bool]
     in_boxes: ClassVar[tuple[str, str]]
+    # What the colours of a crop drawn with its truth mean.
+    legend: ClassVar[str] = "blue: predicted, pink: true"
 
     def __init__(
         self,
         model: Model,
         info: DatasetInfo,
         augmentation: AugmentationOptions | None = None,
-        inference: InferenceOptions = InferenceOptions(),
+        inference: Any = None,
         normalization: Normalization = Normalization(),
     ):
         self.model = model
         self._info = info
         self._crops = self.Augmentation() if augmentation is None else augmentation
-        self._inference = inference
+        self._inference = self.Inference() if inference is None else inference
         self._normalization = normalization
-        if self._is_official and inference.decoding != "quarter":
-            raise ConfigError(
-                "config key 'dataset.augmentation.compat' is 'official', which decodes "
-                "in one way; set eval.inference.decoding=quarter, not "
-                f"{inference.decoding!r}"
-            )
 
     @property
     def _is_official(self) -> bool:
@@ -146,8 +148,7 @@ class HeatmapTask:
         boxes = geometry.checked_boxes(boxes)
         size = self._crops.crop_size
         centers, scales = geometry.box_center_scale(boxes, size, self._crops.margin)
-        if self._is_official:
-            centers += self._info.point_origin
+        centers += self._origin
         cut = [self._cut(image, *row) for row in zip(centers, scales, strict=True)]
         crops = np.stack(cut) if cut else np.zeros((0, *size, 3), np.uint8)
         return crops, {"boxes": boxes, "centers": centers, "scales": scales}
@@ -156,14 +157,16 @@ class HeatmapTask:
         """The crops alone."""
         return {"image": images}
 
+    @property
+    def _origin(self) -> float:
+        """Coordinate of the first pixel's centre in the frame of the crops' centres."""
+        return 0.0
+
     def _cut(self, image: np.ndarray, center: np.ndarray, scale: float) -> np.ndarray:
         """The crop of one box, uint8 [h, w, 3]."""
         size = self._crops.crop_size
-        if not self._is_official:
-            matrix = geometry.crop_matrix(center, scale, size)
-            return geometry.warp(image, matrix, size)
-        as_float = official_crop.is_read_as_float(len(self._info.point_names))
-        return official_crop.crop(image, center, scale, size=size[0], as_float=as_float)
+        matrix = geometry.crop_matrix(center, scale, size)
+        return geometry.warp(image, matrix, size)
 
     def to_image(
         self, predictions: dict[str, np.ndarray], crops: dict[str, np.ndarray]
@@ -177,8 +180,7 @@ class HeatmapTask:
         points = predictions["points"]
         if "centers" in crops:
             points = self._points_in_image(points, crops["centers"], crops["scales"])
-            if self._is_official:
-                points = points - self._info.point_origin
+            points = points - self._origin
         return {
             **predictions,
             "points": np.asarray(points, np.float32),
@@ -188,16 +190,7 @@ class HeatmapTask:
     def _points_in_image(
         self, points: np.ndarray, center: np.ndarray, scale: np.ndarray
     ) -> np.ndarray:
-        """Crop pixels [N, K, 2] to the frame of the centres.
-
-        That is the image's, and with `official` that of the annotations, in which all
-        numbers are whole.
-        """
-        if self._is_official:
-            # Back to cells counted from one, as `decode_cells` gave them.
-            cells = np.asarray(points) / 4 + 1
-            side = self._crops.crop_size[0] // 4
-            return official_geometry.image_points(cells, center, scale, side)
+        """Crop pixels [N, K, 2] to the frame of the centres; see `_origin`."""
         return geometry.to_image(points, center, scale, self._crops.crop_size)
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
@@ -213,22 +206,30 @@ class HeatmapTask:
         if self._inference.flip:
             mirrored: Any = self.model.apply(variables, inputs[:, :, ::-1])
             pairs = self._info.point_flip_pairs
-            heatmaps = (heatmaps + mirror_heatmaps(mirrored, pairs)) / 2
+            mirrored = mirror_heatmaps(mirrored, pairs, shift=self._shifts_mirrored)
+            heatmaps = (heatmaps + mirrored) / 2
         return self.decode({"heatmaps": heatmaps}, size_of(inputs))
+
+    @property
+    def _shifts_mirrored(self) -> bool:
+        """Whether heatmaps of mirror images move by a column; see `mirror_heatmaps`."""
+        return False
 
     def decode(
         self, outputs: dict[str, jax.Array], size: tuple[int, int]
     ) -> dict[str, jax.Array]:
         """`heatmaps`, `points` and `scores` of `heatmaps`; see `predict`."""
         heatmaps = outputs["heatmaps"]
-        if self._is_official:
-            cells, scores = official_targets.decode_cells(heatmaps)
-            points = (cells - 1) * 4
-        else:
-            options = self._inference
-            cells, scores = decode(heatmaps, options.decoding, options.dark_sigma)
-            points = encoding.cells_to_crop(cells, size, size_of(heatmaps))
+        points, scores = self._decoded(heatmaps, size)
         return {"heatmaps": heatmaps, "points": points, "scores": scores}
+
+    def _decoded(
+        self, heatmaps: jax.Array, size: tuple[int, int]
+    ) -> tuple[jax.Array, jax.Array]:
+        """Peaks [B, K, 2] in pixels of crops of this size, and their heights."""
+        options = self._inference
+        cells, scores = decode(heatmaps, options.decoding, options.dark_sigma)
+        return encoding.cells_to_crop(cells, size, size_of(heatmaps)), scores
 
     def draw(
         self, image: np.ndarray, prediction: dict, target: dict | None = None
@@ -239,21 +240,32 @@ class HeatmapTask:
         its `target`, both without an axis of boxes, which gets a second panel with the
         heatmaps, and a legend.
         """
-        lines = self._info.point_lines
+        lines, sides = self._info.point_lines, self._sides
         if target is None:
             shown = {key: prediction[key] for key in ("points", "scores", "boxes")}
-            return draw_points(image, lines=lines, **shown)
+            shown["captions"] = self._captions(prediction)
+            return draw_points(image, lines=lines, sides=sides, **shown)
         # One crop, without the axis of the boxes.
-        crop = {key: np.asarray(prediction[key])[None] for key in ("points", "scores")}
         picture = draw_points(
             image,
+            np.asarray(prediction["points"])[None],
             lines=lines,
+            scores=np.asarray(prediction["scores"])[None],
             truth=np.asarray(target["points"])[None],
             truth_mask=np.asarray(target["annotated"])[None],
-            **crop,
+            sides=sides,
         )
         heat = draw_heatmaps(image, np.asarray(prediction["heatmaps"]))
-        return with_caption(side_by_side(picture, heat), _LEGEND)
+        return with_caption(side_by_side(picture, heat), (self.legend, _HOLLOW))
+
+    @property
+    def _sides(self) -> np.ndarray | None:
+        """Side of the body that each point is on, for its colour; see `draw_points`."""
+        return None
+
+    def _captions(self, prediction: dict) -> tuple[str, ...]:
+        """A text for each box of a prediction for an image."""
+        return ()
 
     def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
         """The picture of a prediction in a video, as in a photograph."""
@@ -270,12 +282,12 @@ class HeatmapTask:
         folder.mkdir(parents=True, exist_ok=True)
         picture = with_caption(self.draw(image, prediction), self._caption(prediction))
         write_picture(folder / f"{name}_points.png", picture)
-        rows = zip(
-            prediction["boxes"],
-            prediction["points"],
-            prediction["scores"],
-            strict=True,
-        )
+        return self._summary(image, prediction)
+
+    def _summary(self, image: np.ndarray, prediction: dict) -> dict:
+        """The points of an image as JSON."""
+        keys = ("boxes", "points", "scores")
+        rows = zip(*(prediction[key] for key in keys), strict=True)
         return {
             "height": int(image.shape[0]),
             "width": int(image.shape[1]),

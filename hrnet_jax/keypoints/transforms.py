@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,9 @@ class AugmentationOptions:
     shift: float = 0.0
     photometric: bool = False
 
+    # Whether the published crops that `compat` stands for are always square.
+    official_is_square: ClassVar[bool] = True
+
     def __post_init__(self):
         section = "config key 'dataset.augmentation."
         size = self.crop_size
@@ -59,7 +62,7 @@ class AugmentationOptions:
             raise ConfigError(
                 f"{section}compat' must be empty or 'official', got {self.compat!r}"
             )
-        if self.compat and len(set(self.crop_size)) > 1:
+        if self.compat and self.official_is_square and len(set(size)) > 1:
             raise ConfigError(
                 f"{section}compat' is 'official', whose crops are square; "
                 f"crop_size is {self.crop_size!r}"

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo, load_info
+from hrnet_jax.data.persons.items import PersonSplits
+from hrnet_jax.data.persons.source import PersonSource
 from hrnet_jax.data.points.source import LandmarkSource, SplitItems
 from hrnet_jax.data.records import find_prepared, prepared_directory
 from hrnet_jax.data.sources import SOURCES, source_class
@@ -40,7 +42,7 @@ class PublishedSet:
     """Sizes of a data set according to its publication.
 
     Attributes:
-        counts: split -> number of images or faces.
+        counts: split -> number of images, faces or persons.
         size: (height, width) of all images, where they have one.
         source: where that is written.
     """
@@ -115,6 +117,15 @@ PUBLISHED = {
         {"train": 118287, "train_with_objects": 117266, "val": 5000, "test": 20288},
         "cocodataset.org, the division of 2017; test is test-dev",
     ),
+    # Persons with joints; in images: 118287 and 5000.
+    "coco_keypoints": PublishedSet(
+        {"train": 149813, "val": 6352},
+        "cocodataset.org, the division of 2017, as HRNet counts persons",
+    ),
+    "mpii": PublishedSet(
+        {"train": 22246, "val": 2958}, "Andriluka et al., CVPR 2014, HRNet's lists"
+    ),
+    "lsp": PublishedSet({"train": 1000, "test": 1000}, "Johnson et al., BMVC 2010"),
 }
 
 
@@ -159,8 +170,9 @@ def _prepared(config: TrainConfig) -> DatasetFacts:
     if is_remote(dataset.data_dir):
         info = load_info(prepared_directory(dataset.name, dataset.data_dir))
         names = (dataset.train_split, *evaluated_splits(config))
-        if info.counts.keys() >= set(names):
-            counts = {name: info.counts[name] for name in names}
+        told = info.persons or info.counts
+        if told.keys() >= set(names):
+            counts = {name: told[name] for name in names}
             return DatasetFacts(info, counts, f"the records in {dataset.data_dir}")
     splits = {
         split: open_split(config, split)
@@ -185,16 +197,18 @@ def _unprepared(config: TrainConfig, outputs: int | None) -> DatasetFacts:
     cls = source_class(name)
     source = cls(None, cls.Options())
     if generated:
-        counts = {split: len(items) for split, items in source.splits().items()}
-        counts = {split: count for split, count in counts.items() if count}
-        side = source.options.image_size
-        return _facts(
-            source.info(name), counts, (side, side), "the default options of the set"
-        )
+        info, side = source.info(name), source.options.image_size
+        stored = {split: len(items) for split, items in source.splits().items()}
+        # Of images with several persons these are the examples.
+        counts = {k: count for k, count in (info.persons or stored).items() if count}
+        return _facts(info, counts, (side, side), "the default options of the set")
     # Names, pairs and normalisers belong to the class; files would only tell the splits.
     published = PUBLISHED[name]
+    nobody: dict[str, tuple] = dict.fromkeys(published.counts, ())
     if isinstance(source, LandmarkSource):
-        source.contents = SplitItems(dict.fromkeys(published.counts, ()))
+        source.contents = SplitItems(nobody)
+    if isinstance(source, PersonSource):
+        source.contents = PersonSplits(nobody)
     return _facts(
         source.info(name),
         published.counts,

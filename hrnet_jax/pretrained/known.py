@@ -56,6 +56,8 @@ class KnownFile:
         protocol: how it was measured.
         reference: where all this is written.
         options: further options for `create_model`.
+        settings: keys of a run's configuration that say how such weights see images, and
+            what their outputs mean.
         detector: framework around a pyramid.
         note: anything else one should know.
         address: of the file, `https://...` or `hf://OWNER/NAME`, where it can be fetched
@@ -84,6 +86,7 @@ class KnownFile:
     protocol: str = ""
     reference: str = ""
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     detector: str = ""
     note: str = ""
     address: str = ""

@@ -5,7 +5,7 @@ detector, whose boxes the other can take.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,28 @@ from hrnet_jax.tasks.protocol import Predicts
 
 # Maps an image uint8 [H, W, 3] RGB to boxes float32 [N, 4].
 BoxFinder = Callable[[np.ndarray], np.ndarray]
+
+
+@runtime_checkable
+class ScoresBoxes(Protocol):
+    """A `BoxFinder` that knows how sure it is of each box."""
+
+    def scored(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes float32 [N, 4] of an image, and their scores float32 [N]."""
+        ...
+
+
+def find_scored(
+    find: BoxFinder, image: np.ndarray
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The boxes that are found, and what to add to a prediction in them.
+
+    That is `box_scores` float32 [N], where the finder has scores.
+    """
+    if not isinstance(find, ScoresBoxes):
+        return find(image), {}
+    boxes, scores = find.scored(image)
+    return boxes, {"box_scores": scores}
 
 
 class BoxFollower(Protocol):
@@ -31,7 +53,7 @@ class TakesBoxes(Predicts, Protocol):
     """A task that predicts in boxes of an image.
 
     Predictions hold `boxes` float32 [N, 4]; the summary of `save` lists them as
-    `found`.
+    `found`. Where a detector found the boxes they hold its `box_scores` [N] as well.
 
     Attributes:
         finds_boxes: whether it finds boxes itself and is a `FindsBoxes`. Where it

@@ -8,6 +8,7 @@ from typing import Any
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.models.model import Model
+from hrnet_jax.tasks.annotated import ReadsTruth
 from hrnet_jax.tasks.boxes import FindsBoxes, FindsObjects, TakesBoxes
 from hrnet_jax.tasks.few_shapes import FewShapes
 from hrnet_jax.tasks.protocol import (
@@ -72,7 +73,9 @@ class TaskSpec:
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
         data: what records of its data sets hold, for a report on them: `labels`,
-            `points` or `objects`; empty for none.
+            `points`, `objects` or `persons`; empty for none.
+        examples: what an example is where a record holds several of them: `persons`;
+            empty where it is the record. The class may then be a `ReadsTruth`.
         reports: what the evaluators report beside metrics: `errors` (a
             `ReportsErrors`).
         info_of_outputs: (name, outputs) -> description of a data set with these
@@ -94,6 +97,7 @@ class TaskSpec:
     upsampled_on_export: bool = False
     size_option: str = ""
     data: str = ""
+    examples: str = ""
     reports: tuple[str, ...] = ()
     info_of_outputs: Callable[[str, OutputNames], DatasetInfo] = info_without_outputs
 
@@ -133,6 +137,8 @@ class TaskSpec:
             protocols.append(FewShapes)
         if getattr(task, "groups_images", False):
             protocols.append(GroupsImages)
+        if getattr(task, "reads_truth", False):
+            protocols.append(ReadsTruth)
         if self.exports_predictions:
             protocols.append(ExportsPredictions)
         if getattr(task, "scores_classes", False):

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,13 @@ import optax
 from jax.sharding import Mesh
 
 from hrnet_jax import runtime
+from hrnet_jax.data.examples import Examples, as_examples
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.data.records import NotPreparedError, Records, open_records
+from hrnet_jax.data.records import NotPreparedError, open_records
 from hrnet_jax.errors import ConfigError, DataError
 from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig, check_trainable
-from hrnet_jax.registry import get_task
+from hrnet_jax.registry import get_spec, get_task
 from hrnet_jax.runtime import processes
 from hrnet_jax.tasks.protocol import Trains, groups_images
 from hrnet_jax.training.optimizers import make_optimizer
@@ -50,7 +52,7 @@ class Run:
     config: TrainConfig
     mesh: Mesh
     task: Trains
-    train_records: Records
+    train_records: Examples
     train_groups: np.ndarray | None
     phases: tuple[Phase, ...]
     num_steps: int
@@ -107,7 +109,7 @@ def build_run(config: TrainConfig) -> Run:
     )
 
 
-def _groups(task: Trains, records: Records) -> np.ndarray | None:
+def _groups(task: Trains, records: Examples) -> np.ndarray | None:
     """Which records a training batch may hold together; None if any."""
     if not groups_images(task):
         return None
@@ -150,8 +152,15 @@ def evaluated_splits(config: TrainConfig) -> list[str]:
     return list(dict.fromkeys(filter(None, splits)))
 
 
-def open_split(config: TrainConfig, split: str) -> Records:
+def open_split(
+    config: TrainConfig, split: str, detections: str | os.PathLike = ""
+) -> Examples:
     """Opens one split of the configured data set.
+
+    Args:
+        config: of a run.
+        split: of the data set.
+        detections: file of boxes to look at, see `as_examples`.
 
     Raises:
         ConfigError: if none is named.
@@ -174,7 +183,7 @@ def open_split(config: TrainConfig, split: str) -> Records:
             "published): it has no metrics, and cannot be trained on; its images can be "
             f"predicted. Splits with labels: {', '.join(others) or 'none'}"
         )
-    return records
+    return as_examples(records, get_spec(config.task).examples, detections)
 
 
 def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:

@@ -65,6 +65,7 @@ def evaluators_of_run(
     splits: Sequence[str] = (),
     report: str | os.PathLike | None = None,
     worst: int = WORST,
+    detections: str | os.PathLike = "",
 ) -> dict[str, Evaluator]:
     """Shows whole splits to evaluators of the task; see `evaluate`.
 
@@ -76,9 +77,9 @@ def evaluators_of_run(
         workdir: as for `evaluate`; or weights, which have no steps.
         step: as for `evaluate`.
         splits: of the data set; the one of `evaluate` if empty.
-        report: folder for what the evaluators report and for pictures of the worst
-            examples, one folder for each split.
+        report: folder for reports and pictures of the worst, one for each split.
         worst: number of these pictures; of a small split, all its examples.
+        detections: file of boxes to look into, see `data.examples.as_examples`.
 
     Returns:
         Split -> evaluator, in the order of `splits` without repeats.
@@ -90,14 +91,14 @@ def evaluators_of_run(
     runtime.enable_compilation_cache()
     runtime.report_unused_accelerator()
     options = fit_batches(options)
-    check_same_run(to_json(config), step, *splits)
+    check_same_run(to_json(config), step, *splits, os.fspath(detections))
     mesh = runtime.make_mesh(options.mesh.data, options.mesh.space)
     check_eval_batch(options, mesh)
     splits = list(dict.fromkeys(splits)) or evaluated_splits(options)[-1:]
     # All at once, or a typo in the last would show after hours.
-    records = {split: open_split(options, split) for split in splits}
-    variables = _checked_variables(options, workdir, step, records[splits[0]].info)
-    variables = replicate(variables, mesh)
+    records = {split: open_split(options, split, detections) for split in splits}
+    info = records[splits[0]].info
+    variables = replicate(_checked_variables(options, workdir, step, info), mesh)
     evaluators = {}
     for split in splits:
         task = build_task(options, records[split].info)

@@ -9,11 +9,13 @@ from jax.sharding import Mesh, NamedSharding
 from tqdm import tqdm
 
 from hrnet_jax import runtime
+from hrnet_jax.data.examples import HasTruth
 from hrnet_jax.data.stream.batches import eval_batches
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.data.stream.grouping import SizedRecords, steps_per_epoch
 from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.runtime import processes
+from hrnet_jax.tasks.annotated import reads_truth
 from hrnet_jax.tasks.few_shapes import FewShapes, few_shapes
 from hrnet_jax.tasks.protocol import (
     Evaluator,
@@ -120,7 +122,10 @@ def evaluator_over(
     Args:
         per_example: whether its `report` and `worst` will be asked for.
     """
-    if groups_images(task):
+    if reads_truth(task):
+        truth = cast(HasTruth, records).truth()
+        evaluator = task.evaluator(per_example, truth)
+    elif groups_images(task):
         evaluator = task.evaluator(per_example, len(records))
     else:
         evaluator = task.evaluator(per_example)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from hrnet_jax.data.records import Records
+from hrnet_jax.data.examples import Examples
 from hrnet_jax.data.stream.batches import Batch, train_batches
 from hrnet_jax.data.stream.drawing import Likeliness, count_pixels, likeliness_of
 from hrnet_jax.errors import ConfigError
@@ -30,7 +30,7 @@ class Phase:
         steps: how many.
     """
 
-    records: Records
+    records: Examples
     groups: np.ndarray | None
     likeliness: Likeliness | None
     start: int
@@ -42,7 +42,7 @@ class Phase:
         return self.start + self.steps
 
 
-def draws(config: TrainConfig, records: Records) -> Likeliness | None:
+def draws(config: TrainConfig, records: Examples) -> Likeliness | None:
     """What the records of a phase are drawn by, where `dataset.rare_classes` asks.
 
     Raises:

@@ -14,6 +14,7 @@ torch_hrnet = pytest.importorskip("benchmarks.torch_hrnet")
 GOLDENS = {
     "segmentation/w18_small_v1": "segmentation/hrnet_w18_small_v1_cityscapes19_v11",
     "classification/w18_small_v1": "classification/w18_small_v1",
+    "pose/w32": "pose/hrnet_w32_coco17",
 }
 
 torch.set_num_threads(1)  # On a busy machine more threads crawl.
@@ -61,6 +62,7 @@ def test_state_dict_is_that_of_the_official_code(name):
             *("classification/w18_small_v1", False, (2, 64, 64, 3)),
             marks=pytest.mark.slow,
         ),
+        pytest.param(*("pose/w32", False, (1, 64, 96, 3)), marks=pytest.mark.slow),
     ],
 )
 def test_outputs_equal_ours_through_to_torch(name, align_corners, shape):
@@ -78,5 +80,5 @@ def test_outputs_equal_ours_through_to_torch(name, align_corners, shape):
 
 
 def test_unknown_family_is_refused():
-    with pytest.raises(ValueError, match="no PyTorch counterpart of 'pose/w32'"):
-        torch_hrnet.create_torch_model("pose/w32")
+    with pytest.raises(ValueError, match="no PyTorch counterpart of 'pyramid/w32'"):
+        torch_hrnet.create_torch_model("pyramid/w32")

@@ -234,6 +234,20 @@ def test_a_released_file_of_unknown_size_takes_the_crop_of_its_task():
     assert crop == default_config("landmarks").dataset.augmentation.crop_size
 
 
+def test_released_weights_of_poses_predict_in_the_geometry_that_they_know():
+    _, _, tensors = published("landmarks/w18", num_points=98)
+    facts = gather_facts(tensors, get_known("HR18-WFLW.pth"), ImportOptions())
+    model = create_model("pose/w32", num_points=17)
+    udp = "hrnet_w32_coco_256x192_udp-aba0be42_20210220.pth"
+    for name, compat in (("pose_hrnet_w32_384x288.pth", "official"), (udp, "")):
+        known = dataclasses.replace(facts, model="pose/w32", record=get_known(name))
+        found = network_config(known, model)
+        assert found.dataset.augmentation.compat == compat
+        assert found.eval.inference.flip_shift == bool(compat)
+        decoding = "quarter" if compat else "dark"
+        assert found.eval.inference.decoding == decoding
+
+
 @pytest.mark.slow
 def test_two_files_of_one_name_are_told_apart_by_their_counters(tmp_path):
     name = "hrnet_w48_lip_cls20_473x473.pth"

@@ -166,6 +166,24 @@ def test_every_image_of_several_is_looked_into():
     assert for_each(IMAGE, find, lambda image, boxes: boxes.tolist()) == [FACE]
 
 
+def test_the_scores_of_boxes_go_with_the_prediction(images, tmp_path):
+    """So that the score of a person can tell how sure the detector was."""
+    find = ObjectFinder(Detector(), "face", 0.3)
+    found = for_each(IMAGE, find, lambda image, boxes: {"boxes": boxes})
+    np.testing.assert_allclose(found["box_scores"], [0.9, 0.5])
+    run, predictions = FakeRun("pose/w32"), []
+    run.task.save = lambda *parts: predictions.append(parts[-1]) or {}
+    predict_files(run, images[:1], tmp_path / "out", find=find, progress=False)
+    # In two steps they are those of the file.
+    boxes = read_boxes(summary(tmp_path), classes=["face"], score=0.3)
+    predict_files(run, images[:1], tmp_path / "out", boxes=boxes, progress=False)
+    for one in predictions:
+        np.testing.assert_allclose(one["box_scores"], [0.9, 0.5])
+    given = {"a": np.float32([FACE])}
+    predict_files(run, images[:1], tmp_path / "out", boxes=given, progress=False)
+    assert len(predictions) == 3 and "box_scores" not in predictions[-1]
+
+
 def test_a_reduced_model_has_its_boxes_found_in_the_whole_image():
     detector, run = Detector(), FakeRun("pose/w32")
     run.info = None

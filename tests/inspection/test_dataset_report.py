@@ -16,6 +16,7 @@ from hrnet_jax.inspection.dataset_drawing import CELL, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
 from hrnet_jax.inspection.point_contents import PointContents
 from scripts import dataset_report as script
+from tests.data import person_files
 from tests.data.landmark_files import write_csv, write_image
 from tests.data.mask_files import add
 from tests.data.segmentation_sets import make_lip, save_image
@@ -192,7 +193,7 @@ def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
         (
             "nothing",
             {},
-            "'nothing' is for none of the tasks detection, landmarks, segme",
+            "'nothing' is for none of the tasks detection, landmarks, pose, s",
         ),
         ("small", {"shown": 0}, "a contact sheet shows at least 1 image, got 0"),
         ("small", {"out": "small.txt"}, "small.txt is a file; expected a folder"),
@@ -273,3 +274,23 @@ def test_a_picture_of_a_face_shows_box_and_points_where_they_are(data_dir):
     left = round((6 - 1 + 0.5) * scale)
     assert picture[100:130, left - 3 : left + 3].max(axis=1).min() > 150  # The box.
     assert (picture[120, left + 20 : left + 60] == 40).all()  # Its inside is the image.
+
+
+def test_persons_are_counted_and_shown(tmp_path):
+    rows = person_files.mpii_rows(("a.jpg", "b.jpg", "b.jpg", "c.jpg"))
+    source = person_files.write_mpii(tmp_path / "mpii", rows)
+    registry.prepare("mpii", tmp_path, source)
+    out = tmp_path / "out"
+    text = dataset_report.write_dataset_report("mpii", tmp_path, out, progress=False)
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[0] == ["mpii:", "16", "points,", "6", "flip", "pairs"]
+    assert ["persons", "1", "3"] in lines
+    assert ["persons", "per", "image", "1", "1", "to", "2"] in lines
+    stored = json.loads((out / "report.json").read_text())["splits"]
+    flags = np.array([row["joints_vis"] for row in rows])
+    assert stored["val"]["annotated"] == flags[1:].sum(0).tolist()
+    assert stored["val"]["persons_per_image"] == [2, 1]
+    assert stored["val"]["sizes"] == [[40, 60], [40, 60]]
+    sheet = cv2.imread(str(out / "contact_sheet_val.png"))
+    # Limbs in colours on a grey image.
+    assert (np.ptp(sheet.astype(int), axis=2) > 60).sum() > 200

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hrnet_jax.keypoints.affine import pose_affine_matrix
 from hrnet_jax.keypoints.official import crop, geometry, targets
+from hrnet_jax.keypoints.official.persons import affine_matrix
 from hrnet_jax.models.normalization import normalize_images
 from tests.goldens import official as goldens
 from tests.goldens import synthetic_weights
@@ -93,9 +93,9 @@ def check_matrices():
         got = geometry.matrix(centers, scales, 256, rotation)
         np.testing.assert_allclose(got, expected[:, j], **CLOSE)
         for i, (center, scale) in enumerate(zip(centers, scales, strict=True)):
-            got = pose_affine_matrix(center, scale, (256, 256), rotation)
+            got = affine_matrix(center, scale, (256, 256), rotation)
             np.testing.assert_allclose(got, pose[i, j], **CLOSE)
-            got = pose_affine_matrix(center, scale, (64, 64), rotation, invert=True)
+            got = affine_matrix(center, scale, (64, 64), rotation, invert=True)
             np.testing.assert_allclose(got, pose_inverse[i, j], **CLOSE)
 
 

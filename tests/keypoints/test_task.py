@@ -15,7 +15,8 @@ from hrnet_jax.inference import Predictor
 from hrnet_jax.keypoints import geometry
 from hrnet_jax.keypoints.landmarks import LandmarkTask
 from hrnet_jax.keypoints.losses import LossOptions
-from hrnet_jax.keypoints.pose import PoseTask
+from hrnet_jax.keypoints.persons import PoseCropOptions
+from hrnet_jax.keypoints.pose import PoseInferenceOptions, PoseTask
 from hrnet_jax.keypoints.task import InferenceOptions
 from hrnet_jax.keypoints.transforms import AugmentationOptions
 from hrnet_jax.models.initialization import initial_variables
@@ -58,8 +59,9 @@ def noise(height, width, seed=0):
 
 @pytest.mark.parametrize("name", ["landmarks/tiny", "pose/tiny_pose"])
 def test_points_are_the_peaks_of_the_heatmaps(name):
-    options = InferenceOptions(decoding="argmax")
-    task = make_task(PoseTask, name, inference=options)
+    options = PoseInferenceOptions(decoding="argmax")
+    crops = PoseCropOptions(crop_size=(64, 64))
+    task = make_task(PoseTask, name, augmentation=crops, inference=options)
     assert PoseTask.model_options(INFO) == {"num_points": 3}
     variables = initial_variables(task.model, 1)
     image = noise(64, 96)

@@ -10,6 +10,7 @@ from hrnet_jax.planning.datasets import PUBLISHED, facts_of
 from tests import tiny
 
 POINTS = {"w300": 68, "wflw": 98, "cofw": 29, "aflw": 19}
+POINTS |= {"coco_keypoints": 17, "mpii": 16, "lsp": 14}
 
 
 def facts(task, name, tmp_path, num_steps=0, **flags):
@@ -37,7 +38,7 @@ def test_cityscapes_is_known_without_its_files(tmp_path):
 
 
 @pytest.mark.parametrize("name", POINTS)
-def test_landmark_sets_are_known_without_their_files(name, tmp_path):
+def test_sets_of_points_are_known_without_their_files(name, tmp_path):
     found = facts("landmarks", name, tmp_path)
     assert len(found.info.point_names) == POINTS[name]
     assert found.counts == PUBLISHED[name].counts
@@ -45,19 +46,23 @@ def test_landmark_sets_are_known_without_their_files(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "name"), [("segmentation", "shapes"), ("landmarks", "faces")]
+    ("task", "name"),
+    [("segmentation", "shapes"), ("landmarks", "faces"), ("pose", "figures")],
 )
 def test_generated_sets_have_the_size_of_their_default_options(task, name, tmp_path):
     options = source_class(name).Options()
     found = facts(task, name, tmp_path)
-    assert found.counts == {"train": options.train, "val": options.val}
+    images = {"train": options.train, "val": options.val}
+    # Of images with several persons these are the examples.
+    assert found.counts == (found.info.persons or images)
+    assert all(found.counts[split] >= count for split, count in images.items())
     assert found.info.max_size["val"] == (options.image_size,) * 2
 
 
 def test_every_standard_set_is_published():
     own = {"segmentation_folder", "landmarks_csv", "landmarks_coco"}
     own |= {f"segmentation_{form}" for form in ("coco", "panoptic", "cvat", "labelme")}
-    own |= {"detection_coco", "voc", "yolo"}
+    own |= {"detection_coco", "voc", "yolo", "keypoints_coco"}
     generated = {name for name in SOURCES if not source_class(name).needs_source}
     assert set(PUBLISHED) == set(SOURCES) - own - generated
     for name, published in PUBLISHED.items():

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from hrnet_jax.errors import WeightsError
+from hrnet_jax.experiment.defaults import default_config, value_of
 from hrnet_jax.models.batch_norm import NormOptions
 from hrnet_jax.models.normalization import Normalization
 from hrnet_jax.models.resize import EXCHANGE_METHODS
@@ -155,3 +156,19 @@ def test_an_unknown_name_is_an_error():
     with pytest.raises(WeightsError, match=r"mine\.pth: no released file of this name"):
         get_known("mine.pth")
     assert find_known("") != () and find_known("mine.pth") == ()
+
+
+def test_settings_are_keys_of_the_task():
+    """What official weights of pose need to predict as they were trained."""
+    some = {str(r.settings): r for r in RECORDS if r.settings}
+    assert len(some) == 3 and {r.family for r in some.values()} == {"pose"}
+    for record in some.values():
+        config = default_config("pose")
+        for key, value in record.settings.items():
+            assert type(value_of(config, key)) is type(value)
+    known = get_known("pose_hrnet_w48_384x288.pth").settings
+    assert known["dataset.augmentation.compat"] == "official"
+    assert known["eval.inference.decoding"] == "quarter"
+    assert known["eval.inference.flip_shift"] is True
+    udp = "hrnet_w32_coco_256x192_udp-aba0be42_20210220.pth"
+    assert get_known(udp).settings == {}

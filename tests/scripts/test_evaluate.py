@@ -286,6 +286,10 @@ def test_predictions_are_of_the_same_faces(run, tmp_path):
         (["--workdir=a", "--truth=b"], "--truth goes with --predictions"),
         (["--predictions=a", "--truth=b", "--split=c"], "--split goes with --workdir"),
         (["--predictions=a", "--truth=b", "--step=1"], "--step goes with --workdir"),
+        (
+            ["--predictions=a", "--truth=b", "--detections=c"],
+            "--detections goes with --workdir",
+        ),
         (["--workdir=a", "--worst=3"], "--worst goes with --report"),
         (["--workdir=a", "--worst=-1"], "argument --worst: expected 0 or more, got -1"),
         (

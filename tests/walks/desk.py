@@ -22,6 +22,7 @@ CHEAP = {
     "experiments/quickstart.py": "experiments/quickstart.py:debug",
     "experiments/detection/own.py": "experiments/detection/own.py:debug",
     "experiments/detection/shapes.py": "experiments/detection/shapes.py:debug",
+    "experiments/pose/own.py": "experiments/pose/own.py:debug",
     "512x1024": "64x96",
     "num_steps=900": "num_steps=6",
     # The host of the pages, and its port, which a test may find taken.

@@ -27,6 +27,13 @@ NOTEBOOKS = "executes notebooks for minutes; tests/notebooks runs each of them"
 _EXTRAS = ("all", "onnx", "train", "tpu", "wandb", "sweeps", "page", "all,cuda")
 _EXTRAS += ("all,gcs", "all,notebooks,onnx,sweeps")
 
+_SETS = [
+    *("--dataset=coco_detection --source=coco", "--dataset=w300 --source=300w"),
+    *("--dataset=coco_keypoints --source=coco", "--dataset=wflw --source=WFLW"),
+    *("--dataset=mpii --source=mpii", "--dataset=cofw --source=COFW"),
+    *("--dataset=lsp --source=lspet --name=lspet", "--dataset=aflw --source=AFLW"),
+]
+
 NOT_RUN = {
     (
         "python scripts/train.py "
@@ -48,10 +55,14 @@ NOT_RUN = {
         "--config.dataset.name=cityscapes --config.dataset.data_dir=DATA"
     ): OFFICIAL,
     "python scripts/export.py --workdir=hf://me/streets --out=streets.stablehlo": HUB,
-    (
-        "python scripts/predict.py --detector=runs/faces --detector_classes=face "
-        "--workdir=runs/wflw --images=party.jpg --out=out"
-    ): "needs a detector of faces; tests/inference/test_finder.py has a tiny one",
+    **{
+        f"python scripts/predict.py --detector=runs/{one}s --detector_classes={one} "
+        f"--workdir=runs/{run} --out=out": "needs a detector; test_finder.py has one"
+        for one, run in (
+            ("face", "wflw --images=party.jpg"),
+            ("person", "pose --images=street.jpg"),
+        )
+    },
     (
         "python scripts/evaluate.py --workdir=hf://me/streets "
         "--config.dataset.data_dir=DATA"
@@ -92,10 +103,10 @@ NOT_RUN = {
         "python scripts/evaluate.py --workdir=gs://my-bucket/runs/camvid "
         "--report=gs://my-bucket/reports/camvid"
     ): BUCKET,
-    (
-        "python scripts/prepare_data.py --dataset=coco_detection --source=coco "
-        "--data_dir=data"
-    ): OFFICIAL,
+    **{
+        f"python scripts/prepare_data.py {one} --data_dir=data": OFFICIAL
+        for one in _SETS
+    },
     "pip install psycopg2-binary": INSTALLS,
     (
         "python scripts/sweep.py --config=experiments/quickstart.py "
@@ -268,20 +279,8 @@ NOT_RUN = {
         "--out=plan.json --picture=plan.png"
     ): COMPILES,
     (
-        "python scripts/prepare_data.py --dataset=aflw --source=AFLW --data_dir=data"
-    ): OFFICIAL,
-    (
         "python scripts/prepare_data.py --dataset=camvid --source=CamVid "
         "--data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=cofw --source=COFW --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=w300 --source=300w --data_dir=data"
-    ): OFFICIAL,
-    (
-        "python scripts/prepare_data.py --dataset=wflw --source=WFLW --data_dir=data"
     ): OFFICIAL,
     (
         "HRNET_JAX_PAGES_RUN=runs/quickstart HRNET_JAX_SCREENSHOTS=docs make test-slow "

@@ -22,12 +22,13 @@ from tests.walks import (
     test_notebook,
     test_objects,
     test_own_photographs,
+    test_persons,
     test_pod,
 )
 from tests.walks.desk import CHEAP
 from tests.walks.not_run import NOT_RUN
 
-WALKS = (test_own_photographs, test_objects, test_pod, test_notebook)
+WALKS = (test_own_photographs, test_objects, test_persons, test_pod, test_notebook)
 # Programs whose flags are read.
 READ = re.compile(r"python ((?:scripts|benchmarks)/|-m benchmarks\.)")
 SECTIONS = [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.boxes import FARTHEST
 
 Document = Mapping[str, Any]
+_WHOLE = re.compile(r"-?[0-9]{1,19}")
+
 # As numbers and text, for tools that write one for the other.
 Id = str
 
@@ -189,3 +192,11 @@ def shown(value: Any) -> str:
     except ValueError:  # An integer with more digits than Python writes.
         text = "a huge number"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def as_whole(identity: Id | None) -> int | None:
+    """An id as a number of 64 bits; None for one that is none."""
+    if identity is None or not _WHOLE.fullmatch(identity):
+        return None
+    number = int(identity)
+    return number if abs(number) < 2**63 else None

@@ -10,11 +10,11 @@ from hrnet_jax.data.files.coco_json import shown
 from hrnet_jax.data.files.file_names import is_file
 from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.objects import masks
-from hrnet_jax.data.objects.items import ImageObject, ObjectItem
+from hrnet_jax.data.objects.items import ImageItem, ImageObject, ObjectItem
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pillow import DAMAGE, in_short, quietly
 
-Splits = Mapping[str, Sequence[ObjectItem]]
+Images = Mapping[str, Sequence[ImageItem]]
 
 # Shares of the image's size are in this corner of every image.
 _CORNER = 2.0  # pixels
@@ -26,15 +26,19 @@ _TURNED = (5, 6, 7, 8)
 _ORIENTATION = 0x0112
 
 
-def check_images(splits: Splits) -> None:
+def check_images(splits: Images, *, published: bool = False) -> None:
     """Checks that every image is there, and in one place of one split only.
+
+    Args:
+        splits: the images of each split.
+        published: whether an image may be in several splits, as published.
 
     Raises:
         DataError: naming the image and what names it.
     """
-    seen: dict[Path, tuple[str, ObjectItem]] = {}
+    seen: dict[Path, tuple[str, ImageItem]] = {}
     for split, items in splits.items():
-        names: dict[str, ObjectItem] = {}
+        names: dict[str, ImageItem] = {}
         missing = [item for item in items if not is_file(item.image)]
         if missing:
             raise DataError(
@@ -42,8 +46,8 @@ def check_images(splits: Splits) -> None:
                 f"({len(missing)} of {len(items)} in {split!r})"
             )
         for item in items:
-            if item.image in seen:
-                other, first = seen[item.image]
+            other, first = seen.get(item.image, ("", item))
+            if first is not item and not (published and other != split):
                 raise DataError(
                     f"{item.where}: image {item.image.name!r} of {split!r} is already "
                     f"in {first.where} ({other!r})"
@@ -144,7 +148,7 @@ def check_boxes(items: Sequence[ObjectItem], where: str) -> None:
         )
 
 
-def check_size(item: ObjectItem, size: tuple[int, int]) -> None:
+def check_size(item: ImageItem, size: tuple[int, int]) -> None:
     """Checks that an image has the size that the file of annotations tells.
 
     Raises:
@@ -159,7 +163,7 @@ def check_size(item: ObjectItem, size: tuple[int, int]) -> None:
         )
 
 
-def check_crowds(splits: Splits) -> None:
+def check_crowds(splits: Mapping[str, Sequence[ObjectItem]]) -> None:
     """Checks that the training split has objects that are no crowds.
 
     Raises:

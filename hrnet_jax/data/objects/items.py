@@ -3,7 +3,20 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+
+class ImageItem(Protocol):
+    """One image of a source, whatever is annotated in it; see `ObjectItem`."""
+
+    @property
+    def image(self) -> Path: ...
+    @property
+    def image_id(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def size(self) -> tuple[float, float] | None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

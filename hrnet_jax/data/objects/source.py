@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -14,13 +14,20 @@ from hrnet_jax.data.files.image_files import Example, read_image
 from hrnet_jax.data.files.splitting import split_by_ratio
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.objects import checks, masks
-from hrnet_jax.data.objects.items import ImageObject, ObjectItem, ObjectSplits
+from hrnet_jax.data.objects.items import (
+    ImageItem,
+    ImageObject,
+    ObjectItem,
+    ObjectSplits,
+)
 from hrnet_jax.data.writing import image_feature
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging import run_lengths
 
 _BYTES_OF_AN_OBJECT = 100
 _WITH_OBJECTS = "train_with_objects"
+
+Item = TypeVar("Item", bound=ImageItem)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,8 +326,8 @@ def object_example(
 
 
 def cut_images(
-    items: Sequence[ObjectItem], ratios: tuple[float, ...], seed: int
-) -> dict[str, list[ObjectItem]]:
+    items: Sequence[Item], ratios: tuple[float, ...], seed: int
+) -> dict[str, list[Item]]:
     """Cuts images at random, by their names; see `split_by_ratio`.
 
     Raises:
@@ -328,7 +335,7 @@ def cut_images(
     """
     cut = split_by_ratio(sorted(item.image_id for item in items), ratios, seed)
     split_of = {name: split for split, names in cut.items() for name in names}
-    splits: dict[str, list[ObjectItem]] = {split: [] for split in cut}
+    splits: dict[str, list[Item]] = {split: [] for split in cut}
     for item in items:
         splits[split_of[item.image_id]].append(item)
     return splits

@@ -35,6 +35,10 @@ class Category:
         names: names of the points.
         skeleton: pairs of points to join, from 0.
         only: whether there is no other, so that annotations need not name it.
+        flip_pairs: pairs of points that swap when mirrored, from 0; None where the
+            category does not say it (`flip_pairs`, pairs of names or of numbers).
+        sigmas: of object key point similarity, of each point; none where the category
+            has no `sigmas`.
     """
 
     id: Id
@@ -42,6 +46,8 @@ class Category:
     names: tuple[str, ...]
     skeleton: tuple[tuple[int, ...], ...]
     only: bool
+    flip_pairs: tuple[tuple[int, int], ...] | None = None
+    sigmas: tuple[float, ...] = ()
 
 
 def read_category(
@@ -88,7 +94,15 @@ def read_category(
         findings.count(path, _NAMED, len(names))
     skeleton = _skeleton(path, chosen, len(names), findings)
     identity = checked_id(chosen["id"], f"{path}: the 'id' of a category")
-    return Category(identity, str(chosen.get("name", identity)), names, skeleton, only)
+    return Category(
+        id=identity,
+        name=str(chosen.get("name", identity)),
+        names=names,
+        skeleton=skeleton,
+        only=only,
+        flip_pairs=_flip_pairs(path, chosen, names),
+        sigmas=_sigmas(path, chosen, len(names)),
+    )
 
 
 def read_keypoints(values: Any, num_points: int, where: str) -> np.ndarray:
@@ -223,3 +237,52 @@ def _skeleton(
     if not first:
         findings.count(path, _FROM_ZERO, len(pairs))
     return tuple(tuple(end - first for end in pair) for pair in pairs)
+
+
+def _flip_pairs(
+    path: Path, category: Mapping[str, Any], names: Sequence[str]
+) -> tuple[tuple[int, int], ...] | None:
+    """Pairs of points from 0, of pairs of names, or of numbers as the skeleton's are."""
+    pairs = category.get("flip_pairs")
+    if pairs is None:
+        return None
+    found = []
+    if not isinstance(pairs, list):
+        raise DataError(
+            f"{path}: flip_pairs of the category is {shown(pairs)}, expected a list of "
+            "pairs"
+        )
+    first = 0 if any(isinstance(pair, list) and 0 in pair for pair in pairs) else 1
+    for pair in pairs:
+        ends = pair if isinstance(pair, list) and len(pair) == 2 else []
+        if ends and all(isinstance(end, str) and end in names for end in ends):
+            found.append((names.index(ends[0]), names.index(ends[1])))
+        elif ends and all(
+            type(end) is int and first <= end < first + len(names) for end in ends
+        ):
+            found.append((ends[0] - first, ends[1] - first))
+        else:
+            raise DataError(
+                f"{path}: flip_pairs of the category has {shown(pair)}, expected two "
+                f"names of key points, or their numbers {first}.."
+                f"{first + len(names) - 1}"
+            )
+    return tuple(found)
+
+
+def _sigmas(
+    path: Path, category: Mapping[str, Any], num_points: int
+) -> tuple[float, ...]:
+    values = category.get("sigmas")
+    if values is None:
+        return ()
+    if (
+        not isinstance(values, list)
+        or len(values) != num_points
+        or not all(is_number(value) and 0 < value < 1 for value in values)
+    ):
+        raise DataError(
+            f"{path}: sigmas of the category is {shown(values)}, expected {num_points} "
+            "numbers between 0 and 1, one for each key point"
+        )
+    return tuple(map(float, values))

@@ -30,6 +30,7 @@ def own_point_set(
     lines: Sequence[tuple[int, ...]] = (),
     *,
     otherwise: str = "",
+    pairs: Pairs | None = None,
 ) -> PointSet:
     """Facts about a custom point set.
 
@@ -43,13 +44,15 @@ def own_point_set(
             the box.
         lines: polylines, where there is no `lines.txt`.
         otherwise: what else a user can do who gave no pairs, for the message.
+        pairs: those that a file of annotations tells, where neither option nor
+            `flip_pairs.txt` does.
 
     Raises:
         DataError: for a name that is no point, or pairs that are no involution; if
             nothing tells the pairs.
     """
     names = tuple(names)
-    pairs, where = _flip_pairs(names, source, flip_pairs, otherwise)
+    pairs, where = _flip_pairs(names, source, flip_pairs, otherwise, pairs)
     check_flip_pairs(pairs, len(names), where)
     normalizers = {}
     if normalizer not in ("", BOX):
@@ -78,6 +81,28 @@ def pairs_by_side(names: Sequence[str]) -> Pairs:
         if mirrored != own and mirrored in words[index + 1 :]:
             pairs.append((index, words.index(mirrored, index + 1)))
     return tuple(pairs)
+
+
+def check_sides(pairs: Pairs, names: Sequence[str], where: str) -> None:
+    """Checks that points whose names tell their side swap with the same on the other.
+
+    Args:
+        pairs: of points.
+        names: of the points.
+        where: what holds the pairs, for the message.
+
+    Raises:
+        DataError: naming the pair that mixes two.
+    """
+    by_name = pairs_by_side(names)
+    partner = {**dict(by_name), **{right: left for left, right in by_name}}
+    for left, right in pairs:
+        for index, other in ((left, right), (right, left)):
+            if partner.get(index, other) != other:
+                raise DataError(
+                    f"{where}: {names[index]!r} swaps with {names[other]!r}, but by the "
+                    f"names with {names[partner[index]]!r}; mend the pairs, or the names"
+                )
 
 
 def pairs_of_option(option: Sequence[str], names: Sequence[str], what: str) -> Pairs:
@@ -128,7 +153,11 @@ def _words(name: str) -> list[str]:
 
 
 def _flip_pairs(
-    names: tuple[str, ...], source: Path, option: Sequence[str], otherwise: str
+    names: tuple[str, ...],
+    source: Path,
+    option: Sequence[str],
+    otherwise: str,
+    told: Pairs | None,
 ) -> tuple[Pairs, str]:
     """The pairs, and where they come from."""
     path = source / FLIP_FILE
@@ -146,6 +175,8 @@ def _flip_pairs(
                 )
             named.append((words[0], words[1]))
         return pairs_from_names(named, names, "points"), str(path)
+    if told is not None:
+        return told, "flip_pairs of the category"
     pairs = pairs_by_side(names)
     if not pairs and len(names) > 1:
         shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -12,7 +12,7 @@ Group = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class PointSet:
-    """Facts about a set of landmarks, independent of images.
+    """Facts about a set of landmarks or joints, independent of images.
 
     Attributes:
         names: name of each of the K points.
@@ -23,6 +23,9 @@ class PointSet:
             divides the errors; see `DatasetInfo.normalizers`.
         default_normalizer: that of the published figures; `box` is the size of
             the face box.
+        sigmas: of object key point similarity, of each point; see
+            `DatasetInfo.point_sigmas`.
+        uncounted: points that the benchmark leaves out of its mean.
     """
 
     names: tuple[str, ...]
@@ -32,6 +35,8 @@ class PointSet:
         default_factory=dict
     )
     default_normalizer: str = "box"
+    sigmas: tuple[float, ...] = ()
+    uncounted: Group = ()
 
 
 def _numbered(**sizes: int) -> tuple[str, ...]:

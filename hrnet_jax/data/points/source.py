@@ -154,16 +154,16 @@ def landmark_features(num_points: int) -> dict[str, tfds.features.FeatureConnect
     return {
         "image": image_feature(),
         "image_id": tfds.features.Text(),
-        "points": _exact((num_points, 2)),
+        "points": exact_feature((num_points, 2)),
         "visible": tfds.features.Tensor(shape=(num_points,), dtype=np.uint8),
         "annotated": tfds.features.Tensor(shape=(num_points,), dtype=np.uint8),
-        "center": _exact((2,)),
-        "scale": _exact(()),
-        "box_size": _exact(()),
+        "center": exact_feature((2,)),
+        "scale": exact_feature(()),
+        "box_size": exact_feature(()),
     }
 
 
-def _exact(shape: tuple[int, ...]) -> tfds.features.Tensor:
+def exact_feature(shape: tuple[int | None, ...]) -> tfds.features.Tensor:
     """float64 kept as bytes: numbers in TFDS examples are rounded to float32."""
     return tfds.features.Tensor(
         shape=shape, dtype=np.float64, encoding=tfds.features.Encoding.BYTES

@@ -32,10 +32,15 @@ SOURCES = {
     "aflw": "hrnet_jax.data.sources.aflw:AFLW",
     "landmarks_csv": "hrnet_jax.data.sources.landmarks_csv:LandmarksCSV",
     "landmarks_coco": "hrnet_jax.data.sources.landmarks_coco:LandmarksCOCO",
+    "coco_keypoints": "hrnet_jax.data.sources.coco_keypoints:COCOKeypoints",
+    "keypoints_coco": "hrnet_jax.data.sources.keypoints_coco:KeypointsCOCO",
+    "mpii": "hrnet_jax.data.sources.mpii:MPII",
+    "lsp": "hrnet_jax.data.sources.lsp:LSP",
     "coco_detection": "hrnet_jax.data.sources.coco_detection:COCODetection",
     "detection_coco": "hrnet_jax.data.sources.detection_coco:DetectionCOCO",
     "voc": "hrnet_jax.data.sources.voc:VOC",
     "yolo": "hrnet_jax.data.sources.yolo:YOLO",
+    "figures": "hrnet_jax.data.generated.figures:Figures",
     "shapes_objects": "hrnet_jax.data.generated.shapes_objects:ShapesObjects",
 }
 
