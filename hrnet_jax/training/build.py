@@ -23,6 +23,7 @@ from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.phases import Phase, draws
 from hrnet_jax.training.schedules import rate_factor, schedule_of_run
 from hrnet_jax.training.steps import epoch_steps, extra_steps, total_steps
+from hrnet_jax.training.teacher import with_teacher
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Run:
         epoch_steps: of an epoch.
         schedule: step -> learning rate.
         optimizer: with that schedule.
+        teacher: variables of the network that the task learns from; empty for none.
     """
 
     config: TrainConfig
@@ -57,6 +59,7 @@ class Run:
     epoch_steps: int
     schedule: Callable
     optimizer: optax.GradientTransformation
+    teacher: dict = dataclasses.field(default_factory=dict)
 
 
 def build_run(config: TrainConfig) -> Run:
@@ -72,7 +75,7 @@ def build_run(config: TrainConfig) -> Run:
     records = open_split(config, config.dataset.train_split)
     for split in evaluated_splits(config):
         open_split(config, split)  # or a typo would show after hours of training
-    task = build_task(config, records.info)
+    task, teacher = with_teacher(build_task(config, records.info), config, records.info)
     _report_uneven_rows(task.image_size[0], mesh)
     groups = _groups(task, records)
     steps = total_steps(config, len(records), groups)
@@ -104,6 +107,7 @@ def build_run(config: TrainConfig) -> Run:
         epoch_steps=epoch_steps(config.batch_size, len(records), groups),
         schedule=schedule,
         optimizer=make_optimizer(config.optimizer, schedule),
+        teacher=teacher,
     )
 
 
@@ -234,6 +238,12 @@ def check_batch(config: TrainConfig, mesh: Mesh) -> None:
     micro = config.optimizer.accumulate
     what = " times micro-batches" if micro > 1 else ""
     _check_multiple("batch_size", config.batch_size, micro * mesh.shape["data"], what)
+    images, groups = config.batch_size // micro, config.model.norm_groups
+    if images % groups:
+        raise ConfigError(
+            f"config key 'model.norm_groups' is {groups}, which does not divide the "
+            f"{images} images of a batch (or micro-batch)"
+        )
     check_eval_batch(config, mesh)
 
 
