@@ -1,44 +1,22 @@
 """Image classification: what an image shows, from converted or trained weights."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
+from hrnet_jax.classification.options import InferenceOptions
+from hrnet_jax.classification.transforms import prepare_evaluation
 from hrnet_jax.config.options import NoOptions
 from hrnet_jax.data.info import DatasetInfo
-from hrnet_jax.errors import ConfigError
 from hrnet_jax.imaging.pictures import with_caption, write_picture
 from hrnet_jax.models.model import Model
 from hrnet_jax.models.normalization import Normalization, normalize_images
 from hrnet_jax.tasks.whole_image import WholeImage
 
 _LISTED = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class InferenceOptions:
-    """Options for cutting an image for the network.
-
-    Attributes:
-        short_side: the image is resized so that its short side is this long, in
-            pixels; 0 leaves it as it is.
-        crop: side of the square then cut from the middle, in pixels; 0 for none.
-    """
-
-    short_side: int = 256
-    crop: int = 224
-
-    def __post_init__(self):
-        if min(self.short_side, self.crop) < 0 or 0 < self.short_side < self.crop:
-            raise ConfigError(
-                "config keys 'eval.inference.short_side' and 'crop' must not be "
-                f"negative, and a crop not larger than the side, got {self}"
-            )
 
 
 class ClassificationTask(WholeImage):
@@ -74,25 +52,8 @@ class ClassificationTask(WholeImage):
         return {"num_classes": len(info.image_class_names)}
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Resizes the short side and cuts the middle out.
-
-        Antialiased bilinear and truncated sizes, as torchvision's `Resize` and
-        `CenterCrop` in HRNet-Image-Classification do it. Images smaller than the
-        crop are not enlarged when `short_side` is 0.
-        """
-        side, crop = self._inference.short_side, self._inference.crop
-        height, width = image.shape[:2]
-        if side:
-            short = min(height, width)
-            height, width = (side * length // short for length in (height, width))
-            resized = Image.fromarray(image).resize(
-                (width, height), Image.Resampling.BILINEAR
-            )
-            image = np.asarray(resized)
-        if crop:
-            top, left = (round(max(n - crop, 0) / 2) for n in (height, width))
-            image = image[top : top + crop, left : left + crop]
-        return image
+        """The crop of an image; see `transforms.prepare_evaluation`."""
+        return prepare_evaluation(image, self._inference)
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """Class probabilities of images.
