@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from hrnet_jax.classification.options import (
+from hrnet_jax.classification.augmentation import (
     ErasingOptions,
     JitterOptions,
     RandAugmentOptions,

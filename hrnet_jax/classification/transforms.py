@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hrnet_jax.classification.options import AugmentationOptions, InferenceOptions
+from hrnet_jax.classification.augmentation import AugmentationOptions, JitterOptions
+from hrnet_jax.classification.options import InferenceOptions
 from hrnet_jax.classification.rand_augment import erase, jitter, rand_augment
-from hrnet_jax.imaging.cutting import Window, WindowedImage
+from hrnet_jax.classification.views import crop_corner, resized_size
+from hrnet_jax.imaging.cutting import Resizing, Window, WindowedImage
 
 __all__ = [
     "AugmentationOptions",
-    "InferenceOptions",
     "draw_window",
     "make_train_transform",
     "prepare_evaluation",
@@ -105,14 +106,7 @@ def make_train_transform(
 def _recoloured(
     image: np.ndarray, options: AugmentationOptions, rng: np.random.Generator
 ) -> np.ndarray:
-    jitters = any(
-        (
-            options.jitter.brightness,
-            options.jitter.contrast,
-            options.jitter.saturation,
-            options.jitter.hue,
-        )
-    )
+    jitters = options.jitter != JitterOptions()
     if not options.rand_augment.number and not jitters:
         return image
     changed = Image.fromarray(image)
@@ -153,16 +147,12 @@ def prepare_evaluation(
     Raises:
         DataError: naming the image, if it does not decode.
     """
-    whole = WindowedImage(image, options.resizing, name)
-    height, width = whole.size
-    window = (0, 0, height, width)
-    if options.short_side:
-        short = min(height, width)
-        height, width = (
-            options.short_side * length // short for length in (height, width)
-        )
-    resized = whole.resized(window, (height, width))
+    whole = WindowedImage(
+        image, Resizing(options.library, options.interpolation), name
+    )
+    size = resized_size(whole.size, options)
+    resized = whole.resized((0, 0, *whole.size), size)
     if options.crop:
-        top, left = (round(max(n - options.crop, 0) / 2) for n in (height, width))
+        top, left = crop_corner(size, options)
         resized = resized[top : top + options.crop, left : left + options.crop]
     return resized
