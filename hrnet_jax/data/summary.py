@@ -57,10 +57,9 @@ def _split_lines(info: DatasetInfo) -> list[str]:
     last = "ignored" if info.num_classes else "part of" if info.subsets else ""
     rows = [("split", "images", "size (width x height)", last)]
     for split, count in info.counts.items():
-        (low_h, low_w), (high_h, high_w) = info.min_size[split], info.max_size[split]
-        size = f"{low_w}x{low_h}"
-        if (low_h, low_w) != (high_h, high_w):
-            size += f" to {high_w}x{high_h}"
+        size = "-"  # of sets that TFDS prepared
+        if split in info.min_size:
+            size = _range(info.min_size[split], info.max_size[split])
         note = ""
         if split in info.subsets:
             note = " + ".join(info.subsets[split])
@@ -68,6 +67,11 @@ def _split_lines(info: DatasetInfo) -> list[str]:
             note = _ignored_share(info, split)
         rows.append((split, str(count), size, note))
     return columns(rows, "lrlr" if info.num_classes else "lrl")
+
+
+def _range(low: tuple[int, int], high: tuple[int, int]) -> str:
+    text = f"{low[1]}x{low[0]}"
+    return text if low == high else f"{text} to {high[1]}x{high[0]}"
 
 
 def _ignored_share(info: DatasetInfo, split: str) -> str:

@@ -49,6 +49,7 @@ class LandmarkTask(HeatmapTask):
     totals = ()
     map_keys = ()
     groups_images = False
+    reads_encoded = False
     # HRNet-Facial-Landmark-Detection, `experiments/*/*.yaml` and `tools/train.py`.
     # The rate drops after epochs 30 and 50 of 60; the norms' new batch weighs 0.01.
     recipe: ClassVar = {

@@ -18,7 +18,7 @@ from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig, check_trainable
 from hrnet_jax.registry import get_task
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Trains, groups_images
+from hrnet_jax.tasks.protocol import Trains, groups_images, trains
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.phases import Phase, draws
 from hrnet_jax.training.schedules import rate_factor, schedule_of_run
@@ -178,7 +178,12 @@ def open_split(config: TrainConfig, split: str) -> Records:
             "published): it has no metrics, and cannot be trained on; its images can be "
             f"predicted. Splits with labels: {', '.join(others) or 'none'}"
         )
-    return records
+    return records.encoded() if _reads_encoded(config) else records
+
+
+def _reads_encoded(config: TrainConfig) -> bool:
+    task = get_task(config.task)
+    return trains(task) and task.reads_encoded
 
 
 def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:
