@@ -20,6 +20,7 @@ from hrnet_jax.classification.transforms import (
     AugmentationOptions,
     make_train_transform,
     prepare_evaluation,
+    targets,
 )
 from hrnet_jax.classification.views import seen_part
 from hrnet_jax.data.info import DatasetInfo
@@ -68,6 +69,7 @@ class ClassificationTask(WholeImage):
     totals = ()
     map_keys = ()
     groups_images = False
+    reads_encoded = True
     scores_classes = True
     picture_kinds = KINDS
     requested_kinds = REQUESTED
@@ -129,7 +131,9 @@ class ClassificationTask(WholeImage):
                 f"{self._inference.short_side} and {self._inference.crop}; expected two "
                 "sides in pixels, as images are evaluated in batches of one size"
             )
-        return {**sample, "image": self.prepare(sample["image"])}
+        name = sample["image_id"]
+        image = prepare_evaluation(sample["image"], self._inference, name)
+        return {"image": image} | targets(sample)
 
     def empty_sample(self, size: tuple[int, int]) -> dict:
         """A black image of the first class; see `tasks.protocol.Trains`."""

@@ -33,7 +33,7 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: `segmentation`, `landmarks` or `detection`; `classification`, `pose` and
+        task: `segmentation`, `landmarks`, `detection` or `classification`; `pose` and
             `pyramid` predict, but do not train yet.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.

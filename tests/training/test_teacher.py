@@ -1,0 +1,147 @@
+"""A classifier learns from another one, which is neither trained nor saved."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+from hrnet_jax.classification.losses import cross_entropy, distillation
+from hrnet_jax.classification.task import ClassificationTask
+from hrnet_jax.conversion.saving import save_converted
+from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.errors import ConfigError
+from hrnet_jax.experiment.defaults import default_config
+from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.models.initialization import initial_variables
+from hrnet_jax.models.variants import VARIANTS
+from hrnet_jax.pretrained import to_torch
+from hrnet_jax.registry import create_model
+from hrnet_jax.training.build import build_task
+from hrnet_jax.training.teacher import with_teacher
+from tests import tiny
+
+INFO = DatasetInfo("things", 0, (), (), image_class_names=("a", "b", "c"))
+RNG = np.random.default_rng(0)
+BATCH = {
+    "image": RNG.integers(0, 256, (2, 32, 32, 3), np.uint8),
+    "class": np.array([2, 0], np.int32),
+}
+
+
+@pytest.fixture(autouse=True)
+def tiny_variant(monkeypatch):
+    monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
+
+
+@functools.cache
+def weights(classes=3):
+    """Of the teacher; other than what a run is begun with."""
+    return initial_variables(create_model("classification/tiny", num_classes=classes), 5)
+
+
+def config_of(teacher, task="classification", **loss):
+    config = default_config(task)
+    config.model.name = f"{task}/tiny"
+    config.loss.update(teacher=str(teacher), **loss)
+    return read_config(config)
+
+
+def work_directory(folder, info=INFO):
+    config = default_config("classification")
+    config.model.name = "classification/tiny"
+    save_converted(folder, config, weights(len(info.image_class_names)), info)
+    return folder
+
+
+def opened(config, info=INFO):
+    return with_teacher(build_task(config, info), config, info)
+
+
+def losses_of(config, task, teacher):
+    """Loss, its gradients and its parts for the student's first weights."""
+    student = initial_variables(task.model, config.seed)
+
+    @jax.jit
+    def loss(params):
+        variables = {"params": params, "batch_stats": student["batch_stats"]}
+        return task.loss(
+            {**variables, "teacher": teacher}, BATCH, {"dropout": jax.random.key(0)}
+        )
+
+    (value, (_, scalars)), gradients = jax.value_and_grad(loss, has_aux=True)(
+        student["params"]
+    )
+    return value, scalars, gradients
+
+
+@pytest.mark.parametrize("kind", ["run", "file"])
+def test_the_loss_is_that_of_labels_and_of_the_teacher(kind, tmp_path):
+    if kind == "run":
+        source = work_directory(tmp_path / "teacher")
+    else:
+        source = tmp_path / "teacher.pth"
+        model = create_model("classification/tiny", num_classes=3)
+        tensors = to_torch(weights(), model)
+        torch.save({key: torch.tensor(value) for key, value in tensors.items()}, source)
+    config = config_of(source, temperature=2.0, teacher_weight=0.25)
+    task, teacher = opened(config)
+    value, scalars, gradients = losses_of(config, task, teacher)
+    plain = ClassificationTask(task.model, INFO)
+    images = BATCH["image"]
+    first = initial_variables(task.model, config.seed)
+    inputs = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    apply = jax.jit(functools.partial(task.model.apply, train=True, mutable=["batch_stats"]))
+    logits, _ = apply(first, inputs.astype(np.float32))
+    soft = jax.jit(plain.logits)(weights(), images)
+    hard = cross_entropy(logits, np.eye(3, dtype=np.float32)[BATCH["class"]])
+    expected = distillation(logits, soft, 2.0)
+    assert scalars["label_loss"] == pytest.approx(float(hard), rel=1e-4)
+    assert scalars["teacher_loss"] == pytest.approx(float(expected), rel=1e-3)
+    total = 0.75 * scalars["label_loss"] + 0.25 * scalars["teacher_loss"]
+    assert value == pytest.approx(float(total), rel=1e-6)
+    assert np.abs(gradients["classifier"]["bias"]).max() > 0
+
+
+def test_its_weights_are_folded_and_have_the_compute_type(tmp_path):
+    config = config_of(work_directory(tmp_path))
+    config = dataclasses.replace(config, precision="bfloat16")
+    _, teacher = opened(config)
+    assert teacher.keys() == {"params"}
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(teacher)} == {"bfloat16"}
+
+
+OTHER = dataclasses.replace(INFO, name="others", image_class_names=("a", "b", "d"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("nothing", r"'loss\.teacher': {}.*no such"),
+        ("classes", "trained on the classes of 'others', not on those of 'things'"),
+        ("number", "it has num_classes=4, the data set 'things' has 3"),
+        ("task", r"it is segmentation/tiny; expected a model of classification"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_named(kind, expected, tmp_path):
+    source = tmp_path / "teacher"
+    if kind == "classes":
+        work_directory(source, OTHER)
+    if kind == "number":
+        source = tmp_path / "teacher.pth"
+        model = create_model("classification/tiny", num_classes=4)
+        tensors = to_torch(weights(4), model)
+        torch.save({key: torch.tensor(value) for key, value in tensors.items()}, source)
+    if kind == "task":
+        source = tiny.finished_run()
+    with pytest.raises(ConfigError, match=expected.format(source)):
+        opened(config_of(source))
+
+
+def test_without_its_variables_there_is_no_loss(tmp_path):
+    config = config_of(tmp_path)
+    task = build_task(config, INFO)
+    with pytest.raises(ConfigError, match="which was not opened"):
+        losses_of(config, task, {})
