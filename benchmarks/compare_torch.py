@@ -59,6 +59,7 @@ _COMMON_CASES = (
     "classification/w18:infer:1x224x224",
     "classification/w48:infer:8x224x224",
     "landmarks/w18:train:8x256x256",
+    "classification/w18:train:8x224x224",
 )
 # What finishes: on a CPU torch.compile takes a minute or more for each program, so
 # there crops are small and few; a GPU gets what it is bought for.

@@ -260,6 +260,11 @@ class ClassificationTask(WholeImage):
         """The image with the most probable classes below it."""
         return draw_classes(image, self._best(prediction), self._names, target)
 
+    def draw_frame(self, image: np.ndarray, prediction: dict) -> np.ndarray:
+        """The same for a video: as wide as the image, whatever the names."""
+        picture = self.draw(image, prediction)[:, : image.shape[1]]
+        return np.ascontiguousarray(picture)
+
     def save(
         self,
         folder: pathlib.Path,

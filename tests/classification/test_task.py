@@ -154,6 +154,14 @@ def test_a_class_is_drawn_where_it_was_seen(tmp_path):
     assert tuple(picture[96, 64]) == (90, 90, 90)
 
 
+def test_frames_of_a_video_have_one_size_whatever_the_names():
+    task, image = make_task(), make_image(40, 50)
+    shares = np.eye(7, dtype=np.float32)
+    frames = [task.draw_frame(image, {"probabilities": one}) for one in shares]
+    assert {frame.shape for frame in frames} == {(len(frames[0]), 50, 3)}
+    assert task.draw(image, {"probabilities": shares[0]}).shape[1] > 50
+
+
 def test_an_exported_file_has_no_places_to_draw(tmp_path):
     prediction = {"probabilities": np.full(7, 1 / 7), "class": 0}
     with pytest.raises(ConfigError, match="only=activation: an exported file"):

@@ -3,6 +3,8 @@
 `tests/walks/test_pages.py` reads their flags all the same.
 """
 
+from tests.walks.not_run_classification import CLASSIFICATION
+
 INSTALLS = "installs packages"
 TESTS = "runs the tests, of which this is one"
 MAKE = "sets up an environment; what it runs is typed in the walks"
@@ -28,6 +30,7 @@ _EXTRAS = ("all", "onnx", "train", "tpu", "wandb", "sweeps", "page", "all,cuda")
 _EXTRAS += ("all,gcs", "all,notebooks,onnx,sweeps")
 
 NOT_RUN = {
+    **CLASSIFICATION,
     (
         "python scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py:variant=w48,ocr "
