@@ -12,6 +12,7 @@ from hrnet_jax.classification.losses import cross_entropy, distillation
 from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
+from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.schema import read_config
@@ -20,8 +21,10 @@ from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import to_torch
 from hrnet_jax.registry import create_model
 from hrnet_jax.training.build import build_task
+from hrnet_jax.training.interruption import EndedEarly
 from hrnet_jax.training.teacher import with_teacher
-from tests import tiny
+from hrnet_jax.training.train import train
+from tests import tiny, tiny_classification
 
 INFO = DatasetInfo("things", 0, (), (), image_class_names=("a", "b", "c"))
 RNG = np.random.default_rng(0)
@@ -145,3 +148,24 @@ def test_without_its_variables_there_is_no_loss(tmp_path):
     task = build_task(config, INFO)
     with pytest.raises(ConfigError, match="which was not opened"):
         losses_of(config, task, {})
+
+
+@pytest.mark.slow
+def test_a_run_with_a_teacher_resumes_and_saves_it_nowhere(tmp_path):
+    data = tiny_classification.data_dir()
+    info = open_records("shapes_classes", str(data), "train").info
+    source = work_directory(tmp_path / "teacher", info)
+    changes = {"num_steps": 4, "eval__every_steps": 2, "checkpoint__every_steps": 2}
+    config = tiny_classification.config(loss__teacher=str(source), **changes)
+    train(config, tmp_path / "whole")
+    with pytest.raises(EndedEarly):
+        train(config, tmp_path / "parts", goes_on=lambda step, metrics: False)
+    train(config, tmp_path / "parts")
+    whole = tiny.state(tmp_path / "whole")
+    tiny.assert_equal_bits(whole, tiny.state(tmp_path / "parts"))
+    assert not [name for name in whole if "teacher" in name]
+    plain = tiny_classification.config(**changes)
+    train(plain, tmp_path / "plain")
+    assert tiny.state(tmp_path / "plain").keys() == whole.keys()
+    last = tiny.learned(tmp_path / "whole")[0]
+    assert last["train/teacher_loss"] > 0
