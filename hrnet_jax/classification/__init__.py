@@ -16,5 +16,6 @@ SPEC = TaskSpec(
     task="hrnet_jax.classification.task:ClassificationTask",
     default_size=(224, 224),
     num_outputs="num_classes",
+    data="classes",
     info_of_outputs=info_of_classes,
 )

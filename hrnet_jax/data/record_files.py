@@ -1,4 +1,4 @@
-"""What is beside prepared records: descriptions of TFDS, sizes of images."""
+"""What TFDS writes beside prepared records: its descriptions."""
 
 import contextlib
 from collections.abc import Iterator

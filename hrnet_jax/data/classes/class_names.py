@@ -11,7 +11,9 @@ CLASS_FILE = "classes.txt"
 SYNSET_FILES = ("LOC_synset_mapping.txt", "synset_words.txt", CLASS_FILE)
 
 
-def read_class_names(path: Path, ids: Collection[str]) -> dict[str, str]:
+def read_class_names(
+    path: Path, ids: Collection[str], *, others: bool = False
+) -> dict[str, str]:
     """Names of classes by their folders, in the order of the file.
 
     A line is `FOLDER`, or `FOLDER NAME`, between them a space, a tab or a comma; numbers
@@ -20,6 +22,7 @@ def read_class_names(path: Path, ids: Collection[str]) -> dict[str, str]:
     Args:
         path: of the file.
         ids: the folders that there are.
+        others: whether lines of further classes are left out; an error otherwise.
 
     Raises:
         DataError: naming the line of a folder that is not there, or is there twice;
@@ -30,6 +33,8 @@ def read_class_names(path: Path, ids: Collection[str]) -> dict[str, str]:
     texts = _without_numbers([text for _, text in rows])
     for (line, _), text in zip(rows, texts, strict=True):
         identity, name = _divided(text, ids)
+        if identity not in ids and others:
+            continue
         if identity not in ids:
             raise DataError(
                 f"{path}:{line}: there is no class {identity!r}; expected the folder of "

@@ -1,6 +1,7 @@
 """Images with their classes, and where their files are."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -85,6 +86,16 @@ class ClassSplits:
     names: tuple[str, ...]
     several: bool = False
     real: bool = False
+
+
+def in_mixed_order(items: Sequence[ClassItem]) -> list[ClassItem]:
+    """Images in the order of a hash of their names.
+
+    Folders have one class after the other; the first hundred are then of all.
+    """
+    return sorted(
+        items, key=lambda item: hashlib.sha256(item.image_id.encode()).digest()
+    )
 
 
 def unique_ids(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 
 from hrnet_jax.data.classes.duplicates import check_duplicates
 from hrnet_jax.data.classes.images import read_class_image
-from hrnet_jax.data.classes.items import ClassItem, ClassSplits
+from hrnet_jax.data.classes.items import ClassItem, ClassSplits, in_mixed_order
 from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.info import DatasetInfo
@@ -91,6 +91,10 @@ class ClassSource:
         if not self.published:
             keep = self.options.duplicates == "keep" or found.several
             check_duplicates(found, self.source, keep, self.findings)
+            splits = {
+                split: in_mixed_order(items) for split, items in found.splits.items()
+            }
+            found = dataclasses.replace(found, splits=splits)
         return found
 
     def info(self, name: str) -> DatasetInfo:

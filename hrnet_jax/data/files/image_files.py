@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -130,7 +130,7 @@ def _largest(pixels: int | None) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(path: Path | IO[bytes]) -> tuple[int, int] | None:
     """(height, width) of the upright image in a file, from its beginning alone.
 
     None where that does not tell; who reads the file then learns what is wrong.
