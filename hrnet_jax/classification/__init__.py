@@ -15,6 +15,7 @@ SPEC = TaskSpec(
     models={"": ClassificationHRNet},
     task="hrnet_jax.classification.task:ClassificationTask",
     trainable=True,
+    data="classes",
     default_size=(224, 224),
     num_outputs="num_classes",
     size_option="crop_size",

@@ -1,10 +1,9 @@
-"""What is beside prepared records: descriptions of TFDS, sizes of images."""
+"""What TFDS writes beside prepared records: its descriptions."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data.tfds_classes import FEATURES_FILE
@@ -50,31 +49,6 @@ def text_features(features: tfds.features.FeaturesDict) -> list[str]:
         for key, feature in features.items()
         if isinstance(feature, tfds.features.Text)
     ]
-
-
-def sizes_in(path: Path, count: int) -> np.ndarray:
-    """int [N, 2] of a file.
-
-    Raises:
-        DataError: if it is missing or has something else.
-    """
-    try:
-        sizes = np.load(path)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path} is missing; prepare the data set again (--overwrite)"
-        ) from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); prepare the data set again (--overwrite)"
-        ) from None
-    good = isinstance(sizes, np.ndarray) and sizes.shape == (count, 2)
-    if not good or sizes.dtype.kind != "i" or (sizes < 1).any():
-        raise DataError(
-            f"{path} does not have height and width of {count} images; prepare the "
-            "data set again (--overwrite)"
-        )
-    return sizes
 
 
 def check_files(info: tfds.core.DatasetInfo) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hrnet_jax.data import record_files
+from hrnet_jax.data.beside import sizes_in
 from hrnet_jax.data.copies import local_copy
 from hrnet_jax.data.info import (
     LABEL_KEYS,
@@ -80,7 +81,7 @@ class Records(Sequence):
         self._texts = [names[key] for key in texts if key in names]
         self._decodes = True
         self.labelled = self.info.unlabelled_splits == () or not (
-            {split for split, _ in self._places()} & set(self.info.unlabelled_splits)
+            {split for split, _ in self.places()} & set(self.info.unlabelled_splits)
         )
 
     def __len__(self) -> int:
@@ -119,6 +120,11 @@ class Records(Sequence):
             sample[key] = self._decode(sample[key], channels, key, position)
         return {key: _writeable(value) for key, value in sample.items()}
 
+    @property
+    def directory(self) -> Path:
+        """The folder of the records, in which further files of the set stand."""
+        return prepared_directory(self.name, self._data_dir)
+
     def image_sizes(self) -> np.ndarray:
         """Height and width of every image, int32 [N, 2].
 
@@ -128,27 +134,27 @@ class Records(Sequence):
         Raises:
             DataError: if the set was prepared without them, or the file is damaged.
         """
-        directory = prepared_directory(self.name, self._data_dir)
+        directory = self.directory
         if not self.info.max_objects and not self._has_sizes(directory):
             return self._sizes_read
         tables: dict[str, np.ndarray] = {}
         rows = []
-        for split, index in self._places():
+        for split, index in self.places():
             if split not in tables:
                 path = directory / SIZES_FILE.format(split=split)
                 count = self._splits[split].num_examples
-                tables[split] = record_files.sizes_in(path, count)
+                tables[split] = sizes_in(path, count)
             rows.append(tables[split][index])
         return np.array(rows, np.int32).reshape(-1, 2)
 
     def _has_sizes(self, directory: Path) -> bool:
-        splits = {split for split, _ in self._places()}
+        splits = {split for split, _ in self.places()}
         return all((directory / SIZES_FILE.format(split=s)).is_file() for s in splits)
 
     @functools.cached_property
     def _sizes_read(self) -> np.ndarray:
         """What the file of sizes says, from the images."""
-        splits = {split for split, _ in self._places()}
+        splits = {split for split, _ in self.places()}
         # TFDS does not tell the sizes of its own sets.
         largest = {tuple(self.info.max_size.get(split, ())) for split in splits}
         smallest = {tuple(self.info.min_size.get(split, ())) for split in splits}
@@ -157,7 +163,7 @@ class Records(Sequence):
         decoded_ones = self._as(decodes=True)
         return np.array([one["image"].shape[:2] for one in decoded_ones], np.int32)
 
-    def _places(self) -> list[tuple[str, int]]:
+    def places(self) -> list[tuple[str, int]]:
         """Stored split of every record, and its index there."""
         if isinstance(self._source, SubsetSource):
             return self._source.chosen

@@ -13,6 +13,7 @@ from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import Records, open_records, prepared_directory
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.inspection.class_contents import ClassContents
 from hrnet_jax.inspection.dataset_drawing import Sample, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
 from hrnet_jax.inspection.object_contents import ObjectContents
@@ -30,10 +31,12 @@ class Contents(Protocol):
     Attributes:
         keys: of the samples that it reads.
         pictures: files that `draw` writes.
+        encoded: whether `count` takes images as the bytes of their files.
     """
 
     keys: ClassVar[tuple[str, ...]]
     pictures: ClassVar[tuple[str, ...]]
+    encoded: ClassVar[bool]
 
     def __init__(self, info: DatasetInfo) -> None: ...
 
@@ -61,6 +64,7 @@ _CONTENTS: dict[str, type[Contents]] = {
     "labels": LabelContents,
     "points": PointContents,
     "objects": ObjectContents,
+    "classes": ClassContents,
 }
 
 
@@ -75,8 +79,8 @@ def write_dataset_report(
     """Reads all records of a data set and writes pictures and numbers.
 
     Writes `report.json` (the counts of each split), one `contact_sheet_<split>.png`
-    for each split, `sizes.png`, and `classes.png` of a segmentation set, `points.png` of
-    a landmark set or `objects.png` of a set of boxes.
+    for each split, `sizes.png`, and `classes.png` of a segmentation or
+    classification set, `points.png` of a landmark set or `objects.png` of a set of boxes.
 
     Args:
         name: the name it was prepared under.
@@ -105,7 +109,8 @@ def write_dataset_report(
         raise DataError(f"{folder} is a file; expected a folder for the report")
     folder.mkdir(parents=True, exist_ok=True)
     for split, records in splits.items():
-        bar = tqdm(records, desc=split, unit=" images", disable=not progress)
+        read = records.encoded() if contents.encoded else records
+        bar = tqdm(read, desc=split, unit=" images", disable=not progress)
         contents.count(split, bar)
         sheet = contact_sheet(records, shown, contents.picture)
         write_picture(folder / SHEET_FILE.format(split), sheet)
@@ -132,5 +137,5 @@ def _contents_of(info: DatasetInfo, records: Records) -> Contents:
     known = ", ".join(spec.name for spec in specs if spec.data)
     raise DataError(
         f"data set {info.name!r} is for none of the tasks {known}: it has neither classes "
-        "with masks nor points"
+        "nor points"
     )

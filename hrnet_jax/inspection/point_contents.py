@@ -52,6 +52,7 @@ class PointContents:
         *("image", "image_id", "points", "annotated", "visible", "center", "scale"),
     )
     pictures: ClassVar[tuple[str, ...]] = ("points.png", "sizes.png")
+    encoded: ClassVar[bool] = False
 
     def __init__(self, info: DatasetInfo) -> None:
         self._info = info

@@ -72,7 +72,7 @@ class TaskSpec:
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
         data: what records of its data sets hold, for a report on them: `labels`,
-            `points` or `objects`; empty for none.
+            `points`, `objects` or `classes`; empty for none.
         reports: what the evaluators report beside metrics: `errors` (a
             `ReportsErrors`).
         info_of_outputs: (name, outputs) -> description of a data set with these

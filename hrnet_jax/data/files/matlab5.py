@@ -9,14 +9,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hrnet_jax.data.files.image_files import read_bytes
 from hrnet_jax.errors import DataError
 
-_HEADER, _VERSION = 128, 0x0100
-_INT32, _MATRIX, _COMPRESSED = 5, 14, 15
+HEADER, _VERSION = 128, 0x0100
+_INT32, _MATRIX, COMPRESSED = 5, 14, 15
 # Number of a type -> NumPy's letter and size.
 _TYPES = {
     1: "i1",
@@ -35,7 +36,8 @@ _COMPLEX = 0x08
 # No array here needs more, and a few bytes may unpack to anything.
 _MOST_BYTES = 2**26
 
-Element = tuple[int, bytes]
+# Bytes, or a view of them.
+Element = tuple[int, Any]
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -57,22 +59,41 @@ def _arrays(data: bytes) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
         ValueError, struct.error, zlib.error: where the bytes are no such file.
     """
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:_HEADER])
-    if order is None or struct.unpack(order + "H", data[124:126]) != (_VERSION,):
-        raise ValueError("its header is another")
-    for kind, content in _elements(data[_HEADER:], order):
-        if kind == _COMPRESSED:
-            unpacking = zlib.decompressobj()
-            content = unpacking.decompress(content, _MOST_BYTES)
-            if not unpacking.eof:
-                raise ValueError("an array is cut or too large")
-            ((kind, content),) = _elements(content, order)
-        found = _array(content, order) if kind == _MATRIX else None
+    order = order_of_bytes(data)
+    for kind, content in elements(data[HEADER:], order):
+        if kind == COMPRESSED:
+            ((kind, content),) = elements(unpacked(content, _MOST_BYTES), order)
+        found = array_of(content, order) if kind == _MATRIX else None
         if found is not None:
             yield found
 
 
-def _elements(data: bytes, order: str) -> Iterator[Element]:
+def order_of_bytes(data: Any) -> str:
+    """`<` or `>`, as `struct` has them, by the header of a file.
+
+    Raises:
+        ValueError: for a file of another version.
+    """
+    order = {b"IM": "<", b"MI": ">"}.get(bytes(data[126:HEADER]))
+    if order is None or struct.unpack(order + "H", data[124:126]) != (_VERSION,):
+        raise ValueError("its header is another")
+    return order
+
+
+def unpacked(content: Any, most: int) -> memoryview:
+    """The bytes of a compressed element.
+
+    Raises:
+        ValueError: if they are cut, or more than so many.
+    """
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(content, most)
+    if not unpacking.eof:
+        raise ValueError("an array is cut or too large")
+    return memoryview(data)
+
+
+def elements(data: Any, order: str) -> Iterator[Element]:
     """(type, content) of the elements one behind the other."""
     at = 0
     while at < len(data):
@@ -84,13 +105,13 @@ def _elements(data: bytes, order: str) -> Iterator[Element]:
             raise ValueError(f"{size} bytes are announced, {len(data) - start} follow")
         yield kind, data[start : start + size]
         at = start + size
-        if kind != _COMPRESSED:
+        if kind != COMPRESSED:
             at += -at % 8
 
 
-def _array(content: bytes, order: str) -> tuple[str, np.ndarray] | None:
+def array_of(content: Any, order: str) -> tuple[str, np.ndarray] | None:
     """Name and array of a matrix element; None for another kind of content."""
-    parts = list(_elements(content, order))
+    parts = list(elements(content, order))
     if len(parts) < 3:
         return None
     flags = struct.unpack_from(order + "I", parts[0][1])[0]
@@ -99,7 +120,7 @@ def _array(content: bytes, order: str) -> tuple[str, np.ndarray] | None:
     if parts[1][0] != _INT32:
         raise ValueError(f"a shape of the type {parts[1][0]}")
     shape = _numbers(parts[1], order).tolist()
-    name = parts[2][1].decode("ascii")
+    name = bytes(parts[2][1]).decode("ascii")
     values = _numbers(parts[3], order)
     if any(side < 0 for side in shape):
         raise ValueError(f"array {name!r} has the shape {shape}")
