@@ -49,7 +49,9 @@ def draw_activation(
         prediction: `activation` float [h, w] and its `view` (`views.seen_part`).
         best: `name` and `probability` of the class.
     """
-    heat, seen = _on_image(prediction["activation"], prediction["view"], image.shape[:2])
+    heat, seen = _on_image(
+        prediction["activation"], prediction["view"], image.shape[:2]
+    )
     levels = np.rint(255 * heat).astype(np.uint8)
     colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
     opacity = (_OPACITY * heat)[..., None]
@@ -82,9 +84,7 @@ def _on_image(
     columns = ((np.arange(width) + 0.5) / width - left) / (STRIDE * pixel_width) - 0.5
     rows = ((np.arange(height) + 0.5) / height - top) / (STRIDE * pixel_height) - 0.5
     at = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
-    heat = cv2.remap(
-        positive, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    heat = cv2.remap(positive, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     inside = [
         (places >= -0.5) & (places <= count - 0.5)
         for places, count in zip((rows, columns), positive.shape, strict=True)

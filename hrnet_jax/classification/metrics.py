@@ -198,7 +198,9 @@ class ClassificationEvaluator:
                 f"no image shows {named}{more} (left out of the mean over classes)"
             )
         if left := int(self._confusion.sum() - self._real[0]) if self._real[0] else 0:
-            remarks.append(f"{left} images have no label of ReaL (left out of real_top1)")
+            remarks.append(
+                f"{left} images have no label of ReaL (left out of real_top1)"
+            )
         return remarks
 
     def report(self, folder: pathlib.Path) -> None:

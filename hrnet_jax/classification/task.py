@@ -160,7 +160,9 @@ class ClassificationTask(WholeImage):
     def to_image(self, predictions: dict, crops: np.ndarray) -> dict[str, np.ndarray]:
         """The predictions of the one image; `view` tells where `activation` lies."""
         prediction = super().to_image(predictions, crops)
-        return {**prediction, "view": crops} if "activation" in prediction else prediction
+        return (
+            {**prediction, "view": crops} if "activation" in prediction else prediction
+        )
 
     def loss(self, variables: dict, batch: dict, rngs: dict):
         """Mean loss of a batch; see `tasks.protocol.Trains`.
@@ -206,7 +208,9 @@ class ClassificationTask(WholeImage):
                 "opened; training does, see hrnet_jax.training.teacher"
             )
         model, normalization = self._teacher
-        return model.apply(variables["teacher"], normalize_images(images, normalization))
+        return model.apply(
+            variables["teacher"], normalize_images(images, normalization)
+        )
 
     def predict(self, variables: dict, batch: dict) -> dict[str, jax.Array]:
         """Class probabilities of images.

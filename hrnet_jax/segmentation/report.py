@@ -86,4 +86,3 @@ def write_report(
     write_csv(folder / "confusion.csv", [header, *counts])
     draw_confusion(confusion, class_names, folder / "confusion.png", of="pixels")
     write_csv(folder / "images.csv", image_rows(images, class_names))
-

@@ -68,7 +68,7 @@ def make_train_step(
     """
 
     def train_step(state: TrainState, batch: dict, *teacher: dict):
-        gradients = _gradients_of(loss_fn, {TEACHER: one for one in teacher})
+        gradients = _gradients_of(loss_fn, {TEACHER: teacher[0]} if teacher else {})
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         grads, stats, scalars = _accumulated(gradients, state, batch, key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

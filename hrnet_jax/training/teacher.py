@@ -136,4 +136,3 @@ def _of_file(
 def _check_task(model: str, config: TrainConfig) -> None:
     if model.partition("/")[0] != config.task:
         raise WeightsError(f"it is {model}; expected a model of {config.task}")
-

@@ -169,9 +169,10 @@ def _of_lower_resolutions(
     found = {}
     for name in offered:
         exchange = _LOWER.match(name)
-        if exchange and name not in wanted:
-            if any(other.startswith(exchange["start"]) for other in wanted):
-                found[name] = "the model computes the highest resolution alone"
+        if exchange is None or name in wanted:
+            continue
+        if any(other.startswith(exchange["start"]) for other in wanted):
+            found[name] = "the model computes the highest resolution alone"
     return found
 
 

@@ -19,7 +19,10 @@ LOGITS = RNG.normal(0, 1, (COUNT, K)).astype(np.float32)
 CLASSES = RNG.integers(0, K - 1, COUNT)  # none of the last
 LOGITS[np.arange(COUNT), CLASSES] += 1
 # Those of an image without labels of ReaL are all 0.
-REAL = RNG.integers(0, 2, (COUNT, K)).astype(np.uint8) * (np.arange(COUNT) % 4 > 0)[:, None]
+REAL = (
+    RNG.integers(0, 2, (COUNT, K)).astype(np.uint8)
+    * (np.arange(COUNT) % 4 > 0)[:, None]
+)
 SEVERAL = RNG.integers(0, 2, (COUNT, K)).astype(np.uint8)
 SEVERAL[:, 3] = 0
 SEVERAL[4] = 0
@@ -87,9 +90,10 @@ def test_what_is_not_counted_is_said():
     absent, real = evaluator.remarks()
     assert absent == "no image shows h (left out of the mean over classes)"
     assert real == f"{without} images have no label of ReaL (left out of real_top1)"
-    assert "real_top1" not in feed(
-        ClassificationEvaluator(NAMES), 8, {"class": CLASSES}
-    ).compute()
+    assert (
+        "real_top1"
+        not in feed(ClassificationEvaluator(NAMES), 8, {"class": CLASSES}).compute()
+    )
 
 
 def precision_by_hand(scores, positive):

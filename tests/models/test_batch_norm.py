@@ -115,7 +115,10 @@ def test_groups_have_the_statistics_that_pytorch_has_of_each(pixels):
     scale, bias = random_maps(6, seed=1) + 1, random_maps(6, seed=2)
     stats = {"mean": np.zeros(6, np.float32), "var": np.ones(6, np.float32)}
     variables = {"params": {"scale": scale, "bias": bias}, "batch_stats": stats}
-    x = random_maps(4, 5, 8, 6, seed=3) + np.arange(4, dtype=np.float32)[:, None, None, None]
+    x = (
+        random_maps(4, 5, 8, 6, seed=3)
+        + np.arange(4, dtype=np.float32)[:, None, None, None]
+    )
     got, state = BatchNorm(options).apply(
         variables, pack(jnp.asarray(x), pixels), True, mutable=["batch_stats"]
     )

@@ -42,7 +42,9 @@ def tiny_variant(monkeypatch):
 @functools.cache
 def weights(classes=3):
     """Of the teacher; other than what a run is begun with."""
-    return initial_variables(create_model("classification/tiny", num_classes=classes), 5)
+    return initial_variables(
+        create_model("classification/tiny", num_classes=classes), 5
+    )
 
 
 def config_of(teacher, task="classification", **loss):
@@ -96,7 +98,9 @@ def test_the_loss_is_that_of_labels_and_of_the_teacher(kind, tmp_path):
     images = BATCH["image"]
     first = initial_variables(task.model, config.seed)
     inputs = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    apply = jax.jit(functools.partial(task.model.apply, train=True, mutable=["batch_stats"]))
+    apply = jax.jit(
+        functools.partial(task.model.apply, train=True, mutable=["batch_stats"])
+    )
     logits, _ = apply(first, inputs.astype(np.float32))
     soft = jax.jit(plain.logits)(weights(), images)
     hard = cross_entropy(logits, np.eye(3, dtype=np.float32)[BATCH["class"]])
