@@ -41,7 +41,7 @@ def draw_activation(
 ) -> np.ndarray:
     """Where in the image its best class was seen, above the class.
 
-    Colours go from none (nothing for the class) over blue and green to red (most);
+    Colours go from none (nothing for the class) over violet and red to yellow (most);
     what the network did not see of the image is dimmed.
 
     Args:
@@ -53,7 +53,7 @@ def draw_activation(
         prediction["activation"], prediction["view"], image.shape[:2]
     )
     levels = np.rint(255 * heat).astype(np.uint8)
-    colours = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
+    colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
     opacity = (_OPACITY * heat)[..., None]
     below = np.where(seen[..., None], image, image // 2).astype(np.float32)
     blended = below + opacity * (colours.astype(np.float32) - below)

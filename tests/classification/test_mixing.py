@@ -55,6 +55,7 @@ def test_cutmix_puts_a_rectangle_of_one_image_into_another(seed):
     assert others.sum() == len(rows) * len(columns)
 
 
+@pytest.mark.slow
 def test_how_often_and_how_much_is_as_asked_for():
     draw = mixing(mixup=1.0, cutmix=1.0, mix_probability=0.5)
     keys = jax.random.split(jax.random.key(7), 2000)
@@ -73,6 +74,7 @@ def test_how_often_and_how_much_is_as_asked_for():
     assert shares[changed & ~is_cut].std() == pytest.approx(12**-0.5, abs=0.03)
 
 
+@pytest.mark.slow
 def test_on_eight_devices_no_image_travels_and_the_mixture_is_the_same():
     images = RNG.integers(0, 256, (16, 8, 8, 3), np.uint8)
     targets = np.eye(16, dtype=np.float32)

@@ -1,7 +1,6 @@
 """What an image shows."""
 
 import dataclasses
-import functools
 import json
 
 import cv2
@@ -108,6 +107,7 @@ def test_the_truth_is_drawn_below():
     assert told.shape[0] > plain.shape[0] and told.shape[1] == plain.shape[1] == 400
 
 
+@pytest.mark.slow
 def test_what_places_add_to_the_best_class_has_its_score_for_a_mean():
     task = make_task(inference=InferenceOptions(short_side=0, crop=0))
     variables = initial_variables(task.model, 3)
@@ -138,7 +138,8 @@ def test_a_class_is_drawn_where_it_was_seen(tmp_path):
     np.testing.assert_array_equal(np.flatnonzero(seen.any(0)), np.arange(32, 160))
     assert seen.any(1).all()
     # 32 pixels of the network are 64 of the image: centres at 96 +- 32 and 32.
-    assert heat[32, 128] == heat.max() == pytest.approx(1, abs=0.03)
+    assert heat[32, 128] == pytest.approx(heat.max(), abs=0.01)
+    assert heat.max() == pytest.approx(1, abs=0.01)
     assert heat[32, 96] == pytest.approx(0.5, abs=0.03)
     assert heat[96, 64] == 0 and heat[0, 20] == 0
     summary = task.save(tmp_path, "it", image, prediction, ["activation", "json"])
@@ -149,9 +150,9 @@ def test_a_class_is_drawn_where_it_was_seen(tmp_path):
     assert json.loads((tmp_path / "it.json").read_text()) == summary
     picture = cv2.imread(str(tmp_path / "it_activation.png"))[..., ::-1].astype(int)
     assert tuple(picture[64, 4]) == (45, 45, 45)  # not seen
-    # Red where the class was seen most; nothing where nothing spoke for it.
+    # Yellow where the class was seen most; nothing where nothing spoke for it.
     red, _, blue = picture[32, 128]
-    assert red > 120 and blue < 70
+    assert red > 150 > blue
     assert tuple(picture[96, 64]) == (90, 90, 90)
 
 
@@ -176,34 +177,40 @@ BATCH = {
 }
 
 
-def losses(task, batch=BATCH, keys=(0,)):
-    """Losses of the first weights with several keys of a step."""
-    variables = initial_variables(task.model, 2)
+class Linear:
+    """In the place of a network: scores are linear in the mean of each colour."""
 
-    @jax.jit
-    def loss(seed):
-        key = jax.random.key(seed)
-        return task.loss(variables, batch, {"dropout": key})[0]
+    def apply(self, variables, inputs, train=True, rngs=None, mutable=()):
+        scores = inputs.mean((1, 2)) @ variables["params"]["kernel"]
+        return scores, {"batch_stats": variables["batch_stats"]}
 
-    return [float(loss(seed)) for seed in keys]
+
+KERNEL = np.random.default_rng(3).normal(size=(3, 7)).astype(np.float32)
+
+
+def loss_of(seed=0, **options):
+    task = ClassificationTask(Linear(), INFO, loss=LossOptions(**options))
+    variables = {"params": {"kernel": KERNEL}, "batch_stats": {"mean": np.ones(2)}}
+    value, (stats, scalars) = task.loss(
+        variables, BATCH, {"dropout": jax.random.key(seed)}
+    )
+    assert stats is variables["batch_stats"] and scalars == {}
+    return float(value)
 
 
 def test_the_loss_is_that_of_the_networks_scores():
-    task = make_task(loss=LossOptions(label_smoothing=0.2))
-    variables = initial_variables(task.model, 2)
-    inputs = normalize_images(BATCH["image"], Normalization())
-    apply = functools.partial(task.model.apply, train=True, mutable=["batch_stats"])
-    logits = np.float64(jax.jit(apply)(variables, inputs)[0])
+    inputs = (BATCH["image"] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    scores = inputs.mean((1, 2)) @ KERNEL
     targets = 0.8 * np.eye(7)[BATCH["class"]] + 0.2 / 7
-    log_shares = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    log_shares = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     expected = -(targets * log_shares).sum(-1).mean()
-    assert losses(task) == pytest.approx([expected], rel=1e-4)
+    assert loss_of(label_smoothing=0.2) == pytest.approx(expected, rel=1e-4)
 
 
 def test_mixtures_follow_the_key_of_the_step():
-    task = make_task(loss=LossOptions(mixup=1.0, cutmix=1.0))
-    first, again, other = losses(task, keys=(1, 1, 2))
+    first, again, other = (loss_of(seed, cutmix=1.0) for seed in (1, 1, 2))
     assert first == again != other
+    assert loss_of(3, cutmix=1.0, mix_probability=0.0) == loss_of()
 
 
 def test_images_of_several_classes_have_a_probability_of_each():
@@ -225,6 +232,7 @@ def test_images_of_several_classes_have_a_probability_of_each():
         ClassificationTask(model, info, loss=LossOptions(label_smoothing=0.1))
 
 
+@pytest.mark.slow
 def test_evaluated_images_have_one_size_and_their_rank():
     task = make_task(inference=InferenceOptions(short_side=40, crop=32))
     sample = {"image": make_image(50, 90), "image_id": "it", "class": np.int64(4)}
