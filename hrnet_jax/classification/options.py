@@ -1,6 +1,5 @@
 """How images are seen when they are evaluated or predicted."""
 
-
 import dataclasses
 
 from hrnet_jax.errors import ConfigError

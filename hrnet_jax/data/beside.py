@@ -69,7 +69,7 @@ def arrays_in(path: Path, shapes: Mapping[str, tuple[str, tuple]]) -> dict:
             try:
                 array = found[name]
             # Of any kind, as NumPy does not check what it reads.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (see above)
                 raise DataError(
                     f"{path}: {name!r} cannot be read ({error}); {_AGAIN}"
                 ) from None
@@ -102,5 +102,5 @@ def _loaded(path: Path) -> np.ndarray:
     except MemoryError:
         raise
     # Of any kind, as NumPy does not check what it reads.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (see above)
         raise DataError(f"{path} cannot be read ({error}); {_AGAIN}") from None

@@ -183,9 +183,7 @@ class ImageNet(ClassSource):
             items.append(ClassItem(one.place, name, (labels[one.identity],), right))
         return items
 
-    def _note_counts(
-        self, splits: Mapping[str, list[ClassItem]], classes: int
-    ) -> None:
+    def _note_counts(self, splits: Mapping[str, list[ClassItem]], classes: int) -> None:
         """Counts what the published set has more or less of."""
         if classes != CLASSES:
             what = f"classes, where {CLASSES} are published"
