@@ -65,7 +65,6 @@ def class_facts(directory: Path) -> dict[str, Any]:
         if split in stored and alias not in stored
     }
     counts = stored | {alias: stored[split] for alias, split in aliases.items()}
-    evaluated = [split for split in ("val", "test") if split in counts]
     train = "train" if "train" in counts else next(iter(counts))
     texts = [text for text in _NAMES if _kind(features, text) == "Text"]
     return {
@@ -76,7 +75,10 @@ def class_facts(directory: Path) -> dict[str, Any]:
         "counts": counts,
         # Reports go through the splits that are stored.
         "label_histogram": {split: [] for split in stored},
-        "default_splits": {"train": train, "eval": (evaluated or [train])[0]},
+        "default_splits": {
+            "train": train,
+            "eval": next((s for s in ("val", "test") if s in counts), train),
+        },
         "subsets": {alias: {split: None} for alias, split in aliases.items()},
         "unlabelled_splits": tuple(
             split for split in _UNLABELLED.get(name, ()) if split in stored

@@ -192,6 +192,6 @@ def _flags(num_classes: int) -> tfds.features.Tensor:
 def _default_splits(splits: Mapping[str, Sequence[ClassItem]]) -> dict[str, str]:
     stored = [split for split, items in splits.items() if items]
     train = "train" if "train" in stored or not stored else stored[0]
-    evaluated = [split for split in ("val", "test") if split in stored]
-    chosen = {"train": train, "eval": (evaluated or [train])[0]}
+    evaluated = next((s for s in ("val", "test") if s in stored), train)
+    chosen = {"train": train, "eval": evaluated}
     return chosen | ({"test": "test"} if "test" in stored else {})
