@@ -8,6 +8,25 @@ from hrnet_jax.imaging.cutting import INTERPOLATIONS, LIBRARIES, Resizing
 _AUGMENTATION = "dataset.augmentation"
 
 
+def _check(section: str, key: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise ConfigError(
+            f"config key '{section}.{key}' must be between {least} and {most}, got "
+            f"{value}"
+        )
+
+
+def _check_range(
+    section: str, key: str, values: tuple[float, float], most: float = float("inf")
+) -> None:
+    if len(values) != 2 or not 0 < values[0] <= values[1] <= most:
+        limit = "" if most == float("inf") else f" <= {most}"
+        raise ConfigError(
+            f"config key '{section}.{key}' must be 0 < least <= largest{limit}, got "
+            f"{values!r}"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class RandAugmentOptions:
     """Random operations on the colours and the shape of a crop; see `rand_augment`.
@@ -129,22 +148,3 @@ class AugmentationOptions:
     def resizing(self) -> Resizing:
         """How crops are resized."""
         return Resizing(self.library, self.interpolation, self.scaled_decoding)
-
-
-def _check(section: str, key: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise ConfigError(
-            f"config key '{section}.{key}' must be between {least} and {most}, got "
-            f"{value}"
-        )
-
-
-def _check_range(
-    section: str, key: str, values: tuple[float, float], most: float = float("inf")
-) -> None:
-    if len(values) != 2 or not 0 < values[0] <= values[1] <= most:
-        limit = "" if most == float("inf") else f" <= {most}"
-        raise ConfigError(
-            f"config key '{section}.{key}' must be 0 < least <= largest{limit}, got "
-            f"{values!r}"
-        )

@@ -184,9 +184,9 @@ def jitter(
 
 def _hue(image: Image.Image, shift: float) -> Image.Image:
     """Turns the hue by a share of the circle, -0.5 to 0.5."""
-    values = np.array(image.convert("HSV"))
-    values[..., 0] += np.uint8(int(shift * 255) % 256)
-    return Image.fromarray(values, "HSV").convert("RGB")
+    hue, saturation, value = image.convert("HSV").split()
+    turned = hue.point([(one + int(shift * 255)) % 256 for one in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
 
 
 def erase(

@@ -147,9 +147,7 @@ def prepare_evaluation(
     Raises:
         DataError: naming the image, if it does not decode.
     """
-    whole = WindowedImage(
-        image, Resizing(options.library, options.interpolation), name
-    )
+    whole = WindowedImage(image, Resizing(options.library, options.interpolation), name)
     size = resized_size(whole.size, options)
     resized = whole.resized((0, 0, *whole.size), size)
     if options.crop:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def arrays_in(path: Path, shapes: Mapping[str, tuple[str, tuple]]) -> dict:
             try:
                 array = found[name]
             # Of any kind, as NumPy does not check what it reads.
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 raise DataError(
                     f"{path}: {name!r} cannot be read ({error}); {_AGAIN}"
                 ) from None
@@ -91,7 +92,8 @@ def save_beside(path: Path, values: np.ndarray | Mapping[str, np.ndarray]) -> No
     if isinstance(values, np.ndarray):
         np.save(path, values)
     else:
-        np.savez(path, **values)
+        arrays: dict[str, Any] = dict(values)
+        np.savez(path, **arrays)
 
 
 def _loaded(path: Path) -> np.ndarray:
@@ -102,5 +104,5 @@ def _loaded(path: Path) -> np.ndarray:
     except MemoryError:
         raise
     # Of any kind, as NumPy does not check what it reads.
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         raise DataError(f"{path} cannot be read ({error}); {_AGAIN}") from None

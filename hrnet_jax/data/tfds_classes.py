@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hrnet_jax.config.json_files import read_object
+from hrnet_jax.data.files.text_tables import text_rows
 from hrnet_jax.errors import DataError
 from hrnet_jax.storage.paths import as_path
 
@@ -20,6 +21,7 @@ _NAMES = ("file_name", "filename", "image/filename", "id", "image_id")
 # TFDS's name of a split -> how it is called here as well.
 _ALIASES = {"validation": "val"}
 _READABLE = "array_record"
+_MOST_CLASSES = 10**6
 # Data set -> splits whose labels are not published; -1 stands there.
 _UNLABELLED = {"imagenet2012": ("test",)}
 
@@ -63,7 +65,6 @@ def class_facts(directory: Path) -> dict[str, Any]:
         if split in stored and alias not in stored
     }
     counts = stored | {alias: stored[split] for alias, split in aliases.items()}
-    evaluated = [split for split in ("val", "test") if split in counts]
     train = "train" if "train" in counts else next(iter(counts))
     texts = [text for text in _NAMES if _kind(features, text) == "Text"]
     return {
@@ -74,7 +75,10 @@ def class_facts(directory: Path) -> dict[str, Any]:
         "counts": counts,
         # Reports go through the splits that are stored.
         "label_histogram": {split: [] for split in stored},
-        "default_splits": {"train": train, "eval": (evaluated or [train])[0]},
+        "default_splits": {
+            "train": train,
+            "eval": next((s for s in ("val", "test") if s in counts), train),
+        },
         "subsets": {alias: {split: None} for alias, split in aliases.items()},
         "unlabelled_splits": tuple(
             split for split in _UNLABELLED.get(name, ()) if split in stored
@@ -89,12 +93,13 @@ def class_facts(directory: Path) -> dict[str, Any]:
 def _class_names(directory: Path, features: Mapping[str, Any]) -> tuple[str, ...]:
     path = directory / f"{_LABEL}.labels.txt"
     if path.is_file():
-        lines = path.read_text().splitlines()
-        return tuple(line.strip() for line in lines if line.strip())
+        return tuple(text for _, text in text_rows(path))
     try:
         number = int(features[_LABEL]["classLabel"]["numClasses"])
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path} is missing, which names the classes") from None
+    except (KeyError, OverflowError, TypeError, ValueError):
+        number = 0
+    if not 0 < number <= _MOST_CLASSES:
+        raise DataError(f"{path} is missing, which names the classes")
     return tuple(f"class {index}" for index in range(number))
 
 
@@ -104,7 +109,7 @@ def _counts(path: Path, description: Mapping[str, Any]) -> dict[str, int]:
             str(split["name"]): sum(int(length) for length in split["shardLengths"])
             for split in description["splits"]
         }
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         counts = {}
     if not counts:
         raise DataError(f"{path}: key 'splits' does not tell the images of each split")

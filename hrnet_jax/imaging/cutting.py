@@ -142,9 +142,9 @@ class WindowedImage:
             part = opened.crop(corners).convert("RGB")
             return np.asarray(part.resize(size[::-1], how))
         opened.draft(None, (opened.width // factor, opened.height // factor))
-        left, top, right, bottom = (corner / factor for corner in corners)
         small = opened.convert("RGB")
-        box = (left, top, right, bottom)
+        x1, y1, x2, y2 = (corner / factor for corner in corners)
+        box = (x1, y1, x2, y2)
         return np.asarray(small.resize(size[::-1], how, box=box))
 
     def _reduced_by_opencv(self, window: Window, size: Size) -> np.ndarray:

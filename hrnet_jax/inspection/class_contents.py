@@ -166,7 +166,9 @@ class ClassContents:
                 groups.setdefault(without, []).append(f"{label} ({name})")
         lines = []
         for without, classes in groups.items():
-            where = f" in {', '.join(without)}" if len(without) < len(self.counts) else ""
+            where = (
+                f" in {', '.join(without)}" if len(without) < len(self.counts) else ""
+            )
             named = ", ".join(classes[:MOST_NOTES])
             more = len(classes) - MOST_NOTES
             named += f" and {more} more" if more > 0 else ""

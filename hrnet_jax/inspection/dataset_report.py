@@ -59,11 +59,12 @@ class Contents(Protocol):
         """What was counted."""
 
 
-# `TaskSpec.data` -> what is reported of data sets of such a task.
+# `TaskSpec.data` -> what is reported of data sets of such a task; of sets for several
+# tasks the first.
 _CONTENTS: dict[str, type[Contents]] = {
-    "labels": LabelContents,
-    "points": PointContents,
     "objects": ObjectContents,
+    "points": PointContents,
+    "labels": LabelContents,
     "classes": ClassContents,
 }
 
@@ -122,18 +123,19 @@ def write_dataset_report(
 
 
 def _contents_of(info: DatasetInfo, records: Records) -> Contents:
-    """What to report, by the first task that the data set has outputs for.
+    """What to report, by the first kind that the data set has outputs of a task for.
 
     Raises:
         DataError: if there is none.
     """
     specs = [registry.get_spec(name) for name in registry.task_names(trainable=True)]
-    for spec in specs:
-        kind = _CONTENTS.get(spec.data)
-        if kind is None or not set(kind.keys) <= records[0].keys():
-            continue
-        if spec.count_outputs(spec.task_class.model_options(info)):
-            return kind(info)
+    keys = records[0].keys()
+    for data, kind in _CONTENTS.items():
+        for spec in specs if set(kind.keys) <= keys else ():
+            if spec.data != data:
+                continue
+            if spec.count_outputs(spec.task_class.model_options(info)):
+                return kind(info)
     known = ", ".join(spec.name for spec in specs if spec.data)
     raise DataError(
         f"data set {info.name!r} is for none of the tasks {known}: it has neither classes "

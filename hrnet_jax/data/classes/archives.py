@@ -79,6 +79,10 @@ def _members(
                 at = member.offset_data
                 if at >= end:
                     break
+                if member.size < 0 or member.issparse():
+                    raise DataError(
+                        f"{where}: {member.name!r} is no plain file of {member.size} bytes"
+                    )
                 if at + member.size > end:
                     raise DataError(
                         f"{where} is truncated: {member.name!r} ends behind its end"
@@ -90,7 +94,9 @@ def _members(
     except (tarfile.TarError, EOFError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{where} is not an uncompressed tar archive: {error}") from None
+        raise DataError(
+            f"{where} is not an uncompressed tar archive: {error}"
+        ) from None
     file.seek(min(ended, end))
     if file.read(min(_BLOCK, max(end - ended, 0))).strip(b"\0") or ended + _BLOCK > end:
         raise DataError(f"{where} is truncated: its end marker is missing")

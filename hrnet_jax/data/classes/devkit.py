@@ -3,6 +3,7 @@
 import re
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,7 +48,7 @@ def read_synsets(path: Path) -> tuple[dict[int, str], dict[str, str]]:
         try:
             number, identity = int(entry["ILSVRC2012_ID"].item()), entry["WNID"]
             words = entry["words"]
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             continue
         if 1 <= number <= _CLASSES and isinstance(identity, str) and identity:
             numbers[number] = identity
@@ -72,7 +73,8 @@ def read_truth(path: Path, numbers: Mapping[int, str]) -> dict[int, str]:
     """
     truth = {}
     for image, (line, text) in enumerate(text_rows(path), 1):
-        number = int(text) if text.isascii() and text.isdecimal() else 0
+        short = text.isascii() and text.isdecimal() and len(text) < 9
+        number = int(text) if short else 0
         if number not in numbers:
             raise DataError(
                 f"{path}:{line}: {shown(text)} is no number of a class of {TABLE}"
@@ -159,7 +161,7 @@ def _unpack(packed: Path, place: Path) -> None:
                     content = archive.extractfile(member)
                     assert content is not None
                     (place / name).write_bytes(content.read())
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{packed} is no such archive: {error}") from None
     except OSError as error:
         reason = error.strerror or error

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from hrnet_jax.data.classes.duplicates import check_duplicates
 from hrnet_jax.data.classes.images import read_class_image
 from hrnet_jax.data.classes.items import ClassItem, ClassSplits, in_mixed_order
+from hrnet_jax.data.files.file_names import is_plain
 from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.info import DatasetInfo
@@ -83,6 +84,12 @@ class ClassSource:
             DataError: naming the file or folder at fault.
         """
         found = self.read()
+        for items in found.splits.values():
+            for item in items:
+                if not is_plain(item.image_id):
+                    raise DataError(
+                        f"{str(item.place)!r} has a name that is no text in UTF-8"
+                    )
         if len(found.ids) < (1 if found.several else 2):
             raise DataError(
                 f"{self.source} has images of {len(found.ids)} classes "
@@ -185,6 +192,6 @@ def _flags(num_classes: int) -> tfds.features.Tensor:
 def _default_splits(splits: Mapping[str, Sequence[ClassItem]]) -> dict[str, str]:
     stored = [split for split, items in splits.items() if items]
     train = "train" if "train" in stored or not stored else stored[0]
-    evaluated = [split for split in ("val", "test") if split in stored]
-    chosen = {"train": train, "eval": (evaluated or [train])[0]}
+    evaluated = next((s for s in ("val", "test") if s in stored), train)
+    chosen = {"train": train, "eval": evaluated}
     return chosen | ({"test": "test"} if "test" in stored else {})

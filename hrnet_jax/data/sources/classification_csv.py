@@ -99,7 +99,8 @@ class ClassificationCSV(ClassSource):
         path = self.source / ONE_TABLE
         if found and path.is_file():
             raise DataError(
-                f"{self.source} has {path.name} beside {', '.join(found)}.csv; keep "
+                f"{self.source} has {path.name} beside "
+                f"{', '.join(table.name for table in found.values())}; keep "
                 "either the one to be cut or those of the splits"
             )
         if not found and not path.is_file():
@@ -150,7 +151,7 @@ class ClassificationCSV(ClassSource):
                 "images may have several"
             )
         if not several:
-            self.findings.count(path.parent, "rows that are there twice, left out")
+            self.findings.count(self.source, "rows that are there twice, left out")
         both = tuple(dict.fromkeys(before.classes + row.classes))
         images[path] = dataclasses.replace(before, classes=both)
 

@@ -99,8 +99,11 @@ class ImageNet(ClassSource):
             DataError: naming the archive, folder or file at fault.
         """
         devkit = Devkit(self.source)
-        found = {split: self._images(split, devkit) for split in self.options.splits}
-        found = {split: images for split, images in found.items() if images is not None}
+        found = {}
+        for split in self.options.splits:
+            images = self._images(split, devkit)
+            if images is not None:
+                found[split] = images
         if not found:
             raise self._nothing_there()
         ids = sorted({one.identity for images in found.values() for one in images})
@@ -183,9 +186,7 @@ class ImageNet(ClassSource):
             items.append(ClassItem(one.place, name, (labels[one.identity],), right))
         return items
 
-    def _note_counts(
-        self, splits: Mapping[str, list[ClassItem]], classes: int
-    ) -> None:
+    def _note_counts(self, splits: Mapping[str, list[ClassItem]], classes: int) -> None:
         """Counts what the published set has more or less of."""
         if classes != CLASSES:
             what = f"classes, where {CLASSES} are published"
