@@ -31,7 +31,7 @@ def draw_classes(
     if target is not None and "class" in target:
         lines.append(f"truth: {names[int(target['class'])]}")
     if target is not None and "classes" in target:
-        shown = [names[index] for index in np.flatnonzero(target["classes"])]
+        shown = [names[int(index)] for index in np.flatnonzero(target["classes"])]
         lines.append(f"truth: {', '.join(shown) or 'none'}")
     return with_caption(image, lines)
 

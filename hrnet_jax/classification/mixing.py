@@ -40,7 +40,8 @@ def mixed(
             f"batches (or micro-batches) of {len(images)} images cannot be mixed in pairs; "
             "expected an even config key 'batch_size', or loss.mixup=0 and loss.cutmix=0"
         )
-    weights, share = _drawn(images.shape[1:3], options, key)
+    height, width = images.shape[1:3]
+    weights, share = _drawn((height, width), options, key)
     images = images.astype(jnp.float32)
     weights = weights[:, :, None]
     return (

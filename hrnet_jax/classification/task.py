@@ -148,7 +148,7 @@ class ClassificationTask(WholeImage):
 
     def to_network(
         self, image: np.ndarray, boxes: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, Any]:
         """The prepared image, uint8 [1, h, w, 3], and where it lies in the image.
 
         Raises:

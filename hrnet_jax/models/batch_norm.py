@@ -104,11 +104,11 @@ class BatchNorm(nn.Module):
             y = normalize(values, *moments, scale, bias, epsilon)
             return as_map(y.astype(self.dtype), pixels)
         groups = self.options.groups
-        y, *moments = normalize_groups(values, scale, bias, epsilon, groups)
+        y, mean, var = normalize_groups(values, scale, bias, epsilon, groups)
         if not self.is_initializing():
             mean_state.value, var_state.value = running_moments(
                 (mean_state.value, var_state.value),
-                tuple(moments),
+                (mean, var),
                 values.size // features // groups,
                 self.options,
             )

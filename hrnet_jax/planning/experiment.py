@@ -59,9 +59,10 @@ def build_experiment(
         lanes = lanes_for(config.model.name, config.precision, mesh)
         model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
+    loss: Any = config.loss
     if isinstance(config.loss, NamesTeacher):
         # Its weights need not be here.
-        loss: Any = dataclasses.replace(config.loss, teacher="")
+        loss = dataclasses.replace(loss, teacher="")
         config = dataclasses.replace(config, loss=loss)
     task = build_task(config, facts.info)
     examples = facts.counts.get(config.dataset.train_split, 0)

@@ -151,9 +151,9 @@ def test_so_have_their_gradients():
     got = jax.grad(loss, (0, 1, 2))(x, scale, bias, 2)
     expected = jax.grad(by_hand, (0, 1, 2))(x, scale, bias)
     whole = jax.grad(loss, (0, 1, 2))(x, scale, bias, 1)
-    for one, other, another in zip(got, expected, whole, strict=True):
+    for one, other in zip(got, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
-        assert np.abs(one - another).max() > 1e-2
+    assert np.abs(got[0] - whole[0]).max() > 1e-2
 
 
 @pytest.mark.parametrize(("groups", "exchanges"), [(1, True), (8, False), (16, False)])
