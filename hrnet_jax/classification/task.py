@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hrnet_jax.classification.augmentation import AugmentationOptions
 from hrnet_jax.classification.drawing import draw_activation, draw_classes
 from hrnet_jax.classification.losses import cross_entropy, distillation, smoothed
 from hrnet_jax.classification.metrics import ClassificationEvaluator, rank_of
 from hrnet_jax.classification.mixing import mixed
 from hrnet_jax.classification.options import InferenceOptions, LossOptions
 from hrnet_jax.classification.transforms import (
-    AugmentationOptions,
     make_train_transform,
     prepare_evaluation,
     targets,

@@ -11,6 +11,7 @@ from PIL import Image
 
 from hrnet_jax import runtime
 from hrnet_jax.classification import drawing
+from hrnet_jax.classification.losses import distillation
 from hrnet_jax.classification.options import InferenceOptions, LossOptions
 from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.data.info import DatasetInfo
@@ -182,10 +183,12 @@ class Linear:
 
     def apply(self, variables, inputs, train=True, rngs=None, mutable=()):
         scores = inputs.mean((1, 2)) @ variables["params"]["kernel"]
-        return scores, {"batch_stats": variables["batch_stats"]}
+        return (
+            (scores, {"batch_stats": variables["batch_stats"]}) if mutable else scores
+        )
 
 
-KERNEL = np.random.default_rng(3).normal(size=(3, 7)).astype(np.float32)
+KERNEL, TEACHER = np.random.default_rng(3).normal(size=(2, 3, 7)).astype(np.float32)
 
 
 def loss_of(seed=0, **options):
@@ -205,6 +208,36 @@ def test_the_loss_is_that_of_the_networks_scores():
     log_shares = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     expected = -(targets * log_shares).sum(-1).mean()
     assert loss_of(label_smoothing=0.2) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_teacher_has_its_share_of_the_loss():
+    options = LossOptions(teacher="somewhere", teacher_weight=0.25, temperature=2.0)
+    variables = {
+        "params": {"kernel": KERNEL},
+        "batch_stats": {},
+        "teacher": {"params": {"kernel": TEACHER}},
+    }
+    rngs = {"dropout": jax.random.key(0)}
+    task = ClassificationTask(Linear(), INFO, loss=options)
+    with pytest.raises(ConfigError, match="'somewhere', which was not opened"):
+        task.loss(variables, BATCH, rngs)
+    seen_by_teacher = Normalization((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    task = task.with_teacher(Linear(), seen_by_teacher)
+    value, (_, parts) = task.loss(variables, BATCH, rngs)
+    scores, soft = (
+        normalize_images(BATCH["image"], norm).mean((1, 2)) @ kernel
+        for norm, kernel in ((Normalization(), KERNEL), (seen_by_teacher, TEACHER))
+    )
+    assert float(parts["label_loss"]) == pytest.approx(loss_of(), rel=1e-5)
+    expected = float(distillation(scores, soft, 2.0))
+    assert float(parts["teacher_loss"]) == pytest.approx(expected, rel=1e-4)
+    assert float(value) == pytest.approx(0.75 * loss_of() + 0.25 * expected, rel=1e-4)
+
+    def by_teacher(kernel):
+        taught = variables | {"teacher": {"params": {"kernel": kernel}}}
+        return task.loss(taught, BATCH, rngs)[0]
+
+    assert not jax.grad(by_teacher)(TEACHER).any()
 
 
 def test_mixtures_follow_the_key_of_the_step():

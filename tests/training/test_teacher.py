@@ -4,12 +4,9 @@ import dataclasses
 import functools
 
 import jax
-import numpy as np
 import pytest
 import torch
 
-from hrnet_jax.classification.losses import cross_entropy, distillation
-from hrnet_jax.classification.task import ClassificationTask
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import open_records
@@ -29,11 +26,6 @@ from hrnet_jax.training.weights import flat_variables
 from tests import tiny, tiny_classification
 
 INFO = DatasetInfo("things", 0, (), (), image_class_names=("a", "b", "c"))
-RNG = np.random.default_rng(0)
-BATCH = {
-    "image": RNG.integers(0, 256, (2, 32, 32, 3), np.uint8),
-    "class": np.array([2, 0], np.int32),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -77,46 +69,6 @@ def opened(config, info=INFO):
     return with_teacher(build_task(config, info), config, info)
 
 
-def losses_of(config, task, teacher):
-    """Loss, its gradients by the classifier, its parts, and the student's scores.
-
-    In one program: norms over a few pixels make much of rounding.
-    """
-    student = initial_variables(task.model, config.seed)
-    inputs = (BATCH["image"] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    apply = functools.partial(task.model.apply, train=True, mutable=["batch_stats"])
-
-    @jax.jit
-    def loss(classifier):
-        params = {**student["params"], "classifier": classifier}
-        variables = {"params": params, "batch_stats": student["batch_stats"]}
-        value, (_, scalars) = task.loss(
-            {**variables, "teacher": teacher}, BATCH, {"dropout": jax.random.key(0)}
-        )
-        return value, (scalars, apply(variables, inputs.astype(np.float32))[0])
-
-    (value, (scalars, scores)), gradients = jax.value_and_grad(loss, has_aux=True)(
-        student["params"]["classifier"]
-    )
-    return value, gradients, scalars, scores
-
-
-@pytest.mark.slow
-def test_the_loss_is_that_of_labels_and_of_the_teacher(tmp_path):
-    config = config_of(work_directory(tmp_path), temperature=2.0, teacher_weight=0.25)
-    task, teacher = opened(config)
-    value, gradients, scalars, scores = losses_of(config, task, teacher)
-    plain = ClassificationTask(task.model, INFO)
-    soft = jax.jit(plain.logits)(weights(), BATCH["image"])
-    hard = cross_entropy(scores, np.eye(3, dtype=np.float32)[BATCH["class"]])
-    expected = distillation(scores, soft, 2.0)
-    assert scalars["label_loss"] == pytest.approx(float(hard), rel=1e-4)
-    assert scalars["teacher_loss"] == pytest.approx(float(expected), rel=1e-3)
-    total = 0.75 * scalars["label_loss"] + 0.25 * scalars["teacher_loss"]
-    assert value == pytest.approx(float(total), rel=1e-6)
-    assert np.abs(gradients["bias"]).max() > 0
-
-
 @pytest.mark.slow
 def test_a_file_of_weights_teaches_as_well(tmp_path):
     source, model, variables = weights_file(tmp_path, 3)
@@ -129,6 +81,7 @@ def test_a_file_of_weights_teaches_as_well(tmp_path):
         opened(config_of(source), other)
 
 
+@pytest.mark.slow
 def test_its_weights_are_folded_and_have_the_compute_type(tmp_path):
     config = config_of(work_directory(tmp_path))
     config = dataclasses.replace(config, precision="bfloat16")
@@ -158,14 +111,6 @@ def test_a_teacher_that_cannot_teach_is_named(kind, expected, tmp_path):
         save_converted(source, config, weights(), INFO)
     with pytest.raises(ConfigError, match=expected.format(source)):
         opened(config_of(source))
-
-
-@pytest.mark.slow
-def test_without_its_variables_there_is_no_loss(tmp_path):
-    config = config_of(tmp_path)
-    task = build_task(config, INFO)
-    with pytest.raises(ConfigError, match="which was not opened"):
-        losses_of(config, task, {})
 
 
 @pytest.mark.slow
