@@ -147,6 +147,11 @@ def test_scaled_decoding_changes_little_and_only_where_enough_is_left(library):
         assert np.abs(crops[gap].astype(int) - exact).mean() < 1.5
     # 402 / 64 = 6.28 pixels for one: halves leave more than 2 of them, not 4.
     full = WindowedImage(data, Resizing(library), "a").resized(window, size)
+    again = WindowedImage(data, Resizing(library, scaled_decoding=2.0), "a")
+    for seen in (window, (0, 0, 480, 640)):
+        twice = again.resized(seen, size).astype(int)
+        whole_one = WindowedImage(data, Resizing(library), "a").resized(seen, size)
+        assert np.abs(twice - whole_one).mean() < 1.5
     np.testing.assert_array_equal(crops[4.0], full)
     assert (crops[2.0] != full).any()
 
