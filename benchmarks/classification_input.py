@@ -3,11 +3,12 @@
     python -m benchmarks.classification_input --workers=2 --library=pillow
 
 Both sides make training samples of the published recipe from the same generated
-photographs (JPEG of 500x375, about 100 kB, as ImageNet's are on average) with the same
-library, one thread in each of the same number of worker processes: decode, draw a window,
-cut it out, resize it to 224x224, mirror half of them. Ours hands over bytes, which the
-device normalises. The peer is a PyTorch data set with the operations of torchvision's
-`RandomResizedCrop`, `RandomHorizontalFlip`, `ToTensor` and `Normalize` on the files:
+photographs (JPEG of 500x375, about 80 kB; ImageNet's have 500x375 and 110 kB on average),
+resized by the same library, with one thread in each of the same number of worker
+processes: decode, draw a window, cut it out, resize it to 224x224, mirror half of them.
+Ours decodes with OpenCV in both cases and hands over bytes, which the device normalises.
+The peer is a PyTorch data set with the operations of torchvision's `RandomResizedCrop`,
+`RandomHorizontalFlip`, `ToTensor` and `Normalize` on the files:
 
 * `--library=pillow`: Pillow, antialiased, as torchvision does it;
 * `--library=opencv`: OpenCV for decoding and resizing, not antialiased.

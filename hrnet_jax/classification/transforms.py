@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -76,8 +77,7 @@ def make_train_transform(
     """Returns the random training transform `(sample, rng) -> sample`.
 
     The draws are, in this order: the window; the coin of the flip; those of
-    RandAugment, of the jitter, of the erasing. An option that is off draws nothing. The
-    window is drawn before the image is decoded.
+    RandAugment, of the jitter, of the erasing. An option that is off draws nothing.
 
     Args:
         options: ranges and switches.
@@ -94,8 +94,8 @@ def make_train_transform(
         window = draw_window(*whole.size, options.area, options.aspect, rng)
         image = whole.resized(window, size)
         if options.flip and rng.random() < 0.5:
-            image = image[:, ::-1]
-        image = _recoloured(np.ascontiguousarray(image), options, rng)
+            image = cv2.flip(image, 1)  # NumPy's takes a quarter of the resizing
+        image = _recoloured(image, options, rng)
         if options.erasing.probability:
             image = erase(image, options.erasing, rng)
         return {"image": image} | targets(sample)

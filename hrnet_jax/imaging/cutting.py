@@ -1,7 +1,7 @@
 """Windows of images brought to a size, from pixels or from the bytes of a file.
 
-Of a file only its beginning is read until the window is known; JPEG files can then be
-decoded at a fraction of their size.
+OpenCV decodes, whoever resizes: it is faster than Pillow, and their pixels are the same.
+JPEG files can be decoded at a fraction of their size, once the window is known.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
-from hrnet_jax.imaging.pillow import DAMAGE, in_short, pixels_of
+from hrnet_jax.imaging.pillow import DAMAGE, in_short
 
 LIBRARIES = ("pillow", "opencv")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -29,8 +29,6 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     2: cv2.IMREAD_REDUCED_COLOR_2,
 }
-# Pillow's modes that become RGB in one step, transparency left out.
-_PLAIN = ("RGB", "L", "CMYK", "YCbCr")
 
 Window = tuple[int, int, int, int]
 Size = tuple[int, int]
@@ -80,10 +78,10 @@ class WindowedImage:
         self._pixels: np.ndarray | None = None
         if isinstance(image, np.ndarray):
             self._pixels = image
-        elif resizing.library == "opencv" and not resizing.scaled_decoding:
-            self._pixels = self._by_opencv(image, cv2.IMREAD_COLOR_RGB)
-        else:
+        elif resizing.scaled_decoding:
             self._open(image)
+        else:
+            self._pixels = self._decoded(image, cv2.IMREAD_COLOR_RGB)
         if self._pixels is not None:
             self.size: Size = (self._pixels.shape[0], self._pixels.shape[1])
 
@@ -100,26 +98,30 @@ class WindowedImage:
         Raises:
             DataError: naming the image, if it does not decode.
         """
-        if self._opened is None:
-            assert self._pixels is not None
+        factor = self._factor(window, size)
+        if self._opened is None or factor == 1:
+            if self._pixels is None:
+                self._pixels = self._decoded(self._data, cv2.IMREAD_COLOR_RGB)
             return self._of_pixels(self._pixels, window, size)
         if self._resizing.library == "opencv":
-            return self._reduced_by_opencv(window, size)
+            return self._reduced_by_opencv(factor, window, size)
+        # Pillow decodes a file at one size only.
+        opened, self._opened = self._opened, None
         try:
-            return self._by_pillow(self._opened, window, size)
+            return self._reduced_by_pillow(opened, factor, window, size)
         except DAMAGE as error:
             raise self._damaged(in_short(error)) from None
 
     def _open(self, data: bytes) -> None:
-        """Reads the beginning of a file; all of it where it has to be turned."""
+        """Reads the beginning of a JPEG file; all of one to be turned, and of others."""
         try:
             opened = Image.open(io.BytesIO(data))
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            if turned or opened.mode not in _PLAIN:
-                self._pixels = pixels_of(opened)
-                return
         except (UnidentifiedImageError, *DAMAGE) as error:
             raise self._damaged(in_short(error)) from None
+        if turned or opened.format != "JPEG":
+            self._pixels = self._decoded(data, cv2.IMREAD_COLOR_RGB)
+            return
         self._data, self._opened = data, opened
         self.size = opened.height, opened.width
 
@@ -133,30 +135,22 @@ class WindowedImage:
         image = Image.fromarray(np.ascontiguousarray(part))
         return np.asarray(image.resize(size[::-1], _PILLOW[how]))
 
-    def _by_pillow(self, opened: Image.Image, window: Window, size: Size) -> np.ndarray:
-        how = _PILLOW[self._resizing.interpolation]
-        top, left, height, width = window
-        corners = (left, top, left + width, top + height)
-        factor = self._factor(window, size)
-        if factor == 1 or opened.format != "JPEG":
-            part = opened.crop(corners).convert("RGB")
-            return np.asarray(part.resize(size[::-1], how))
+    def _reduced_by_pillow(
+        self, opened: Image.Image, factor: int, window: Window, size: Size
+    ) -> np.ndarray:
         opened.draft(None, (opened.width // factor, opened.height // factor))
+        top, left, height, width = (side / factor for side in window)
         small = opened.convert("RGB")
-        x1, y1, x2, y2 = (corner / factor for corner in corners)
-        box = (x1, y1, x2, y2)
+        box = (left, top, left + width, top + height)
+        how = _PILLOW[self._resizing.interpolation]
         return np.asarray(small.resize(size[::-1], how, box=box))
 
-    def _reduced_by_opencv(self, window: Window, size: Size) -> np.ndarray:
-        factor = self._factor(window, size)
-        if factor == 1:
-            pixels = self._by_opencv(self._data, cv2.IMREAD_COLOR_RGB)
-            return self._of_pixels(pixels, window, size)
-        pixels = self._by_opencv(self._data, _REDUCED[factor])
+    def _reduced_by_opencv(self, factor: int, window: Window, size: Size) -> np.ndarray:
+        pixels = self._decoded(self._data, _REDUCED[factor])
         # To whole pixels of the smaller image, which has no others.
         top, left, height, width = (round(side / factor) for side in window)
         inside = top, left, max(height, 1), max(width, 1)
-        return self._of_pixels(pixels, inside, size)[..., ::-1]
+        return cv2.cvtColor(self._of_pixels(pixels, inside, size), cv2.COLOR_BGR2RGB)
 
     def _factor(self, window: Window, size: Size) -> int:
         """The share of the image that is enough: 1, 2, 4 or 8."""
@@ -166,7 +160,7 @@ class WindowedImage:
         least = min(side / new for side, new in zip(window[2:], size, strict=True))
         return next((one for one in _REDUCED if least >= wanted * one), 1)
 
-    def _by_opencv(self, data: bytes, mode: int) -> np.ndarray:
+    def _decoded(self, data: bytes, mode: int) -> np.ndarray:
         pixels = decoded(data, mode)
         if pixels is None:
             raise self._damaged(f"{len(data)} bytes")

@@ -45,9 +45,21 @@ def test_the_peer_cuts_the_same_crops(library, tmp_path):
     transform = classification_input.our_transform(args)
     for seed in range(3):
         random.seed(seed)
-        tensor, label = peer[1]
+        cut = peer.opencv_crop if library == "opencv" else peer.pillow_crop
+        expected = cut(peer._files[1])
         sample = {"image": peer._files[1].read_bytes(), "class": 1, "image_id": "a"}
         crop = transform(sample, Shared(seed))["image"]
-        expected = (crop / 255 - streams.MEAN) / streams.STD
-        np.testing.assert_allclose(tensor.permute(1, 2, 0), expected, atol=1e-5)
-        assert label == 1
+        np.testing.assert_array_equal(crop, expected)
+
+
+@pytest.mark.slow  # it imports torch
+def test_the_peer_normalises_as_torchvision_does(tmp_path):
+    classification_input.write_photographs(tmp_path, ARGUMENTS)
+    peer = classification_input.PeerRecipe(tmp_path, "pillow")
+    random.seed(3)
+    tensor, label = peer[1]
+    random.seed(3)
+    crop = peer.pillow_crop(peer._files[1])
+    expected = (crop / 255 - streams.MEAN) / streams.STD
+    np.testing.assert_allclose(tensor.permute(1, 2, 0), expected, atol=1e-5)
+    assert label == 1

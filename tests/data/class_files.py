@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 
+import cv2
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -17,6 +18,13 @@ def picture(seed, size=SIZE):
     """An RGB image; another one for each seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     return Image.fromarray(pixels)
+
+
+def photograph(height=90, width=120):
+    """Smooth, as photographs are."""
+    rng = np.random.default_rng([height, width])
+    small = rng.integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def encoded(image, file_format="JPEG", **options):

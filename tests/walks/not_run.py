@@ -387,6 +387,7 @@ NOT_RUN |= {
         ("coco_stuff_10k", "cocostuff-10k-v1.1"),
         ("coco_stuff_164k", "coco"),
         ("voc2012", "VOCdevkit/VOC2012"),
+        ("imagenet", "ILSVRC2012"),
     )
 } | {
     _PREPARE.format(f"segmentation_{form}", f"{folder} --name={name}"): ANNOTATED
