@@ -61,6 +61,7 @@ _COMMON_CASES = (
     "landmarks/w18:train:8x256x256",
     "pose/w32:infer:1x256x192",
     "pose/w32:train:4x256x192",
+    "classification/w18:train:8x224x224",
 )
 # What finishes: on a CPU torch.compile takes a minute or more for each program, so
 # there crops are small and few; a GPU gets what it is bought for.

@@ -10,6 +10,7 @@ content is complete, and nothing is left of a process that was killed before.
 """
 
 import contextlib
+import csv
 import functools
 import io
 import logging
@@ -21,7 +22,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 from hrnet_jax.storage import paths
@@ -85,6 +86,13 @@ def write_whole(path: str | os.PathLike, content: bytes | memoryview | str) -> N
     """
     with whole_file(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_csv(path: str | os.PathLike, rows: Iterable[Sequence[str]]) -> None:
+    """Replaces a file by a table with commas; see `write_whole`."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Shows what a prepared set of masks or points holds, before training on it.
+"""Shows what a prepared set holds, before training on it.
 
     python scripts/dataset_report.py --name=my_set --data_dir=data --out=report
 

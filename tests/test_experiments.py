@@ -132,6 +132,14 @@ def make_own_objects(folder, rng):
     make_coco(folder, rng, {3: "leaf", 7: "stone"}, "images")
 
 
+def make_class_folders(folder, rng):
+    for split, count in (("train", 6), ("val", 3)):
+        for name in ("cat", "dog"):
+            for number in range(count):
+                image, _ = blobs(rng, 70, 90, (0, 1))
+                write(folder / f"{split}/{name}/{name}{split}{number}.jpg", image)
+
+
 def make_coco_2017(folder, rng):
     make_coco(folder, rng, COCO_THINGS, "{split}2017")
 
@@ -185,10 +193,13 @@ LAYOUTS = {
     "detection_coco": make_own_objects,
     "bccd": make_own_objects,
     "keypoints_coco": make_own_joints,
+    "classification_folder": make_class_folders,
+    "imagenette": make_class_folders,
 }
 OPTIONS = {
     "shapes": {"image_size": 64, "train": 8, "val": 4},
     "shapes_objects": {"image_size": 96, "train": 8, "val": 4},
+    "shapes_classes": {"image_size": 64, "train": 8, "val": 4},
     "landmarks_csv": {"flip_pairs": ("left_eye:right_eye",)},
     **{
         f"faces_{count}": {"num_points": count, "train": 8, "val": 4}
@@ -210,8 +221,9 @@ def prepare_tiny(name, folder):
     # `faces_68` is the set `faces` with that many points.
     first = name.partition("_")[0]
     dataset = first if first in ("faces", "figures") else name
-    # Blood cells are a set of somebody's own.
-    dataset = {"bccd": "detection_coco"}.get(name, dataset)
+    # Sets of somebody's own.
+    own = {"bccd": "detection_coco", "imagenette": "classification_folder"}
+    dataset = own.get(name, dataset)
     prepare(dataset, folder / "data", source, save_as=name, **options)
     return str(folder / "data")
 

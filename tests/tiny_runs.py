@@ -10,7 +10,13 @@ from typing import Any
 
 import ml_collections
 
-from tests import tiny, tiny_detection, tiny_landmarks, tiny_pose
+from tests import (
+    tiny,
+    tiny_classification,
+    tiny_detection,
+    tiny_landmarks,
+    tiny_pose,
+)
 from tests.sharing import made_once
 
 
@@ -90,6 +96,7 @@ _ALL = (
     TinyRun("segmentation", tiny, ends=(4, 8)),
     TinyRun("landmarks", tiny_landmarks, changes=_EVERY_SECOND),
     TinyRun("pose", tiny_pose, changes=_EVERY_SECOND),
+    TinyRun("classification", tiny_classification, changes=_EVERY_SECOND),
     TinyRun("mask_rcnn", tiny_detection, "mask_rcnn"),
     TinyRun("fcos", tiny_detection, "fcos"),
     # A train step for each of two shapes, and batches of one of them each.

@@ -14,7 +14,10 @@ SPEC = TaskSpec(
     name="classification",
     models={"": ClassificationHRNet},
     task="hrnet_jax.classification.task:ClassificationTask",
+    trainable=True,
+    data="classes",
     default_size=(224, 224),
     num_outputs="num_classes",
+    size_option="crop_size",
     info_of_outputs=info_of_classes,
 )

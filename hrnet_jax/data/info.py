@@ -10,6 +10,7 @@ import numpy as np
 
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import read_fields, shortened
+from hrnet_jax.data.tfds_classes import class_facts, describes_classes
 from hrnet_jax.errors import DataError
 from hrnet_jax.storage.paths import as_path
 
@@ -17,7 +18,8 @@ from hrnet_jax.storage.paths import as_path
 # the source files used.
 IGNORE_LABEL = 255
 # Of a record, what splits without published labels lack.
-LABEL_KEY = "label"
+LABEL_KEY, CLASS_KEY = "label", "class"
+LABEL_KEYS = (LABEL_KEY, CLASS_KEY)
 
 # TFDS writes its metadata dictionary under this name, in the same directory
 # (and the same atomic rename) as the records.
@@ -82,7 +84,13 @@ class DatasetInfo:
             which results for a server name.
         max_objects: most objects that an image has.
         object_masks: whether each object has a mask.
-        image_class_names: names behind `class`.
+        image_class_names: names behind `class`, or `classes` of sets with `multi_label`.
+        image_class_ids: what the source calls each of these classes: its folder, or its
+            number in WordNet.
+        image_class_counts: split -> images of each of them.
+        multi_label: whether an image can be of several classes, or of none.
+        key_names: key of the stored records -> key of the samples, for records that
+            another program wrote.
         findings: (file, what, how often) of what the preparation left out or derived.
         prepared_from: source folder and options of the preparation.
     """
@@ -127,6 +135,12 @@ class DatasetInfo:
     max_objects: int = 0
     object_masks: bool = False
     image_class_names: tuple[str, ...] = ()
+    image_class_ids: tuple[str, ...] = ()
+    image_class_counts: Mapping[str, list[int]] = dataclasses.field(
+        default_factory=dict
+    )
+    multi_label: bool = False
+    key_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     findings: tuple[tuple[str, str, int], ...] = ()
     prepared_from: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -159,6 +173,7 @@ def _check(info: DatasetInfo) -> None:
     Raises:
         DataError: naming a key that does not.
     """
+    _check_image_classes(info)
     for key in ("class_names", "palette"):
         if len(getattr(info, key)) != info.num_classes:
             raise DataError(
@@ -201,6 +216,21 @@ def _check_points(info: DatasetInfo) -> None:
         raise DataError("key 'point_sigmas' has a number that is not positive")
 
 
+def _check_image_classes(info: DatasetInfo) -> None:
+    classes = len(info.image_class_names)
+    if len(info.image_class_ids) not in (0, classes):
+        raise DataError(
+            f"key 'image_class_ids' has {len(info.image_class_ids)} entries for "
+            f"{classes} 'image_class_names'"
+        )
+    for split, counts in info.image_class_counts.items():
+        if len(counts) != classes or min(counts, default=0) < 0:
+            raise DataError(
+                f"key 'image_class_counts.{split}' must have a number of images for "
+                f"each of {classes} 'image_class_names'"
+            )
+
+
 def _check_splits(info: DatasetInfo) -> None:
     for key in ("train", "eval"):
         if key not in info.default_splits:
@@ -208,7 +238,8 @@ def _check_splits(info: DatasetInfo) -> None:
     if not info.counts:  # classes or points alone, without images
         return
     for key in ("max_size", "min_size"):
-        if info.counts.keys() - getattr(info, key).keys():
+        unknown = info.counts.keys() - getattr(info, key).keys()
+        if unknown and not info.key_names:
             raise DataError(f"key {key!r} lacks splits of key 'counts'")
     for subset, parts in info.subsets.items():
         for split, indices in parts.items():
@@ -253,13 +284,19 @@ def _check_splits(info: DatasetInfo) -> None:
 def load_info(directory: Path) -> DatasetInfo:
     """Reads the metadata of the prepared data set in `directory`.
 
+    Those of a classification set that TFDS prepared are put together from its
+    descriptions; sizes of images are not known there.
+
     Raises:
-        DataError: if the directory was not written by this package.
+        DataError: if the directory was written neither by this package nor by TFDS
+            with classes of images.
     """
     path = as_path(directory) / METADATA_FILE
     try:
         values = read_object(path, DataError)
     except FileNotFoundError:
+        if describes_classes(directory):
+            return DatasetInfo(**class_facts(directory))
         raise DataError(
             f"{path} is missing: these records were not prepared by "
             "scripts/prepare_data.py"

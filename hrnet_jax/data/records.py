@@ -4,11 +4,10 @@ Needs neither TensorFlow nor the builder that wrote them: features and metadata
 are read from the prepared directory.
 """
 
-import contextlib
 import functools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,25 +15,24 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data import record_files
 from hrnet_jax.data.beside import sizes_in
 from hrnet_jax.data.copies import local_copy
 from hrnet_jax.data.info import (
-    LABEL_KEY,
+    LABEL_KEYS,
     METADATA_FILE,
     SIZES_FILE,
     DatasetInfo,
     load_info,
 )
 from hrnet_jax.data.subsets import SubsetSource, find_subset
+from hrnet_jax.data.tfds_classes import FEATURES_FILE, describes_classes
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.opencv import decoded
 from hrnet_jax.storage.paths import as_path, is_remote
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _LEFTOVER = re.compile(r"incomplete\.\w+_\d+\.\d+\.\d+")
-# Characters of a reason, which may quote whole files.
-_SHOWN = 300
-_FEATURES_FILE = "features.json"
 
 
 class NotPreparedError(DataError):
@@ -71,13 +69,17 @@ class Records(Sequence):
         self.split = split
         self.info: DatasetInfo = load_info(directory)
         self._data_dir = str(data_dir)
-        with _reading_descriptions(directory):
+        with record_files.reading_descriptions(directory):
             builder = tfds.builder_from_directory(str(directory))
-            self._images = _image_channels(builder.info.features)
-            self._texts = _text_features(builder.info.features)
+            images = record_files.image_channels(builder.info.features)
+            texts = record_files.text_features(builder.info.features)
             self._splits = builder.info.splits
-            _check_files(builder.info)
-            self._source = self._open(builder)
+            record_files.check_files(builder.info)
+            self._source = self._open(builder, images)
+        names = self.info.key_names or {key: key for key in [*images, *texts]}
+        self._images = {names[key]: n for key, n in images.items() if key in names}
+        self._texts = [names[key] for key in texts if key in names]
+        self._decodes = True
         self.labelled = self.info.unlabelled_splits == () or not (
             {split for split, _ in self.places()} & set(self.info.unlabelled_splits)
         )
@@ -108,11 +110,11 @@ class Records(Sequence):
         if absent:
             what = f"record {position} cannot be read"
             raise self._damaged(what, position, f"it has no {absent[0]!r}")
-        if not self.labelled:
-            sample.pop(LABEL_KEY, None)
+        for key in () if self.labelled else LABEL_KEYS:
+            sample.pop(key, None)
         for key in self._texts:
             sample[key] = self._text(sample[key], key, position)
-        for key, channels in self._images.items():
+        for key, channels in self._images.items() if self._decodes else ():
             if key not in sample:
                 continue
             sample[key] = self._decode(sample[key], channels, key, position)
@@ -140,7 +142,8 @@ class Records(Sequence):
         for split, index in self.places():
             if split not in tables:
                 path = directory / SIZES_FILE.format(split=split)
-                tables[split] = sizes_in(path, self._splits[split].num_examples)
+                count = self._splits[split].num_examples
+                tables[split] = sizes_in(path, count)
             rows.append(tables[split][index])
         return np.array(rows, np.int32).reshape(-1, 2)
 
@@ -152,11 +155,13 @@ class Records(Sequence):
     def _sizes_read(self) -> np.ndarray:
         """What the file of sizes says, from the images."""
         splits = {split for split, _ in self.places()}
-        largest = {tuple(self.info.max_size[split]) for split in splits}
-        smallest = {tuple(self.info.min_size[split]) for split in splits}
-        if largest == smallest and len(largest) == 1:
+        # TFDS does not tell the sizes of its own sets.
+        largest = {tuple(self.info.max_size.get(split, ())) for split in splits}
+        smallest = {tuple(self.info.min_size.get(split, ())) for split in splits}
+        if largest == smallest and len(largest) == 1 and () not in largest:
             return np.tile(np.array([*largest], np.int32), (len(self), 1))
-        return np.array([one["image"].shape[:2] for one in self], np.int32)
+        decoded_ones = self._as(decodes=True)
+        return np.array([one["image"].shape[:2] for one in decoded_ones], np.int32)
 
     def places(self) -> list[tuple[str, int]]:
         """Stored split of every record, and its index there."""
@@ -173,14 +178,28 @@ class Records(Sequence):
             places += [(part.splitname, k) for k in range(part.from_ or 0, end)]
         return places
 
+    def encoded(self) -> "Records":
+        """The same records with images as the bytes of their files, not decoded.
+
+        For those who need a part of the pixels, or none.
+        """
+        return self._as(decodes=False)
+
+    def _as(self, *, decodes: bool) -> "Records":
+        other = object.__new__(type(self))
+        other.__dict__ |= self.__dict__ | {"_decodes": decodes}
+        return other
+
     def __reduce__(self) -> tuple:
-        return open_records, (self.name, self._data_dir, self.split)
+        return _reopened, (self.name, self._data_dir, self.split, self._decodes)
 
     def __repr__(self) -> str:
         return f"Records({self.name!r}, {self.split!r}, {len(self)} samples)"
 
-    def _open(self, builder: tfds.core.DatasetBuilder) -> Sequence | SubsetSource:
-        decoders = {key: tfds.decode.SkipDecoding() for key in self._images}
+    def _open(
+        self, builder: tfds.core.DatasetBuilder, images: Iterable[str]
+    ) -> Sequence | SubsetSource:
+        decoders = {key: tfds.decode.SkipDecoding() for key in images}
         info = self.info
         try:
             subset = find_subset(self.split, info.subsets, info.counts)
@@ -200,14 +219,20 @@ class Records(Sequence):
 
     def _read(self, position: int) -> dict[str, Any]:
         try:
-            return dict(self._source[position])
+            sample = dict(self._source[position])
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 (other content can cause any)
-            reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+            reason = record_files.in_short(error)
             what = f"record {position} cannot be read"
             # From None: what a worker process raises travels as text.
             raise self._damaged(what, position, reason) from None
+        names = self.info.key_names
+        if not names:
+            return sample
+        # Of another program; what has no name here is of no use.
+        sample = {here: sample.get(key) for key, here in names.items()}
+        return {"image_id": f"{self.split}_{position:08d}"} | sample
 
     def _damaged(self, what: str, position: int, reason: str) -> DataError:
         return DataError(
@@ -268,11 +293,16 @@ def open_records(
     return Records(name, data_dir, split, cache_dir)
 
 
+def _reopened(name: str, data_dir: str, split: str, decodes: bool) -> Records:
+    records = open_records(name, data_dir, split)
+    return records if decodes else records.encoded()
+
+
 def find_prepared(name: str, data_dir: str | os.PathLike) -> Path | None:
     """The newest complete version of a data set, or None.
 
     Directories of preparations that were killed carry other names, and one
-    without its metadata was not finished.
+    without its metadata was not finished, unless TFDS wrote it (`tfds_classes`).
     """
     root = as_path(data_dir).expanduser() / name
     if not root.is_dir():
@@ -281,8 +311,8 @@ def find_prepared(name: str, data_dir: str | os.PathLike) -> Path | None:
         path
         for path in root.iterdir()
         if _VERSION.fullmatch(path.name)
-        and (path / METADATA_FILE).is_file()
-        and (path / _FEATURES_FILE).is_file()
+        and (path / FEATURES_FILE).is_file()
+        and ((path / METADATA_FILE).is_file() or describes_classes(path))
     ]
     newest = [tuple(map(int, path.name.split("."))) for path in versions]
     return versions[newest.index(max(newest))] if versions else None
@@ -326,25 +356,9 @@ def set_aside(name: str, data_dir: str | os.PathLike, aside: Path) -> None:
     """
     root = Path(data_dir).expanduser() / name
     for path in root.iterdir() if root.is_dir() else ():
-        complete = _VERSION.fullmatch(path.name) and (path / _FEATURES_FILE).is_file()
+        complete = _VERSION.fullmatch(path.name) and (path / FEATURES_FILE).is_file()
         if path.is_dir() and (complete or _LEFTOVER.fullmatch(path.name)):
             path.rename(aside / path.name)
-
-
-@contextlib.contextmanager
-def _reading_descriptions(directory: Path) -> Iterator[None]:
-    """Reports what TFDS raises on descriptions that somebody changed."""
-    try:
-        yield
-    except (DataError, MemoryError):
-        raise
-    # Of any kind, as TFDS does not check what it reads.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
-        raise DataError(
-            f"{directory}: {_FEATURES_FILE} or dataset_info.json cannot be read "
-            f"({reason}); prepare the data set again (--overwrite)"
-        ) from error
 
 
 def _writeable(value: Any) -> Any:
@@ -352,30 +366,3 @@ def _writeable(value: Any) -> Any:
     if isinstance(value, np.ndarray) and not value.flags.writeable:
         return value.copy()
     return value
-
-
-def _image_channels(features: tfds.features.FeaturesDict) -> dict[str, int]:
-    return {
-        key: feature.shape[-1]
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Image)
-    }
-
-
-def _text_features(features: tfds.features.FeaturesDict) -> list[str]:
-    return [
-        key
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.Text)
-    ]
-
-
-def _check_files(info: tfds.core.DatasetInfo) -> None:
-    """Names a shard that got lost, for example while copying the folder."""
-    for split in info.splits.values():
-        for path in split.filepaths:
-            if not Path(path).is_file():
-                raise DataError(
-                    f"{path} is missing: copy it again, or prepare the data set "
-                    "again (--overwrite)"
-                )

@@ -1,5 +1,7 @@
 """A prepared data set in a few lines of text."""
 
+from collections.abc import Sequence
+
 from hrnet_jax.config.tables import columns
 from hrnet_jax.data.info import DatasetInfo, median_frequency_weights
 
@@ -19,7 +21,9 @@ def summarize(info: DatasetInfo) -> str:
     lines = [f"{info.name}: {_contents(info)}", ""]
     lines += _split_lines(info)
     if info.max_objects:
-        lines += ["", _object_classes(info)]
+        lines += ["", _named(info.box_class_names)]
+    if info.image_class_counts:
+        lines += ["", *_image_class_lines(info)]
     train = info.default_splits["train"]
     labelled = train not in info.unlabelled_splits
     if labelled and sum(info.label_histogram.get(train, ())) > 0:
@@ -45,25 +49,45 @@ def _contents(info: DatasetInfo) -> str:
             f"{kinds} of {len(info.box_class_names)} classes, up to "
             f"{info.max_objects} in an image"
         )
+    if info.image_class_names and not parts:
+        several = ", several for an image" if info.multi_label else ""
+        parts.append(f"images of {len(info.image_class_names)} classes{several}")
     return ", ".join(parts) or "images"
 
 
-def _object_classes(info: DatasetInfo) -> str:
-    """Names of the classes of boxes, in their order."""
-    names = info.box_class_names
+def _named(names: Sequence[str]) -> str:
+    """Names of classes, in their order."""
     shown = ", ".join(names[:_MOST_NAMES])
     more = f", and {len(names) - _MOST_NAMES} more"
     return f"classes: {shown}{more if len(names) > _MOST_NAMES else ''}"
+
+
+def _image_class_lines(info: DatasetInfo) -> list[str]:
+    """Images of each class in each split; of many classes of the rarest and commonest."""
+    splits = info.image_class_counts
+    train = info.default_splits["train"]
+    order = list(range(len(info.image_class_names)))
+    if len(order) > _MOST_NAMES:
+        order.sort(key=lambda label: splits[train][label])
+        half = _MOST_NAMES // 2
+        order = [*order[:half], -1, *order[-half:]]
+    rows = [("", "class", *(f"{split} images" for split in splits))]
+    for label in order:
+        if label < 0:
+            rows.append(("", "...", *("" for _ in splits)))
+            continue
+        counts = (str(counts[label]) for counts in splits.values())
+        rows.append((str(label), info.image_class_names[label], *counts))
+    return columns(rows, f"rl{'r' * len(splits)}")
 
 
 def _split_lines(info: DatasetInfo) -> list[str]:
     last = "ignored" if info.num_classes else "part of" if info.subsets else ""
     rows = [("split", "images", "size (width x height)", last)]
     for split, count in info.counts.items():
-        (low_h, low_w), (high_h, high_w) = info.min_size[split], info.max_size[split]
-        size = f"{low_w}x{low_h}"
-        if (low_h, low_w) != (high_h, high_w):
-            size += f" to {high_w}x{high_h}"
+        size = "-"  # of sets that TFDS prepared
+        if split in info.min_size:
+            size = _range(info.min_size[split], info.max_size[split])
         note = ""
         if split in info.subsets:
             note = " + ".join(info.subsets[split])
@@ -71,6 +95,11 @@ def _split_lines(info: DatasetInfo) -> list[str]:
             note = _ignored_share(info, split)
         rows.append((split, str(count), size, note))
     return columns(rows, "lrlr" if info.num_classes else "lrl")
+
+
+def _range(low: tuple[int, int], high: tuple[int, int]) -> str:
+    text = f"{low[1]}x{low[0]}"
+    return text if low == high else f"{text} to {high[1]}x{high[0]}"
 
 
 def _ignored_share(info: DatasetInfo, split: str) -> str:

@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -120,7 +121,7 @@ def prepare_records(
     if not splits:
         raise DataError(f"{name}: no images in any split")
     facts = dataclasses.replace(source.info(name), prepared_from=dict(prepared_from))
-    statistics = Statistics(facts.num_classes)
+    statistics = Statistics(facts.num_classes, len(facts.image_class_names))
     total = sum(len(items) for items in splits.values())
     with tqdm(
         total=total,
@@ -152,10 +153,16 @@ class Statistics:
     """Counts images, sizes and pixels per class while examples pass by.
 
     Examples of a split come in record order.
+
+    Args:
+        num_classes: of pixels.
+        image_classes: of whole images.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, image_classes: int = 0) -> None:
         self._num_classes = num_classes
+        self._image_classes = image_classes
+        self._notes: Counter[tuple[str, str]] = Counter()
         self._splits: dict[str, dict[str, Any]] = {}
 
     def add(self, split: str, example: Example) -> None:
@@ -167,9 +174,12 @@ class Statistics:
                 "classes": np.zeros(self._num_classes, np.int64),
                 "present": np.zeros(self._num_classes, np.int64),
                 "ignored": 0,
+                "images": np.zeros(self._image_classes, np.int64),
             },
         )
         now["sizes"].append(example.size)
+        now["images"][list(example.classes)] += 1
+        self._notes.update((split, note) for note in example.notes)
         if example.labels is not None:
             pixels = np.bincount(example.labels.ravel(), minlength=256)
             classes = pixels[: self._num_classes]
@@ -189,6 +199,9 @@ class Statistics:
         return dataclasses.replace(
             info,
             counts={split: len(each) for split, each in sizes.items()},
+            image_class_counts=self._image_class_counts(),
+            findings=info.findings
+            + tuple((*what, number) for what, number in self._notes.items()),
             label_histogram=self._each(lambda now: now["classes"].tolist()),
             ignored_pixels=self._each(lambda now: now["ignored"]),
             pixels_where_present=self._each(lambda now: now["present"].tolist()),
@@ -199,6 +212,10 @@ class Statistics:
                 split: tuple(each.min(0).tolist()) for split, each in sizes.items()
             },
         )
+
+    def _image_class_counts(self) -> dict[str, list[int]]:
+        counts = self._each(lambda now: now["images"].tolist())
+        return counts if any(map(any, counts.values())) else {}
 
     def sizes(self) -> dict[str, np.ndarray]:
         """Split -> int32 [N, 2], height and width of each image."""

@@ -1,9 +1,7 @@
 """What an evaluation of detections found, as tables and files of results."""
 
-import csv
-import io
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +9,7 @@ from hrnet_jax.config.tables import columns
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.detection.outputs import Detections, write_results
 from hrnet_jax.tasks.coco_scores import KINDS, Scores
-from hrnet_jax.whole_files import write_whole
+from hrnet_jax.whole_files import write_csv, write_whole
 
 _SCORES = ("AP", "AP50", "AR100")
 
@@ -68,15 +66,9 @@ def write_report(
         classes = class_rows(info, scores, counts)
         lines = columns(classes, "lr")
         write_whole(folder / "classes.txt", "".join(f"{line}\n" for line in lines))
-        _write_csv(folder / "classes.csv", classes)
+        write_csv(folder / "classes.csv", classes)
     header = ["image", "objects", "detections", "agreement"]
     ranked = sorted(images, key=lambda image: image[3])
     rows = [[name, str(n), str(m), f"{q:.4f}"] for name, n, m, q in ranked]
-    _write_csv(folder / "images.csv", [header, *rows])
+    write_csv(folder / "images.csv", [header, *rows])
     write_results(folder, found, info, masks=masks)
-
-
-def _write_csv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    write_whole(path, text.getvalue())

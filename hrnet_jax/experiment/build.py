@@ -23,7 +23,10 @@ def build_model(config: TrainConfig, info: DatasetInfo) -> Model:
     if lanes is None:
         lanes = lanes_for(options.name, config.precision)
     norm = NormOptions(
-        mode=options.norm, momentum=options.norm_momentum, epsilon=options.norm_epsilon
+        mode=options.norm,
+        momentum=options.norm_momentum,
+        epsilon=options.norm_epsilon,
+        groups=options.norm_groups,
     )
     decided = {
         "norm": norm,

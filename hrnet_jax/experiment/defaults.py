@@ -145,6 +145,7 @@ def make_debug(
     config.schedule.warmup_steps = min(config.schedule.warmup_steps, 1)
     config.batch_size = 2
     config.mesh.round_up_batch = True
+    config.model.norm_groups = 1
     size_option = get_spec(config.task).size_option
     if size_option:
         config.dataset.augmentation[size_option] = crop_size

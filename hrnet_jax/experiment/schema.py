@@ -33,8 +33,8 @@ class TrainConfig:
 
     Attributes:
         seed: of initial weights, order, augmentation and dropout.
-        task: `segmentation`, `landmarks`, `pose` or `detection`; `classification` and
-            `pyramid` predict, but do not train yet.
+        task: `segmentation`, `landmarks`, `pose`, `detection` or `classification`;
+            `pyramid` predicts alone.
         loss: options of the task's loss.
         batch_size: global, over all devices and micro-batches.
         num_epochs: passes over the training set, whole batches only. Of a task that

@@ -58,6 +58,9 @@ class ModelOptions:
         norm: batch-norm mode, `batch` or `frozen`.
         norm_momentum: weight of the new batch in the running statistics.
         norm_epsilon: added to the variance.
+        norm_groups: parts of a training batch (of a micro-batch) with statistics of their
+            own, as each GPU of the official code had; a multiple of the devices along
+            `mesh.data` spares them their exchange. 1 for statistics of the whole batch.
         remat: what the backward pass computes again to save memory: `none`,
             `modules`, `blocks` or `convolutions` (see `models.rematerialisation`);
             the booleans of earlier configurations mean `modules` and `none`.
@@ -85,6 +88,7 @@ class ModelOptions:
     norm: str = "batch"
     norm_momentum: float = 0.1
     norm_epsilon: float = 1e-5
+    norm_groups: int = 1
     # Any: read with a message of its own, as earlier values were booleans.
     remat: Any = "none"
     lanes: int | None = None
@@ -96,6 +100,11 @@ class ModelOptions:
 
     def __post_init__(self):
         object.__setattr__(self, "remat", remat_policy(self.remat))
+        if self.norm_groups < 1:
+            raise ConfigError(
+                "config key 'model.norm_groups' must be at least 1, got "
+                f"{self.norm_groups}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

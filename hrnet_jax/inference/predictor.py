@@ -271,7 +271,8 @@ class Predictor:
             of_pixels = logits.ndim == 4
             size = (logits if of_pixels else batch["image"]).shape[1:3]
             predictions = task.decode({"logits": logits}, size)
-            return predictions | {"probabilities": jax.nn.softmax(logits)}
+            # What a task calls so itself need not be a softmax.
+            return {"probabilities": jax.nn.softmax(logits)} | predictions
 
         return runtime.jit(scored)
 

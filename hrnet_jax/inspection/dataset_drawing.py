@@ -116,12 +116,12 @@ def contact_sheet(
         x = _GAP + place % columns * step_x
         y = _GAP + place // columns * step_y
         sheet.paste(Image.fromarray(picture(sample)), (x, y))
-        text = _end_that_fits(sample["image_id"])
+        text = end_that_fits(sample["image_id"])
         draw.text((x, y + CELL + 2), text, "#24272e", font=font(_TEXT_SIZE))
     return np.asarray(sheet)
 
 
-def _end_that_fits(text: str) -> str:
+def end_that_fits(text: str) -> str:
     """The end of a name, which tells images apart, as wide as a picture."""
     if font(_TEXT_SIZE).getlength(text) <= CELL:
         return text

@@ -13,6 +13,7 @@ from hrnet_jax.data.info import DatasetInfo, load_info
 from hrnet_jax.data.records import Records, open_records, prepared_directory
 from hrnet_jax.errors import DataError
 from hrnet_jax.imaging.pictures import write_picture
+from hrnet_jax.inspection.class_contents import ClassContents
 from hrnet_jax.inspection.dataset_drawing import Sample, contact_sheet
 from hrnet_jax.inspection.label_contents import LabelContents
 from hrnet_jax.inspection.object_contents import ObjectContents
@@ -31,10 +32,12 @@ class Contents(Protocol):
     Attributes:
         keys: of the samples that it reads.
         pictures: files that `draw` writes.
+        encoded: whether `count` takes images as the bytes of their files.
     """
 
     keys: ClassVar[tuple[str, ...]]
     pictures: ClassVar[tuple[str, ...]]
+    encoded: ClassVar[bool]
 
     def __init__(self, info: DatasetInfo) -> None: ...
 
@@ -57,11 +60,13 @@ class Contents(Protocol):
         """What was counted."""
 
 
-# `TaskSpec.data` -> what is reported of data sets of such a task.
+# `TaskSpec.data` -> what is reported of data sets of such a task; of sets for several
+# tasks the first.
 _CONTENTS: dict[str, type[Contents]] = {
-    "labels": LabelContents,
-    "points": PointContents,
     "objects": ObjectContents,
+    "points": PointContents,
+    "labels": LabelContents,
+    "classes": ClassContents,
     "persons": PersonContents,
 }
 
@@ -77,8 +82,9 @@ def write_dataset_report(
     """Reads all records of a data set and writes pictures and numbers.
 
     Writes `report.json` (the counts of each split), one `contact_sheet_<split>.png`
-    for each split, `sizes.png`, and `classes.png` of a segmentation set, `points.png` of
-    a set of landmarks or persons, or `objects.png` of a set of boxes.
+    for each split, `sizes.png`, and `classes.png` of a segmentation or
+    classification set, `points.png` of a set of landmarks or persons, or `objects.png`
+    of a set of boxes.
 
     Args:
         name: the name it was prepared under.
@@ -107,7 +113,8 @@ def write_dataset_report(
         raise DataError(f"{folder} is a file; expected a folder for the report")
     folder.mkdir(parents=True, exist_ok=True)
     for split, records in splits.items():
-        bar = tqdm(records, desc=split, unit=" images", disable=not progress)
+        read = records.encoded() if contents.encoded else records
+        bar = tqdm(read, desc=split, unit=" images", disable=not progress)
         contents.count(split, bar)
         sheet = contact_sheet(records, shown, contents.picture)
         write_picture(folder / SHEET_FILE.format(split), sheet)
@@ -119,21 +126,22 @@ def write_dataset_report(
 
 
 def _contents_of(info: DatasetInfo, records: Records) -> Contents:
-    """What to report, by the first task that the data set has outputs for.
+    """What to report, by the first kind that the data set has outputs of a task for.
 
     Raises:
         DataError: if there is none.
     """
     specs = [registry.get_spec(name) for name in registry.task_names()]
     specs = [spec for spec in specs if spec.data]
-    for spec in specs:
-        kind = _CONTENTS.get(spec.data)
-        if kind is None or not set(kind.keys) <= records[0].keys():
-            continue
-        if spec.count_outputs(spec.task_class.model_options(info)):
-            return kind(info)
+    keys = records[0].keys()
+    for data, kind in _CONTENTS.items():
+        for spec in specs if set(kind.keys) <= keys else ():
+            if spec.data != data:
+                continue
+            if spec.count_outputs(spec.task_class.model_options(info)):
+                return kind(info)
     known = ", ".join(spec.name for spec in specs)
     raise DataError(
         f"data set {info.name!r} is for none of the tasks {known}: it has neither classes "
-        "with masks nor points"
+        "nor points"
     )

@@ -46,6 +46,7 @@ class LabelContents:
 
     keys: ClassVar[tuple[str, ...]] = ("image", "label")
     pictures: ClassVar[tuple[str, ...]] = ("classes.png", "sizes.png")
+    encoded: ClassVar[bool] = False
 
     def __init__(self, info: DatasetInfo) -> None:
         self._info = info

@@ -56,6 +56,7 @@ class ObjectContents:
         *("image", "image_id", "boxes", "box_class", "box_crowd", "box_area"),
     )
     pictures: ClassVar[tuple[str, ...]] = ("objects.png", "sizes.png")
+    encoded: ClassVar[bool] = False
 
     def __init__(self, info: DatasetInfo) -> None:
         self._info = info

@@ -57,6 +57,7 @@ class PointContents:
     )
     pictures: ClassVar[tuple[str, ...]] = ("points.png", "sizes.png")
     of: ClassVar[str] = "faces"
+    encoded: ClassVar[bool] = False
 
     def __init__(self, info: DatasetInfo) -> None:
         self._info = info

@@ -30,6 +30,7 @@ class LearnsHeatmaps(HeatmapTask):
     totals: ClassVar[tuple[str, ...]] = ()
     map_keys: ClassVar[tuple[str, ...]] = ()
     groups_images: ClassVar[bool] = False
+    reads_encoded: ClassVar[bool] = False
     # Outside the crop a point counts as inside where it is no farther, in sigmas.
     reach: ClassVar[float] = 0.0
 

@@ -34,14 +34,20 @@ class NormOptions:
         epsilon: added to the variance.
         unbiased_variance: whether the running variance takes n / (n - 1) times
             the batch variance, as PyTorch does. The normalisation never does.
+        groups: in training, parts of the batch with statistics of their own: neighbours
+            in it, as each of so many GPUs had a part. The running statistics take the
+            mean of theirs (the official code: those of the first GPU).
     """
 
     mode: str = "batch"
     momentum: float = 0.1
     epsilon: float = 1e-5
     unbiased_variance: bool = True
+    groups: int = 1
 
     def __post_init__(self):
+        if self.groups < 1:
+            raise ConfigError(f"groups of a norm must be at least 1, got {self.groups}")
         if self.mode not in NORM_MODES:
             raise ConfigError(
                 f"unknown norm mode {self.mode!r}; "
@@ -58,7 +64,8 @@ class BatchNorm(nn.Module):
     """Batch norm with PyTorch's running statistics.
 
     Under `jit` on a sharded batch the means are global, so this is what other
-    frameworks call synchronised batch norm. Statistics are float32 (or wider)
+    frameworks call synchronised batch norm. With groups, of which each device has whole
+    ones, no means travel between devices. Statistics are float32 (or wider)
     whatever the compute type.
 
     Attributes:
@@ -96,12 +103,13 @@ class BatchNorm(nn.Module):
             normalize = normalize_frozen if is_frozen else _affine
             y = normalize(values, *moments, scale, bias, epsilon)
             return as_map(y.astype(self.dtype), pixels)
-        y, *moments = normalize_batch(values, scale, bias, epsilon)
+        groups = self.options.groups
+        y, mean, var = normalize_groups(values, scale, bias, epsilon, groups)
         if not self.is_initializing():
             mean_state.value, var_state.value = running_moments(
                 (mean_state.value, var_state.value),
-                tuple(moments),
-                values.size // features,
+                (mean, var),
+                values.size // features // groups,
                 self.options,
             )
         return as_map(y.astype(self.dtype), pixels)
@@ -154,6 +162,39 @@ def normalize_batch(
         wider. As in PyTorch no gradient flows through the last two.
     """
     return _forward(x, scale, bias, epsilon)[0]
+
+
+def normalize_groups(
+    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, groups: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`normalize_batch` of each of so many equal parts of a batch.
+
+    Args:
+        x: [B, ..., C], or [B, ..., p * C] where positions hold p pixels.
+        scale: [C].
+        bias: [C].
+        epsilon: added to the variance.
+        groups: number of the parts.
+
+    Returns:
+        The result as x, and the means over the groups of their means [C] and of their
+        biased variances [C].
+
+    Raises:
+        ConfigError: if the batch does not divide so.
+    """
+    if groups == 1:
+        return normalize_batch(x, scale, bias, epsilon)
+    if len(x) % groups:
+        raise ConfigError(
+            f"batch norms of {groups} groups (model.norm_groups) cannot divide a batch "
+            f"of {len(x)} images; expected a multiple"
+        )
+    parts = x.reshape(groups, len(x) // groups, *x.shape[1:])
+    y, mean, var = jax.vmap(lambda part: normalize_batch(part, scale, bias, epsilon))(
+        parts
+    )
+    return y.reshape(x.shape), jnp.mean(mean, 0), jnp.mean(var, 0)
 
 
 def _forward(x, scale, bias, epsilon):

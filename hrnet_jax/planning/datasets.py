@@ -112,6 +112,9 @@ PUBLISHED = {
     "aflw": PublishedSet(
         {"train": 20000, "test": 4386, "frontal": 1314}, "Zhu et al., CVPR 2016"
     ),
+    "imagenet": PublishedSet(
+        {"train": 1281167, "val": 50000}, "Russakovsky et al., IJCV 2015"
+    ),
     # Of the training images 117266 show an object, which are trained on.
     "coco_detection": PublishedSet(
         {"train": 118287, "train_with_objects": 117266, "val": 5000, "test": 20288},

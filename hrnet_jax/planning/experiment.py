@@ -1,6 +1,7 @@
 """The steps of an experiment, built for any mesh."""
 
 import dataclasses
+from typing import Any
 
 import optax
 from jax.sharding import Mesh
@@ -9,6 +10,7 @@ from hrnet_jax.experiment.schema import TrainConfig
 from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.registry import lanes_for
 from hrnet_jax.tasks.protocol import Trains, groups_images
+from hrnet_jax.tasks.teachers import NamesTeacher
 from hrnet_jax.training.build import build_task
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.schedules import schedule_of_run
@@ -47,6 +49,8 @@ def build_experiment(
 ) -> Experiment:
     """Builds task, schedule, optimizer and train step as `training` does.
 
+    A teacher (`loss.teacher`) is left out.
+
     Raises:
         ConfigError: for values that do not fit together.
     """
@@ -55,6 +59,11 @@ def build_experiment(
         lanes = lanes_for(config.model.name, config.precision, mesh)
         model = dataclasses.replace(config.model, lanes=lanes)
         config = dataclasses.replace(config, model=model)
+    loss: Any = config.loss
+    if isinstance(config.loss, NamesTeacher):
+        # Its weights need not be here.
+        loss = dataclasses.replace(loss, teacher="")
+        config = dataclasses.replace(config, loss=loss)
     task = build_task(config, facts.info)
     examples = facts.counts.get(config.dataset.train_split, 0)
     groups = None

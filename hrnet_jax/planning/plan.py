@@ -18,6 +18,7 @@ from hrnet_jax.planning.datasets import DatasetFacts
 from hrnet_jax.planning.experiment import Experiment, build_experiment
 from hrnet_jax.planning.programs import DoesNotFitError, compile_costs
 from hrnet_jax.planning.topologies import describe, make_mesh
+from hrnet_jax.tasks.teachers import NamesTeacher
 from hrnet_jax.training.build import evaluated_splits
 from hrnet_jax.training.evaluation import make_predict_step
 from hrnet_jax.training.steps import evaluation_interval
@@ -134,6 +135,8 @@ def make_plan(
     """
     mesh = _mesh(config, chosen, options)
     config, notes = _divided(config, mesh, options)
+    if isinstance(config.loss, NamesTeacher) and config.loss.teacher:
+        notes.append("loss.teacher: its weights and forward pass are not planned")
     experiment = build_experiment(config, facts, mesh)
     task = experiment.task
     state = abstract.train_state(

@@ -1,20 +1,15 @@
 """What an evaluation of segmentation found, as tables and pictures."""
 
-import csv
-import io
 import pathlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from hrnet_jax.config.tables import columns
-from hrnet_jax.imaging.pictures import save_figure
+from hrnet_jax.imaging.confusion import draw_confusion
 from hrnet_jax.segmentation.metrics import ImageScore, class_scores
-from hrnet_jax.whole_files import write_whole
+from hrnet_jax.whole_files import write_csv, write_whole
 
-# With more classes the numbers in the cells would not be legible.
-_MAX_NUMBERS = 24
 _SCORES = ("iou", "dice", "precision", "recall")
 
 
@@ -83,48 +78,11 @@ def write_report(
     classes = class_rows(confusion, class_names)
     lines = columns(classes, "lr")
     write_whole(folder / "classes.txt", "".join(f"{line}\n" for line in lines))
-    _write_csv(folder / "classes.csv", classes)
+    write_csv(folder / "classes.csv", classes)
     header = ["true \\ predicted", *class_names]
     counts = [
         [name, *map(str, row)] for name, row in zip(class_names, confusion, strict=True)
     ]
-    _write_csv(folder / "confusion.csv", [header, *counts])
-    draw_confusion(confusion, class_names, folder / "confusion.png")
-    _write_csv(folder / "images.csv", image_rows(images, class_names))
-
-
-def _write_csv(path: pathlib.Path, rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    write_whole(path, text.getvalue())
-
-
-def draw_confusion(
-    confusion: np.ndarray, class_names: Sequence[str], out: pathlib.Path
-) -> None:
-    """Draws a confusion matrix: of each true class, the share predicted as each.
-
-    Args:
-        confusion: int [K, K], rows are true classes.
-        class_names: K names.
-        out: picture file to write.
-    """
-    count = len(class_names)
-    shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
-    side = float(np.clip(2.5 + 0.45 * count, 4, 24))
-    # Not through pyplot, which has one state with the notebook that calls this.
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    size = 9 if count <= _MAX_NUMBERS else 5
-    axes.set_xticks(range(count), class_names, rotation=90, fontsize=size)
-    axes.set_yticks(range(count), class_names, fontsize=size)
-    axes.set_xlabel("predicted class")
-    axes.set_ylabel("true class")
-    axes.set_title("percent of the pixels of each true class", loc="left", fontsize=10)
-    if count <= _MAX_NUMBERS:
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.5 else "black"
-            text = f"{100 * share:.0f}"
-            axes.text(column, row, text, ha="center", va="center", color=colour, size=8)
-    save_figure(figure, out, dpi=110)
+    write_csv(folder / "confusion.csv", [header, *counts])
+    draw_confusion(confusion, class_names, folder / "confusion.png", of="pixels")
+    write_csv(folder / "images.csv", image_rows(images, class_names))

@@ -289,6 +289,8 @@ class Trains(Predicts, Protocol):
             the image; they are divided over devices as the image is.
         groups_images: whether batches are of images that share one of a few sizes;
             the task then is a `GroupsImages`.
+        reads_encoded: whether the transforms take images as the bytes of their files
+            (`Records.encoded`), to decode what they keep; else as pixels.
         image_size: (height, width) of training images, in pixels.
     """
 
@@ -296,6 +298,7 @@ class Trains(Predicts, Protocol):
     totals: ClassVar[tuple[str, ...]]
     map_keys: ClassVar[tuple[str, ...]]
     groups_images: ClassVar[bool]
+    reads_encoded: ClassVar[bool]
     image_size: tuple[int, int]
 
     def train_transform(self, sample: dict, rng: np.random.Generator) -> dict:

@@ -73,7 +73,7 @@ class TaskSpec:
         size_option: key of `dataset.augmentation` that sets the size of what the
             network sees; empty where nothing does.
         data: what records of its data sets hold, for a report on them: `labels`,
-            `points`, `objects` or `persons`; empty for none.
+            `points`, `objects`, `persons` or `classes`; empty for none.
         examples: what an example is where a record holds several of them: `persons`;
             empty where it is the record. The class may then be a `ReadsTruth`.
         reports: what the evaluators report beside metrics: `errors` (a

@@ -14,7 +14,7 @@ class WholeImage:
     """Base of tasks whose network sees one view of an image.
 
     Class attributes are those of `tasks.protocol.Predicts`, for a task without
-    options.
+    options, and those of `Trains` that most tasks have alike.
     """
 
     Augmentation: ClassVar[type] = NoOptions
@@ -29,6 +29,7 @@ class WholeImage:
     picture_kinds: ClassVar[tuple[str, ...]] = ()
     requested_kinds: ClassVar[tuple[str, ...]] = ()
     has_own_size: ClassVar[bool] = False
+    reads_encoded: ClassVar[bool] = False
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Input of the network, uint8 [H, W, 3]: the image itself."""

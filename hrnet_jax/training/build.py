@@ -20,11 +20,12 @@ from hrnet_jax.experiment.build import build_model, inference_options
 from hrnet_jax.experiment.schema import TrainConfig, check_trainable
 from hrnet_jax.registry import get_spec, get_task
 from hrnet_jax.runtime import processes
-from hrnet_jax.tasks.protocol import Trains, groups_images
+from hrnet_jax.tasks.protocol import Trains, groups_images, trains
 from hrnet_jax.training.optimizers import make_optimizer
 from hrnet_jax.training.phases import Phase, draws
 from hrnet_jax.training.schedules import rate_factor, schedule_of_run
 from hrnet_jax.training.steps import epoch_steps, extra_steps, total_steps
+from hrnet_jax.training.teacher import with_teacher
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Run:
         epoch_steps: of an epoch.
         schedule: step -> learning rate.
         optimizer: with that schedule.
+        teacher: variables of the network that the task learns from; empty for none.
     """
 
     config: TrainConfig
@@ -59,6 +61,7 @@ class Run:
     epoch_steps: int
     schedule: Callable
     optimizer: optax.GradientTransformation
+    teacher: dict = dataclasses.field(default_factory=dict)
 
 
 def build_run(config: TrainConfig) -> Run:
@@ -74,7 +77,7 @@ def build_run(config: TrainConfig) -> Run:
     records = open_split(config, config.dataset.train_split)
     for split in evaluated_splits(config):
         open_split(config, split)  # or a typo would show after hours of training
-    task = build_task(config, records.info)
+    task, teacher = with_teacher(build_task(config, records.info), config, records.info)
     _report_uneven_rows(task.image_size[0], mesh)
     groups = _groups(task, records)
     steps = total_steps(config, len(records), groups)
@@ -106,6 +109,7 @@ def build_run(config: TrainConfig) -> Run:
         epoch_steps=epoch_steps(config.batch_size, len(records), groups),
         schedule=schedule,
         optimizer=make_optimizer(config.optimizer, schedule),
+        teacher=teacher,
     )
 
 
@@ -183,7 +187,14 @@ def open_split(
             "published): it has no metrics, and cannot be trained on; its images can be "
             f"predicted. Splits with labels: {', '.join(others) or 'none'}"
         )
+    if _reads_encoded(config):
+        records = records.encoded()
     return as_examples(records, get_spec(config.task).examples, detections)
+
+
+def _reads_encoded(config: TrainConfig) -> bool:
+    task = get_task(config.task)
+    return trains(task) and task.reads_encoded
 
 
 def fit_batches(config: TrainConfig, begun: dict | None = None) -> TrainConfig:
@@ -243,6 +254,12 @@ def check_batch(config: TrainConfig, mesh: Mesh) -> None:
     micro = config.optimizer.accumulate
     what = " times micro-batches" if micro > 1 else ""
     _check_multiple("batch_size", config.batch_size, micro * mesh.shape["data"], what)
+    images, groups = config.batch_size // micro, config.model.norm_groups
+    if images % groups:
+        raise ConfigError(
+            f"config key 'model.norm_groups' is {groups}, which does not divide the "
+            f"{images} images of a batch (or micro-batch)"
+        )
     check_eval_batch(config, mesh)
 
 

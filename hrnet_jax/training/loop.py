@@ -18,6 +18,7 @@ from hrnet_jax.costs.multiply_adds import jaxpr_multiply_adds
 from hrnet_jax.data.stream.feeding import device_part, feed
 from hrnet_jax.errors import HRNetError
 from hrnet_jax.runtime import layouts, processes
+from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.storage import paths
 from hrnet_jax.tasks.protocol import groups_images
 from hrnet_jax.training.build import Run
@@ -78,7 +79,8 @@ class Loop:
             return state
         batches = self._batches(first)
         batch = next(batches)
-        step_fn = self._compile(state, batch)
+        teacher = self._teacher()
+        step_fn = self._compile(state, batch, *teacher)
         programs = {_size_of(batch): step_fn}
         state = layouts.with_layout_of(step_fn, 0, state)
         profile = _Profile(self.run.config.logging, self.checkpoints.workdir)
@@ -90,10 +92,12 @@ class Loop:
                 for step in range(first + 1, last + 1):
                     if _size_of(batch) not in programs:
                         with speed.paused():
-                            programs[_size_of(batch)] = self._compile(state, batch)
+                            programs[_size_of(batch)] = self._compile(
+                                state, batch, *teacher
+                            )
                     with profile.step(step):
                         step_fn = programs[_size_of(batch)]
-                        state, scalars = step_fn(state, device_part(batch))
+                        state, scalars = step_fn(state, device_part(batch), *teacher)
                         pending.add(step, scalars)
                         with speed.waiting_for_data():
                             batch = next(batches) if step < last else None
@@ -161,7 +165,12 @@ class Loop:
             map_keys=run.task.map_keys,
         )
 
-    def _compile(self, state: TrainState, batch: dict) -> Callable:
+    def _teacher(self) -> list[dict]:
+        """The variables of a teacher on all devices, where there is one."""
+        variables = self.run.teacher
+        return [replicate(variables, self.run.mesh)] if variables else []
+
+    def _compile(self, state: TrainState, batch: dict, *teacher: dict) -> Callable:
         """Compiles the train step and logs one line about the run."""
         config = self.run.config
         step_fn = make_train_step(
@@ -174,11 +183,14 @@ class Loop:
             ema_decay=config.optimizer.ema_decay,
             # Programs for several sizes have to agree on the layout of the state.
             free_layout=not groups_images(self.run.task),
+            has_teacher=bool(teacher),
         )
         # Without this line nothing would be seen for half a minute.
         _log.info("compiling the train step")
         start = time.perf_counter()
-        traced, compiled = runtime.compile_ahead(step_fn, state, device_part(batch))
+        traced, compiled = runtime.compile_ahead(
+            step_fn, state, device_part(batch), *teacher
+        )
         seconds = time.perf_counter() - start
         device = jax.devices()[0]
         parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))

@@ -12,16 +12,20 @@ from jax.sharding import Mesh
 
 from hrnet_jax import runtime
 from hrnet_jax.runtime import layouts
+from hrnet_jax.tasks.teachers import TEACHER
 from hrnet_jax.training.state import TrainState
 
 LossFn = Callable[[dict, dict, dict], tuple[jax.Array, tuple[Any, dict]]]
 
 
 class StepFn(jax.stages.Wrapped, Protocol):
-    """A jitted step: `(state, batch) -> state, scalars`."""
+    """A jitted step: `(state, batch) -> state, scalars`.
+
+    With a teacher it takes its variables as well.
+    """
 
     def __call__(
-        self, state: TrainState, batch: dict
+        self, state: TrainState, batch: dict, *teacher: dict
     ) -> tuple[TrainState, dict[str, jax.Array]]: ...
 
 
@@ -39,6 +43,7 @@ def make_train_step(
     accumulate: int = 1,
     ema_decay: float = 0.0,
     free_layout: bool = False,
+    has_teacher: bool = False,
 ) -> StepFn:
     """Builds the compiled function (state, batch) -> (state, scalars).
 
@@ -58,10 +63,12 @@ def make_train_step(
         free_layout: the compiler may choose the layout of the state in a GPU's memory.
             The function then has to be compiled ahead, and the state brought to
             that layout by `layouts.with_layout_of`.
+        has_teacher: the step is called with the variables of a teacher as well, whole
+            on every device; the loss finds them as `variables[TEACHER]`.
     """
-    gradients = _gradients_of(loss_fn)
 
-    def train_step(state: TrainState, batch: dict):
+    def train_step(state: TrainState, batch: dict, *teacher: dict):
+        gradients = _gradients_of(loss_fn, {TEACHER: teacher[0]} if teacher else {})
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         grads, stats, scalars = _accumulated(gradients, state, batch, key, accumulate)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -82,17 +89,22 @@ def make_train_step(
         train_step,
         mesh,
         donate_argnums=0,
-        in_shardings=(kept, None),
+        in_shardings=(kept, None, *([whole] if has_teacher else [])),
         out_shardings=(kept, whole),
     )
 
 
-def _gradients_of(loss_fn: LossFn) -> Callable:
-    """(params, batch_stats, batch, rngs) -> gradients, batch_stats, scalars."""
+def _gradients_of(loss_fn: LossFn, fixed: dict) -> Callable:
+    """(params, batch_stats, batch, rngs) -> gradients, batch_stats, scalars.
+
+    Args:
+        loss_fn: as for `make_train_step`.
+        fixed: further variables, which nothing is differentiated by.
+    """
 
     def gradients(params, batch_stats, batch, rngs):
         def loss(params):
-            variables = {"params": params, "batch_stats": batch_stats}
+            variables = {"params": params, "batch_stats": batch_stats, **fixed}
             return loss_fn(variables, batch, rngs)
 
         (value, (stats, scalars)), grads = jax.value_and_grad(loss, has_aux=True)(

@@ -1,7 +1,7 @@
 """Initial weights of a run: drawn, official, or from another run."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from flax import traverse_util
@@ -21,6 +21,9 @@ from hrnet_jax.pretrained.sources import Located, locate
 from hrnet_jax.pretrained.wrappers import unwrap
 from hrnet_jax.storage import paths
 from hrnet_jax.workdir.variables import saved_info, saved_variables
+
+# Paths of the last exchange to lower resolutions.
+_LOWER = re.compile(r"(?P<start>.*/stage4/module\d+/exchange/)from\d_to[123]/")
 
 # What the outputs of a model mean.
 _NAMES = ("class_names", "point_names", "image_class_names", "box_class_names")
@@ -111,12 +114,17 @@ def _has_the_same_head(
     if not source.path.is_dir():
         return False
     trained = saved_info(source.path, "best")
-    names, others = ([getattr(one, key) for key in _NAMES] for one in (info, trained))
+    names, others = output_names(info), output_names(trained)
     head, other_head = (
         {name: np.shape(leaf) for name, leaf in tensors.items() if _is_of_head(name)}
         for tensors in (flat_variables(drawn), arrays)
     )
     return any(names) and names == others and head == other_head
+
+
+def output_names(info: DatasetInfo) -> list[tuple[str, ...]]:
+    """What the outputs of a model mean: names of classes or points, of each kind."""
+    return [getattr(info, key) for key in _NAMES]
 
 
 def _is_of_head(name: str) -> bool:
@@ -131,15 +139,41 @@ def flat_variables(variables: dict) -> dict[str, np.ndarray]:
 def merge(
     drawn: dict, arrays: dict[str, np.ndarray], skip: tuple[str, ...]
 ) -> tuple[dict, Transfer]:
-    """Puts arrays over drawn variables, all that are not skipped or none."""
+    """Puts arrays over drawn variables, all that are not skipped or none.
+
+    Networks of one resolution (V1, V1h; pose) leave out what the last exchange of
+    others computes of the lower ones.
+    """
     flat = flat_variables(drawn)
     wanted = _without(flat, skip)
     offered = _without(arrays, skip)
+    lower = _of_lower_resolutions(offered, flat)
+    offered = {name: leaf for name, leaf in offered.items() if name not in lower}
     check_fit(offered, {name: leaf.shape for name, leaf in wanted.items()})
     new = tuple(name for name in flat if name not in wanted)
-    dropped = {name: "skipped" for name in arrays if name not in offered}
+    dropped = {
+        name: lower.get(name, "skipped") for name in arrays if name not in offered
+    }
     merged = {name: offered.get(name, leaf) for name, leaf in flat.items()}
     return _nested(merged), Transfer(tuple(wanted), new, dropped)
+
+
+def _of_lower_resolutions(
+    offered: Collection[str], wanted: Collection[str]
+) -> dict[str, str]:
+    """Names of an exchange that the model has for the highest resolution alone.
+
+    Returns:
+        Name -> why it is not used.
+    """
+    found = {}
+    for name in offered:
+        exchange = _LOWER.match(name)
+        if exchange is None or name in wanted:
+            continue
+        if any(other.startswith(exchange["start"]) for other in wanted):
+            found[name] = "the model computes the highest resolution alone"
+    return found
 
 
 def merge_partly(

@@ -283,7 +283,7 @@ def test_to_json_copies_plain_dictionaries_and_configs_alike():
     assert to_json(config) == to_json(config.to_dict()) == expected
 
 
-@pytest.mark.parametrize("task", ["classification", "pyramid"])
+@pytest.mark.parametrize("task", ["pyramid"])
 def test_tasks_that_only_predict_say_so(task, tmp_path):
     config = default_config(task)
     config.model.name = f"{task}/w18_small_v1"

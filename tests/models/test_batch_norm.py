@@ -14,8 +14,10 @@ from hrnet_jax.models.batch_norm import (
     NormOptions,
     normalize_batch,
     normalize_frozen,
+    normalize_groups,
 )
 from hrnet_jax.models.layers import BasicBlock
+from hrnet_jax.models.packing import pack, values_of
 from tests.models.maps import nchw, nhwc, random_maps
 
 
@@ -105,6 +107,81 @@ def test_statistics_of_a_sharded_batch_are_global():
     np.testing.assert_allclose(
         state["batch_stats"]["var"], 0.9 + 0.1 * pixels.var(0, ddof=1), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("pixels", [1, 2])
+def test_groups_have_the_statistics_that_pytorch_has_of_each(pixels):
+    options = NormOptions(groups=2)
+    scale, bias = random_maps(6, seed=1) + 1, random_maps(6, seed=2)
+    stats = {"mean": np.zeros(6, np.float32), "var": np.ones(6, np.float32)}
+    variables = {"params": {"scale": scale, "bias": bias}, "batch_stats": stats}
+    x = (
+        random_maps(4, 5, 8, 6, seed=3)
+        + np.arange(4, dtype=np.float32)[:, None, None, None]
+    )
+    got, state = BatchNorm(options).apply(
+        variables, pack(jnp.asarray(x), pixels), True, mutable=["batch_stats"]
+    )
+    got = values_of(got).reshape(x.shape)
+    means, variances = [], []
+    for half in (slice(0, 2), slice(2, 4)):
+        reference = torch_norm(NormOptions(), scale, bias)
+        np.testing.assert_allclose(got[half], nhwc(reference(nchw(x[half]))), atol=2e-5)
+        means.append(reference.running_mean.numpy())
+        variances.append(reference.running_var.numpy())
+    found = state["batch_stats"]
+    np.testing.assert_allclose(found["mean"], np.mean(means, 0), atol=1e-6)
+    np.testing.assert_allclose(found["var"], np.mean(variances, 0), rtol=1e-5)
+
+
+def test_so_have_their_gradients():
+    x, weights = random_maps(4, 3, 3, 5), random_maps(4, 3, 3, 5, seed=1)
+    scale, bias = random_maps(5, seed=2), random_maps(5, seed=3)
+
+    def loss(x, scale, bias, groups):
+        return jnp.sum(normalize_groups(x, scale, bias, 1e-5, groups)[0] * weights)
+
+    def by_hand(x, scale, bias):
+        parts = [(x[:2], weights[:2]), (x[2:], weights[2:])]
+        return sum(
+            jnp.sum(normalize_batch(part, scale, bias, 1e-5)[0] * own)
+            for part, own in parts
+        )
+
+    got = jax.grad(loss, (0, 1, 2))(x, scale, bias, 2)
+    expected = jax.grad(by_hand, (0, 1, 2))(x, scale, bias)
+    whole = jax.grad(loss, (0, 1, 2))(x, scale, bias, 1)
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert np.abs(got[0] - whole[0]).max() > 1e-2
+
+
+@pytest.mark.parametrize(("groups", "exchanges"), [(1, True), (8, False), (16, False)])
+def test_groups_of_whole_devices_need_no_exchange(groups, exchanges):
+    mesh = runtime.make_mesh(data=8)
+    divided = NamedSharding(mesh, PartitionSpec("data"))
+    scale, bias = jnp.ones(5), jnp.zeros(5)
+
+    def images_alone(x):
+        def weighed(x):
+            y = normalize_groups(x, scale, bias, 1e-5, groups)[0]
+            return jnp.sum(y * jnp.cos(x), (1, 2, 3))
+
+        y, pull = jax.vjp(weighed, x)
+        return pull(y)[0]
+
+    x = jax.ShapeDtypeStruct((16, 4, 4, 5), jnp.float32, sharding=divided)
+    function = runtime.jit(images_alone, mesh, out_shardings=divided)
+    text = function.lower(x).compile().as_text()
+    assert ("all-reduce" in text) is exchanges
+    assert "all-gather" not in text and "all-to-all" not in text
+
+
+def test_a_batch_that_does_not_divide_into_groups_is_an_error():
+    with pytest.raises(ConfigError, match="3 groups .model.norm_groups. .* 4 images"):
+        normalize_groups(random_maps(4, 2, 2, 3), np.ones(3), np.zeros(3), 1e-5, 3)
+    with pytest.raises(ConfigError, match="at least 1, got 0"):
+        NormOptions(groups=0)
 
 
 def test_unknown_norm_mode_is_an_error_that_lists_the_known_ones():

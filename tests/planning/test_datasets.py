@@ -63,6 +63,7 @@ def test_every_standard_set_is_published():
     own = {"segmentation_folder", "landmarks_csv", "landmarks_coco"}
     own |= {f"segmentation_{form}" for form in ("coco", "panoptic", "cvat", "labelme")}
     own |= {"detection_coco", "voc", "yolo", "keypoints_coco"}
+    own |= {"classification_folder", "classification_csv"}
     generated = {name for name in SOURCES if not source_class(name).needs_source}
     assert set(PUBLISHED) == set(SOURCES) - own - generated
     for name, published in PUBLISHED.items():

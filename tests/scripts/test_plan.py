@@ -54,8 +54,8 @@ REFUSED = {
         "--topology does not go with --check",
     ),
     "untrainable": (
-        [TINY, SLICE, "--config.task=classification"],
-        "'classification', which predicts but cannot be trained",
+        [TINY, SLICE, "--config.task=pyramid"],
+        "'pyramid', which predicts but cannot be trained",
     ),
 }
 

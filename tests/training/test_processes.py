@@ -166,7 +166,12 @@ def test_a_damaged_record_of_one_process_ends_all(tmp_path):
     assert "Traceback" not in outcome.stderr
 
 
-NAMES = ["landmarks", "mask_rcnn", with_detectors("both_orientations")]
+NAMES = [
+    "landmarks",
+    "classification",
+    "mask_rcnn",
+    with_detectors("both_orientations"),
+]
 
 
 @pytest.fixture(scope="module", params=NAMES)

@@ -59,7 +59,8 @@ def runs(tmp_path_factory):
 TOLERANCES = dict.fromkeys(RUNS, 1e-3) | {"segmentation": 2e-5}
 EIGHT, IN_ROWS = {"data": 8}, {"data": 4, "space": 2}
 MESHES = [("segmentation", EIGHT), ("segmentation", IN_ROWS)]
-MESHES += [("landmarks", EIGHT), ("pose", EIGHT), ("mask_rcnn", EIGHT)]
+MESHES += [(name, EIGHT) for name in ("landmarks", "pose", "classification")]
+MESHES += [("mask_rcnn", EIGHT)]
 MESHES += [with_detectors((name, EIGHT)) for name in ("fcos", "both_orientations")]
 
 
@@ -84,7 +85,8 @@ def test_rows_that_do_not_divide_evenly_are_reported(space, reported, caplog):
     assert ("a multiple of 64 rows is faster" in caplog.text) is reported
 
 
-NAMES = ["segmentation", "landmarks", "pose", with_detectors("mask_rcnn")]
+NAMES = ["segmentation", "landmarks", "pose", "classification"]
+NAMES += [with_detectors("mask_rcnn")]
 
 
 @pytest.mark.parametrize("name", fast_are(["segmentation"], NAMES))

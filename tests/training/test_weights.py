@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from hrnet_jax.training.weights import (
 )
 from hrnet_jax.workdir.variables import saved_info, saved_variables
 from tests import tiny
+from tests.tiers import fast_are
 
 NAME = "w18_small_v1"
 
@@ -251,6 +253,47 @@ def test_a_head_of_another_kind_stays_new(tiny_variant):
     model = create_model("segmentation/tiny_ocr", num_classes=7)
     _, loaded = first_variables(model, options, 0, saved_info(source, "best"))
     assert {name.split("/")[1] for name in loaded.new} > {"ocr"}
+
+
+STARTED = [
+    *("segmentation/tiny", "segmentation/tiny_ocr", "landmarks/tiny"),
+    *("pose/three", "detection/fcos_tiny", "detection/mask_rcnn_tiny"),
+]
+
+
+@pytest.mark.parametrize("name", fast_are(["pose/three"], STARTED))
+def test_a_run_of_a_classifier_starts_every_other_task(
+    name, tiny_variant, monkeypatch, tmp_path
+):
+    # With a module in the last stage, whose exchange differs.
+    three = dataclasses.replace(tiny.VARIANT, modules=(1, 1, 1))
+    monkeypatch.setitem(VARIANTS, "three", three)
+    trained = f"classification/{'three' if 'three' in name else 'tiny'}"
+    config = default_config("classification")
+    config.model.name = trained
+    info = DatasetInfo("things", 0, (), (), image_class_names=("a", "b"))
+    classifier = create_model(trained, num_classes=2)
+    save_converted(tmp_path, config, initial_variables(classifier, 1), info)
+    source = flat_variables(initial_variables(classifier, 1))
+    options = ModelOptions(init_from=str(tmp_path), init_skip=HEAD_PATTERNS)
+    model = create_model(name)
+    variables, loaded = first_variables(model, options, 0, info)
+
+    def is_of_head(leaf):
+        inside = leaf.split("/", 1)[1]
+        return any(re.search(pattern, inside) for pattern in HEAD_PATTERNS)
+
+    flat = flat_variables(variables)
+    assert {leaf for leaf in flat if is_of_head(leaf)} == set(loaded.new)
+    for leaf in loaded.kept:
+        np.testing.assert_array_equal(flat[leaf], source[leaf], err_msg=leaf)
+    assert {leaf for leaf in source if is_of_head(leaf)} <= set(loaded.dropped)
+    others = {leaf for leaf in loaded.dropped if not is_of_head(leaf)}
+    # Pose computes the highest resolution alone.
+    assert bool(others) is (name == "pose/three")
+    assert all(re.search("stage4/module0/exchange/from._to[123]/", x) for x in others)
+    heads = ", ".join(sorted({leaf.split("/")[1] for leaf in loaded.new}))
+    assert f"left initial ({heads})" in str(loaded)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 `tests/walks/test_pages.py` reads their flags all the same.
 """
 
+from tests.walks.not_run_classification import CLASSIFICATION
+
 INSTALLS = "installs packages"
 TESTS = "runs the tests, of which this is one"
 MAKE = "sets up an environment; what it runs is typed in the walks"
@@ -35,6 +37,7 @@ _SETS = [
 ]
 
 NOT_RUN = {
+    **CLASSIFICATION,
     (
         "python scripts/train.py "
         "--config=experiments/segmentation/cityscapes.py:variant=w48,ocr "
@@ -383,6 +386,7 @@ NOT_RUN |= {
         ("coco_stuff_10k", "cocostuff-10k-v1.1"),
         ("coco_stuff_164k", "coco"),
         ("voc2012", "VOCdevkit/VOC2012"),
+        ("imagenet", "ILSVRC2012"),
     )
 } | {
     _PREPARE.format(f"segmentation_{form}", f"{folder} --name={name}"): ANNOTATED

@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -51,11 +51,15 @@ class Example:
         stored: what is written, feature name -> value, images encoded.
         size: (height, width) of the image.
         labels: uint8 [H, W] for the statistics, where the task has labels.
+        classes: indices of the classes of the image, for the statistics.
+        notes: what was changed on the way, in plain words, for the summary.
     """
 
     stored: dict[str, Any]
     size: tuple[int, int]
     labels: np.ndarray | None = None
+    classes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _largest(pixels: int | None) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def read_size(path: Path) -> tuple[int, int] | None:
+def read_size(path: Path | IO[bytes]) -> tuple[int, int] | None:
     """(height, width) of the upright image in a file, from its beginning alone.
 
     None where that does not tell; who reads the file then learns what is wrong.
@@ -170,7 +174,12 @@ def _decode(data: bytes, path: Path) -> tuple[np.ndarray, str]:
     return pixels, opened.format or ""
 
 
-def open_completely(data: bytes, path: Path) -> Image.Image:
+def is_stored_as_is(opened: Image.Image) -> bool:
+    """Whether the bytes of an image file can be those of a record."""
+    return opened.format in _STORED_AS_IS
+
+
+def open_completely(data: bytes, path: Path | str) -> Image.Image:
     """Decodes with Pillow, which refuses truncated files that OpenCV fills up.
 
     Args:
@@ -187,6 +196,12 @@ def open_completely(data: bytes, path: Path) -> Image.Image:
             opened = Image.open(io.BytesIO(data))
             opened.load()
     except UnidentifiedImageError:
+        bits = _jpeg_bits(data)
+        if bits not in (0, 8):
+            raise DataError(
+                f"{path} is a JPEG of {bits} bits, of which no library here reads more "
+                "than 8; convert it"
+            ) from None
         raise DataError(f"{path} is not an image file") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} is too large, cut it into tiles: {error}") from None
@@ -195,3 +210,14 @@ def open_completely(data: bytes, path: Path) -> Image.Image:
     if opened.format == "PNG" and _PNG_END not in data:
         raise DataError(f"{path} is truncated: its PNG end marker is missing")
     return opened
+
+
+def _jpeg_bits(data: bytes) -> int:
+    """Bits of a value by the header of a JPEG's frame (ITU T.81, B.2.2); 0 for none."""
+    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[at + 4]
+        at += 2 + int.from_bytes(data[at + 2 : at + 4])
+    return 0

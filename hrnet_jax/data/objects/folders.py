@@ -10,7 +10,7 @@ from hrnet_jax.data.files.listing import listed
 T = TypeVar("T")
 
 # Names of folders -> the split they hold.
-_SPLIT_FOLDERS = {
+SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
     "obj_train_data": "train",
@@ -40,8 +40,8 @@ def split_of(path: Path, source: Path) -> str:
         name = part.lower()
         for year in _YEARS:
             name = name.removesuffix(year)
-        if name in _SPLIT_FOLDERS:
-            return _SPLIT_FOLDERS[name]
+        if name in SPLIT_FOLDERS:
+            return SPLIT_FOLDERS[name]
     return ""
 
 

@@ -42,6 +42,10 @@ SOURCES = {
     "yolo": "hrnet_jax.data.sources.yolo:YOLO",
     "figures": "hrnet_jax.data.generated.figures:Figures",
     "shapes_objects": "hrnet_jax.data.generated.shapes_objects:ShapesObjects",
+    "imagenet": "hrnet_jax.data.sources.imagenet:ImageNet",
+    "classification_folder": "hrnet_jax.data.sources.classification_folder:ClassificationFolder",
+    "classification_csv": "hrnet_jax.data.sources.classification_csv:ClassificationCSV",
+    "shapes_classes": "hrnet_jax.data.generated.shapes_classes:ShapesClasses",
 }
 
 
