@@ -4,10 +4,36 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hrnet_jax.data.info import DatasetInfo, label_pixels, median_frequency_weights
+from hrnet_jax.data.info import DatasetInfo, label_pixels
 
 # ENet's constant, which keeps the weights between 1.4 and 50.5.
 _ENET = 1.02
+
+
+def median_frequency_weights(info: DatasetInfo, split: str | None = None) -> np.ndarray:
+    """Class weights that make rare classes count as much as common ones.
+
+    The weight of class c is `median(f) / f(c)` with `f(c)` = pixels of c over
+    all labelled pixels of the images that show c (Eigen and Fergus, "Predicting
+    depth, surface normals and semantic labels", ICCV 2015, section 4.3.2; used
+    by SegNet). The median runs over the classes that occur; a class that never
+    occurs gets 0.
+
+    Args:
+        info: of the data set.
+        split: whose pixels are counted; None for the one to train on.
+
+    Returns:
+        float64 [num_classes].
+    """
+    pixels = label_pixels(info, split)
+    support = label_pixels(info, split, info.pixels_where_present)
+    occurs = pixels > 0
+    weights = np.zeros(info.num_classes)
+    if occurs.any():
+        frequency = pixels[occurs] / support[occurs]
+        weights[occurs] = np.median(frequency) / frequency
+    return weights
 
 
 def inverse_frequency_weights(

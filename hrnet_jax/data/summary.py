@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from hrnet_jax.config.tables import columns
-from hrnet_jax.data.info import DatasetInfo, median_frequency_weights
+from hrnet_jax.data.class_weights import median_frequency_weights
+from hrnet_jax.data.info import DatasetInfo
 
 _BAR_WIDTH = 24
 _MOST_NAMES = 20

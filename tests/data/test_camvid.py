@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hrnet_jax.data import registry
-from hrnet_jax.data.info import median_frequency_weights
+from hrnet_jax.data.class_weights import median_frequency_weights
 from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import DataError
 

@@ -17,11 +17,11 @@ import pytest
 
 from hrnet_jax.data import registry, writing
 from hrnet_jax.data.class_tables import bit_palette
+from hrnet_jax.data.class_weights import median_frequency_weights
 from hrnet_jax.data.generated.shapes import draw_scene
 from hrnet_jax.data.info import (
     DatasetInfo,
     load_info,
-    median_frequency_weights,
 )
 from hrnet_jax.data.records import (
     find_prepared,

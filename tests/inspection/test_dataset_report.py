@@ -193,7 +193,7 @@ def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
         (
             "nothing",
             {},
-            "'nothing' is for none of the tasks detection, landmarks, pose, s",
+            "'nothing' is for none of the tasks classification, detection, landm",
         ),
         ("small", {"shown": 0}, "a contact sheet shows at least 1 image, got 0"),
         ("small", {"out": "small.txt"}, "small.txt is a file; expected a folder"),
