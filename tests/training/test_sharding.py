@@ -84,7 +84,7 @@ def test_rows_that_do_not_divide_evenly_are_reported(space, reported, caplog):
     assert ("a multiple of 64 rows is faster" in caplog.text) is reported
 
 
-NAMES = ["segmentation", "landmarks", "classification", with_detectors("mask_rcnn")]
+NAMES = ["segmentation", "landmarks", with_detectors("mask_rcnn")]
 
 
 @pytest.mark.parametrize("name", fast_are(["segmentation"], NAMES))
