@@ -192,7 +192,7 @@ def test_the_command_prints_the_table(data_dir, capsys, monkeypatch):
         (
             "nothing",
             {},
-            "'nothing' is for none of the tasks detection, landmarks, segme",
+            "'nothing' is for none of the tasks classification, detection, la",
         ),
         ("small", {"shown": 0}, "a contact sheet shows at least 1 image, got 0"),
         ("small", {"out": "small.txt"}, "small.txt is a file; expected a folder"),
