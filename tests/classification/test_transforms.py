@@ -56,6 +56,10 @@ def test_a_window_by_hand():
     height, width = round(math.sqrt(area * 3 / 4)), round(math.sqrt(area * 4 / 3))
     expected = (90 - height, 120 - width, height, width)
     assert draw_window(90, 120, AREA, ASPECT, rng) == expected
+    # One as large as the image fits.
+    rng = Scripted(1.0, 1.0, 0.5, 0.5)
+    assert draw_window(90, 120, AREA, ASPECT, rng) == (0, 0, 90, 120)
+    assert rng.left == 0
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 import numpy as np
 
+from hrnet_jax import registry
 from hrnet_jax.data.info import load_info
 from hrnet_jax.data.records import open_records, prepared_directory
 from hrnet_jax.data.registry import prepare
+from hrnet_jax.inspection import dataset_report
 from hrnet_jax.inspection.class_contents import ClassContents
 from hrnet_jax.inspection.dataset_drawing import CELL, contact_sheet
+from hrnet_jax.inspection.label_contents import LabelContents
 from tests.data import class_files as files
 
 
@@ -44,6 +47,19 @@ def test_counts_warnings_and_pictures(tmp_path):
     band = picture[40:].astype(int)
     assert (band.min(2) < 200).any() and (band[:, 30:] == 255).all()
     assert contact_sheet(records["val"], 2, contents.picture).shape[1] > 2 * CELL
+
+
+def test_sets_for_several_tasks_are_reported_by_what_only_they_have(
+    tmp_path, monkeypatch
+):
+    """Scenes have masks and a class each; the masks say more."""
+    names = ["classification", "segmentation"]
+    monkeypatch.setattr(registry, "task_names", lambda trainable: names)
+    sizes = {"train": 1, "val": 0, "image_size": 32}
+    for name, kind in (("shapes", LabelContents), ("shapes_classes", ClassContents)):
+        info = prepare(name, tmp_path, **sizes)
+        records = open_records(name, tmp_path, "train")
+        assert type(dataset_report._contents_of(info, records)) is kind
 
 
 def test_images_of_several_classes_and_of_many(tmp_path):
