@@ -14,7 +14,7 @@ SIZE = 64
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Eight steps; images are mixed, and the weights averaged."""
+    """Eight steps; images are mixed with each other."""
     VARIANTS[tiny.VARIANT_NAME] = tiny.VARIANT
     config = default_config("classification")
     config.model.name = f"classification/{tiny.VARIANT_NAME}"
@@ -22,13 +22,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.dataset.augmentation.crop_size = (32, 32)
     config.eval.inference.short_side = config.eval.inference.crop = SIZE
     config.loss.update(mixup=0.2, cutmix=1.0, label_smoothing=0.1)
-    config.optimizer.ema_decay = 0.9
     config.schedule.reference_batch = 0
     config.batch_size = 8
     config.num_steps = 8
     config.eval.every_steps = 4
     config.eval.batch_size = 2
-    config.eval.pictures = 1
+    config.eval.pictures = 0
     config.checkpoint.every_steps = 4
     config.mesh.data = 1
     config.logging.every_steps = 1

@@ -17,7 +17,7 @@ from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.registry import task_names
 from hrnet_jax.training.build import build_run, open_split
 from hrnet_jax.training.state import create_state
-from tests import tiny, tiny_detection, tiny_landmarks
+from tests import tiny, tiny_classification, tiny_detection, tiny_landmarks
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +46,7 @@ def detection():
 
 
 CONFIGS = {
+    "classification": tiny_classification.config,
     "detection": detection,
     "segmentation": segmentation,
     "landmarks": landmarks,

@@ -85,8 +85,7 @@ def test_rows_that_do_not_divide_evenly_are_reported(space, reported, caplog):
     assert ("a multiple of 64 rows is faster" in caplog.text) is reported
 
 
-NAMES = ["segmentation", "landmarks", "pose", "classification"]
-NAMES += [with_detectors("mask_rcnn")]
+NAMES = ["segmentation", "landmarks", "pose", with_detectors("mask_rcnn")]
 
 
 @pytest.mark.parametrize("name", fast_are(["segmentation"], NAMES))

@@ -4,22 +4,30 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 
+from hrnet_jax import runtime
 from hrnet_jax.conversion.saving import save_converted
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.records import open_records
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.experiment.defaults import default_config
 from hrnet_jax.experiment.schema import read_config
+from hrnet_jax.experiment.sections import OptimizerOptions
 from hrnet_jax.models.folding import fold_batch_norm
 from hrnet_jax.models.initialization import initial_variables
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.pretrained import to_torch
 from hrnet_jax.registry import create_model
+from hrnet_jax.runtime.placement import replicate
 from hrnet_jax.training.build import build_task
 from hrnet_jax.training.interruption import EndedEarly
+from hrnet_jax.training.optimizers import make_optimizer
+from hrnet_jax.training.state import create_state
+from hrnet_jax.training.step import make_train_step
 from hrnet_jax.training.teacher import with_teacher
 from hrnet_jax.training.train import train
 from hrnet_jax.training.weights import flat_variables
@@ -111,6 +119,32 @@ def test_a_teacher_that_cannot_teach_is_named(kind, expected, tmp_path):
         save_converted(source, config, weights(), INFO)
     with pytest.raises(ConfigError, match=expected.format(source)):
         opened(config_of(source))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_reads_the_teacher_and_changes_the_rest(accumulate):
+    """Along the gradient of the mean of (w x - t x)^2 for a teacher t."""
+
+    def loss(variables, batch, rngs):
+        difference = variables["params"]["w"] - variables["teacher"]["t"]
+        return jnp.mean((difference * batch["x"]) ** 2), ({}, {})
+
+    mesh = runtime.make_mesh(data=1)
+    optimizer = make_optimizer(
+        OptimizerOptions(momentum=0, weight_decay=0), lambda _: 1
+    )
+    step = make_train_step(
+        loss, optimizer, lambda _: 1.0, mesh, accumulate=accumulate, has_teacher=True
+    )
+    variables = {"params": {"w": np.float32(1)}, "batch_stats": {}}
+    state = replicate(create_state(variables, optimizer), mesh)
+    teacher = replicate({"t": np.float32(3)}, mesh)
+    batch = {"x": jnp.array([0.5, 1.0])}
+    _, compiled = runtime.compile_ahead(step, state, batch, teacher)
+    state, scalars = compiled(state, batch, teacher)
+    assert float(scalars["loss"]) == pytest.approx(4 * 1.25 / 2)
+    assert float(state.params["w"]) == pytest.approx(1 + 2 * 2 * 1.25 / 2)
+    assert float(teacher["t"]) == 3  # not donated
 
 
 @pytest.mark.slow
