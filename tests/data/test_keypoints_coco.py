@@ -178,6 +178,22 @@ def test_a_wrong_skeleton_is_named(category, options, message, source, tmp_path)
         prepare("keypoints_coco", source, tmp_path, **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("annotations/person_keypoints_train2017.json", "train2017"),
+        ("train/_annotations.coco.json", "train"),
+        ("annotations/person_keypoints_default.json", "images/default"),
+        ("annotations/person_keypoints_train.json", "images"),
+    ],
+    ids=["coco", "roboflow", "cvat", "mmpose"],
+)
+def test_folders_of_tools(name, images, tmp_path):
+    source = files.write_coco(tmp_path / "source", name=name, images=images)
+    info = prepare("keypoints_coco", source, tmp_path)
+    assert sum(info.counts.values()) == 3 and sum(info.persons.values()) == 2
+
+
 def write_official(folder, split="train", **changes):
     content = files.document(0, **changes)
     content["categories"] = [COCO_CATEGORY]

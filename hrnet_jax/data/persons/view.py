@@ -182,19 +182,28 @@ def _annotated_places(records: Records) -> np.ndarray:
     In the order of the records, which may be a part of a stored split, or several.
     """
     _check_kind(records)
-    stored: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    placed = records.places()
+    names = np.array([split for split, _ in placed])
+    indices = np.array([index for _, index in placed], np.int64)
     found = []
-    for position, (split, index) in enumerate(records.places()):
-        if split not in stored:
-            count = records.info.counts[split]
-            path = records.directory / PERSONS_FILE.format(split=split)
-            places = places_in(path, count)
-            places = places[np.argsort(places[:, 0], kind="stable")]
-            stored[split] = places, np.searchsorted(places[:, 0], np.arange(count + 1))
-        places, starts = stored[split]
-        chosen = places[starts[index] : starts[index + 1], 1]
-        found.append(np.stack([np.full(len(chosen), position), chosen], 1))
-    return np.concatenate(found).astype(np.int64).reshape(-1, 2)
+    for split in np.unique(names):
+        count = records.info.counts[str(split)]
+        path = records.directory / PERSONS_FILE.format(split=split)
+        places = places_in(path, count)
+        places = places[np.argsort(places[:, 0], kind="stable")]
+        starts = np.searchsorted(places[:, 0], np.arange(count + 1))
+        positions = np.flatnonzero(names == split)
+        first, end = starts[indices[positions]], starts[indices[positions] + 1]
+        rows = np.repeat(first, end - first) + _counted_up(end - first)
+        found.append(np.stack([np.repeat(positions, end - first), places[rows, 1]], 1))
+    every = np.concatenate(found).astype(np.int64)
+    return every[np.argsort(every[:, 0], kind="stable")]
+
+
+def _counted_up(counts: np.ndarray) -> np.ndarray:
+    """0, 1, ... up to each count, one behind the other."""
+    before = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) - np.repeat(before, counts)
 
 
 def _stored(records: Records, split: str) -> dict[str, np.ndarray]:

@@ -22,6 +22,9 @@ from hrnet_jax.data.points.point_sets import PointSet
 from hrnet_jax.data.writing import image_feature
 from hrnet_jax.errors import DataError
 
+# Folders of images that labelling tools make, and what they call the splits.
+_FOLDERS = ("images", "images/{split}", "images/{tool}", "{split}", "{split}2017")
+_TOOL = {"train": "Train", "val": "Validation", "test": "Test", "": "default"}
 # Files of one data set write the same coordinate with different digits.
 _SAME_POINT = 1e-3  # pixels
 
@@ -203,6 +206,29 @@ def image_folder(source: Path, option: str, usual: Sequence[str]) -> Path:
         if (source / name).is_dir():
             return source / name
     return source
+
+
+def folders_of_tools(source: Path, option: str, split: str, path: Path) -> list[Path]:
+    """Folders that the images of a COCO file may be in, best first.
+
+    Args:
+        source: the source folder.
+        option: name of the folder below it, with `{split}` for the split, or empty.
+        split: of the file; empty for one that is cut.
+        path: the file.
+
+    Raises:
+        DataError: if `option` names no folder.
+    """
+    option = option.replace("{split}", split)
+    folders = [image_folder(source, option, ("images",))]
+    if option:
+        return folders
+    named = [
+        name.replace("{split}", split).replace("{tool}", _TOOL[split])
+        for name in _FOLDERS
+    ]
+    return [*folders, path.parent, *(source / name for name in named), source]
 
 
 def positions_in(

@@ -16,7 +16,7 @@ from hrnet_jax.data.objects.coco_file import (
 )
 from hrnet_jax.data.objects.items import ObjectSplits
 from hrnet_jax.data.objects.source import ObjectOptions, ObjectSource, cut_images
-from hrnet_jax.data.points.source import image_folder
+from hrnet_jax.data.points.source import folders_of_tools
 from hrnet_jax.errors import DataError
 
 # Of other tools than ours, the first of which is there: converters of VOC and COCO
@@ -33,9 +33,6 @@ _LAYOUTS = (
     {"": "result.json"},
     {"": "annotations.json"},
 )
-# Folders of images that these tools make, beside the option.
-_FOLDERS = ("images", "images/{split}", "images/{tool}", "{split}", "{split}2017")
-_TOOL = {"train": "Train", "val": "Validation", "test": "Test", "": "default"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,15 +105,7 @@ class DetectionCOCO(ObjectSource):
     def _items(
         self, split: str, path: Path, document: Document, classes: dict[Id, str]
     ) -> list:
-        option = self.options.images.replace("{split}", split)
-        folders = [image_folder(self.source, option, ("images",))]
-        if not option:
-            named = [
-                name.replace("{split}", split).replace("{tool}", _TOOL[split])
-                for name in _FOLDERS
-            ]
-            folders += [path.parent, *(self.source / name for name in named)]
-            folders.append(self.source)
+        folders = folders_of_tools(self.source, self.options.images, split, path)
         objects = read_objects(path, document, classes, self.findings)
         items = read_items(path, document, objects, folders, self.findings)
         check_boxes(items, str(path))

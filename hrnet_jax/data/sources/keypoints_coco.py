@@ -14,7 +14,7 @@ from hrnet_jax.data.persons.source import PersonSource
 from hrnet_jax.data.points.coco_file import Category
 from hrnet_jax.data.points.coco_points import CocoPoints, Marked
 from hrnet_jax.data.points.custom import check_sides, own_point_set
-from hrnet_jax.data.points.source import image_folder
+from hrnet_jax.data.points.source import folders_of_tools
 from hrnet_jax.errors import DataError
 
 # Of other tools than ours, the first of which is there.
@@ -24,7 +24,6 @@ _LAYOUTS = (
     ROBOFLOW,
     {"": "annotations/person_keypoints_default.json"},
 )
-_FOLDERS = ("{split}", "{split}2017")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +136,7 @@ class KeypointsCOCO(PersonSource):
 
     def _items(self, split: str, marked: list[Marked], least: int) -> list[PersonItem]:
         path, document = self._documents[split]
-        option = self.options.images.replace("{split}", split)
-        folders = [image_folder(self.source, option, ("images",))]
-        if not option:
-            named = [name.replace("{split}", split) for name in _FOLDERS if split]
-            folders += [path.parent, *(self.source / name for name in named)]
-            folders.append(self.source)
+        folders = folders_of_tools(self.source, self.options.images, split, path)
         reader = PersonReader(
             path,
             self.findings,
