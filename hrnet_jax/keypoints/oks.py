@@ -7,6 +7,8 @@ import numpy as np
 # deep-high-resolution-net.pytorch, `experiments/coco/hrnet/*.yaml`: OKS_THRE, IN_VIS_THRE.
 SAME_PERSON = 0.9
 SURE_POINT = 0.2
+# The published limit where doubles are not removed.
+MOST_PERSONS = 20
 
 
 def similarity(
@@ -78,6 +80,43 @@ def suppressed(
         alike = similarity(points[best], points[order], mean, sigmas)
         order = order[alike <= threshold]
     return np.array(kept, np.int64)
+
+
+def softly_suppressed(
+    points: np.ndarray,
+    scores: np.ndarray,
+    areas: np.ndarray,
+    sigmas: Sequence[float] | np.ndarray,
+    threshold: float = SAME_PERSON,
+    most: int = MOST_PERSONS,
+) -> np.ndarray:
+    """Persons of an image where those who are like a better one come later.
+
+    Each time the best is taken, all that are left lose score: times
+    exp(-similarity^2 / threshold). Source: `lib/nms/nms.py`, `soft_oks_nms`, with its
+    Gaussian; no published configuration uses it.
+
+    Args:
+        points: float [N, K, 2]; `scores` [N], `areas` [N] and `sigmas` as of
+            `suppressed`.
+        threshold: the smaller, the more is lost.
+        most: persons at most.
+
+    Returns:
+        int64 [M], indices in the order in which they are taken.
+    """
+    scores = np.array(scores, np.float64)
+    areas = np.asarray(areas, np.float64)
+    left, taken = np.arange(len(scores)), []
+    while len(left) and len(taken) < most:
+        # Of equal scores the first comes first.
+        at = scores[left].argmax()
+        best, left = left[at], np.delete(left, at)
+        taken.append(best)
+        mean = (areas[best] + areas[left]) / 2
+        alike = similarity(points[best], points[left], mean, sigmas)
+        scores[left] *= np.exp(-(alike**2) / threshold)
+    return np.array(taken, np.int64)
 
 
 def rescored(

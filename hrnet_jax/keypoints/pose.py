@@ -51,6 +51,9 @@ class PoseInferenceOptions(DecodingOptions):
             joints' scores above this.
         oks_nms: persons of an image that are as alike as this (object keypoint
             similarity) are one, the one of highest score; 0 for no suppression.
+        oks_soft: whether twenty persons of an image are kept, those who are like a
+            better one last (SOFT_NMS of the published code, which no configuration
+            sets).
     """
 
     decoding: str = "dark"
@@ -58,6 +61,7 @@ class PoseInferenceOptions(DecodingOptions):
     flip_shift: bool = False
     rescore_from: float = 0.2
     oks_nms: float = 0.9
+    oks_soft: bool = False
 
     def __post_init__(self):
         super().__post_init__()
@@ -210,6 +214,7 @@ class PoseTask(LearnsHeatmaps):
             self.image_size,
             # No two are more alike than 1.
             same_person=options.oks_nms or 1.0,
+            softly=options.oks_soft,
             sure_point=options.rescore_from,
         )
 

@@ -45,6 +45,7 @@ class PoseEvaluator:
         to_image: maps points from crops to the frame of the annotations.
         crop_size: (height, width) of the crops, in pixels.
         same_person: object key point similarity above which two found persons are one.
+        softly: whether those who are more alike come later instead (`softly_suppressed`).
         sure_point: points of this score and below do not count for that of a person.
 
     Raises:
@@ -59,6 +60,7 @@ class PoseEvaluator:
         crop_size: tuple[int, int],
         *,
         same_person: float = oks.SAME_PERSON,
+        softly: bool = False,
         sure_point: float = oks.SURE_POINT,
     ) -> None:
         given = bool((truth.person < 0).any())
@@ -72,6 +74,7 @@ class PoseEvaluator:
         self._to_image = to_image
         self._crop_size = crop_size
         self._same_person, self._sure_point = same_person, sure_point
+        self._suppressed = oks.softly_suppressed if softly else oks.suppressed
         self._given = given
         self._number = {name: at for at, name in enumerate(truth.examples)}
         self._seen: list[int] = []
@@ -202,7 +205,7 @@ class PoseEvaluator:
         starts = np.flatnonzero(np.diff(self._truth.image[by_image])) + 1
         kept = []
         for of_image in np.split(by_image, starts):
-            left = oks.suppressed(
+            left = self._suppressed(
                 self._poses.points[of_image],
                 self._poses.scores[of_image],
                 areas[of_image],

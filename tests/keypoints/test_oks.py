@@ -63,6 +63,16 @@ def test_the_same_persons_are_left(threshold):
     assert kept.tolist() == golden(f"nms_{threshold}").tolist()
 
 
+@pytest.mark.parametrize("threshold", ["0.9", "0.5"])
+def test_those_who_are_alike_come_later(threshold):
+    persons = golden("keypoints")[..., :2], golden("score"), golden("area"), SIGMAS
+    taken = oks.softly_suppressed(*persons, float(threshold))
+    expected = golden(f"soft_nms_{threshold}").tolist()
+    assert taken.tolist() == expected
+    few = oks.softly_suppressed(*persons, float(threshold), most=5)
+    assert few.tolist() == expected[:5]
+
+
 def test_the_better_of_two_alike_is_left():
     rng = np.random.default_rng(1)
     first, other = rng.uniform(0, 90, (2, 17, 2))
