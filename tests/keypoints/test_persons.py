@@ -130,6 +130,15 @@ def test_the_published_shift_of_mirrored_maps_is_a_matter_of_geometry():
         assert np.mean(beside) == pytest.approx(expected, abs=0.13)
 
 
+def test_published_peaks_in_the_two_first_columns_stay():
+    """Where 1 < x < w - 1; `get_final_preds` in `lib/core/inference.py`."""
+    maps = np.zeros((1, 8, 8, 3), np.float32)
+    for joint, x in enumerate((1, 2, 6)):
+        maps[0, 4, x : x + 2, joint] = 1, 0.5
+    found, _ = jax.jit(person_targets.decode_cells)(maps)
+    np.testing.assert_array_equal(found[0], [[1, 4], [2.25, 4], [6.25, 4]])
+
+
 COCO_LOWER, MPII_LOWER, LSP_LOWER = range(11, 17), range(7), range(6)
 
 
