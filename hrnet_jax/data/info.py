@@ -10,7 +10,6 @@ import numpy as np
 
 from hrnet_jax.config.json_files import read_object
 from hrnet_jax.config.options import read_fields, shortened
-from hrnet_jax.data.tfds_classes import class_facts, describes_classes
 from hrnet_jax.errors import DataError
 from hrnet_jax.storage.paths import as_path
 
@@ -291,6 +290,9 @@ def load_info(directory: Path) -> DatasetInfo:
         DataError: if the directory was written neither by this package nor by TFDS
             with classes of images.
     """
+    # Predictions read what was written here alone.
+    from hrnet_jax.data.tfds_classes import class_facts, describes_classes
+
     path = as_path(directory) / METADATA_FILE
     try:
         values = read_object(path, DataError)

@@ -54,7 +54,7 @@ def test_sets_for_several_tasks_are_reported_by_what_only_they_have(
 ):
     """Scenes have masks and a class each; the masks say more."""
     names = ["classification", "segmentation"]
-    monkeypatch.setattr(registry, "task_names", lambda trainable: names)
+    monkeypatch.setattr(registry, "task_names", lambda: names)
     sizes = {"train": 1, "val": 0, "image_size": 32}
     for name, kind in (("shapes", LabelContents), ("shapes_classes", ClassContents)):
         info = prepare(name, tmp_path, **sizes)

@@ -51,7 +51,7 @@ def test_strips_equal_the_whole_and_never_build_it(small_strips, monkeypatch):
         def scores(maps):
             return head.apply(variables, maps, False)
 
-        return scores(maps), shapes_in(jax.make_jaxpr(scores)(maps).jaxpr)
+        return jax.jit(scores)(maps), shapes_in(jax.make_jaxpr(scores)(maps).jaxpr)
 
     assert Strips(maps, sum(WIDTHS), "bilinear").rows == 16
     found, shapes = computed()

@@ -17,7 +17,13 @@ from hrnet_jax.planning.experiment import build_experiment
 from hrnet_jax.registry import task_names
 from hrnet_jax.training.build import build_run, open_split
 from hrnet_jax.training.state import create_state
-from tests import tiny, tiny_classification, tiny_detection, tiny_landmarks
+from tests import (
+    tiny,
+    tiny_classification,
+    tiny_detection,
+    tiny_landmarks,
+    tiny_pose,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +51,15 @@ def detection():
     return tiny_detection.config("mask_rcnn")
 
 
+def pose():
+    config = tiny_pose.get_config()
+    config.dataset.data_dir = str(tiny_pose.data_dir())
+    return config
+
+
 CONFIGS = {
     "classification": tiny_classification.config,
+    "pose": pose,
     "detection": detection,
     "segmentation": segmentation,
     "landmarks": landmarks,

@@ -195,7 +195,7 @@ def test_faces_of_a_run_are_drawn_and_listed(run, monkeypatch, tmp_path):
     }
     asked = []
 
-    def evaluators(config, workdir, step, splits, report, worst):
+    def evaluators(config, workdir, step, splits, report, worst, detections):
         asked.append((workdir, step, splits))
         return {split: FaceEvaluator(faces[split]) for split in splits}
 
