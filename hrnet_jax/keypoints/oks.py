@@ -107,7 +107,8 @@ def softly_suppressed(
     """
     scores = np.array(scores, np.float64)
     areas = np.asarray(areas, np.float64)
-    left, taken = np.arange(len(scores)), []
+    left = np.arange(len(scores))
+    taken: list[np.integer] = []
     while len(left) and len(taken) < most:
         # Of equal scores the first comes first.
         at = scores[left].argmax()
