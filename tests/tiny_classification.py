@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.num_steps = 8
     config.eval.every_steps = 4
     config.eval.batch_size = 2
-    config.eval.pictures = 0
+    config.eval.pictures = 1
     config.checkpoint.every_steps = 4
     config.mesh.data = 1
     config.logging.every_steps = 1
