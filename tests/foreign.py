@@ -11,8 +11,8 @@ from hrnet_jax import errors
 
 def _counts(many: int) -> list:
     """How many inputs a reader is given: a few in `make test`, then in the slow tier."""
-    fifth = pytest.param(many // 5, marks=pytest.mark.slow)
-    return [40, fifth, pytest.param(many, marks=pytest.mark.foreign)]
+    tenth = pytest.param(many // 10, marks=pytest.mark.slow)
+    return [40, tenth, pytest.param(many, marks=pytest.mark.foreign)]
 
 
 COUNTS = _counts(10_000)

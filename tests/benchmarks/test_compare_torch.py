@@ -73,6 +73,7 @@ def test_the_best_of_pytorch_is_the_fastest_that_ran():
     assert ratios["flops_per_s"] == 5.0
 
 
+@pytest.mark.slow
 def test_networks_that_differ_are_refused(monkeypatch):
     program = jax_program.InferProgram
     monkeypatch.setattr(

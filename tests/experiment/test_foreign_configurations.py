@@ -34,7 +34,7 @@ def info_of(task: str) -> DatasetInfo:
 
 
 # Fewer than of a reader that is done where it has read: each builds a network.
-SOME = [40, pytest.param(1_500, marks=pytest.mark.slow)]
+SOME = [40, pytest.param(500, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("count", SOME, ids=str)

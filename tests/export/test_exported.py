@@ -173,6 +173,7 @@ def test_another_size_is_an_error_that_names_both(kind):
         model.predict(make_image(33, 47))
 
 
+@pytest.mark.slow
 def test_an_image_too_small_for_a_pyramid_is_an_error():
     path, _ = exported("pyramid/tiny", ".stablehlo", ExportOptions(platforms=("cpu",)))
     with pytest.raises(DataError, match="at least 64 pixels high and wide, got 64x60"):

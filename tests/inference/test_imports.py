@@ -87,6 +87,7 @@ print(run.info.class_names[0])
 """
 
 
+@pytest.mark.slow
 def test_opening_a_file_of_weights_needs_none_either(tmp_path, monkeypatch):
     monkeypatch.setitem(VARIANTS, "thin", THIN)
     model = create_model("segmentation/thin", num_classes=3, upsample="bilinear")

@@ -26,8 +26,10 @@ SMALLEST = [
 ]
 # The head of poses, one layer on the highest branch, is the least of them; object context,
 # which comes with no network narrower than W48, is in `segmentation/test_object_context`;
-# heatmaps of landmarks are made as logits of segmentation are.
-FAST = [name for name in SMALLEST if not re.search("^pose/|^landmarks/|_ocr_", name)]
+# heatmaps of landmarks are made as logits of segmentation are; of pyramids
+# `detection/test_pyramid` has the sums.
+ELSEWHERE = "^pose/|^landmarks/|^detection/|_ocr_"
+FAST = [name for name in SMALLEST if not re.search(ELSEWHERE, name)]
 
 
 @pytest.fixture(scope="module", params=fast_are(FAST, GOLDENS))

@@ -44,7 +44,7 @@ def shapes_in(jaxpr) -> set[tuple[int, ...]]:
 
 def test_strips_equal_the_whole_and_never_build_it(small_strips, monkeypatch):
     maps, head = branches(48, 32), PixelHead(5)
-    variables = head.init(jax.random.key(0), maps, False)
+    variables = jax.jit(head.init, static_argnums=2)(jax.random.key(0), maps, False)
 
     def computed():
         # A function of its own each time: traces of one are kept.
@@ -84,7 +84,7 @@ def test_strips_are_whole_pixels_of_all_maps(size, upsample, rows, small_strips)
 
 def test_training_other_platforms_and_onnx_see_the_whole(small_strips, monkeypatch):
     maps, head = branches(48, 32), PixelHead(5)
-    variables = head.init(jax.random.key(0), maps, False)
+    variables = jax.jit(head.init, static_argnums=2)(jax.random.key(0), maps, False)
     result = (2, 48, 32, sum(WIDTHS))
 
     def shapes(train):

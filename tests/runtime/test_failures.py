@@ -38,6 +38,7 @@ def run(tmp_path, failure):
     return process.returncode, process.stdout, process.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_wrong_input_of_one_process_is_told_by_the_first(tmp_path):
     found = run(tmp_path, 'raise DataError("record 7 does not decode")')
     assert found == (2, "", ["error: process 1: record 7 does not decode"])
