@@ -23,6 +23,7 @@ def task(monkeypatch):
     return PyramidTask(create_model("pyramid/tiny", levels=4, features=8), INFO)
 
 
+@pytest.mark.slow
 def test_levels_are_those_of_the_model(task, tmp_path):
     assert PyramidTask.model_options(INFO) == {}
     variables = initial_variables(task.model, 1)

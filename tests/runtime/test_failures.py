@@ -6,6 +6,8 @@ tests/training/test_processes.py has wrong input that all processes meet.
 import subprocess
 import sys
 
+import pytest
+
 from tests import tiny
 
 # Process 1 fails while process 0 waits for its part of a sum.

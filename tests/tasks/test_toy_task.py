@@ -165,6 +165,7 @@ def test_predicts_for_images_files_and_videos(workdir, image, tmp_path):
     assert (video["frames"], video["points"]) == (1, None)
 
 
+@pytest.mark.slow
 def test_exports(workdir, image, tmp_path):
     run = hrnet_jax.load_run(workdir)
     path = tmp_path / "brightness.stablehlo"

@@ -58,6 +58,7 @@ def test_figures_of_an_interval_by_hand(clock, monkeypatch):
     assert measured.finish_interval(4)["train/data_wait"] == 0.0
 
 
+@pytest.mark.slow
 def test_nothing_counts_but_training(clock, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO", "hrnet_jax")
     monkeypatch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)

@@ -276,7 +276,7 @@ def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
             assert_close(compiled(state, batch), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("modules", fast_are([(1, 0, 0)], [(1, 0, 0), (1, 1, 1)]))
+@pytest.mark.parametrize("modules", fast_are([], [(1, 0, 0), (1, 1, 1)]))
 def test_every_parameter_takes_the_place_of_its_former_value(modules, monkeypatch):
     small = Variant(4, stage1_blocks=1, modules=modules, blocks=1)
     monkeypatch.setitem(VARIANTS, "small", small)

@@ -220,7 +220,7 @@ def test_numbers_of_a_checkpoint_that_are_not_finite_are_named(number, monkeypat
 
 
 # Fewer: each reads a checkpoint.
-SOME = [10, pytest.param(100, marks=pytest.mark.slow)]
+SOME = [5, pytest.param(100, marks=pytest.mark.slow)]
 
 
 @pytest.mark.usefixtures("abandoned_reads")
