@@ -19,12 +19,10 @@ warm-up as in `input_pipeline`.
 
 import argparse
 import functools
-import json
 import math
 import os
 import random
 import statistics
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,21 +211,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=float, default=1.0, help="factor on the sides of photographs"
     )
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
-    args = parser.parse_args()
-    streams.check_arguments(parser, args)
-    return args
+    return streams.parse(parser)
 
 
 def main() -> None:
     """Measures and prints."""
-    args = parse_arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(args, Path(folder))
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
+    streams.report(measure, parse_arguments())
 
 
 if __name__ == "__main__":

@@ -15,11 +15,9 @@ not timed. Run it on an idle machine with at least as many cores as workers.
 
 import argparse
 import functools
-import json
 import os
 import random
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -208,21 +206,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     streams.add_arguments(parser, images=24, batch_size=12)
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
-    args = parser.parse_args()
-    streams.check_arguments(parser, args)
-    return args
+    return streams.parse(parser)
 
 
 def main() -> None:
     """Measures and prints."""
-    args = parse_arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(args, Path(folder))
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
+    streams.report(measure, parse_arguments())
 
 
 if __name__ == "__main__":

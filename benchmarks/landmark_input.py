@@ -20,10 +20,8 @@ import argparse
 import csv
 import functools
 import itertools
-import json
 import os
 import random
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,21 +196,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--faces", type=int, default=1912, help="samples; as many as 300W's training"
     )
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
-    args = parser.parse_args()
-    streams.check_arguments(parser, args)
-    return args
+    return streams.parse(parser)
 
 
 def main() -> None:
     """Measures and prints."""
-    args = parse_arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(args, Path(folder))
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
+    streams.report(measure, parse_arguments())
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 import argparse
 import functools
 import itertools
+import json
+import pathlib
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sized
 
@@ -128,6 +131,27 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults: int) -> None:
     add("--batches", default=12, help="timed batches of one repetition")
     add("--repetitions", default=3, help="turns of each side; medians are compared")
     add("--stage_repeats", default=20, help="samples timed step by step")
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line, with `--out` as well; ends with a message where it is wrong."""
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file for all figures")
+    args = parser.parse_args()
+    check_arguments(parser, args)
+    return args
+
+
+def report(
+    measure: Callable[[argparse.Namespace, pathlib.Path], dict],
+    args: argparse.Namespace,
+) -> None:
+    """Measures in a folder that is gone afterwards; prints the figures, writes `--out`."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(args, pathlib.Path(folder))
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.out:
+        args.out.write_text(text + "\n")
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

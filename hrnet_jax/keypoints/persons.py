@@ -8,10 +8,14 @@ import numpy as np
 
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError, DataError
-from hrnet_jax.imaging import photometric
 from hrnet_jax.keypoints import geometry
 from hrnet_jax.keypoints.official import persons as official
-from hrnet_jax.keypoints.transforms import AugmentationOptions, Draw, Sample
+from hrnet_jax.keypoints.transforms import (
+    AugmentationOptions,
+    Draw,
+    Sample,
+    as_learnt,
+)
 
 # Words in the names of joints of the lower half of a body. They make of COCO's, MPII's
 # and LSP's joints the halves that the published code lists (`lower_body_ids`).
@@ -150,13 +154,7 @@ def make_train_transform(
         annotated = np.asarray(sample["annotated"]).astype(bool)
         half = draw_half(options, annotated, is_lower, rng)
         crop = cut_person(sample, options, info, draw_person(options, rng), half)
-        if options.photometric:
-            crop["image"] = photometric.random_photometric_distortion(
-                crop["image"], rng
-            )
-        for key in ("center", "scale"):
-            del crop[key]
-        return crop
+        return as_learnt(crop, options, rng)
 
     return transform
 

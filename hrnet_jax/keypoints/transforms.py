@@ -134,15 +134,18 @@ def make_train_transform(
     def transform(sample: Sample, rng: np.random.Generator) -> Sample:
         draw = draw_augmentation(options, rng)
         crop = cut(sample, options, info, draw)
-        if options.photometric:
-            crop["image"] = photometric.random_photometric_distortion(
-                crop["image"], rng
-            )
-        for key in ("center", "scale"):
-            del crop[key]
-        return crop
+        return as_learnt(crop, options, rng)
 
     return transform
+
+
+def as_learnt(
+    crop: Sample, options: AugmentationOptions, rng: np.random.Generator
+) -> Sample:
+    """A crop as training sees it: other colours by option, and not where it came from."""
+    if options.photometric:
+        crop["image"] = photometric.random_photometric_distortion(crop["image"], rng)
+    return {key: crop[key] for key in crop if key not in ("center", "scale")}
 
 
 def make_eval_transform(
