@@ -18,6 +18,10 @@ COUNT, K = 29, len(NAMES)
 LOGITS = RNG.normal(0, 1, (COUNT, K)).astype(np.float32)
 CLASSES = RNG.integers(0, K - 1, COUNT)  # none of the last
 LOGITS[np.arange(COUNT), CLASSES] += 1
+# The fifth of its image counts among the first five, the sixth does not.
+for row, rank in ((0, 4), (1, 5)):
+    others = np.sort(np.delete(LOGITS[row], CLASSES[row]))[::-1]
+    LOGITS[row, CLASSES[row]] = (others[rank - 1] + others[rank]) / 2
 # Those of an image without labels of ReaL are all 0.
 REAL = (
     RNG.integers(0, 2, (COUNT, K)).astype(np.uint8)

@@ -81,6 +81,21 @@ def test_the_better_of_two_alike_is_left():
     assert kept.tolist() == [2, 1]
 
 
+@pytest.mark.parametrize("areas", [(9e3, 1e3), (1e3, 9e3)])
+@pytest.mark.parametrize(("threshold", "left"), [(0.899, [0]), (0.901, [0, 1])])
+def test_two_persons_are_compared_over_the_mean_of_their_areas(areas, threshold, left):
+    # As far apart as makes each point exp(-x) = 0.9 alike over an area of 5000.
+    away = np.sqrt(-np.log(0.9) * 2 * 5e3) * 2 * SIGMAS
+    points = np.stack([np.zeros((17, 2)), np.stack([away, 0 * away], 1)])
+    persons = points, np.array([0.9, 0.5]), np.array(areas), SIGMAS
+    assert oks.suppressed(*persons, threshold).tolist() == left
+    third = np.array([0.9, 0.5, 0.48])
+    points, areas = np.concatenate([points, points[:1] + 1e4]), (*areas, 1e3)
+    # 0.5 exp(-0.9^2 / 0.8) is less than 0.48, so the third comes before.
+    taken = oks.softly_suppressed(points, third, np.array(areas), SIGMAS, 0.8)
+    assert taken.tolist() == [0, 2, 1]
+
+
 def test_sure_points_score_a_person():
     points = np.array([[0.9, 0.2, 0.1], [0.3, 0.5, 0.7], [0.1, 0.2, 0.0]])
     got = oks.rescored(np.array([0.5, 1.0, 1.0]), points)
