@@ -12,6 +12,7 @@ os.environ["XLA_FLAGS"] = (
 # One process runs thousands of tests: it is not to hold the most any of them needed.
 os.environ["HRNET_JAX_KEEP_MEMORY"] = "0"
 
+import jax
 import pytest
 
 from hrnet_jax import runtime
@@ -58,6 +59,14 @@ def package_log():
     yield
     logger.handlers[:], logger.propagate = handlers, propagates
     logger.setLevel(level)
+
+
+@pytest.fixture
+def unoptimized():
+    """Compiles as the fast tier does, for slow cases that compile more than compute."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -308,7 +308,7 @@ def test_fcos_learns_as_in_mmdetection():
 @pytest.mark.parametrize(
     "name", fast_are(RUN_FAST[:1], [*FILES, "segmentation/cityscapes.py:ocr"])
 )
-def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch):
+def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch, unoptimized):
     # What experiments bind differs, and not the network.
     small = tiny_pose.VARIANT if name.startswith("pose/") else tiny.VARIANT
     monkeypatch.setitem(VARIANTS, "w18_small_v1", small)

@@ -208,7 +208,7 @@ def test_all_writes_the_published_cases_to_the_results(monkeypatch, tmp_path):
     models = {case.split(":")[0] for case, _, _ in seen}
     assert models == {
         *(f"segmentation/{variant}" for variant in ("w18", "w32", "w48")),
-        *("landmarks/w18", "classification/w18", "classification/w48"),
+        *("landmarks/w18", "pose/w32", "classification/w18", "classification/w48"),
     }
 
 

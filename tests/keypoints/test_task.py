@@ -132,6 +132,17 @@ def test_numbers_of_boxes_share_programs(predictor):
     assert predictor._predict._cache_size() <= 4
 
 
+def test_five_persons_of_a_photograph_are_one_call(predictor, monkeypatch):
+    calls, predict = [], predictor._predict
+    monkeypatch.setattr(
+        predictor, "_predict", lambda *given: calls.append(given) or predict(*given)
+    )
+    boxes = [[10, 10, 50, 60.0], [5, 5, 30, 40], [0, 9, 9, 60], [3, 3, 9, 9]]
+    predictor.predict(noise(80, 80), [*boxes, [1, 1, 70, 70]])
+    ((_, batch),) = calls
+    assert len(batch["image"]) == 8
+
+
 @pytest.mark.parametrize(
     "boxes, message",
     [

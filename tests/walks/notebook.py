@@ -21,7 +21,7 @@ import optuna
 from hrnet_jax.data.generated.faces import draw_face
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.sweeps.study import open_storage
-from tests import tiny
+from tests import tiny, tiny_pose
 from tests.walks import pages
 
 SIZE = 64, 96
@@ -44,6 +44,12 @@ def _pet() -> dict:
     return {"image": image}
 
 
+def _person() -> dict:
+    """A photograph that the box of the page fits into; the variant of its run."""
+    VARIANTS[tiny_pose.VARIANT_NAME] = tiny_pose.VARIANT
+    return {"image": np.zeros((340, 160, 3), np.uint8)}
+
+
 def _finished_sweep() -> dict:
     """Makes the study that the page opens, with one trial that came to an end."""
     folder = pathlib.Path("runs/sweep")
@@ -61,6 +67,7 @@ GIVEN: dict[str, Callable[[], dict]] = {
     "export.md": lambda: {"image": _image(), "images": _image()[None]},
     "landmarks.md": lambda: {"image": _face()},
     "networks.md": lambda: {"images": np.zeros((1, *SIZE, 3), np.float32)},
+    "pose.md": _person,
     "sweeps.md": _finished_sweep,
     "weights.md": lambda: {"image": _image()},
 }
@@ -112,6 +119,12 @@ def _check_networks(cells: dict) -> None:
     assert cells["logits"].shape == (1, SIZE[0] // 4, SIZE[1] // 4, 19)
 
 
+def _check_pose(cells: dict) -> None:
+    points = cells["prediction"]["points"]
+    assert points.shape == (1, 17, 2) and points.dtype == np.float32
+    assert cells["picture"].shape == (340, 160, 3)
+
+
 def _check_sweeps(cells: dict) -> None:
     assert cells["study"].best_trial.user_attrs["values"] == {"seed": 1}
     trial = optuna.create_study().ask()
@@ -141,6 +154,7 @@ CHECKS: dict[str, Callable[[dict], None]] = {
     "export.md": _check_export,
     "landmarks.md": _check_landmarks,
     "networks.md": _check_networks,
+    "pose.md": _check_pose,
     "sweeps.md": _check_sweeps,
     "training.md": _check_training,
     "weights.md": _check_weights,

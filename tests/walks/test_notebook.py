@@ -17,7 +17,7 @@ import torch
 from hrnet_jax.data.generated.faces import draw_face
 from hrnet_jax.models.variants import VARIANTS
 from hrnet_jax.training.train import train
-from tests import tiny, tiny_detection
+from tests import tiny, tiny_detection, tiny_pose
 from tests.conversion.published import published, write
 from tests.walks import notebook, pages
 from tests.walks.desk import Desk
@@ -127,6 +127,13 @@ def faces(desk):
     return desk
 
 
+def _pose_config():
+    config = tiny_pose.get_config()
+    config.dataset.data_dir = str(tiny_pose.data_dir())
+    config.mesh.data = 1
+    return config
+
+
 @pytest.fixture(scope="module")
 def problems(converted, exported, faces):
     """Page -> the traceback of its Python blocks."""
@@ -138,6 +145,7 @@ def problems(converted, exported, faces):
         patch.setitem(VARIANTS, tiny.VARIANT_NAME, tiny.VARIANT)
         shutil.copytree(tiny.finished_run(), desk.folder / "runs/mine")
         train(tiny_detection.config(num_steps=2), desk.folder / "runs/pets")
+        train(_pose_config(), desk.folder / "runs/pose")
     command = [sys.executable, "-W", "error", "-m", "tests.walks.notebook", *PAGES]
     printed = desk.finish(desk.shell(shlex.join(command)))
     return json.loads(printed.out)

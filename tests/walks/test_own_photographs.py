@@ -41,7 +41,7 @@ TABLE = {
     "resume": ("training.md", "python scripts/train.py --workdir=runs/mine"),
     "evaluate": ("README.md", "python scripts/evaluate.py --workdir=RUN --step=best"),
     "mistakes": ("README.md", "python scripts/evaluate.py --workdir=RUN --report"),
-    "no flip": ("results.md", "python scripts/evaluate.py --workdir=RUN --config.eval"),
+    "scales": ("results.md", "python scripts/evaluate.py --workdir=RUN --config.eval"),
     "predict": ("README.md", "python scripts/predict.py --workdir=RUN"),
     "export": ("README.md", "python scripts/export.py --workdir=RUN"),
     "exported": ("export.md", "python scripts/predict.py --workdir=w48.onnx"),
@@ -146,10 +146,13 @@ def test_a_work_directory_has_the_files_of_the_table(trained):
 
 def test_evaluations_agree_with_the_run(trained):
     result = tiny.result(trained.folder / "runs/mine")
-    for name in ("evaluate", "no flip"):
-        printed = trained.type(name)
-        value = f"{result['mean_iou']:.4f}"
-        assert printed.out.splitlines()[0].split() == ["mean_iou", value]
+    scores = [
+        trained.type(name).out.splitlines()[0].split()
+        for name in ("evaluate", "scales")
+    ]
+    assert scores[0] == ["mean_iou", f"{result['mean_iou']:.4f}"]
+    # Enlarged and mirrored images are other images.
+    assert scores[1][0] == "mean_iou" and scores[1] != scores[0]
 
 
 def test_the_mistakes_are_in_the_files_of_the_table(trained):
