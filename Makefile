@@ -58,9 +58,9 @@ test test-slow test-detectors: export HRNET_JAX_CACHE ?= $(CURDIR)/.cache/xla
 # those of the slow tier are as users have them.
 test: export XLA_FLAGS += --xla_backend_optimization_level=0
 
-# Fast tests wait for many processes that they start.
-test: WORKERS ?= $(shell expr $(CORES) + 1)
-test-slow test-detectors test-foreign: WORKERS ?= $(CORES)
+# Tests of these tiers wait for many processes that they start.
+test test-slow: WORKERS ?= $(shell expr $(CORES) + 1)
+test-detectors test-foreign: WORKERS ?= $(CORES)
 
 .PHONY: test
 test: $(DEV_READY) ## run the fast tests (ARGS=tests/data, ARGS='-m slow', ...)

@@ -20,6 +20,7 @@ from hrnet_jax.training.reporting import read_metrics
 from hrnet_jax.training.train import train
 from tests import tiny, tiny_pose
 from tests.tiers import fast_are
+from tests.walks.desk import CHEAP
 
 FOLDER = tiny.ROOT / "experiments"
 RUN_FAST = ["quickstart.py", "landmarks/w300.py"]
@@ -29,6 +30,8 @@ FILES = sorted(
     # Which say what differs between runs: tests/sweeps/test_shipped.py.
     if path.parent.name != "sweeps"
 )
+# Their debug forms are typed, trained and evaluated by tests/walks.
+TYPED = ["detection/own.py", "detection/shapes.py", "pose/own.py"]
 
 
 def load(name):
@@ -306,13 +309,26 @@ def test_fcos_learns_as_in_mmdetection():
 
 
 @pytest.mark.parametrize(
-    "name", fast_are(RUN_FAST[:1], [*FILES, "segmentation/cityscapes.py:ocr"])
+    "name",
+    fast_are(
+        RUN_FAST[:1],
+        [
+            *(name for name in FILES if name not in TYPED),
+            "segmentation/cityscapes.py:ocr",
+        ],
+    ),
 )
 def test_debug_runs_from_end_to_end(name, tmp_path, monkeypatch, unoptimized):
     # What experiments bind differs, and not the network.
     small = tiny_pose.VARIANT if name.startswith("pose/") else tiny.VARIANT
     monkeypatch.setitem(VARIANTS, "w18_small_v1", small)
     check_debug_run(name, tmp_path)
+
+
+def test_what_walks_type_is_not_run_twice():
+    assert {*TYPED} < {*FILES}
+    for name in TYPED:
+        assert CHEAP[f"experiments/{name}"] == f"experiments/{name}:debug"
 
 
 @pytest.mark.slow
