@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -26,24 +26,44 @@ _CROWDS = "annotations of crowds (iscrowd)"
 _OUT = ", left out"
 
 
-class PointOptions(Protocol):
-    """What has to be known to read such files.
+@dataclasses.dataclass(frozen=True)
+class CocoPointsOptions:
+    """Options of every source that reads such files.
 
     Attributes:
+        train: annotation file of the training split in the source folder.
+        val: that of the validation split, left out if absent.
+        test: that of the test split, left out if absent.
+        annotations: one file for all, cut by ratios, instead of those three.
+        ratios: shares of train, val and test for `annotations`.
+        seed: seed of that random split.
+        images: folder of the images, with `{split}` for the split; if empty `images`
+            or where the annotation file says and lies.
         category: name or id of the category, where several have key points.
-        v1: `hidden` or `seen`; empty to ask.
-        zeros: `missing` or `points`; empty to ask.
-        min_points: annotations with fewer annotated points are left out.
+        flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
+            empty those of `flip_pairs.txt`, of the category, or by the names; `none`
+            for none.
+        point_origin: coordinate of the first pixel's centre, of points and boxes.
+        v1: what v = 1 says of a point: `hidden`, as COCO has it, or `seen`; asked where
+            no point has v = 2.
+        zeros: what points at 0, 0 with v > 0 are: `missing` or `points`; asked where
+            there are some.
+        min_points: annotations with fewer annotated points are not learnt from.
     """
 
-    @property
-    def category(self) -> str: ...
-    @property
-    def v1(self) -> str: ...
-    @property
-    def zeros(self) -> str: ...
-    @property
-    def min_points(self) -> int: ...
+    train: str = "annotations/train.json"
+    val: str = "annotations/val.json"
+    test: str = "annotations/test.json"
+    annotations: str = ""
+    ratios: tuple[float, ...] = (0.8, 0.2)
+    seed: int = 0
+    images: str = ""
+    category: str = ""
+    flip_pairs: tuple[str, ...] = ()
+    point_origin: float = 0.0
+    v1: str = ""
+    zeros: str = ""
+    min_points: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +95,7 @@ class CocoPoints:
     def __init__(
         self,
         documents: Mapping[str, tuple[Path, Document]],
-        options: PointOptions,
+        options: CocoPointsOptions,
         findings: Findings,
         *,
         keep: bool = False,

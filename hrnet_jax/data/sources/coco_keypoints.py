@@ -8,7 +8,7 @@ from hrnet_jax.data.files.coco_json import Document, read_document
 from hrnet_jax.data.persons.coco_file import PersonReader
 from hrnet_jax.data.persons.items import PersonItem, PersonSplits
 from hrnet_jax.data.persons.source import PersonSource
-from hrnet_jax.data.points.coco_points import CocoPoints
+from hrnet_jax.data.points.coco_points import CocoPoints, CocoPointsOptions
 from hrnet_jax.data.points.person_sets import COCO17
 from hrnet_jax.errors import DataError
 
@@ -24,14 +24,7 @@ class COCOKeypointsOptions:
     year: int = 2017
 
 
-@dataclasses.dataclass(frozen=True)
-class _AsPublished:
-    """How COCO's files are to be read; see `coco_points.PointOptions`."""
-
-    category: str = "person"
-    v1: str = "hidden"
-    zeros: str = "points"
-    min_points: int = 1
+_PUBLISHED = CocoPointsOptions(category="person", v1="hidden", zeros="points")
 
 
 class COCOKeypoints(PersonSource):
@@ -89,7 +82,7 @@ class COCOKeypoints(PersonSource):
             return reader.items(read_document(path, required=("images",)), [], [folder])
         document: Document = read_document(path)
         points = CocoPoints(
-            {split: (path, document)}, _AsPublished(), self.findings, keep=True
+            {split: (path, document)}, _PUBLISHED, self.findings, keep=True
         )
         if points.category.names != COCO17.names:
             raise DataError(

@@ -12,7 +12,7 @@ from hrnet_jax.data.persons.coco_file import COUNTS, PersonReader
 from hrnet_jax.data.persons.items import PersonItem, PersonSplits
 from hrnet_jax.data.persons.source import PersonSource
 from hrnet_jax.data.points.coco_file import Category
-from hrnet_jax.data.points.coco_points import CocoPoints, Marked
+from hrnet_jax.data.points.coco_points import CocoPoints, CocoPointsOptions, Marked
 from hrnet_jax.data.points.custom import check_sides, own_point_set
 from hrnet_jax.data.points.source import folders_of_tools
 from hrnet_jax.errors import DataError
@@ -27,54 +27,23 @@ _LAYOUTS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class KeypointsCOCOOptions:
+class KeypointsCOCOOptions(CocoPointsOptions):
     """Options of the preparation.
 
     Attributes:
-        train: annotation file of the training split in the source folder.
-        val: that of the validation split, left out if absent.
-        test: that of the test split, left out if absent.
-        annotations: one file for all, cut by ratios, instead of those three.
-        ratios: shares of train, val and test for `annotations`.
-        seed: seed of that random split.
-        images: folder of the images, with `{split}` for the split; `images`, folders
-            named as the split and that of the annotation file, if empty.
-        category: name or id of the category, where several have key points.
-        flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
-            empty those of `flip_pairs.txt`, of the category, or by the names; `none`
-            for none.
         sigmas: how far annotators scatter at each point, a share of the root of the
             area, or one number for all; those of the category if empty. With them
             evaluation is COCO's average precision, without the share of correct
             points.
         torso: two points, `left_shoulder:right_hip`, whose distance divides the errors
             where there are no sigmas; the longer side of the box if empty.
-        point_origin: coordinate of the first pixel's centre, of points and boxes.
-        v1: what v = 1 says of a point: `hidden`, as COCO has it, or `seen`; asked where
-            no point has v = 2.
-        zeros: what points at 0, 0 with v > 0 are: `missing` or `points`; asked where
-            there are some.
         num_keypoints: `derive` counts the points where the files do not tell their
             number, or another one.
-        min_points: nothing is learnt from annotations with fewer annotated points.
     """
 
-    train: str = "annotations/train.json"
-    val: str = "annotations/val.json"
-    test: str = "annotations/test.json"
-    annotations: str = ""
-    ratios: tuple[float, ...] = (0.8, 0.2)
-    seed: int = 0
-    images: str = ""
-    category: str = ""
-    flip_pairs: tuple[str, ...] = ()
     sigmas: tuple[float, ...] = ()
     torso: str = ""
-    point_origin: float = 0.0
-    v1: str = ""
-    zeros: str = ""
     num_keypoints: str = ""
-    min_points: int = 1
 
 
 class KeypointsCOCO(PersonSource):

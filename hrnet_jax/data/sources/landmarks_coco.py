@@ -9,7 +9,7 @@ import numpy as np
 from hrnet_jax.data.files.coco_json import Document, read_bbox, read_document
 from hrnet_jax.data.files.coco_layouts import annotation_files
 from hrnet_jax.data.files.image_names import ImageFinder
-from hrnet_jax.data.points.coco_points import CocoPoints, Marked
+from hrnet_jax.data.points.coco_points import CocoPoints, CocoPointsOptions, Marked
 from hrnet_jax.data.points.custom import own_point_set
 from hrnet_jax.data.points.items import (
     BOX_UNIT,
@@ -23,45 +23,15 @@ from hrnet_jax.data.points.splits import check_apart, cut_by_image
 
 
 @dataclasses.dataclass(frozen=True)
-class LandmarksCOCOOptions:
+class LandmarksCOCOOptions(CocoPointsOptions):
     """Options of the preparation.
 
     Attributes:
-        train: annotation file of the training split in the source folder.
-        val: that of the validation split, left out if absent.
-        test: that of the test split, left out if absent.
-        annotations: one file for all, cut by ratios, instead of those three.
-        ratios: shares of train, val and test for `annotations`.
-        seed: seed of that random split.
-        images: folder of the images, with `{split}` for the split; `images`, the
-            source folder itself and that of the annotation file, if empty.
-        category: name or id of the category, where several have key points.
-        flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
-            empty those of `flip_pairs.txt`, else by the names; `none` for none.
         normalizer: points whose distance divides the errors,
             `left_eye:right_eye`; the box if empty.
-        point_origin: coordinate of the first pixel's centre, of points and boxes.
-        v1: what v = 1 says of a point: `hidden`, as COCO has it, or `seen`; asked where
-            no point has v = 2.
-        zeros: what points at 0, 0 with v > 0 are: `missing` or `points`; asked where
-            there are some.
-        min_points: annotations with fewer annotated points are left out.
     """
 
-    train: str = "annotations/train.json"
-    val: str = "annotations/val.json"
-    test: str = "annotations/test.json"
-    annotations: str = ""
-    ratios: tuple[float, ...] = (0.8, 0.2)
-    seed: int = 0
-    images: str = ""
-    category: str = ""
-    flip_pairs: tuple[str, ...] = ()
     normalizer: str = ""
-    point_origin: float = 0.0
-    v1: str = ""
-    zeros: str = ""
-    min_points: int = 1
 
 
 class LandmarksCOCO(LandmarkSource):
