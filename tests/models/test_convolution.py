@@ -61,6 +61,7 @@ def gradients(function, x, kernel, stride):
         pytest.param((1, 1, 1, 2), 6, marks=pytest.mark.slow),  # one pixel
         pytest.param((1, 1, 99, 2), 3, marks=pytest.mark.slow),  # one row
         pytest.param((1, 99, 1, 2), 3, marks=pytest.mark.slow),  # one column
+        ((1, 48, 48, 32), 32),  # a sum so long that it is halved
     ],
 )
 def test_value_and_gradients_are_those_of_a_convolution(
@@ -110,6 +111,24 @@ def test_what_is_wide_is_not_moved(channels, made, avoided):
     traced = jax.make_jaxpr(lambda x, k: gradients(convolve, x, k, 1)[2])(x, kernel)
     assert f"f32[2,5,4,{made}]" in str(traced)
     assert f"f32[2,5,4,{avoided}]" not in str(traced)
+
+
+@pytest.mark.parametrize(
+    "pixels, channels, features, is_halved",
+    [
+        (2304, 96, 96, True),
+        (2303, 96, 96, False),  # odd
+        (2302, 96, 96, False),  # too short
+        (9216, 95, 96, False),  # too narrow
+        (6144, 64, 256, True),
+        (6142, 256, 64, False),
+    ],
+)
+def test_long_sums_over_few_channels_are_two(pixels, channels, features, is_halved):
+    x, g = (jnp.ones((pixels, count)) for count in (channels, features))
+    jaxpr = str(jax.make_jaxpr(convolution._product)(x, g))
+    assert (f"f32[2,{pixels // 2},{channels}]" in jaxpr) == is_halved
+    assert (convolution._product(x, g) == pixels).all()
 
 
 def test_reduced_precision_keeps_the_sums_of_the_compiler(few):
