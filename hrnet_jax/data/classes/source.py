@@ -1,19 +1,17 @@
 """Base of sources of images with classes: what is checked and stored."""
 
 import dataclasses
-import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from hrnet_jax.data.annotated import AnnotatedSource
 from hrnet_jax.data.classes.duplicates import check_duplicates
 from hrnet_jax.data.classes.images import read_class_image
 from hrnet_jax.data.classes.items import ClassItem, ClassSplits, in_mixed_order
 from hrnet_jax.data.files.file_names import is_plain
-from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.image_files import Example
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.data.writing import image_feature
@@ -48,42 +46,20 @@ class ClassOptions:
             raise DataError(f"option classes names {doubled[0]!r} twice")
 
 
-class ClassSource:
+class ClassSource(AnnotatedSource[ClassSplits]):
     """Base of sources of images with classes.
 
-    A subclass gives `read`.
-
-    Attributes:
-        needs_source: it reads a folder.
-        source_decides: whether another folder means another data set.
-        published: whether the files are taken as they are, those that are there twice
-            included.
-        source: the folder.
-        findings: what was left out of the files or derived.
+    `published` sets keep images that are there twice.
     """
 
     Options: ClassVar[type] = ClassOptions
-    needs_source: ClassVar[bool] = True
-    source_decides: ClassVar[bool] = True
-    published: ClassVar[bool] = False
 
-    def __init__(self, source: Path, options: Any) -> None:
-        self.source = source
-        self.options = options
-        self.findings = Findings()
-
-    def read(self) -> ClassSplits:
-        """Lists all images; called once."""
-        raise NotImplementedError
-
-    @functools.cached_property
-    def contents(self) -> ClassSplits:
-        """The result of `read`, checked.
+    def checked(self, found: ClassSplits) -> ClassSplits:
+        """What was listed, in mixed order, if there is something to tell apart.
 
         Raises:
             DataError: naming the file or folder at fault.
         """
-        found = self.read()
         for items in found.splits.values():
             for item in items:
                 if not is_plain(item.image_id):
@@ -107,12 +83,13 @@ class ClassSource:
     def info(self, name: str) -> DatasetInfo:
         """Names of the classes."""
         found = self.contents
+        filled = [split for split, items in found.splits.items() if items]
         return DatasetInfo(
             name=name,
             num_classes=0,
             class_names=(),
             palette=(),
-            default_splits=_default_splits(found.splits),
+            default_splits=self.default_splits(filled, filled),
             image_class_names=found.names,
             image_class_ids=found.ids,
             multi_label=found.several,
@@ -123,10 +100,6 @@ class ClassSource:
         """Image, name and classes."""
         found = self.contents
         return class_features(len(found.ids), several=found.several, real=found.real)
-
-    def splits(self) -> Mapping[str, Sequence[ClassItem]]:
-        """The images of each split."""
-        return self.contents.splits
 
     def item_bytes(self, item: ClassItem) -> int:
         """Size of the image file plus something for the labels."""
@@ -187,11 +160,3 @@ def _flags(num_classes: int) -> tfds.features.Tensor:
     return tfds.features.Tensor(
         shape=(num_classes,), dtype=np.uint8, encoding=tfds.features.Encoding.ZLIB
     )
-
-
-def _default_splits(splits: Mapping[str, Sequence[ClassItem]]) -> dict[str, str]:
-    stored = [split for split, items in splits.items() if items]
-    train = "train" if "train" in stored or not stored else stored[0]
-    evaluated = next((s for s in ("val", "test") if s in stored), train)
-    chosen = {"train": train, "eval": evaluated}
-    return chosen | ({"test": "test"} if "test" in stored else {})

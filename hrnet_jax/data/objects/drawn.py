@@ -102,7 +102,7 @@ class DrawnObjects(ObjectSource):
             class_names=names,
             palette=tuple(self.colours.get(each, colour) for each, colour in chosen),
             flip_pairs=self._flip_pairs(names),
-            default_splits=self._default_splits({}),
+            default_splits=self._chosen_splits({}),
             findings=self.findings.listed(),
         )
 

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.files.findings import Findings
+from hrnet_jax.data.annotated import AnnotatedSource
 from hrnet_jax.data.files.image_files import Example, read_image
 from hrnet_jax.data.files.splitting import split_by_ratio
 from hrnet_jax.data.info import DatasetInfo
@@ -62,42 +61,20 @@ class ObjectOptions:
                 )
 
 
-class ObjectSource:
+class ObjectSource(AnnotatedSource[ObjectSplits]):
     """Base of sources of images with boxes, and masks where there are some.
 
-    A subclass gives `read`.
-
-    Attributes:
-        needs_source: it reads a folder.
-        source_decides: whether another folder means another data set.
-        published: whether the files are taken as they are, wrong boxes, classes
-            without objects and images without objects included.
-        source: the folder.
-        findings: what was left out of the files or derived.
+    `published` sets keep wrong boxes, classes without objects and images without objects.
     """
 
     Options: ClassVar[type] = ObjectOptions
-    needs_source: ClassVar[bool] = True
-    source_decides: ClassVar[bool] = True
-    published: ClassVar[bool] = False
 
-    def __init__(self, source: Path, options: Any) -> None:
-        self.source = source
-        self.options = options
-        self.findings = Findings()
-
-    def read(self) -> ObjectSplits:
-        """Reads all annotations; called once."""
-        raise NotImplementedError
-
-    @functools.cached_property
-    def contents(self) -> ObjectSplits:
-        """The result of `read`, checked.
+    def checked(self, found: ObjectSplits) -> ObjectSplits:
+        """What was read, without what the options leave out.
 
         Raises:
             DataError: naming the file and entry at fault.
         """
-        found = self.read()
         checks.check_images(found.splits)
         if self.published:
             return found
@@ -129,7 +106,7 @@ class ObjectSource:
             num_classes=0,
             class_names=(),
             palette=(),
-            default_splits=self._default_splits(subsets),
+            default_splits=self._chosen_splits(subsets),
             subsets=subsets,
             box_class_names=found.names,
             category_ids=found.category_ids,
@@ -150,10 +127,6 @@ class ObjectSource:
         items = (item for items in self.contents.splits.values() for item in items)
         some = any(one.mask for item in items for one in item.objects)
         return object_features(masks=some)
-
-    def splits(self) -> Mapping[str, Sequence[ObjectItem]]:
-        """The images of each split."""
-        return self.contents.splits
 
     def item_bytes(self, item: ObjectItem) -> int:
         """Size of the image file plus something for each object."""
@@ -257,22 +230,18 @@ class ObjectSource:
             return {}
         return {_WITH_OBJECTS: {"train": some}}
 
-    def _default_splits(self, subsets: Mapping[str, Any]) -> dict[str, str]:
-        stored = [split for split, items in self.contents.splits.items() if items]
-        train = "train" if "train" in stored or not stored else stored[0]
-        labelled = [
-            split
-            for split in ("val", "test")
-            if any(
-                not one.crowd
-                for item in self.contents.splits.get(split, ())
-                for one in item.objects
-            )
-        ]
-        if self.published and subsets:
-            train = _WITH_OBJECTS
-        splits = {"train": train, "eval": labelled[0] if labelled else train}
-        return splits | ({"test": "test"} if "test" in labelled else {})
+    def _chosen_splits(self, subsets: Mapping[str, Any]) -> dict[str, str]:
+        stored = self.contents.splits
+        splits = self.default_splits(
+            [split for split, items in stored.items() if items],
+            [
+                split
+                for split, items in stored.items()
+                if any(not one.crowd for item in items for one in item.objects)
+            ],
+        )
+        # Networks are published that learned from images with objects.
+        return splits | ({"train": _WITH_OBJECTS} if self.published and subsets else {})
 
 
 def object_features(*, masks: bool) -> dict[str, tfds.features.FeatureConnector]:

@@ -1,14 +1,12 @@
 """Base of sources of persons: what is asked, checked and stored."""
 
-import functools
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.files.findings import Findings
+from hrnet_jax.data.annotated import AnnotatedSource
 from hrnet_jax.data.files.image_files import EncodedImage, Example, read_image
 from hrnet_jax.data.info import (
     ANNOTATIONS_FILE,
@@ -31,48 +29,26 @@ from hrnet_jax.errors import DataError
 _BYTES_OF_A_POINT = 20
 
 
-class PersonSource:
+class PersonSource(AnnotatedSource[PersonSplits]):
     """Base of sources of images with persons.
 
-    A subclass gives `read`, and sets `point_set` before, where its points are not those
-    of a standard set.
+    A subclass sets `point_set` before it reads, where its points are not those of a
+    standard set. `published` sets keep images that are in several splits.
 
     Attributes:
-        needs_source: it reads a folder.
-        source_decides: whether another folder means another data set.
         point_set: names, mirror pairs, limbs and what errors are divided by.
         point_origin: coordinate of the first pixel's centre in the files.
-        eval_splits: the splits to evaluate on by default, best first.
-        published: whether the files are taken as they are, images that are in several
-            splits included.
-        source: the folder.
-        findings: what was left out of the files or derived.
     """
 
-    needs_source: ClassVar[bool] = True
-    source_decides: ClassVar[bool] = True
     point_set: PointSet
     point_origin: float = 0.0
-    eval_splits: ClassVar[tuple[str, ...]] = ("val", "test")
-    published: ClassVar[bool] = False
 
-    def __init__(self, source: Path, options: Any) -> None:
-        self.source = source
-        self.options = options
-        self.findings = Findings()
-
-    def read(self) -> PersonSplits:
-        """Reads all annotations; called once."""
-        raise NotImplementedError
-
-    @functools.cached_property
-    def contents(self) -> PersonSplits:
-        """The result of `read`, checked.
+    def checked(self, found: PersonSplits) -> PersonSplits:
+        """What was read, if there is somebody to learn from.
 
         Raises:
             DataError: naming the file and entry at fault.
         """
-        found = self.read()
         if self.needs_source:
             check_images(found.splits, published=self.published)
         if found.splits and not any(_taught(found.splits)):
@@ -86,7 +62,10 @@ class PersonSource:
         """Names, mirror pairs, limbs, and how many persons each split has."""
         chosen, found = self.point_set, self.contents
         check_flip_pairs(chosen.flip_pairs, len(chosen.names), name)
-        splits = self._default_splits()
+        taught = [
+            split for split, items in found.splits.items() if any(_taught({"": items}))
+        ]
+        splits = self.default_splits(taught, taught)
         to_evaluate = [*_taught({"": found.splits.get(splits["eval"], ())})]
         return DatasetInfo(
             name=name,
@@ -115,10 +94,6 @@ class PersonSource:
     def features(self) -> dict[str, tfds.features.FeatureConnector]:
         """Image, names, and persons."""
         return person_features(len(self.point_set.names))
-
-    def splits(self) -> Mapping[str, Sequence[PersonItem]]:
-        """The images of each split."""
-        return self.contents.splits
 
     def item_bytes(self, item: PersonItem) -> int:
         """Size of the image file plus something for each point."""
@@ -162,17 +137,6 @@ class PersonSource:
             files[PERSONS_FILE.format(split=split)] = taught_places(items)
             files[ANNOTATIONS_FILE.format(split=split)] = annotations_of(items, count)
         return files
-
-    def _default_splits(self) -> dict[str, str]:
-        stored = [
-            split
-            for split, items in self.contents.splits.items()
-            if any(_taught({split: items}))
-        ]
-        train = "train" if "train" in stored or not stored else stored[0]
-        found = [split for split in self.eval_splits if split in stored]
-        splits = {"train": train, "eval": found[0] if found else train}
-        return splits | ({"test": "test"} if "test" in stored else {})
 
 
 # Names of arrays of persons among the features of an image.

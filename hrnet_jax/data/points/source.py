@@ -1,15 +1,14 @@
 """Base of landmark data sets: reading, records, folders, subsets."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from hrnet_jax.data.files.findings import Findings
+from hrnet_jax.data.annotated import AnnotatedSource
 from hrnet_jax.data.files.image_files import EncodedImage, Example, read_image
 from hrnet_jax.data.info import DatasetInfo, check_flip_pairs
 from hrnet_jax.data.points.checks import (
@@ -45,46 +44,28 @@ class SplitItems(Generic[Item]):
     subsets: Subsets = dataclasses.field(default_factory=dict)
 
 
-class LandmarkSource(Generic[Item]):
+class LandmarkSource(AnnotatedSource[SplitItems[Item]]):
     """Base of sources of faces (or other objects) with key points.
 
-    A subclass gives `read`, and for a standard data set the attributes; one
-    with points of its own sets `point_set` before it reads.
+    For a standard data set a subclass gives the attributes; one with points of its own
+    sets `point_set` before it reads.
 
     Attributes:
-        needs_source: it reads a folder.
-        source_decides: whether another folder means another data set.
         point_set: names, mirror pairs, lines and normalisers of the points.
         point_origin: coordinate of the first pixel's centre in the files.
         tight_boxes: whether the face boxes are the squares around the points.
-        eval_splits: the splits to evaluate on by default, best first.
-        findings: what was left out of the files or derived.
     """
 
-    needs_source: ClassVar[bool] = True
-    source_decides: ClassVar[bool] = True
     point_set: PointSet
     point_origin: float = 0.0
     tight_boxes: bool = False
-    eval_splits: ClassVar[tuple[str, ...]] = ("val", "test")
 
-    def __init__(self, source: Path, options: Any) -> None:
-        self.source = source
-        self.options = options
-        self.findings = Findings()
-
-    def read(self) -> SplitItems[Item]:
-        """Reads all annotations; called once."""
-        raise NotImplementedError
-
-    @functools.cached_property
-    def contents(self) -> SplitItems[Item]:
-        """The result of `read`, checked.
+    def checked(self, found: SplitItems[Item]) -> SplitItems[Item]:
+        """What was read: images that are there, points that errors can be divided by.
 
         Raises:
             DataError: naming the file and line at fault.
         """
-        found = self.read()
         check_images_exist(found.splits)
         check_normalizers(found.splits, self.point_set)
         return found
@@ -93,12 +74,13 @@ class LandmarkSource(Generic[Item]):
         """Names, mirror pairs, lines, normalisers and subsets."""
         chosen = self.point_set
         check_flip_pairs(chosen.flip_pairs, len(chosen.names), name)
+        stored, subsets = self.contents.splits, self.contents.subsets
         return DatasetInfo(
             name=name,
             num_classes=0,
             class_names=(),
             palette=(),
-            default_splits=self._default_splits(),
+            default_splits=self.default_splits([*stored], {*stored, *subsets}),
             point_names=chosen.names,
             point_flip_pairs=chosen.flip_pairs,
             point_origin=self.point_origin,
@@ -106,17 +88,13 @@ class LandmarkSource(Generic[Item]):
             normalizers=chosen.normalizers,
             default_normalizer=chosen.default_normalizer,
             tight_boxes=self.tight_boxes,
-            subsets=self.contents.subsets,
+            subsets=subsets,
             findings=self.findings.listed(),
         )
 
     def features(self) -> dict[str, tfds.features.FeatureConnector]:
         """Image, name, points and box."""
         return landmark_features(len(self.point_set.names))
-
-    def splits(self) -> Mapping[str, Sequence[Item]]:
-        """The faces of each split."""
-        return self.contents.splits
 
     def item_bytes(self, item: Item) -> int:
         """Size of the image file plus something for the points."""
@@ -136,14 +114,6 @@ class LandmarkSource(Generic[Item]):
         image = self.image(item)
         check_place(image, item, self.point_origin)
         return landmark_example(image, item)
-
-    def _default_splits(self) -> dict[str, str]:
-        stored = self.contents.splits
-        known = {*stored, *self.contents.subsets}
-        found = [split for split in self.eval_splits if split in known]
-        train = "train" if "train" in stored else next(iter(stored))
-        splits = {"train": train, "eval": found[0] if found else train}
-        return splits | ({"test": "test"} if "test" in stored else {})
 
 
 def landmark_features(num_points: int) -> dict[str, tfds.features.FeatureConnector]:
