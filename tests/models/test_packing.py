@@ -216,7 +216,7 @@ def test_the_body_is_packed_and_nothing_else(variant, image, stage1, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["segmentation", "classification"])
-def test_networks_and_their_gradients_are_equal(family, monkeypatch):
+def test_networks_and_their_gradients_are_equal(family, monkeypatch, unoptimized):
     smallest = Variant(4, stage1_blocks=1, modules=(1, 1, 1), blocks=1)
     monkeypatch.setitem(VARIANTS, "smallest", smallest)
     name = f"{family}/smallest"

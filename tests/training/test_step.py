@@ -260,7 +260,9 @@ def test_the_step_takes_over_the_memory_of_its_state():
 
 
 @pytest.mark.slow
-def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
+def test_equal_modules_share_programs_that_compute_the_same_step(
+    monkeypatch, unoptimized
+):
     # The two modules of stage 3 are equal.
     small = Variant(4, stage1_blocks=0, modules=(0, 2, 0), blocks=1)
     monkeypatch.setitem(VARIANTS, "small", small)
@@ -277,7 +279,9 @@ def test_equal_modules_share_programs_that_compute_the_same_step(monkeypatch):
 
 
 @pytest.mark.parametrize("modules", fast_are([], [(1, 0, 0), (1, 1, 1)]))
-def test_every_parameter_takes_the_place_of_its_former_value(modules, monkeypatch):
+def test_every_parameter_takes_the_place_of_its_former_value(
+    modules, monkeypatch, unoptimized
+):
     small = Variant(4, stage1_blocks=1, modules=modules, blocks=1)
     monkeypatch.setitem(VARIANTS, "small", small)
     batch = {"image": np.ones((1, 32, 32, 3)), "label": np.ones((1, 32, 32), int)}
