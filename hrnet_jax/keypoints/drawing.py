@@ -61,7 +61,8 @@ def draw_points(
         boxes: float [N, 4], x1, y1, x2, y2.
         truth: float [N, K, 2], drawn in another colour below the points.
         truth_mask: bool or 0/1 [N, K]; true points to draw. None draws all.
-        sides: int [K], index into `SIDES`, the colours of points; None for one colour.
+        sides: int [K], index into `SIDES`, the colours of points of a body, where no
+            line leads to a hollow one; None for one colour.
         captions: a short text for each, at its box or above its points.
 
     Returns:
@@ -90,7 +91,9 @@ def draw_points(
         if true is not None:
             _draw_face(picture, true, lines, None, size, [TRUE] * count)
         low = None if scores is None else ~(np.asarray(scores[face]) >= LOW_SCORE)
-        _draw_face(picture, predicted, lines, low, size, colours)
+        # The limbs of a body move; one that ends anywhere would hide the others.
+        limbs = lines if sides is None or low is None else _between(lines, ~low)
+        _draw_face(picture, predicted, limbs, low, size, colours)
     places = points if boxes is None else np.reshape(boxes, (faces, 2, 2))
     for place, text in zip(places, captions, strict=False):
         picture = _with_caption(picture, place, text)
@@ -239,7 +242,7 @@ def _draw_lines_and_dots(
     """All outlines, then all lines, then the dots, so that none cuts another."""
     shown = ~np.isnan(points[:, 0])
     fixed = np.rint(np.where(shown[:, None], points, 0) * 2**_SHIFT).astype(np.int32)
-    runs = [run for line in lines for run in _runs(line, shown)]
+    runs = _between(lines, shown)
     width, rim = max(1, round(0.6 * radius)), max(1, round(0.3 * radius))
     strokes = [(_OUTLINE, runs, width + 2 * rim)]
     strokes += [(paint, part, width) for paint, part in _by_colour(runs, colours)]
@@ -272,14 +275,16 @@ def _by_colour(
     return list(parts.items())
 
 
-def _runs(line: Sequence[int], shown: np.ndarray) -> list[list[int]]:
-    """The parts of a polyline whose points are all shown."""
-    runs: list[list[int]] = [[]]
-    for index in line:
-        if shown[index]:
-            runs[-1].append(index)
-        elif runs[-1]:
-            runs.append([])
+def _between(lines: Sequence[Sequence[int]], shown: np.ndarray) -> list[list[int]]:
+    """The parts of polylines between points that are shown."""
+    runs: list[list[int]] = []
+    for line in lines:
+        runs.append([])
+        for index in line:
+            if shown[index]:
+                runs[-1].append(index)
+            else:
+                runs.append([])
     return [run for run in runs if len(run) > 1]
 
 

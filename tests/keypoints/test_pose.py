@@ -11,7 +11,7 @@ import pytest
 from hrnet_jax.data.info import DatasetInfo
 from hrnet_jax.errors import ConfigError
 from hrnet_jax.keypoints.decoding import mirror_heatmaps
-from hrnet_jax.keypoints.drawing import PREDICTED, SIDES, draw_points
+from hrnet_jax.keypoints.drawing import LOW_SCORE, PREDICTED, SIDES, draw_points
 from hrnet_jax.keypoints.losses import PoseLossOptions, heatmap_loss, joint_mse
 from hrnet_jax.keypoints.person_files import write_results
 from hrnet_jax.keypoints.persons import PoseCropOptions
@@ -210,10 +210,25 @@ def test_limbs_have_the_colours_of_their_sides():
     assert len(rows) and rows.max() < 20 and columns.max() < 60
 
 
+def test_limbs_end_at_joints_that_were_seen():
+    image = np.full((200, 210, 3), 128, np.uint8)
+    points = np.float64([[[20, 20], [100, 20], [180, 20]]])
+    scores = np.array([[0.9, LOW_SCORE, 0.19]])
+    body = {"lines": ((0, 1, 2),), "sides": np.array([1, 1, 1])}
+    picture = draw_points(image, points, scores=scores, **body)
+    _, left, _ = SIDES
+    assert near(picture, (60, 20), left) and not near(picture, (140, 20), left)
+    assert near(draw_points(image, points, **body), (140, 20), left)
+    # The lines of a face stay.
+    face = draw_points(image, points, scores=scores, lines=((0, 1, 2),))
+    assert near(face, (140, 20), PREDICTED)
+
+
 def test_a_crop_with_its_truth_says_what_the_colours_mean():
     task = make_task()
     prediction = {key: PREDICTION[key][0] for key in ("points", "scores")}
     prediction["heatmaps"] = np.zeros((16, 12, 3), np.float32)
+    prediction["scores"] = np.float32([0.9, 0.5, 0.3])
     target = {"points": PREDICTION["points"][0] + 3, "annotated": np.ones(3, np.uint8)}
     crop = np.zeros((64, 48, 3), np.uint8)
     picture = task.draw(crop, prediction, target)
