@@ -22,7 +22,7 @@ import ml_collections
 
 from hrnet_jax.config.assignments import parse_options
 from hrnet_jax.experiment.defaults import experiment, make_debug, update
-from hrnet_jax.experiment.recipes import CPU_VARIANT, adamw
+from hrnet_jax.experiment.recipes import CPU_VARIANT, adamw, from_imagenet
 
 # Cube roots of the median-frequency weights of SegNet (Badrinarayanan et al.
 # 2017): rare classes count more, but far less than in proportion. With square
@@ -58,7 +58,7 @@ def get_config(options: str = "") -> ml_collections.ConfigDict:
         adamw(
             2e-3, weight_decay=0.05, warmup_steps=100, schedule="poly", ema_decay=0.998
         ),
-        model={"name": f"segmentation/{choice.variant}"},
+        from_imagenet(f"segmentation/{choice.variant}"),
         dataset={
             "name": "camvid",
             "test_split": "test",
