@@ -91,13 +91,9 @@ def draw_points(
         if true is not None:
             _draw_face(picture, true, lines, None, size, [TRUE] * count)
         low = None if scores is None else ~(np.asarray(scores[face]) >= LOW_SCORE)
-        # The limbs of a body move; one that ends anywhere would hide the others.
-        limbs = lines if sides is None or low is None else _between(lines, ~low)
-        _draw_face(picture, predicted, limbs, low, size, colours)
+        _draw_face(picture, predicted, _drawn(lines, low, sides), low, size, colours)
     places = points if boxes is None else np.reshape(boxes, (faces, 2, 2))
-    for place, text in zip(places, captions, strict=False):
-        picture = _with_caption(picture, place, text)
-    return picture
+    return _with_captions(picture, places, captions)
 
 
 def _true_points(
@@ -106,6 +102,14 @@ def _true_points(
     """The true points of one face; see `_visible`."""
     shown = None if truth_mask is None else np.asarray(truth_mask[face], bool)
     return _visible(truth[face], shown)
+
+
+def _with_captions(
+    picture: np.ndarray, places: np.ndarray, captions: Sequence[str]
+) -> np.ndarray:
+    for place, text in zip(places, captions, strict=False):
+        picture = _with_caption(picture, place, text)
+    return picture
 
 
 def _with_caption(picture: np.ndarray, corners: np.ndarray, text: str) -> np.ndarray:
@@ -273,6 +277,13 @@ def _by_colour(
             colour = aside.pop() if len(aside) == 1 else SIDES[0]
             parts.setdefault(colour, []).append(list(ends))
     return list(parts.items())
+
+
+def _drawn(
+    lines: Sequence[Sequence[int]], low: np.ndarray | None, sides: np.ndarray | None
+) -> Sequence[Sequence[int]]:
+    """Lines of a face, limbs of a body: those that end anywhere would hide the others."""
+    return lines if low is None or sides is None else _between(lines, ~low)
 
 
 def _between(lines: Sequence[Sequence[int]], shown: np.ndarray) -> list[list[int]]:

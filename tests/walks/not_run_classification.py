@@ -1,7 +1,8 @@
-"""Commands of docs/classification.md that no walk types, each with the reason."""
+"""Commands of the pages on classes and joints that no walk types, with the reason."""
 
 _IMAGENET = "needs ImageNet; tests/data has its layout small"
 _TRAINS = "trains for half an hour or more; tests/test_experiments.py has it small"
+_MEASURES = "measures for minutes; tests/benchmarks have it small"
 _OWN = "needs photographs in folders; tests/test_experiments.py makes and trains some"
 _PREPARE = "python scripts/prepare_data.py --dataset=classification_folder "
 
@@ -34,4 +35,16 @@ CLASSIFICATION = {
         "python scripts/train.py --config=experiments/classification/imagenette.py "
         "--workdir=runs/imagenette"
     ): _TRAINS,
+    "python scripts/train.py --config=experiments/classification/imagenette.py": _TRAINS,
+    "python scripts/train.py --config=experiments/pose/lspet.py": _TRAINS,
+    "python -m benchmarks.pose_input": _MEASURES,
+    "python -m benchmarks.classification_input": _MEASURES,
+    "python benchmarks/pose_evaluation.py --photographs 24 --repeats 2": _MEASURES,
+    (
+        "python benchmarks/compare_torch.py --case pose/w32:train:4x256x192 "
+        "--case classification/w18:train:8x224x224 --rounds 3 --calls 3"
+    ): _MEASURES,
+    (
+        "python benchmarks/profile.py --case pose/w32:train:4x256x192 --no-compile-whole"
+    ): _MEASURES,
 }
