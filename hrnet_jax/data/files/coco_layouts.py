@@ -1,8 +1,8 @@
 """Where labelling tools put COCO's JSON files below the folder they export."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hrnet_jax.data.files.listing import listed
 from hrnet_jax.data.files.splitting import SPLITS
@@ -16,24 +16,46 @@ ROBOFLOW = {
 _SHOWN_FILES = 4
 
 
+@dataclasses.dataclass(frozen=True)
+class AnnotationFiles:
+    """Options of every source that reads COCO's files of one's own.
+
+    Attributes:
+        train: annotation file of the training split in the source folder.
+        val: that of the validation split, left out if absent.
+        test: that of the test split, left out if absent.
+        annotations: one file for all, cut by ratios, instead of those three.
+        ratios: shares of train, val and test for `annotations`.
+        seed: seed of that random split.
+        images: folder of the images, with `{split}` for the split.
+    """
+
+    train: str = "annotations/train.json"
+    val: str = "annotations/val.json"
+    test: str = "annotations/test.json"
+    annotations: str = ""
+    ratios: tuple[float, ...] = (0.8, 0.2)
+    seed: int = 0
+    images: str = ""
+
+
 def annotation_files(
     source: Path,
-    options: Any,
-    defaults: Any,
+    options: AnnotationFiles,
     layouts: Sequence[Mapping[str, str]] = (ROBOFLOW,),
 ) -> dict[str, Path]:
     """The annotation file of each split, or the one to be cut, under an empty name.
 
     Args:
         source: folder of the export.
-        options: with the names `train`, `val`, `test` and `annotations`.
-        defaults: the same where a user says nothing.
+        options: with the names of the files.
         layouts: split -> name, of other tools, the first that is there is taken; an
             empty split for a file to be cut.
 
     Raises:
         DataError: for one file beside those of splits, or if there is none.
     """
+    defaults = AnnotationFiles()
     if options.annotations:
         for split in SPLITS:
             if getattr(options, split) != getattr(defaults, split):

@@ -15,6 +15,7 @@ from hrnet_jax.data.files.coco_json import (
     image_of,
     read_images,
 )
+from hrnet_jax.data.files.coco_layouts import AnnotationFiles
 from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.points.coco_file import Category, read_category, read_keypoints
 from hrnet_jax.data.points.marks import check_zeros, without_zeros
@@ -27,18 +28,10 @@ _OUT = ", left out"
 
 
 @dataclasses.dataclass(frozen=True)
-class CocoPointsOptions:
+class CocoPointsOptions(AnnotationFiles):
     """Options of every source that reads such files.
 
     Attributes:
-        train: annotation file of the training split in the source folder.
-        val: that of the validation split, left out if absent.
-        test: that of the test split, left out if absent.
-        annotations: one file for all, cut by ratios, instead of those three.
-        ratios: shares of train, val and test for `annotations`.
-        seed: seed of that random split.
-        images: folder of the images, with `{split}` for the split; if empty `images`
-            or where the annotation file says and lies.
         category: name or id of the category, where several have key points.
         flip_pairs: points that swap when mirrored, `left_eye:right_eye`; if
             empty those of `flip_pairs.txt`, of the category, or by the names; `none`
@@ -51,13 +44,6 @@ class CocoPointsOptions:
         min_points: annotations with fewer annotated points are not learnt from.
     """
 
-    train: str = "annotations/train.json"
-    val: str = "annotations/val.json"
-    test: str = "annotations/test.json"
-    annotations: str = ""
-    ratios: tuple[float, ...] = (0.8, 0.2)
-    seed: int = 0
-    images: str = ""
     category: str = ""
     flip_pairs: tuple[str, ...] = ()
     point_origin: float = 0.0

@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from hrnet_jax.data.files.coco_json import Document, Id, read_document
-from hrnet_jax.data.files.coco_layouts import ROBOFLOW, annotation_files
+from hrnet_jax.data.files.coco_layouts import (
+    ROBOFLOW,
+    AnnotationFiles,
+    annotation_files,
+)
 from hrnet_jax.data.files.splitting import SPLITS
 from hrnet_jax.data.objects.checks import check_boxes
 from hrnet_jax.data.objects.coco_file import (
@@ -36,27 +40,13 @@ _LAYOUTS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionCOCOOptions(ObjectOptions):
+class DetectionCOCOOptions(ObjectOptions, AnnotationFiles):
     """Options of the preparation.
 
     Attributes:
-        train: annotation file of the training split in the source folder.
-        val: that of the validation split, left out if absent.
-        test: that of the test split, left out if absent.
-        annotations: one file for all, cut by ratios, instead of those three.
-        ratios: shares of train, val and test for one file.
-        seed: seed of that random split.
         images: folder of the images, with `{split}` for the split; `images`, the
             source folder itself and that of the annotation file, if empty.
     """
-
-    train: str = "annotations/train.json"
-    val: str = "annotations/val.json"
-    test: str = "annotations/test.json"
-    annotations: str = ""
-    ratios: tuple[float, ...] = (0.8, 0.2)
-    seed: int = 0
-    images: str = ""
 
 
 class DetectionCOCO(ObjectSource):
@@ -80,7 +70,7 @@ class DetectionCOCO(ObjectSource):
             DataError: naming the file and the annotation at fault.
         """
         options = self.options
-        files = annotation_files(self.source, options, DetectionCOCOOptions(), _LAYOUTS)
+        files = annotation_files(self.source, options, _LAYOUTS)
         documents = {
             split: (path, read_document(path, "COCO boxes"))
             for split, path in files.items()

@@ -31,6 +31,8 @@ class KeypointsCOCOOptions(CocoPointsOptions):
     """Options of the preparation.
 
     Attributes:
+        images: folder of the images, with `{split}` for the split; `images`, folders
+            named as the split and that of the annotation file, if empty.
         sigmas: how far annotators scatter at each point, a share of the root of the
             area, or one number for all; those of the category if empty. With them
             evaluation is COCO's average precision, without the share of correct
@@ -68,7 +70,7 @@ class KeypointsCOCO(PersonSource):
                 f"option num_keypoints={options.num_keypoints}: expected derive"
             )
         self.point_origin = options.point_origin
-        files = annotation_files(source, options, KeypointsCOCOOptions(), _LAYOUTS)
+        files = annotation_files(source, options, _LAYOUTS)
         self._documents = {
             split: (path, read_document(path)) for split, path in files.items()
         }

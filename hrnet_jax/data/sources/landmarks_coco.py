@@ -27,6 +27,9 @@ class LandmarksCOCOOptions(CocoPointsOptions):
     """Options of the preparation.
 
     Attributes:
+        images: folder of the images, with `{split}` for the split; `images`, the
+            source folder itself and that of the annotation file, if empty.
+        min_points: annotations with fewer annotated points are left out.
         normalizer: points whose distance divides the errors,
             `left_eye:right_eye`; the box if empty.
     """
@@ -91,7 +94,7 @@ class LandmarksCOCO(LandmarkSource):
         return SplitItems(faces)
 
     def _read_documents(self) -> dict[str, tuple[Path, Document]]:
-        files = annotation_files(self.source, self.options, LandmarksCOCOOptions())
+        files = annotation_files(self.source, self.options)
         return {split: (path, read_document(path)) for split, path in files.items()}
 
     def _faces(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hrnet_jax.data.files.coco_json import Document, Id, as_id, read_document, shown
-from hrnet_jax.data.files.coco_layouts import annotation_files
+from hrnet_jax.data.files.coco_layouts import AnnotationFiles, annotation_files
 from hrnet_jax.data.files.file_names import check_image_name
 from hrnet_jax.data.files.findings import Findings
 from hrnet_jax.data.files.image_names import ImageFinder
@@ -36,16 +36,10 @@ _PACK = np.array([1, 1 << 8, 1 << 16], np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
-class PanopticOptions:
+class PanopticOptions(AnnotationFiles):
     """Options of the preparation.
 
     Attributes:
-        train: annotation file of the training split in the source folder.
-        val: that of the validation split, left out if absent.
-        test: that of the test split, left out if absent.
-        annotations: one file for all, cut by ratios, instead of those three.
-        ratios: shares of train, val and test for one file.
-        seed: seed of that random split.
         images: folder of the images, with `{split}` for the split; `{split}2017`,
             `images` and the source folder itself, if empty.
         segments: folder of the PNG files, with `{split}` for the split; the name of
@@ -54,13 +48,6 @@ class PanopticOptions:
             for none; required where names differ in the side only.
     """
 
-    train: str = "annotations/train.json"
-    val: str = "annotations/val.json"
-    test: str = "annotations/test.json"
-    annotations: str = ""
-    ratios: tuple[float, ...] = (0.8, 0.2)
-    seed: int = 0
-    images: str = ""
     segments: str = ""
     flip_pairs: tuple[str, ...] = ()
 
@@ -149,8 +136,7 @@ class SegmentationPanoptic(FileSource):
 
     @functools.cached_property
     def _documents(self) -> dict[str, tuple[Path, Document]]:
-        defaults = PanopticOptions()
-        files = annotation_files(self.source, self.options, defaults, _LAYOUTS)
+        files = annotation_files(self.source, self.options, _LAYOUTS)
         what = "COCO panoptic annotations"
         return {split: (p, read_document(p, what)) for split, p in files.items()}
 
