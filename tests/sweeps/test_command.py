@@ -19,7 +19,8 @@ from hrnet_jax.training.train import train
 from tests import tiny
 from tests.sweeps.spaces import RATES
 
-STEPS = 24
+# Enough that a trial still trains some seconds after its first save, on a busy machine.
+STEPS = 60
 TRIALS = 6
 
 
